@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+
+#ifndef _LINUX_KHO_ABI_BLOCK_H
+#define _LINUX_KHO_ABI_BLOCK_H
+
+#include <linux/build_bug.h>
+#include <linux/stddef.h>
+#include <linux/types.h>
+
+#include <asm/page.h>
+
+/**
+ * DOC: KHO serialization block ABI
+ *
+ * Records of one size, in a chain of preserved pages.  Each page, a *block*,
+ * starts with a &struct kho_block_header_ser; the records follow it without
+ * gaps.  The size of a record is not stored: it is part of the ABI of the
+ * subsystem whose records they are::
+ *
+ *     +--------+--------+----------+----------+-----+
+ *     | next   | count  | record 0 | record 1 | ... |
+ *     +--------+--------+----------+----------+-----+
+ *     0        8        16         16 + size
+ *
+ * Blocks are filled in order: records are only in a block when the one before
+ * it is full.  Blocks at the end of the chain may hold no record.
+ */
+
+/* Version of the block header and of the rules above. */
+#define KHO_BLOCK_COMPATIBLE "block-v1"
+
+/*
+ * Size of a block in bytes.  Kernels with different page sizes do not hand
+ * over to one another, so the page size may be part of the format.
+ */
+#define KHO_BLOCK_SIZE	PAGE_SIZE
+
+/**
+ * struct kho_block_header_ser - start of a block
+ * @next: physical address of the block that follows, or 0 (offset 0)
+ * @count: number of records in this block (offset 8)
+ */
+struct kho_block_header_ser {
+	u64 next;
+	u64 count;
+} __packed;
+
+static_assert(sizeof(struct kho_block_header_ser) == 16);
+static_assert(offsetof(struct kho_block_header_ser, next) == 0);
+static_assert(offsetof(struct kho_block_header_ser, count) == 8);
+
+#endif /* _LINUX_KHO_ABI_BLOCK_H */

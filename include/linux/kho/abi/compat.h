@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+
+#ifndef _LINUX_KHO_ABI_COMPAT_H
+#define _LINUX_KHO_ABI_COMPAT_H
+
+#include <linux/align.h>
+
+/**
+ * DOC: Kexec Handover compatibility strings
+ *
+ * Each structure that crosses a kexec has a version of its own, written once,
+ * in its own header under ``include/linux/kho/abi/``, as a short string of the
+ * form ``<name>-v<number>``.
+ *
+ * Whoever hands data over announces one *composite* string: its own version
+ * followed by the version of each structure its data is built on, separated
+ * by semicolons::
+ *
+ *     <base>;<component>;<component>...
+ *
+ * The base comes first.  The components that follow are unique and in strict
+ * alphabetical order, so that two kernels that agree on the versions arrive at
+ * the same bytes.  The string is closed by a NUL and, where it is stored in a
+ * fixed field, padded with NULs to a multiple of eight bytes.
+ *
+ * A change of a structure's layout is a new number in that structure's header
+ * and nowhere else; the composites of all its users follow by themselves.
+ */
+
+/**
+ * KHO_SUB_COMPAT - append a component to a composite string
+ * @s: string literal with the version of the component
+ *
+ * Return: a string literal, to be placed right behind another one.
+ */
+#define KHO_SUB_COMPAT(s)	";" s
+
+/**
+ * KHO_COMPAT_ALIGN - room a composite string takes in a serialized structure
+ * @s: string literal
+ *
+ * Return: size in bytes of @s and its NUL, rounded up to a multiple of 8.
+ */
+#define KHO_COMPAT_ALIGN(s)	ALIGN(sizeof(s), 8)
+
+#endif /* _LINUX_KHO_ABI_COMPAT_H */

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+
+#ifndef _LINUX_KHO_ABI_MEMFD_H
+#define _LINUX_KHO_ABI_MEMFD_H
+
+#include <linux/bits.h>
+#include <linux/build_bug.h>
+#include <linux/fcntl.h>
+#include <linux/kho/abi/compat.h>
+#include <linux/kho/abi/vmalloc.h>
+#include <linux/stddef.h>
+#include <linux/types.h>
+
+/**
+ * DOC: memfd Live Update ABI
+ *
+ * What one kernel writes about a memfd and the next one reads.  Two pieces of
+ * preserved memory belong to each file::
+ *
+ *   LUO file entry                    array of nr_folios entries
+ *   +------------+                    +----------------------------+
+ *   | data       |--> memfd_luo_ser   | memfd_luo_folio_ser [0]    |
+ *   +------------+    +-----------+   +----------------------------+
+ *                     | pos, size |   | ...                        |
+ *                     | folios    |-->| one per folio, index rises |
+ *                     +-----------+   +----------------------------+
+ *
+ * &struct memfd_luo_ser starts a page of its own; its physical address is the
+ * handle that LUO carries.  The array is an area preserved by KHO vmalloc.  It
+ * may have room for more entries than @nr_folios says; what lies behind the
+ * last entry means nothing.  Every folio named by an entry is preserved by KHO
+ * with the order it has, which is why no order is stored here.  A file of size
+ * 0 has no entries, and its @folios is all zero.
+ *
+ * Numbers are in the byte order of the machine.  Reserved bits are written as
+ * 0 and refused by the reader when they are not.
+ *
+ * A change of a layout or of a meaning below needs a new
+ * MEMFD_LUO_FH_COMPAT_BASE.  The layout of the vmalloc descriptor has a
+ * version of its own, which MEMFD_LUO_FH_COMPATIBLE appends.
+ */
+
+/* Version of the structures in this file. */
+#define MEMFD_LUO_FH_COMPAT_BASE	"memfd-v2"
+
+/* What the LUO file handler is registered with: own version, then what it is built on. */
+#define MEMFD_LUO_FH_COMPATIBLE						\
+	MEMFD_LUO_FH_COMPAT_BASE					\
+	KHO_SUB_COMPAT(KHO_VMALLOC_COMPATIBLE)
+
+/**
+ * MEMFD_LUO_FOLIO_DIRTY - there is user data in the folio
+ *
+ * Memory reclaim must not drop the folio.  Without the flag it may.
+ */
+#define MEMFD_LUO_FOLIO_DIRTY		BIT(0)
+
+/**
+ * MEMFD_LUO_FOLIO_UPTODATE - all bytes of the folio are defined
+ *
+ * Without the flag the folio was allocated but never used, and is zeroed on
+ * first use.
+ */
+#define MEMFD_LUO_FOLIO_UPTODATE	BIT(1)
+
+/**
+ * struct memfd_luo_folio_ser - where one folio of the file is
+ * @pfn:   offset 0, low 52 bits: page frame number of the first page, never 0
+ * @flags: offset 0, high 12 bits: MEMFD_LUO_FOLIO_*, the others reserved
+ * @index: offset 8: place in the file, in pages; a multiple of the number of
+ *         pages in the folio and larger than the index of the entry before
+ */
+struct memfd_luo_folio_ser {
+	u64 pfn:52;
+	u64 flags:12;
+	u64 index;
+} __packed;
+
+/*
+ * Seals this version can carry.  Their values are user space ABI and are stored
+ * as they are.  One more seal is one more version.
+ */
+#define MEMFD_LUO_ALL_SEALS		\
+	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | \
+	 F_SEAL_FUTURE_WRITE | F_SEAL_EXEC)
+
+/**
+ * struct memfd_luo_ser - one memfd
+ * @pos:       offset 0: file position
+ * @size:      offset 8: size in bytes
+ * @seals:     offset 16: seals, a subset of MEMFD_LUO_ALL_SEALS
+ * @flags:     offset 20: reserved
+ * @nr_folios: offset 24: number of entries in the array
+ * @folios:    offset 32: KHO vmalloc descriptor of the array
+ */
+struct memfd_luo_ser {
+	u64 pos;
+	u64 size;
+	u32 seals;
+	u32 flags;
+	u64 nr_folios;
+	struct kho_vmalloc folios;
+} __packed;
+
+/* The layouts of MEMFD_LUO_FH_COMPAT_BASE. */
+static_assert(sizeof(struct memfd_luo_folio_ser) == 16);
+static_assert(offsetof(struct memfd_luo_folio_ser, index) == 8);
+
+static_assert(sizeof(struct memfd_luo_ser) == 48);
+static_assert(offsetof(struct memfd_luo_ser, pos) == 0);
+static_assert(offsetof(struct memfd_luo_ser, size) == 8);
+static_assert(offsetof(struct memfd_luo_ser, seals) == 16);
+static_assert(offsetof(struct memfd_luo_ser, flags) == 20);
+static_assert(offsetof(struct memfd_luo_ser, nr_folios) == 24);
+static_assert(offsetof(struct memfd_luo_ser, folios) == 32);
+
+#endif /* _LINUX_KHO_ABI_MEMFD_H */
