@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+
+#ifndef _LINUX_KHO_RADIX_TREE_H
+#define _LINUX_KHO_RADIX_TREE_H
+
+#include <linux/errno.h>
+#include <linux/types.h>
+
+/**
+ * DOC: KHO radix tree
+ *
+ * A set of numeric keys that survives kexec.  The kernel's map of preserved
+ * memory is kept in one; any subsystem that has to hand over a set of numbers
+ * may keep another.
+ *
+ * A tree is born with kho_radix_init_tree(), either empty or from the root
+ * node that the previous kernel left, and ends with kho_radix_destroy_tree().
+ * In between nodes are only ever added.  That makes locks unnecessary: adding,
+ * removing, testing and walking may all run at the same time, and each key is
+ * updated atomically.  A walk sees every key that was present from its start to
+ * its end.  Only init and destroy need the tree for themselves, which is up to
+ * the caller.
+ *
+ * The tree does not preserve its own nodes.  As long as nobody allocates from
+ * the memory they are in, the next kernel finds them where they were; the
+ * format is that of ``include/linux/kho/abi/radix_tree.h``.
+ */
+
+struct kho_radix_node;
+
+/**
+ * struct kho_radix_tree - handle of a tree
+ * @root: its top level table; NULL before init and after destroy
+ */
+struct kho_radix_tree {
+	struct kho_radix_node *root;
+};
+
+/**
+ * struct kho_radix_walk_cb - what to call during a walk, all optional
+ * @leaf: for each key.
+ * @run: for each run of @nr consecutive keys from @key on.  A run does not
+ *       reach beyond its leaf.
+ * @node: for each node before its contents are looked at, with its physical
+ *        address.
+ *
+ * Runs and keys come in ascending order.  A callback that returns non-zero
+ * ends the walk.
+ */
+struct kho_radix_walk_cb {
+	int (*leaf)(unsigned long key, void *data);
+	int (*run)(unsigned long key, unsigned long nr, void *data);
+	int (*node)(phys_addr_t phys, void *data);
+};
+
+#ifdef CONFIG_KEXEC_HANDOVER
+
+int kho_radix_init_tree(struct kho_radix_tree *tree,
+			struct kho_radix_node *root);
+void kho_radix_destroy_tree(struct kho_radix_tree *tree);
+int kho_radix_add_key(struct kho_radix_tree *tree, unsigned long key);
+void kho_radix_del_key(struct kho_radix_tree *tree, unsigned long key);
+bool kho_radix_test_key(const struct kho_radix_tree *tree, unsigned long key);
+bool kho_radix_take_key(struct kho_radix_tree *tree, unsigned long key);
+int kho_radix_walk_tree(struct kho_radix_tree *tree,
+			const struct kho_radix_walk_cb *cb, void *data);
+
+#else /* !CONFIG_KEXEC_HANDOVER */
+
+static inline int kho_radix_init_tree(struct kho_radix_tree *tree,
+				      struct kho_radix_node *root)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void kho_radix_destroy_tree(struct kho_radix_tree *tree) { }
+
+static inline int kho_radix_add_key(struct kho_radix_tree *tree,
+				    unsigned long key)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void kho_radix_del_key(struct kho_radix_tree *tree,
+				     unsigned long key) { }
+
+static inline bool kho_radix_test_key(const struct kho_radix_tree *tree,
+				      unsigned long key)
+{
+	return false;
+}
+
+static inline bool kho_radix_take_key(struct kho_radix_tree *tree,
+				      unsigned long key)
+{
+	return false;
+}
+
+static inline int kho_radix_walk_tree(struct kho_radix_tree *tree,
+				      const struct kho_radix_walk_cb *cb,
+				      void *data)
+{
+	return -EOPNOTSUPP;
+}
+
+#endif /* CONFIG_KEXEC_HANDOVER */
+
+#endif /* _LINUX_KHO_RADIX_TREE_H */

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A set of numeric keys in pages that the next kernel can read as they are.
+ *
+ * Names that have one meaning in this file:
+ *
+ * key		a member of the set, at most KHO_RADIX_KEY_WIDTH bits
+ * level	height of a node; leaves are at 0, the root at ROOT_LEVEL
+ * slot		the entry of a table that leads towards a key
+ * base		the lowest key that is below a node
+ */
+
+#define pr_fmt(fmt) "KHO: " fmt
+
+#include <linux/atomic.h>
+#include <linux/bitmap.h>
+#include <linux/bitops.h>
+#include <linux/export.h>
+#include <linux/find.h>
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/kernel.h>
+#include <linux/kho/abi/radix_tree.h>
+#include <linux/kho/radix_tree.h>
+
+#define ROOT_LEVEL	(KHO_TREE_MAX_DEPTH - 1)
+#define LEAF_KEYS	BIT(KHO_BITMAP_SIZE_LOG2)
+
+/* Every key has an entry in the root. */
+static_assert(KHO_BITMAP_SIZE_LOG2 + ROOT_LEVEL * KHO_TABLE_SIZE_LOG2 >=
+	      KHO_RADIX_KEY_WIDTH);
+
+static struct kho_radix_node *kho_radix_alloc_node(void)
+{
+	return (struct kho_radix_node *)get_zeroed_page(GFP_KERNEL);
+}
+
+static void kho_radix_free_node(struct kho_radix_node *node)
+{
+	free_page((unsigned long)node);
+}
+
+static bool kho_radix_key_valid(unsigned long key)
+{
+	return fls64(key) <= KHO_RADIX_KEY_WIDTH;
+}
+
+/* Number of low key bits that are decided below a table entry at @level. */
+static unsigned int kho_radix_shift(unsigned int level)
+{
+	return KHO_BITMAP_SIZE_LOG2 + (level - 1) * KHO_TABLE_SIZE_LOG2;
+}
+
+static u64 *kho_radix_slot(struct kho_radix_node *node, unsigned long key,
+			   unsigned int level)
+{
+	unsigned long index = key >> kho_radix_shift(level);
+
+	return &node->table[index % ARRAY_SIZE(node->table)];
+}
+
+/*
+ * Entries are set once and stay until the tree is destroyed, so that a reader
+ * needs no more than the address dependency.
+ */
+static struct kho_radix_node *kho_radix_child(const u64 *slot)
+{
+	u64 phys = READ_ONCE(*slot);
+
+	return phys ? phys_to_virt(phys) : NULL;
+}
+
+static struct kho_radix_node *kho_radix_child_create(u64 *slot)
+{
+	struct kho_radix_node *node = kho_radix_child(slot);
+	u64 other;
+
+	if (node)
+		return node;
+
+	node = kho_radix_alloc_node();
+	if (!node)
+		return NULL;
+
+	/* The full barrier makes the zeroed page visible before its address. */
+	other = cmpxchg(slot, 0, virt_to_phys(node));
+	if (!other)
+		return node;
+
+	kho_radix_free_node(node);
+	return phys_to_virt(other);
+}
+
+static unsigned long *kho_radix_find_leaf(const struct kho_radix_tree *tree,
+					  unsigned long key)
+{
+	struct kho_radix_node *node = tree->root;
+	unsigned int level;
+
+	if (!kho_radix_key_valid(key))
+		return NULL;
+
+	for (level = ROOT_LEVEL; node && level > 0; level--)
+		node = kho_radix_child(kho_radix_slot(node, key, level));
+
+	return node ? ((struct kho_radix_leaf *)node)->bitmap : NULL;
+}
+
+/**
+ * kho_radix_add_key - add a key to a tree
+ * @tree: the tree
+ * @key: the key, at most %KHO_RADIX_KEY_WIDTH bits wide
+ *
+ * A key that is present already stays so.  On failure the set of keys is as it
+ * was; tables that were added on the way are kept for later use.
+ *
+ * Context: May sleep.  Any number of callers may work on one tree.
+ * Return: 0, -EINVAL for a tree that was not initialized, -ERANGE for a key
+ * that is too wide, or -ENOMEM.
+ */
+int kho_radix_add_key(struct kho_radix_tree *tree, unsigned long key)
+{
+	struct kho_radix_node *node = tree->root;
+	unsigned int level;
+
+	might_sleep();
+
+	if (!node)
+		return -EINVAL;
+	if (!kho_radix_key_valid(key))
+		return -ERANGE;
+
+	for (level = ROOT_LEVEL; level > 0; level--) {
+		node = kho_radix_child_create(kho_radix_slot(node, key, level));
+		if (!node)
+			return -ENOMEM;
+	}
+
+	set_bit(key % LEAF_KEYS, ((struct kho_radix_leaf *)node)->bitmap);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kho_radix_add_key);
+
+/**
+ * kho_radix_take_key - remove a key and tell whether it was there
+ * @tree: the tree
+ * @key: the key
+ *
+ * Of several callers that take the same key at a time exactly one succeeds.
+ *
+ * Context: Any.
+ * Return: true when this call removed @key, false when it was not present.
+ */
+bool kho_radix_take_key(struct kho_radix_tree *tree, unsigned long key)
+{
+	unsigned long *bitmap = kho_radix_find_leaf(tree, key);
+
+	return bitmap && test_and_clear_bit(key % LEAF_KEYS, bitmap);
+}
+EXPORT_SYMBOL_GPL(kho_radix_take_key);
+
+/**
+ * kho_radix_del_key - remove a key from a tree
+ * @tree: the tree
+ * @key: the key; nothing happens when it is not present
+ *
+ * Nodes that become empty stay in the tree.
+ *
+ * Context: Any.
+ */
+void kho_radix_del_key(struct kho_radix_tree *tree, unsigned long key)
+{
+	kho_radix_take_key(tree, key);
+}
+EXPORT_SYMBOL_GPL(kho_radix_del_key);
+
+/**
+ * kho_radix_test_key - tell whether a key is present
+ * @tree: the tree
+ * @key: the key
+ *
+ * Context: Any.
+ * Return: true when @key is in @tree.
+ */
+bool kho_radix_test_key(const struct kho_radix_tree *tree, unsigned long key)
+{
+	const unsigned long *bitmap = kho_radix_find_leaf(tree, key);
+
+	return bitmap && test_bit(key % LEAF_KEYS, bitmap);
+}
+EXPORT_SYMBOL_GPL(kho_radix_test_key);
+
+/**
+ * kho_radix_init_tree - initialize a tree
+ * @tree: the tree
+ * @root: root node left by the previous kernel, or NULL for an empty tree
+ *
+ * The caller vouches for @root and all that is below it.
+ *
+ * Context: May sleep when @root is NULL; else any, from early boot on.
+ * Return: 0 or -ENOMEM.
+ */
+int kho_radix_init_tree(struct kho_radix_tree *tree, struct kho_radix_node *root)
+{
+	tree->root = root ?: kho_radix_alloc_node();
+	return tree->root ? 0 : -ENOMEM;
+}
+EXPORT_SYMBOL_GPL(kho_radix_init_tree);
+
+static void kho_radix_destroy_node(struct kho_radix_node *node,
+				   unsigned int level)
+{
+	unsigned int i;
+
+	for (i = 0; level > 0 && i < ARRAY_SIZE(node->table); i++) {
+		struct kho_radix_node *child = kho_radix_child(&node->table[i]);
+
+		if (child)
+			kho_radix_destroy_node(child, level - 1);
+	}
+
+	kho_radix_free_node(node);
+}
+
+/**
+ * kho_radix_destroy_tree - free all nodes of a tree
+ * @tree: the tree; one without nodes is left alone
+ *
+ * Only for trees whose nodes came from this kernel's page allocator.
+ *
+ * Context: The caller makes sure that nobody else uses @tree.
+ */
+void kho_radix_destroy_tree(struct kho_radix_tree *tree)
+{
+	if (!tree->root)
+		return;
+
+	kho_radix_destroy_node(tree->root, ROOT_LEVEL);
+	tree->root = NULL;
+}
+EXPORT_SYMBOL_GPL(kho_radix_destroy_tree);
+
+static int kho_radix_walk_keys(unsigned long key, unsigned long nr,
+			       const struct kho_radix_walk_cb *cb, void *data)
+{
+	unsigned long end = key + nr;
+	int err = 0;
+
+	while (!err && key < end)
+		err = cb->leaf(key++, data);
+
+	return err;
+}
+
+static int kho_radix_walk_leaf(const unsigned long *bitmap, unsigned long base,
+			       const struct kho_radix_walk_cb *cb, void *data)
+{
+	unsigned long start, end = 0;
+	int err = 0;
+
+	for (;;) {
+		start = find_next_bit(bitmap, LEAF_KEYS, end);
+		if (start == LEAF_KEYS)
+			return 0;
+		/* The first key counts even if somebody is just taking it. */
+		end = find_next_zero_bit(bitmap, LEAF_KEYS, start + 1);
+
+		if (cb->run)
+			err = cb->run(base + start, end - start, data);
+		if (!err && cb->leaf)
+			err = kho_radix_walk_keys(base + start, end - start, cb,
+						  data);
+		if (err)
+			return err;
+	}
+}
+
+static int kho_radix_walk_node(struct kho_radix_node *node, unsigned int level,
+			       unsigned long base,
+			       const struct kho_radix_walk_cb *cb, void *data)
+{
+	unsigned long i;
+	int err = 0;
+
+	if (cb->node)
+		err = cb->node(virt_to_phys(node), data);
+	if (err)
+		return err;
+
+	if (level == 0) {
+		if (!cb->run && !cb->leaf)
+			return 0;
+		return kho_radix_walk_leaf(((struct kho_radix_leaf *)node)->bitmap,
+					   base, cb, data);
+	}
+
+	for (i = 0; !err && i < ARRAY_SIZE(node->table); i++) {
+		struct kho_radix_node *child = kho_radix_child(&node->table[i]);
+
+		if (child)
+			err = kho_radix_walk_node(child, level - 1,
+						  base | i << kho_radix_shift(level),
+						  cb, data);
+	}
+
+	return err;
+}
+
+/**
+ * kho_radix_walk_tree - call back for what is in a tree
+ * @tree: the tree
+ * @cb: what to call; see &struct kho_radix_walk_cb
+ * @data: passed to each callback
+ *
+ * Costs a look at each word of each leaf, and one call per run of keys unless
+ * @cb asks for single keys.
+ *
+ * Context: That of the callbacks; from early boot on.
+ * Return: 0, what the callback returned that ended the walk, or -EINVAL for a
+ * tree that was not initialized.
+ */
+int kho_radix_walk_tree(struct kho_radix_tree *tree,
+			const struct kho_radix_walk_cb *cb, void *data)
+{
+	if (!tree->root)
+		return -EINVAL;
+
+	return kho_radix_walk_node(tree->root, ROOT_LEVEL, 0, cb, data);
+}
+EXPORT_SYMBOL_GPL(kho_radix_walk_tree);
