@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hands memory from vmalloc() over to the next kernel.
+ *
+ * Names that have one meaning in this file:
+ *
+ * area		a virtually contiguous range, made of blocks
+ * block	2^order contiguous pages, one entry of a chunk
+ * chunk	one page of the list of blocks
+ */
+
+#define pr_fmt(fmt) "KHO: " fmt
+
+#include <linux/export.h>
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/kasan.h>
+#include <linux/kexec_handover.h>
+#include <linux/kho/vmalloc.h>
+#include <linux/mm.h>
+#include <linux/vmalloc.h>
+#include <linux/vmstat.h>
+
+#include "../../mm/vmalloc.h"
+
+/* Only these kinds of areas; the next kernel has to make one of the same kind. */
+#define KHO_VMALLOC_VM_FLAGS	(VM_ALLOC | VM_ALLOW_HUGE_VMAP)
+#define KHO_VMALLOC_FLAGS	(KHO_VMALLOC_ALLOC | KHO_VMALLOC_HUGE_VMAP)
+
+static unsigned short kho_vmalloc_flags(unsigned long vm_flags)
+{
+	return (vm_flags & VM_ALLOC ? KHO_VMALLOC_ALLOC : 0) |
+	       (vm_flags & VM_ALLOW_HUGE_VMAP ? KHO_VMALLOC_HUGE_VMAP : 0);
+}
+
+static unsigned long kho_vmalloc_vm_flags(unsigned short flags)
+{
+	return (flags & KHO_VMALLOC_ALLOC ? VM_ALLOC : 0) |
+	       (flags & KHO_VMALLOC_HUGE_VMAP ? VM_ALLOW_HUGE_VMAP : 0);
+}
+
+/* A position in the list of blocks. */
+struct kho_vmalloc_it {
+	struct kho_vmalloc_chunk *chunk;
+	unsigned int i;
+};
+
+/* Next block, or 0 behind the last one. */
+static phys_addr_t kho_vmalloc_next(struct kho_vmalloc_it *it)
+{
+	while (it->chunk) {
+		if (it->i < ARRAY_SIZE(it->chunk->phys) &&
+		    it->chunk->phys[it->i])
+			return it->chunk->phys[it->i++];
+
+		it->chunk = KHOSER_LOAD_PTR(it->chunk->hdr.next);
+		it->i = 0;
+	}
+
+	return 0;
+}
+
+#define for_each_kho_vmalloc_block(phys, it, desc)			\
+	for (it = (struct kho_vmalloc_it){				\
+			.chunk = KHOSER_LOAD_PTR((desc)->first) };	\
+	     (phys = kho_vmalloc_next(&it)); )
+
+/* Appends a chunk to the list, or starts it. */
+static struct kho_vmalloc_chunk *
+kho_vmalloc_add_chunk(struct kho_vmalloc *desc, struct kho_vmalloc_chunk *last)
+{
+	struct kho_vmalloc_chunk *chunk = kho_alloc_preserve(sizeof(*chunk));
+
+	if (IS_ERR(chunk))
+		return chunk;
+
+	if (last)
+		KHOSER_STORE_PTR(last->hdr.next, chunk);
+	else
+		KHOSER_STORE_PTR(desc->first, chunk);
+	return chunk;
+}
+
+static int kho_vmalloc_preserve_blocks(struct vm_struct *vm,
+				       struct kho_vmalloc *desc)
+{
+	struct kho_vmalloc_chunk *chunk;
+	unsigned int idx = 0;
+	int err;
+
+	chunk = kho_vmalloc_add_chunk(desc, NULL);
+	if (IS_ERR(chunk))
+		return PTR_ERR(chunk);
+
+	for (unsigned int i = 0; i < vm->nr_pages; i += BIT(desc->order)) {
+		if (idx == ARRAY_SIZE(chunk->phys)) {
+			chunk = kho_vmalloc_add_chunk(desc, chunk);
+			if (IS_ERR(chunk))
+				return PTR_ERR(chunk);
+			idx = 0;
+		}
+
+		err = kho_preserve_pages(vm->pages[i], BIT(desc->order));
+		if (err)
+			return err;
+		chunk->phys[idx++] = page_to_phys(vm->pages[i]);
+	}
+
+	return 0;
+}
+
+/**
+ * kho_preserve_vmalloc - hand an area over to the next kernel
+ * @ptr: start of the area, from vmalloc(), vzalloc() or vmalloc_huge()
+ * @preservation: filled with the description of the area, to be handed over by
+ *                the caller; undefined on failure
+ *
+ * The contents may be changed at any time.  The area must not be freed until it
+ * is unpreserved.
+ *
+ * Context: May sleep.
+ * Return: 0, -EINVAL when there is no area at @ptr, -EOPNOTSUPP for an area of
+ * another kind, -ENOMEM, or an error of kho_preserve_pages(); nothing is
+ * preserved then.
+ */
+int kho_preserve_vmalloc(void *ptr, struct kho_vmalloc *preservation)
+{
+	struct vm_struct *vm = find_vm_area(ptr);
+	int err;
+
+	if (!vm)
+		return -EINVAL;
+	if (vm->flags & ~KHO_VMALLOC_VM_FLAGS)
+		return -EOPNOTSUPP;
+
+	/* Complete before anything can fail: unpreserving relies on it. */
+	*preservation = (struct kho_vmalloc){
+		.total_pages = vm->nr_pages,
+		.flags = kho_vmalloc_flags(vm->flags),
+		.order = get_vm_area_page_order(vm),
+	};
+
+	err = kho_vmalloc_preserve_blocks(vm, preservation);
+	if (err)
+		kho_unpreserve_vmalloc(preservation);
+	return err;
+}
+EXPORT_SYMBOL_GPL(kho_preserve_vmalloc);
+
+/**
+ * kho_unpreserve_vmalloc - undo kho_preserve_vmalloc()
+ * @preservation: the description it filled in; a second call does nothing
+ *
+ * Context: Any.
+ */
+void kho_unpreserve_vmalloc(struct kho_vmalloc *preservation)
+{
+	struct kho_vmalloc_chunk *chunk, *next;
+	struct kho_vmalloc_it it;
+	phys_addr_t phys;
+
+	for_each_kho_vmalloc_block(phys, it, preservation)
+		kho_unpreserve_pages(phys_to_page(phys),
+				     BIT(preservation->order));
+
+	for (chunk = KHOSER_LOAD_PTR(preservation->first); chunk; chunk = next) {
+		next = KHOSER_LOAD_PTR(chunk->hdr.next);
+		kho_unpreserve_free(chunk);
+	}
+
+	preservation->first.phys = 0;
+}
+EXPORT_SYMBOL_GPL(kho_unpreserve_vmalloc);
+
+/*
+ * Checks all that the previous kernel says about an area.  Returns what is
+ * wrong with it, or NULL.
+ *
+ * Only the last chunk may have room left, so each step along the list adds
+ * blocks, of which there are nr_blocks: a list that runs in circles ends, too.
+ */
+static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
+{
+	unsigned long nr_blocks, found = 0;
+	u64 next = desc->first.phys;
+
+	if (desc->flags & ~KHO_VMALLOC_FLAGS)
+		return "unknown flags";
+	if (desc->order > MAX_PAGE_ORDER)
+		return "order too large";
+
+	nr_blocks = desc->total_pages >> desc->order;
+	if (!nr_blocks || desc->total_pages % BIT(desc->order))
+		return "size does not fit the order";
+
+	while (next) {
+		const struct kho_vmalloc_chunk *chunk;
+		unsigned int i;
+
+		if (!kho_pages_preserved(next, 1))
+			return "chunk was not preserved";
+		chunk = phys_to_virt(next);
+
+		for (i = 0; i < ARRAY_SIZE(chunk->phys) && chunk->phys[i]; i++) {
+			if (found++ == nr_blocks)
+				return "too many pages";
+			if (!kho_pages_preserved(chunk->phys[i],
+						 BIT(desc->order)))
+				return "page was not preserved";
+		}
+
+		next = chunk->hdr.next.phys;
+		if (next && i < ARRAY_SIZE(chunk->phys))
+			return "chunk ends early";
+	}
+
+	return found == nr_blocks ? NULL : "pages are missing";
+}
+
+static void kho_vmalloc_fill_pages(const struct kho_vmalloc *desc,
+				   struct page **pages)
+{
+	struct kho_vmalloc_it it;
+	unsigned int idx = 0;
+	phys_addr_t phys;
+
+	for_each_kho_vmalloc_block(phys, it, desc) {
+		for (unsigned int i = 0; i < BIT(desc->order); i++)
+			pages[idx++] = phys_to_page(phys) + i;
+	}
+}
+
+/*
+ * Takes over the pages.  After kho_vmalloc_verify() this fails only when
+ * somebody restores the same area at the same time; pages that were taken are
+ * freed then.
+ */
+static int kho_vmalloc_take_pages(const struct kho_vmalloc *desc,
+				  struct page **pages)
+{
+	unsigned int idx, nr = BIT(desc->order);
+
+	for (idx = 0; idx < desc->total_pages; idx += nr) {
+		if (!kho_restore_pages(page_to_phys(pages[idx]), nr))
+			goto err_free;
+	}
+
+	for (unsigned int i = 0; i < desc->total_pages; i++)
+		mod_lruvec_page_state(pages[i], NR_VMALLOC, 1);
+	return 0;
+
+err_free:
+	while (idx)
+		__free_page(pages[--idx]);
+	return -ENOENT;
+}
+
+static void kho_vmalloc_free_chunks(const struct kho_vmalloc *desc)
+{
+	struct kho_vmalloc_chunk *chunk, *next;
+
+	for (chunk = KHOSER_LOAD_PTR(desc->first); chunk; chunk = next) {
+		next = KHOSER_LOAD_PTR(chunk->hdr.next);
+		kho_restore_free(chunk);
+	}
+}
+
+static struct vm_struct *kho_vmalloc_map(const struct kho_vmalloc *desc,
+					 struct page **pages, void *caller)
+{
+	unsigned long size = (unsigned long)desc->total_pages << PAGE_SHIFT;
+	unsigned int shift = PAGE_SHIFT + desc->order;
+	struct vm_struct *area;
+	unsigned long addr;
+
+	area = __get_vm_area_node(size, BIT(shift), shift,
+				  kho_vmalloc_vm_flags(desc->flags) |
+				  VM_UNINITIALIZED,
+				  VMALLOC_START, VMALLOC_END, NUMA_NO_NODE,
+				  GFP_KERNEL, caller);
+	if (!area)
+		return NULL;
+
+	addr = (unsigned long)area->addr;
+	if (vmap_pages_range(addr, addr + size, PAGE_KERNEL, pages, shift)) {
+		free_vm_area(area);
+		return NULL;
+	}
+
+	return area;
+}
+
+static void *kho_vmalloc_finish(const struct kho_vmalloc *desc,
+				struct vm_struct *area, struct page **pages)
+{
+	kasan_vmalloc_flags_t kasan_flags = KASAN_VMALLOC_PROT_NORMAL;
+
+	area->pages = pages;
+	area->nr_pages = desc->total_pages;
+#ifdef CONFIG_HAVE_ARCH_HUGE_VMALLOC
+	area->page_order = desc->order;
+#endif
+
+	if (desc->flags & KHO_VMALLOC_ALLOC)
+		kasan_flags |= KASAN_VMALLOC_VM_ALLOC;
+	area->addr = kasan_unpoison_vmalloc(area->addr,
+					    (unsigned long)desc->total_pages <<
+					    PAGE_SHIFT, kasan_flags);
+	clear_vm_uninitialized_flag(area);
+
+	return area->addr;
+}
+
+/**
+ * kho_restore_vmalloc - take over an area from the previous kernel
+ * @preservation: the description of the area
+ *
+ * The area gets another address, the same pages, and is freed with vfree().
+ *
+ * Context: May sleep.
+ * Return: start of the area, or NULL.  When memory was short, or the
+ * description is not valid, nothing was taken and the call may be repeated.
+ */
+void *kho_restore_vmalloc(const struct kho_vmalloc *preservation)
+{
+	const char *why = kho_vmalloc_verify(preservation);
+	struct vm_struct *area;
+	struct page **pages;
+
+	if (why) {
+		pr_err_ratelimited("vmalloc area of %u pages not restored: %s\n",
+				   preservation->total_pages, why);
+		return NULL;
+	}
+
+	/* All that takes memory comes before the pages are taken. */
+	pages = kvmalloc_array(preservation->total_pages, sizeof(*pages),
+			       GFP_KERNEL | __GFP_NOWARN);
+	if (!pages)
+		return NULL;
+
+	kho_vmalloc_fill_pages(preservation, pages);
+	area = kho_vmalloc_map(preservation, pages,
+			       __builtin_return_address(0));
+	if (!area)
+		goto err_free_pages;
+
+	if (kho_vmalloc_take_pages(preservation, pages))
+		goto err_free_area;
+
+	kho_vmalloc_free_chunks(preservation);
+	return kho_vmalloc_finish(preservation, area, pages);
+
+err_free_area:
+	free_vm_area(area);
+err_free_pages:
+	kvfree(pages);
+	return NULL;
+}
+EXPORT_SYMBOL_GPL(kho_restore_vmalloc);
