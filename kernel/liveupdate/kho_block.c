@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/**
+ * DOC: KHO serialization blocks
+ *
+ * A block set holds records of one size for the next kernel.  It consists of
+ * pages that are preserved as soon as they are allocated, linked in the format
+ * of ``include/linux/kho/abi/block.h``.
+ *
+ * The kernel that writes a set makes room with kho_block_set_grow() while it
+ * still can fail, and fills in the records when it is about to hand over, with
+ * kho_block_set_it_reserve_entry(), which cannot.  It passes on
+ * kho_block_set_head_pa().
+ *
+ * The kernel that reads it takes the set over with kho_block_set_restore(),
+ * iterates with kho_block_set_it_read_entry(), and ends it with
+ * kho_block_set_destroy(), which frees the pages.  A set that was taken over
+ * does not grow.
+ *
+ * There are no locks in here.
+ */
+
+#define pr_fmt(fmt) "KHO: " fmt
+
+#include <kunit/visibility.h>
+#include <linux/io.h>
+#include <linux/kexec_handover.h>
+#include <linux/kho/abi/block.h>
+#include <linux/kho/block.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+/*
+ * A set has at most that many blocks.  The limit is for incoming sets, where
+ * the chain may be damaged; it holds a million records of 32 bytes.
+ */
+#define KHO_MAX_BLOCKS	10000
+
+static struct kho_block *kho_block_first(struct kho_block_set *bs)
+{
+	return list_first_entry_or_null(&bs->blocks, struct kho_block, list);
+}
+
+static struct kho_block *kho_block_last(struct kho_block_set *bs)
+{
+	return list_last_entry_or_null(&bs->blocks, struct kho_block, list);
+}
+
+static u64 kho_block_set_capacity(const struct kho_block_set *bs, long nblocks)
+{
+	return (u64)nblocks * bs->count_per_block;
+}
+
+/* Records follow the header. */
+static void *kho_block_entry(struct kho_block_set_it *it, u64 i)
+{
+	return (void *)(it->block->ser + 1) + i * it->bs->entry_size;
+}
+
+static void kho_block_free_ser(struct kho_block_set *bs,
+			       struct kho_block_header_ser *ser)
+{
+	if (bs->incoming)
+		kho_restore_free(ser);
+	else
+		kho_unpreserve_free(ser);
+}
+
+/**
+ * kho_block_set_init - make an empty set
+ * @bs: the set
+ * @entry_size: size of a record in bytes, not more than fits into a block
+ */
+void kho_block_set_init(struct kho_block_set *bs, size_t entry_size)
+{
+	struct kho_block_set empty = KHO_BLOCK_SET_INIT(*bs, entry_size);
+
+	*bs = empty;
+}
+EXPORT_SYMBOL_IF_KUNIT(kho_block_set_init);
+
+/* Appends a block to the list; its link from the previous one is not touched. */
+static int kho_block_track(struct kho_block_set *bs,
+			   struct kho_block_header_ser *ser)
+{
+	struct kho_block *new;
+
+	if (bs->nblocks == KHO_MAX_BLOCKS)
+		return -ENOSPC;
+
+	new = kmalloc_obj(*new);
+	if (!new)
+		return -ENOMEM;
+
+	new->ser = ser;
+	list_add_tail(&new->list, &bs->blocks);
+	bs->nblocks++;
+	return 0;
+}
+
+/* The opposite; returns the block. */
+static struct kho_block_header_ser *kho_block_untrack(struct kho_block_set *bs,
+						      struct kho_block *block)
+{
+	struct kho_block_header_ser *ser = block->ser;
+
+	list_del(&block->list);
+	bs->nblocks--;
+	kfree(block);
+	return ser;
+}
+
+static int kho_block_set_append(struct kho_block_set *bs)
+{
+	struct kho_block *last = kho_block_last(bs);
+	struct kho_block_header_ser *ser;
+	int err;
+
+	ser = kho_alloc_preserve(KHO_BLOCK_SIZE);
+	if (IS_ERR(ser))
+		return PTR_ERR(ser);
+
+	err = kho_block_track(bs, ser);
+	if (err) {
+		kho_unpreserve_free(ser);
+		return err;
+	}
+
+	if (last)
+		last->ser->next = virt_to_phys(ser);
+	else
+		bs->head_pa = virt_to_phys(ser);
+	return 0;
+}
+
+static void kho_block_set_drop_last(struct kho_block_set *bs)
+{
+	struct kho_block *last = kho_block_last(bs);
+
+	kho_block_free_ser(bs, kho_block_untrack(bs, last));
+
+	last = kho_block_last(bs);
+	if (last)
+		last->ser->next = 0;
+	else
+		bs->head_pa = 0;
+}
+
+/**
+ * kho_block_set_grow - make room for records
+ * @bs: a set of this kernel
+ * @count: number of records that the set must be able to hold in all
+ *
+ * Context: May sleep.
+ * Return: 0, -EINVAL for a set of the previous kernel, -ENOSPC when it would
+ * get too large, -ENOMEM, or an error of kho_alloc_preserve(); the set is as it
+ * was then.
+ */
+int kho_block_set_grow(struct kho_block_set *bs, u64 count)
+{
+	long nblocks = bs->nblocks;
+	int err;
+
+	if (bs->incoming || !bs->count_per_block)
+		return -EINVAL;
+
+	while (count > kho_block_set_capacity(bs, bs->nblocks)) {
+		err = kho_block_set_append(bs);
+		if (err)
+			goto err_shrink;
+	}
+
+	return 0;
+
+err_shrink:
+	while (bs->nblocks > nblocks)
+		kho_block_set_drop_last(bs);
+	return err;
+}
+EXPORT_SYMBOL_IF_KUNIT(kho_block_set_grow);
+
+/**
+ * kho_block_set_shrink - free blocks that are not needed
+ * @bs: the set
+ * @count: number of records that the set must still be able to hold
+ *
+ * Blocks go from the end of the chain, with what is in them.
+ *
+ * Context: Any.
+ */
+void kho_block_set_shrink(struct kho_block_set *bs, u64 count)
+{
+	while (bs->nblocks &&
+	       count <= kho_block_set_capacity(bs, bs->nblocks - 1))
+		kho_block_set_drop_last(bs);
+}
+EXPORT_SYMBOL_IF_KUNIT(kho_block_set_shrink);
+
+/*
+ * Checks a block of the previous kernel.  @full tells whether all blocks
+ * before it are full.  Returns what is wrong with it, or NULL.
+ */
+static const char *kho_block_verify(const struct kho_block_set *bs, u64 pa,
+				    bool full)
+{
+	const struct kho_block_header_ser *ser;
+
+	if (!kho_pages_preserved(pa, 1))
+		return "block was not preserved";
+
+	ser = phys_to_virt(pa);
+	if (ser->count > bs->count_per_block)
+		return "count is too large";
+	if (ser->count && !full)
+		return "records behind a block that is not full";
+
+	return NULL;
+}
+
+/* Checks a chain of the previous kernel from end to end. */
+static int kho_block_set_verify(const struct kho_block_set *bs, u64 head_pa)
+{
+	const struct kho_block_header_ser *ser;
+	const char *why = NULL;
+	bool full = true;
+	u64 pa = head_pa;
+
+	for (long n = 0; pa; n++) {
+		why = n < KHO_MAX_BLOCKS ? kho_block_verify(bs, pa, full) :
+					   "chain does not end";
+		if (why)
+			break;
+
+		ser = phys_to_virt(pa);
+		full = ser->count == bs->count_per_block;
+		pa = ser->next;
+	}
+
+	if (!why)
+		return 0;
+
+	pr_err("blocks at %#llx not restored: %s (%#llx)\n", head_pa, why, pa);
+	return -EINVAL;
+}
+
+/* Frees the part of a damaged chain that can be trusted. */
+static void kho_block_chain_free(u64 pa)
+{
+	while (pa && kho_pages_preserved(pa, 1)) {
+		struct kho_block_header_ser *ser = phys_to_virt(pa);
+
+		/* Freeing takes the page away, so a circle comes to an end. */
+		pa = ser->next;
+		kho_restore_free(ser);
+	}
+}
+
+/**
+ * kho_block_set_restore - take over a set from the previous kernel
+ * @bs: a set without blocks, initialized for the size of the records
+ * @head_pa: address of the first block, or 0 for a set without any
+ *
+ * Context: May sleep.
+ * Return: 0, -EINVAL when the chain is damaged, which frees it, or -ENOMEM,
+ * when nothing has happened and the call may be repeated.
+ */
+int kho_block_set_restore(struct kho_block_set *bs, u64 head_pa)
+{
+	struct kho_block_header_ser *ser;
+	int err;
+
+	bs->incoming = true;
+
+	err = kho_block_set_verify(bs, head_pa);
+	if (err) {
+		kho_block_chain_free(head_pa);
+		return err;
+	}
+
+	for (u64 pa = head_pa; pa; pa = ser->next) {
+		ser = phys_to_virt(pa);
+		err = kho_block_track(bs, ser);
+		if (err)
+			goto err_untrack;
+	}
+
+	bs->head_pa = head_pa;
+	return 0;
+
+err_untrack:
+	while (bs->nblocks)
+		kho_block_untrack(bs, kho_block_last(bs));
+	return err;
+}
+EXPORT_SYMBOL_IF_KUNIT(kho_block_set_restore);
+
+/**
+ * kho_block_set_destroy - free all blocks of a set
+ * @bs: the set; without blocks it can be used again
+ *
+ * Context: Any.
+ */
+void kho_block_set_destroy(struct kho_block_set *bs)
+{
+	while (bs->nblocks)
+		kho_block_free_ser(bs, kho_block_untrack(bs, kho_block_first(bs)));
+
+	bs->head_pa = 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(kho_block_set_destroy);
+
+/**
+ * kho_block_set_clear - forget all records of a set, but keep the room
+ * @bs: the set
+ *
+ * Context: Any.
+ */
+void kho_block_set_clear(struct kho_block_set *bs)
+{
+	struct kho_block *block;
+
+	list_for_each_entry(block, &bs->blocks, list) {
+		block->ser->count = 0;
+		memset(block->ser + 1, 0,
+		       KHO_BLOCK_SIZE - sizeof(*block->ser));
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(kho_block_set_clear);
+
+/**
+ * kho_block_set_it_init - start in front of the first record
+ * @it: the iterator
+ * @bs: the set, which must not grow or shrink while @it is used
+ */
+void kho_block_set_it_init(struct kho_block_set_it *it,
+			   struct kho_block_set *bs)
+{
+	*it = (struct kho_block_set_it){
+		.bs = bs,
+		.block = kho_block_first(bs),
+	};
+}
+EXPORT_SYMBOL_IF_KUNIT(kho_block_set_it_init);
+
+static bool kho_block_set_it_advance(struct kho_block_set_it *it)
+{
+	if (list_is_last(&it->block->list, &it->bs->blocks))
+		return false;
+
+	it->block = list_next_entry(it->block, list);
+	it->i = 0;
+	return true;
+}
+
+/**
+ * kho_block_set_it_reserve_entry - append a record
+ * @it: the iterator; all calls since its start were for this purpose
+ *
+ * Return: where to write the record, or NULL when the set is full.
+ */
+void *kho_block_set_it_reserve_entry(struct kho_block_set_it *it)
+{
+	if (!it->block)
+		return NULL;
+
+	if (it->i == it->bs->count_per_block && !kho_block_set_it_advance(it))
+		return NULL;
+
+	it->block->ser->count = it->i + 1;
+	return kho_block_entry(it, it->i++);
+}
+EXPORT_SYMBOL_IF_KUNIT(kho_block_set_it_reserve_entry);
+
+/**
+ * kho_block_set_it_read_entry - step over a record
+ * @it: the iterator
+ *
+ * Return: the record, or NULL behind the last one.
+ */
+void *kho_block_set_it_read_entry(struct kho_block_set_it *it)
+{
+	if (!it->block)
+		return NULL;
+
+	while (it->i >= it->block->ser->count) {
+		if (!kho_block_set_it_advance(it))
+			return NULL;
+	}
+
+	return kho_block_entry(it, it->i++);
+}
+EXPORT_SYMBOL_IF_KUNIT(kho_block_set_it_read_entry);
+
+/**
+ * kho_block_set_it_prev - step back over a record
+ * @it: the iterator
+ *
+ * Return: the record, or NULL in front of the first one.
+ */
+void *kho_block_set_it_prev(struct kho_block_set_it *it)
+{
+	if (!it->block)
+		return NULL;
+
+	if (!it->i) {
+		if (list_is_first(&it->block->list, &it->bs->blocks))
+			return NULL;
+		/* There are records behind it, so it is full. */
+		it->block = list_prev_entry(it->block, list);
+		it->i = it->bs->count_per_block;
+	}
+
+	return kho_block_entry(it, --it->i);
+}
+EXPORT_SYMBOL_IF_KUNIT(kho_block_set_it_prev);
