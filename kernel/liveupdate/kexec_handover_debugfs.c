@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Kexec Handover in debugfs, for people and for tools that look at hand-overs.
+ * Nothing depends on it: what fails here is not shown, and that is all.
+ */
+
+#define pr_fmt(fmt) "KHO: " fmt
+
+#include <linux/debugfs.h>
+#include <linux/init.h>
+#include <linux/io.h>
+#include <linux/libfdt.h>
+#include <linux/list.h>
+#include <linux/seq_file.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "kexec_handover_internal.h"
+
+/* Incoming data beyond this size is not shown. */
+#define KHO_SNAPSHOT_MAX	SZ_1M
+
+struct kho_blob {
+	struct list_head list;
+	struct debugfs_blob_wrapper wrapper;
+	struct dentry *file;
+	char name[];
+};
+
+static struct dentry *kho_out_dir;
+
+/* Protected by the lock of the outgoing root tree. */
+static LIST_HEAD(kho_out_blobs);
+
+/* Written during initcalls only. */
+static LIST_HEAD(kho_in_blobs);
+
+static struct kho_blob *kho_blob_alloc(const char *name, void *data,
+				       size_t size)
+{
+	size_t len = strlen(name) + 1;
+	struct kho_blob *blob = kzalloc_flex(*blob, name, len);
+
+	if (!blob)
+		return NULL;
+
+	memcpy(blob->name, name, len);
+	blob->wrapper.data = data;
+	blob->wrapper.size = size;
+	return blob;
+}
+
+static void kho_blob_show(struct kho_blob *blob, struct dentry *dir)
+{
+	blob->file = debugfs_create_blob(blob->name, 0400, dir, &blob->wrapper);
+}
+
+/**
+ * kho_debugfs_add_blob - show outgoing data in out/sub_fdts
+ * @name: name of the file
+ * @data: the data, until kho_debugfs_remove_blob()
+ * @size: number of bytes
+ */
+void kho_debugfs_add_blob(const char *name, void *data, size_t size)
+{
+	struct kho_blob *blob;
+
+	if (IS_ERR_OR_NULL(kho_out_dir))
+		return;
+
+	blob = kho_blob_alloc(name, data, size);
+	if (!blob)
+		return;
+
+	kho_blob_show(blob, kho_out_dir);
+	list_add(&blob->list, &kho_out_blobs);
+}
+
+/**
+ * kho_debugfs_remove_blob - stop to show outgoing data
+ * @data: the data; readers are done with it when this returns
+ */
+void kho_debugfs_remove_blob(void *data)
+{
+	struct kho_blob *blob;
+
+	list_for_each_entry(blob, &kho_out_blobs, list) {
+		if (blob->wrapper.data != data)
+			continue;
+
+		debugfs_remove(blob->file);
+		list_del(&blob->list);
+		kfree(blob);
+		return;
+	}
+}
+
+static int scratch_phys_show(struct seq_file *m, void *v)
+{
+	for (unsigned int i = 0; i < kho_scratch_cnt; i++)
+		seq_printf(m, "0x%llx\n", (u64)kho_scratch[i].addr);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(scratch_phys);
+
+static int scratch_len_show(struct seq_file *m, void *v)
+{
+	for (unsigned int i = 0; i < kho_scratch_cnt; i++)
+		seq_printf(m, "0x%llx\n", (u64)kho_scratch[i].size);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(scratch_len);
+
+/* A root tree is one page, which stays for good. */
+static struct debugfs_blob_wrapper kho_out_fdt = { .size = PAGE_SIZE };
+static struct debugfs_blob_wrapper kho_in_fdt_page;
+
+static void __init kho_out_debugfs_init(struct dentry *root, const void *fdt)
+{
+	struct dentry *dir = debugfs_create_dir("out", root);
+
+	kho_out_fdt.data = (void *)fdt;
+	debugfs_create_blob("fdt", 0400, dir, &kho_out_fdt);
+	debugfs_create_file("scratch_phys", 0400, dir, NULL, &scratch_phys_fops);
+	debugfs_create_file("scratch_len", 0400, dir, NULL, &scratch_len_fops);
+	kho_out_dir = debugfs_create_dir("sub_fdts", dir);
+}
+
+static void __init kho_in_debugfs_init(struct dentry *root, const void *fdt)
+{
+	struct dentry *dir = debugfs_create_dir("in", root);
+	struct kho_blob *blob;
+
+	kho_in_fdt_page.data = (void *)fdt;
+	kho_in_fdt_page.size = fdt_totalsize(fdt);
+	debugfs_create_blob("fdt", 0400, dir, &kho_in_fdt_page);
+
+	dir = debugfs_create_dir("sub_fdts", dir);
+	list_for_each_entry(blob, &kho_in_blobs, list)
+		kho_blob_show(blob, dir);
+}
+
+/**
+ * kho_debugfs_init - create the files
+ * @out_fdt: outgoing root tree, one page
+ */
+void __init kho_debugfs_init(const void *out_fdt)
+{
+	const void *in_fdt = kho_in_fdt();
+	struct dentry *root = debugfs_create_dir("kho", NULL);
+
+	if (IS_ERR(root)) {
+		pr_info("not shown in debugfs: %pe\n", root);
+		return;
+	}
+
+	kho_out_debugfs_init(root, out_fdt);
+	if (in_fdt)
+		kho_in_debugfs_init(root, in_fdt);
+}
+
+static void __init kho_snapshot_subtree(const char *name)
+{
+	struct kho_blob *blob;
+	phys_addr_t phys;
+	size_t size;
+	void *data;
+
+	if (kho_retrieve_subtree(name, &phys, &size))
+		return;
+
+	if (size > KHO_SNAPSHOT_MAX || !kho_in_covers(phys, size)) {
+		pr_info("subtree '%s' not shown: %zu bytes at %pa\n", name,
+			size, &phys);
+		return;
+	}
+
+	data = kmemdup(phys_to_virt(phys), size, GFP_KERNEL);
+	blob = data ? kho_blob_alloc(name, data, size) : NULL;
+	if (blob)
+		list_add_tail(&blob->list, &kho_in_blobs);
+	else
+		kfree(data);
+}
+
+/*
+ * The subsystems free what they have read, some of them long before there is a
+ * debugfs, so what is shown are copies.  This file is linked in front of all
+ * users of Kexec Handover, and its initcall runs before theirs.
+ */
+static int __init kho_snapshot(void)
+{
+	const void *fdt = kho_in_fdt();
+	int node;
+
+	if (!kho_enable || !fdt)
+		return 0;
+
+	fdt_for_each_subnode(node, fdt, 0) {
+		const char *name = fdt_get_name(fdt, node, NULL);
+
+		if (name)
+			kho_snapshot_subtree(name);
+	}
+	return 0;
+}
+early_initcall(kho_snapshot);

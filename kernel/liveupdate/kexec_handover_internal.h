@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LINUX_KEXEC_HANDOVER_INTERNAL_H
+#define LINUX_KEXEC_HANDOVER_INTERNAL_H
+
+#include <asm-generic/kexec_handover.h>
+#include <linux/bitops.h>
+#include <linux/kexec_handover.h>
+#include <linux/kho/abi/kexec_handover.h>
+#include <linux/kho/radix_tree.h>
+#include <linux/types.h>
+
+/*
+ * Largest order in the map of preserved memory.  Up to here the order marker
+ * is above the bits of a leaf, so that all keys of a leaf have one order.
+ */
+#define KHO_MAX_ORDER	(64 - PAGE_SHIFT - KHO_BITMAP_SIZE_LOG2)
+
+/**
+ * kho_encode_key - key of a block in the map of preserved memory
+ * @phys: address of the block, a multiple of its size
+ * @order: its order, at most %KHO_MAX_ORDER
+ *
+ * Return: the key; see "KHO radix tree ABI".
+ */
+static inline unsigned long kho_encode_key(phys_addr_t phys, unsigned int order)
+{
+	unsigned int shift = PAGE_SHIFT + order;
+
+	return BIT(64 - shift) | phys >> shift;
+}
+
+/**
+ * kho_decode_key - block that a key stands for
+ * @key: the key, possibly from another kernel
+ * @phys: set to the address of the block
+ * @order: set to the order of the block
+ *
+ * Return: false when no kernel would write such a key; nothing is set then.
+ */
+static inline bool kho_decode_key(unsigned long key, phys_addr_t *phys,
+				  unsigned int *order)
+{
+	unsigned int marker = fls64(key);
+
+	/* fls64() counts from 1. */
+	if (marker-- == 0 || marker > 64 - PAGE_SHIFT ||
+	    marker < 64 - PAGE_SHIFT - KHO_MAX_ORDER)
+		return false;
+
+	*order = 64 - PAGE_SHIFT - marker;
+	*phys = (phys_addr_t)(key ^ BIT(marker)) << (PAGE_SHIFT + *order);
+	return true;
+}
+
+/**
+ * struct kho_in - what the previous kernel handed over
+ * @fdt_phys: root tree, 0 when there was no hand-over
+ * @scratch_phys: array of scratch areas, 0 when there was no hand-over
+ * @map: preserved memory that nobody has restored yet
+ */
+struct kho_in {
+	phys_addr_t fdt_phys;
+	phys_addr_t scratch_phys;
+	struct kho_radix_tree map;
+};
+
+extern struct kho_in kho_in;
+extern bool kho_enable;
+
+const void *kho_in_fdt(void);
+bool kho_in_covers(phys_addr_t phys, size_t size);
+
+/* kho_scratch.c */
+extern struct kho_scratch *kho_scratch;
+extern unsigned int kho_scratch_cnt;
+
+void kho_reserve_scratch(void);
+void kho_extend_scratch(void);
+void kho_release_scratch(void);
+void kho_open_scratch(void);
+
+/* kexec_handover_debugfs.c */
+#ifdef CONFIG_KEXEC_HANDOVER_DEBUGFS
+void kho_debugfs_init(const void *out_fdt);
+void kho_debugfs_add_blob(const char *name, void *blob, size_t size);
+void kho_debugfs_remove_blob(void *blob);
+#else
+static inline void kho_debugfs_init(const void *out_fdt) { }
+static inline void kho_debugfs_add_blob(const char *name, void *blob,
+					size_t size) { }
+static inline void kho_debugfs_remove_blob(void *blob) { }
+#endif
+
+#endif /* LINUX_KEXEC_HANDOVER_INTERNAL_H */

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Scratch memory: areas that never hold preserved memory.
+ *
+ * On a cold boot some areas are taken out of memblock for good.  The page
+ * allocator gets them as CMA, so that only pages that can be moved away live
+ * there.  kexec places the next kernel in them, and that kernel allocates from
+ * nowhere else until it knows what was preserved.  It inherits the areas: they
+ * stay the same over any number of hand-overs.
+ */
+
+#define pr_fmt(fmt) "KHO: " fmt
+
+#include <linux/bitmap.h>
+#include <linux/cma.h>
+#include <linux/init.h>
+#include <linux/kexec.h>
+#include <linux/kmemleak.h>
+#include <linux/kstrtox.h>
+#include <linux/math64.h>
+#include <linux/memblock.h>
+#include <linux/nodemask.h>
+#include <linux/sizes.h>
+#include <linux/string.h>
+
+#include "../../mm/mm_init.h"
+#include "../kexec_internal.h"
+#include "kexec_handover_internal.h"
+
+/*
+ * The page allocator looks at the neighbours of a block it gets, up to
+ * MAX_PAGE_ORDER, and those may not be initialized yet when struct pages are
+ * set up late.  Areas made of whole blocks have no such neighbours.
+ */
+#define KHO_SCRATCH_ALIGN	(PAGE_SIZE * MAX_ORDER_NR_PAGES)
+static_assert(KHO_SCRATCH_ALIGN >= CMA_MIN_ALIGNMENT_BYTES);
+
+/*
+ * Granularity in which scratch memory is extended during a boot.  A block that
+ * holds a single preserved page is not used, so a smaller value finds more
+ * memory, but also adds more regions to memblock.
+ */
+#define KHO_EXT_BLOCK		SZ_1G
+
+/* An upper limit that keeps a typing error from taking all memory. */
+#define KHO_SCRATCH_SCALE_MAX	10000
+
+struct kho_scratch *kho_scratch;
+unsigned int kho_scratch_cnt;
+
+/*
+ * Sizes in bytes, or, when @scale is not 0, percentage of the memory that the
+ * kernel itself reserved during boot.
+ */
+static struct {
+	unsigned int scale;
+	phys_addr_t lowmem;
+	phys_addr_t global;
+	phys_addr_t pernode;
+} kho_scratch_size __initdata = { .scale = 200 };
+
+static int __init kho_parse_scratch_scale(const char *p, size_t len)
+{
+	char digits[12];
+	unsigned int scale;
+	int err;
+
+	if (len >= sizeof(digits))
+		return -EINVAL;
+	strscpy(digits, p, len + 1);
+
+	err = kstrtouint(digits, 10, &scale);
+	if (err)
+		return err;
+	if (!scale || scale > KHO_SCRATCH_SCALE_MAX)
+		return -EINVAL;
+
+	kho_scratch_size.scale = scale;
+	pr_notice("scratch scale is %u%%\n", scale);
+	return 0;
+}
+
+static int __init kho_parse_scratch_sizes(char *p)
+{
+	phys_addr_t size[3];
+
+	for (int i = 0; i < ARRAY_SIZE(size); i++) {
+		char *end;
+
+		if (i && *p++ != ',')
+			return -EINVAL;
+		size[i] = memparse(p, &end);
+		if (end == p)
+			return -EINVAL;
+		p = end;
+	}
+
+	if (*p || !(size[0] | size[1] | size[2]))
+		return -EINVAL;
+
+	kho_scratch_size.scale = 0;
+	kho_scratch_size.lowmem = size[0];
+	kho_scratch_size.global = size[1];
+	kho_scratch_size.pernode = size[2];
+	pr_notice("scratch areas: lowmem: %lluMiB global: %lluMiB pernode: %lluMiB\n",
+		  (u64)size[0] >> 20, (u64)size[1] >> 20, (u64)size[2] >> 20);
+	return 0;
+}
+
+/* kho_scratch=N% or kho_scratch=<lowmem>,<global>,<pernode> */
+static int __init kho_parse_scratch(char *p)
+{
+	size_t len = p ? strlen(p) : 0;
+
+	if (!len)
+		return -EINVAL;
+
+	if (p[len - 1] == '%')
+		return kho_parse_scratch_scale(p, len - 1);
+
+	return kho_parse_scratch_sizes(p);
+}
+early_param("kho_scratch", kho_parse_scratch);
+
+/*
+ * Size of an area for what the kernel reserved below @limit on node @nid.
+ * HugeTLB pages never come from scratch and do not count.
+ */
+static phys_addr_t __init kho_scratch_scaled(phys_addr_t limit, int nid)
+{
+	phys_addr_t size = memblock_reserved_kern_size(limit, nid) -
+			   memblock_reserved_hugetlb_size(limit, nid);
+
+	return mul_u64_u32_div(size, kho_scratch_size.scale, 100);
+}
+
+static void __init kho_scratch_set_sizes(void)
+{
+	phys_addr_t low, all;
+
+	if (!kho_scratch_size.scale)
+		return;
+
+	low = kho_scratch_scaled(ARCH_LOW_ADDRESS_LIMIT, NUMA_NO_NODE);
+	all = kho_scratch_scaled(MEMBLOCK_ALLOC_ANYWHERE, NUMA_NO_NODE);
+
+	kho_scratch_size.lowmem = low;
+	kho_scratch_size.global = all - low;
+}
+
+static phys_addr_t __init kho_scratch_node_size(int nid)
+{
+	if (!kho_scratch_size.scale)
+		return kho_scratch_size.pernode;
+
+	return kho_scratch_scaled(MEMBLOCK_ALLOC_ANYWHERE, nid);
+}
+
+/* Appends an area; one of size 0 is not needed and no failure. */
+static int __init kho_scratch_add_area(const char *what, phys_addr_t size,
+				       phys_addr_t limit, int nid)
+{
+	phys_addr_t addr;
+
+	size = round_up(size, KHO_SCRATCH_ALIGN);
+	if (!size)
+		return 0;
+
+	addr = memblock_alloc_range_nid(size, KHO_SCRATCH_ALIGN, 0, limit, nid,
+					nid != NUMA_NO_NODE);
+	if (!addr) {
+		pr_err("no %lluMiB of memory for %s scratch area\n",
+		       (u64)size >> 20, what);
+		return -ENOMEM;
+	}
+
+	kho_scratch[kho_scratch_cnt++] = (struct kho_scratch){
+		.addr = addr,
+		.size = size,
+	};
+	return 0;
+}
+
+static int __init kho_scratch_add_areas(void)
+{
+	int nid, err;
+
+	err = kho_scratch_add_area("lowmem", kho_scratch_size.lowmem,
+				   ARCH_LOW_ADDRESS_LIMIT, NUMA_NO_NODE);
+	if (err)
+		return err;
+
+	err = kho_scratch_add_area("global", kho_scratch_size.global,
+				   MEMBLOCK_ALLOC_ACCESSIBLE, NUMA_NO_NODE);
+	if (err)
+		return err;
+
+	for_each_node_state(nid, N_MEMORY) {
+		err = kho_scratch_add_area("node", kho_scratch_node_size(nid),
+					   MEMBLOCK_ALLOC_ACCESSIBLE, nid);
+		if (err)
+			return err;
+	}
+
+	return 0;
+}
+
+/**
+ * kho_reserve_scratch - set scratch memory apart on a cold boot
+ *
+ * Disables Kexec Handover when there is not enough memory.
+ *
+ * Context: Early boot, as late as memblock is still in charge: what is
+ * reserved by then tells how much the next kernel will need.
+ */
+void __init kho_reserve_scratch(void)
+{
+	size_t size;
+
+	if (!kho_enable)
+		return;
+
+	/* Lowmem, global, and one area for each node with memory. */
+	size = (nodes_weight(node_states[N_MEMORY]) + 2) * sizeof(*kho_scratch);
+	kho_scratch = memblock_alloc(size, PAGE_SIZE);
+	if (!kho_scratch)
+		goto err_disable;
+
+	kho_scratch_set_sizes();
+	if (kho_scratch_add_areas())
+		goto err_free;
+
+	return;
+
+err_free:
+	while (kho_scratch_cnt) {
+		struct kho_scratch *area = &kho_scratch[--kho_scratch_cnt];
+
+		memblock_phys_free(area->addr, area->size);
+	}
+	memblock_free(kho_scratch, size);
+	kho_scratch = NULL;
+err_disable:
+	pr_warn("no scratch memory, disabling kexec handover\n");
+	kho_enable = false;
+}
+
+/**
+ * kho_open_scratch - give scratch memory to the page allocator as CMA
+ *
+ * For the kernel that reserved the areas.  Its successors never take them from
+ * the page allocator in the first place.
+ */
+void __init kho_open_scratch(void)
+{
+	for (unsigned int i = 0; i < kho_scratch_cnt; i++) {
+		unsigned long pfn = PHYS_PFN(kho_scratch[i].addr);
+		unsigned long end = pfn + PHYS_PFN(kho_scratch[i].size);
+
+		/*
+		 * With debug_pagealloc the pages are unmapped while they are
+		 * free, and kmemleak would fault on them.
+		 */
+		kmemleak_ignore_phys(kho_scratch[i].addr);
+
+		for (; pfn < end; pfn += pageblock_nr_pages)
+			init_cma_reserved_pageblock(pfn_to_page(pfn));
+	}
+}
+
+/**
+ * kho_release_scratch - give scratch memory back as ordinary memory
+ *
+ * For the kernel that reserved the areas, instead of kho_open_scratch().
+ */
+void __init kho_release_scratch(void)
+{
+	for (unsigned int i = 0; i < kho_scratch_cnt; i++) {
+		void *start = __va(kho_scratch[i].addr);
+
+		free_reserved_area(start, start + kho_scratch[i].size, -1,
+				   NULL);
+	}
+	kho_scratch_cnt = 0;
+}
+
+/**
+ * kho_scratch_overlap - tell whether memory touches scratch memory
+ * @phys: start of the memory
+ * @size: its size in bytes
+ *
+ * Context: Any, from early boot on.
+ * Return: true when at least one byte is in a scratch area.
+ */
+bool kho_scratch_overlap(phys_addr_t phys, size_t size)
+{
+	for (unsigned int i = 0; i < kho_scratch_cnt; i++) {
+		const struct kho_scratch *area = &kho_scratch[i];
+
+		if (phys < area->addr + area->size && area->addr < phys + size)
+			return true;
+	}
+
+	return false;
+}
+
+/* Blocks of KHO_EXT_BLOCK bytes, by number, that must be left alone. */
+struct kho_busy_blocks {
+	unsigned long *bitmap;
+	unsigned long nr;
+};
+
+static void __init kho_mark_busy(struct kho_busy_blocks *busy,
+				 phys_addr_t start, phys_addr_t end)
+{
+	unsigned long first = start / KHO_EXT_BLOCK;
+	unsigned long last = (end - 1) / KHO_EXT_BLOCK;
+
+	/* What is not RAM needs no protection. */
+	if (first < busy->nr)
+		bitmap_set(busy->bitmap, first,
+			   min(last, busy->nr - 1) - first + 1);
+}
+
+static int __init kho_mark_busy_run(unsigned long key, unsigned long nr,
+				    void *data)
+{
+	unsigned int order;
+	phys_addr_t phys;
+
+	if (kho_decode_key(key, &phys, &order))
+		kho_mark_busy(data, phys, phys + (nr << (PAGE_SHIFT + order)));
+	return 0;
+}
+
+static int __init kho_mark_busy_node(phys_addr_t phys, void *data)
+{
+	kho_mark_busy(data, phys, phys + PAGE_SIZE);
+	return 0;
+}
+
+static int __init kho_extend_into(struct kho_busy_blocks *busy)
+{
+	phys_addr_t end_of_ram = memblock_end_of_DRAM();
+	unsigned long first, end;
+
+	for_each_clear_bitrange(first, end, busy->bitmap, busy->nr) {
+		phys_addr_t start = (phys_addr_t)first * KHO_EXT_BLOCK;
+		phys_addr_t stop = min((phys_addr_t)end * KHO_EXT_BLOCK,
+				       end_of_ram);
+		int err = memblock_mark_kho_scratch(start, stop - start);
+
+		if (err)
+			return err;
+	}
+
+	return 0;
+}
+
+/**
+ * kho_extend_scratch - allow early allocations wherever nothing is preserved
+ *
+ * The areas of the previous kernel need not be large enough for the memory map
+ * of a large machine.  This lets memblock use each GiB that holds neither
+ * preserved memory nor a node of the map of it.  kho_scratch is not changed.
+ *
+ * Context: Early boot of a kernel that was handed memory, after EFI has set up
+ * memblock: that drops every region it finds that is not scratch.
+ */
+void __init kho_extend_scratch(void)
+{
+	const struct kho_radix_walk_cb cb = {
+		.run = kho_mark_busy_run,
+		.node = kho_mark_busy_node,
+	};
+	struct kho_busy_blocks busy = {
+		.nr = DIV_ROUND_UP(memblock_end_of_DRAM(), KHO_EXT_BLOCK),
+	};
+	size_t size = BITS_TO_LONGS(busy.nr) * sizeof(long);
+	int err = -ENOMEM;
+
+	busy.bitmap = memblock_alloc(size, sizeof(long));
+	if (busy.bitmap) {
+		err = kho_radix_walk_tree(&kho_in.map, &cb, &busy);
+		if (!err)
+			err = kho_extend_into(&busy);
+		memblock_free(busy.bitmap, size);
+	}
+
+	if (err)
+		pr_warn("scratch memory not extended: %pe\n", ERR_PTR(err));
+}
+
+/**
+ * kho_locate_mem_hole - find room for a segment of the next kernel
+ * @kbuf: the segment
+ * @func: called for each area until it returns non-zero
+ *
+ * Return: 0 when @func found room, -EADDRNOTAVAIL when it did not, 1 when the
+ * image is not restricted to scratch memory.
+ */
+int kho_locate_mem_hole(struct kexec_buf *kbuf,
+			int (*func)(struct resource *, void *))
+{
+	if (!kho_enable || kbuf->image->type == KEXEC_TYPE_CRASH)
+		return 1;
+
+	for (unsigned int i = 0; i < kho_scratch_cnt; i++) {
+		struct resource res = {
+			.start = kho_scratch[i].addr,
+			.end = kho_scratch[i].addr + kho_scratch[i].size - 1,
+		};
+		int ret = func(&res, kbuf);
+
+		if (ret)
+			return ret == 1 ? 0 : -EADDRNOTAVAIL;
+	}
+
+	return -EADDRNOTAVAIL;
+}
