@@ -1,0 +1,803 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memfds that outlive their kernel: the Live Update Orchestrator's handler for
+ * files of shared memory.  The pages stay where they are; what crosses the
+ * kexec is the list of them, described in include/linux/kho/abi/memfd.h.
+ */
+
+/**
+ * DOC: Memfd Preservation via LUO
+ *
+ * Overview
+ * ========
+ *
+ * A memfd handed to a Live Update Orchestrator (LUO) session is there again in
+ * the next kernel, with its contents at the same physical addresses and
+ * without a byte having been copied.  This is how the RAM of a virtual machine
+ * survives the replacement of the host kernel under it.
+ *
+ * Not everything about a file comes along.  What does is listed below;
+ * anything else is as in a new memfd.
+ *
+ * .. note::
+ *    LUO is still developing.  The set of properties that come along may
+ *    change in ways that are not backwards compatible.
+ *
+ * .. note::
+ *    Memfds made of HugeTLB pages (``MFD_HUGETLB``) are not supported and are
+ *    refused.
+ *
+ * What is preserved
+ * =================
+ *
+ * Contents
+ *   Every byte, whether written before or after the file was handed to LUO.
+ *
+ * Size
+ *   Fixed from the moment the file is handed to LUO.  A hole is filled with
+ *   zeroed memory at that moment, so a sparse file takes its full size in RAM.
+ *   A file with more pages than the machine is refused with ``-EFBIG``.
+ *
+ * File position
+ *   As it is at the time of the kexec.
+ *
+ * Status flags
+ *   The file is open for reading and writing, with ``O_LARGEFILE``, like every
+ *   memfd.
+ *
+ * Seals
+ *   Exactly those the file has at the time of the kexec, no more and no fewer.
+ *   A file with seals other than ``MEMFD_LUO_ALL_SEALS`` is refused with
+ *   ``-EOPNOTSUPP``.
+ *
+ * Executable or not
+ *   A file sealed with ``F_SEAL_EXEC`` comes back without any execute
+ *   permission, as ``MFD_NOEXEC_SEAL`` made it.  Any other file comes back
+ *   with mode 0777.
+ *
+ * What is not preserved
+ * =====================
+ *
+ * File mode
+ *   The mode itself is not handed over, only what the seals tell about it.
+ *   ``fchmod()`` is forgotten, and a file that was executable when it got
+ *   ``F_SEAL_EXEC`` is not any more.
+ *
+ * ``FD_CLOEXEC``
+ *   Belongs to the descriptor, not to the file.  The process that retrieves
+ *   the file sets it with ``fcntl()`` if it wants it.
+ *
+ * Name, owner, memory cgroup, NUMA policy
+ *   Memory is charged to whoever retrieves the file.
+ *
+ * Broken memory
+ *   A file that holds a page with a hardware memory error is refused with
+ *   ``-EHWPOISON``: the next kernel would take that page for a good one.
+ *
+ * When something goes wrong
+ * =========================
+ *
+ * Everything read from the previous kernel is checked.  A value that cannot be
+ * right is named in one line of the kernel log, and the file is refused with
+ * ``-EINVAL``.
+ *
+ * Retrieving a file begins with what may fail for want of memory; until then
+ * nothing is taken out of the hand-over.  Whatever of a file did not get into
+ * a new one is given back to the system when its session is finished.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/io.h>
+#include <linux/kexec_handover.h>
+#include <linux/kho/abi/memfd.h>
+#include <linux/kho/vmalloc.h>
+#include <linux/liveupdate.h>
+#include <linux/memcontrol.h>
+#include <linux/memfd.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
+#include <linux/vmalloc.h>
+#include <uapi/linux/memfd.h>
+
+#include "internal.h"
+
+static_assert(sizeof(MEMFD_LUO_FH_COMPATIBLE) <= LIVEUPDATE_HNDL_COMPAT_LENGTH,
+	      "the compatibility string does not fit the field LUO has for it");
+
+/*
+ * How many folios are pinned at a time.  Bounds the temporary memory, and the
+ * time until a fatal signal is seen.
+ */
+#define MEMFD_LUO_BATCH		32768
+
+#define MEMFD_LUO_FOLIO_FLAGS	(MEMFD_LUO_FOLIO_DIRTY | MEMFD_LUO_FOLIO_UPTODATE)
+
+/*
+ * Reserved bit of memfd_luo_ser.flags, set on what came in once its folios are
+ * gone.  It never crosses a kexec.
+ */
+#define MEMFD_LUO_SPENT		BIT(31)
+
+/**
+ * struct memfd_luo_array - the entries of a file being preserved
+ * @entries: the entries, in vmalloc memory
+ * @nr:      entries in use; the folio of each is pinned and preserved
+ * @room:    entries there is memory for
+ * @limit:   entries there can ever be: the pages of the file
+ */
+struct memfd_luo_array {
+	struct memfd_luo_folio_ser *entries;
+	u64 nr;
+	u64 room;
+	u64 limit;
+};
+
+/**
+ * struct memfd_luo_fill - a new file being filled with preserved folios
+ * @file:    the file
+ * @ser:     its description
+ * @entries: one entry per folio
+ * @next:    first entry whose folio is still in the hand-over
+ * @blocks:  pages accounted to the file
+ */
+struct memfd_luo_fill {
+	struct file *file;
+	const struct memfd_luo_ser *ser;
+	const struct memfd_luo_folio_ser *entries;
+	u64 next;
+	long blocks;
+};
+
+static u64 memfd_luo_pages(u64 size)
+{
+	return DIV_ROUND_UP_ULL(size, PAGE_SIZE);
+}
+
+/* Never warns: how many entries a file needs is up to whoever made the file. */
+static int memfd_luo_array_resize(struct memfd_luo_array *arr, u64 room)
+{
+	struct memfd_luo_folio_ser *entries;
+
+	entries = __vcalloc(room, sizeof(*entries), GFP_KERNEL | __GFP_NOWARN);
+	if (!entries)
+		return -ENOMEM;
+
+	if (arr->nr)
+		memcpy(entries, arr->entries, arr->nr * sizeof(*entries));
+	vfree(arr->entries);
+	arr->entries = entries;
+	arr->room = room;
+	return 0;
+}
+
+static int memfd_luo_array_reserve(struct memfd_luo_array *arr, u64 more)
+{
+	u64 need = arr->nr + more;
+
+	if (need <= arr->room)
+		return 0;
+	return memfd_luo_array_resize(arr, max(need, min(2 * arr->room, arr->limit)));
+}
+
+/* A file of large folios needs far fewer entries than it has pages. */
+static void memfd_luo_array_trim(struct memfd_luo_array *arr)
+{
+	u64 unused = (arr->room - arr->nr) * sizeof(*arr->entries);
+
+	/* Without memory for the copy, the larger array does as well. */
+	if (unused >= PAGE_SIZE)
+		memfd_luo_array_resize(arr, arr->nr);
+}
+
+/* Undo memfd_luo_collect(). */
+static void memfd_luo_release(struct memfd_luo_folio_ser *entries, u64 nr)
+{
+	for (u64 i = 0; i < nr; i++) {
+		struct folio *folio = pfn_folio(entries[i].pfn);
+
+		kho_unpreserve_folio(folio);
+		unpin_folio(folio);
+		cond_resched();
+	}
+	vfree(entries);
+}
+
+/*
+ * The two flags are settled now and for good: what they are at the time of the
+ * kexec cannot be known, as mappings may still be writing then.
+ *
+ * A folio that is clean now can be dirtied through a mapping later.  Were it
+ * handed over as clean, the next kernel could drop it and the data with it.
+ * A folio that is not up to date now can be filled later, and would then be
+ * zeroed on its next first use.  So every folio becomes dirty and up to date
+ * here; the price is some memory that reclaim could have had.
+ */
+static void memfd_luo_settle_folio(struct folio *folio)
+{
+	folio_lock(folio);
+	if (!folio_test_uptodate(folio)) {
+		folio_zero_segment(folio, 0, folio_size(folio));
+		flush_dcache_folio(folio);
+		folio_mark_uptodate(folio);
+	}
+	folio_mark_dirty(folio);
+	folio_unlock(folio);
+}
+
+static int memfd_luo_preserve_folio(struct folio *folio,
+				    struct memfd_luo_folio_ser *entry)
+{
+	int err;
+
+	if (folio_contain_hwpoisoned_page(folio))
+		return -EHWPOISON;
+
+	err = kho_preserve_folio(folio);
+	if (err)
+		return err;
+
+	memfd_luo_settle_folio(folio);
+
+	entry->pfn = folio_pfn(folio);
+	entry->index = folio->index;
+	entry->flags = MEMFD_LUO_FOLIO_FLAGS;
+	return 0;
+}
+
+/* Takes the pins over: afterwards they belong to @arr or are dropped. */
+static int memfd_luo_add_batch(struct memfd_luo_array *arr,
+			       struct folio **batch, long nr)
+{
+	long i = 0;
+	int err;
+
+	err = memfd_luo_array_reserve(arr, nr);
+	if (err)
+		goto err_unpin;
+
+	for (; i < nr; i++) {
+		err = memfd_luo_preserve_folio(batch[i], &arr->entries[arr->nr]);
+		if (err)
+			goto err_unpin;
+		arr->nr++;
+		cond_resched();
+	}
+	return 0;
+
+err_unpin:
+	unpin_folios(batch + i, nr - i);
+	return err;
+}
+
+/*
+ * Pinned folios can neither move nor be swapped out, and none of them is in
+ * CMA, which KHO scratch memory is part of.  Pinning also brings swapped pages
+ * in and fills holes.
+ *
+ * On failure @arr holds what was done so far.
+ */
+static int memfd_luo_pin_all(struct file *file, loff_t size, struct folio **batch,
+			     unsigned int max, struct memfd_luo_array *arr)
+{
+	loff_t pos = 0;
+	int err;
+
+	while (pos < size) {
+		struct folio *last;
+		pgoff_t offset;
+		long nr;
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+
+		nr = memfd_pin_folios(file, pos, size - 1, batch, max, &offset);
+		if (nr <= 0)
+			return nr ?: -EIO;
+
+		last = batch[nr - 1];
+		pos = folio_pos(last) + folio_size(last);
+
+		err = memfd_luo_add_batch(arr, batch, nr);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Pin and preserve all folios of @file and list them in @arr. */
+static int memfd_luo_collect(struct file *file, loff_t size,
+			     struct memfd_luo_array *arr)
+{
+	unsigned int max = min_t(u64, arr->limit, MEMFD_LUO_BATCH);
+	struct folio **batch;
+	int err;
+
+	batch = kvmalloc_objs(*batch, max);
+	if (!batch)
+		return -ENOMEM;
+
+	err = memfd_luo_pin_all(file, size, batch, max, arr);
+	kvfree(batch);
+	if (err)
+		memfd_luo_release(arr->entries, arr->nr);
+	else
+		memfd_luo_array_trim(arr);
+	return err;
+}
+
+/* What stays the user's to change until the last moment. */
+static int memfd_luo_note_seals_and_pos(struct file *file,
+					struct memfd_luo_ser *ser)
+{
+	int seals = memfd_get_seals(file);
+
+	if (seals < 0)
+		return seals;
+	if (seals & ~MEMFD_LUO_ALL_SEALS)
+		return -EOPNOTSUPP;
+
+	ser->seals = seals;
+	ser->pos = file->f_pos;
+	return 0;
+}
+
+/* Called with the inode locked and its size frozen. */
+static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *ser,
+			      struct memfd_luo_folio_ser **entries)
+{
+	loff_t size = i_size_read(file_inode(file));
+	struct memfd_luo_array arr = { .limit = memfd_luo_pages(size) };
+	int err;
+
+	err = memfd_luo_note_seals_and_pos(file, ser);
+	if (err)
+		return err;
+
+	/* All of it has to be in memory at once; say so before trying. */
+	if (arr.limit > totalram_pages())
+		return -EFBIG;
+
+	ser->size = size;
+	*entries = NULL;
+	if (!size)
+		return 0;
+
+	err = memfd_luo_collect(file, size, &arr);
+	if (err)
+		return err;
+
+	err = kho_preserve_vmalloc(arr.entries, &ser->folios);
+	if (err) {
+		memfd_luo_release(arr.entries, arr.nr);
+		return err;
+	}
+
+	ser->nr_folios = arr.nr;
+	*entries = arr.entries;
+	return 0;
+}
+
+static int memfd_luo_preserve(struct liveupdate_file_op_args *op)
+{
+	struct inode *inode = file_inode(op->file);
+	struct memfd_luo_folio_ser *entries;
+	struct memfd_luo_ser *ser;
+	int err;
+
+	ser = kho_alloc_preserve(sizeof(*ser));
+	if (IS_ERR(ser))
+		return PTR_ERR(ser);
+
+	inode_lock(inode);
+	shmem_freeze(inode, true);
+	err = memfd_luo_describe(op->file, ser, &entries);
+	if (err)
+		shmem_freeze(inode, false);
+	inode_unlock(inode);
+
+	if (err) {
+		pr_err_ratelimited("cannot preserve a memfd of %lld bytes: %pe\n",
+				   i_size_read(inode), ERR_PTR(err));
+		kho_unpreserve_free(ser);
+		return err;
+	}
+
+	op->private_data = entries;
+	op->serialized_data = virt_to_phys(ser);
+	return 0;
+}
+
+static int memfd_luo_freeze(struct liveupdate_file_op_args *op)
+{
+	return memfd_luo_note_seals_and_pos(op->file,
+					    phys_to_virt(op->serialized_data));
+}
+
+static void memfd_luo_unpreserve(struct liveupdate_file_op_args *op)
+{
+	struct memfd_luo_ser *ser = phys_to_virt(op->serialized_data);
+	struct inode *inode = file_inode(op->file);
+
+	inode_lock(inode);
+	if (ser->nr_folios) {
+		kho_unpreserve_vmalloc(&ser->folios);
+		memfd_luo_release(op->private_data, ser->nr_folios);
+	}
+	shmem_freeze(inode, false);
+	inode_unlock(inode);
+
+	kho_unpreserve_free(ser);
+}
+
+/* The handle is a number from the previous kernel: is there memory behind it? */
+static struct memfd_luo_ser *memfd_luo_incoming(u64 handle)
+{
+	if (!handle || !kho_pages_preserved(handle, 1)) {
+		pr_err("bad hand-over: no preserved page at %#llx, where a memfd is described\n",
+		       handle);
+		return NULL;
+	}
+	return phys_to_virt(handle);
+}
+
+static u64 memfd_luo_array_room(const struct memfd_luo_ser *ser)
+{
+	return (u64)ser->folios.total_pages * PAGE_SIZE /
+	       sizeof(struct memfd_luo_folio_ser);
+}
+
+/* Returns the name of the field that cannot be right, or NULL. */
+static const char *memfd_luo_bad_field(const struct memfd_luo_ser *ser)
+{
+	if (ser->size > MAX_LFS_FILESIZE)
+		return "size";
+	if (ser->pos > MAX_LFS_FILESIZE)
+		return "pos";
+	if (ser->seals & ~MEMFD_LUO_ALL_SEALS)
+		return "seals";
+	if (ser->flags)
+		return "flags";
+	if (ser->nr_folios > memfd_luo_pages(ser->size) ||
+	    ser->nr_folios > memfd_luo_array_room(ser))
+		return "nr_folios";
+	return NULL;
+}
+
+/* The same for entry @i; those before it are known to be good. */
+static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *ser,
+				       const struct memfd_luo_folio_ser *entries,
+				       u64 i)
+{
+	const struct memfd_luo_folio_ser *entry = &entries[i];
+
+	if (!entry->pfn || !pfn_valid(entry->pfn))
+		return "pfn";
+	if (entry->flags & ~MEMFD_LUO_FOLIO_FLAGS)
+		return "flags";
+	if (entry->index >= memfd_luo_pages(ser->size) ||
+	    (i && entry->index <= entries[i - 1].index))
+		return "index";
+	return NULL;
+}
+
+static int memfd_luo_verify(const struct memfd_luo_ser *ser)
+{
+	const char *bad = memfd_luo_bad_field(ser);
+
+	if (!bad)
+		return 0;
+
+	pr_err("bad hand-over: %s of a memfd (pos %llu, size %llu, seals %#x, flags %#x, nr_folios %llu)\n",
+	       bad, ser->pos, ser->size, ser->seals, ser->flags, ser->nr_folios);
+	return -EINVAL;
+}
+
+static int memfd_luo_verify_entries(const struct memfd_luo_ser *ser,
+				    const struct memfd_luo_folio_ser *entries)
+{
+	for (u64 i = 0; i < ser->nr_folios; i++) {
+		const char *bad = memfd_luo_bad_entry(ser, entries, i);
+
+		if (bad) {
+			pr_err("bad hand-over: %s of folio %llu of a memfd (pfn %#llx, flags %#x, index %llu)\n",
+			       bad, i, (u64)entries[i].pfn,
+			       (unsigned int)entries[i].flags, entries[i].index);
+			return -EINVAL;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * Free the folios of the entries from @first on.  Ends at an entry that cannot
+ * be right: what comes behind it may name memory of somebody else.
+ */
+static void memfd_luo_discard(const struct memfd_luo_ser *ser,
+			      const struct memfd_luo_folio_ser *entries,
+			      u64 first, u64 nr)
+{
+	u64 missing = 0;
+
+	for (u64 i = first; i < nr; i++) {
+		struct folio *folio;
+
+		if (memfd_luo_bad_entry(ser, entries, i)) {
+			missing += nr - i;
+			break;
+		}
+
+		folio = kho_restore_folio(PFN_PHYS(entries[i].pfn));
+		if (folio)
+			folio_put(folio);
+		else
+			missing++;
+		cond_resched();
+	}
+
+	if (missing)
+		pr_warn("%llu folios of a discarded memfd could not be freed\n",
+			missing);
+}
+
+/*
+ * Frees what retrieve() did not use: all, when it was never called or failed
+ * early.  A later failure left nothing but the description.
+ */
+static void memfd_luo_finish(struct liveupdate_file_op_args *op)
+{
+	struct memfd_luo_folio_ser *entries;
+	struct memfd_luo_ser *ser;
+	u64 nr;
+
+	if (op->retrieve_status > 0)
+		return;
+
+	ser = memfd_luo_incoming(op->serialized_data);
+	if (!ser)
+		return;
+
+	nr = min(ser->nr_folios, memfd_luo_array_room(ser));
+	if (nr) {
+		entries = kho_restore_vmalloc(&ser->folios);
+		if (entries)
+			memfd_luo_discard(ser, entries, 0, nr);
+		else
+			pr_warn("the list of %llu folios of a discarded memfd is lost, they stay in use until the next kexec\n",
+				nr);
+		vfree(entries);
+	}
+	kho_restore_free(ser);
+}
+
+/* Put a claimed folio, checked by the caller, into the page cache of the file. */
+static int memfd_luo_insert(struct memfd_luo_fill *fill, struct folio *folio,
+			    const struct memfd_luo_folio_ser *entry)
+{
+	struct address_space *mapping = fill->file->f_mapping;
+	gfp_t gfp = mapping_gfp_mask(mapping);
+	long nr = folio_nr_pages(folio);
+	int err;
+
+	__folio_set_locked(folio);
+	__folio_set_swapbacked(folio);
+
+	err = mem_cgroup_charge(folio, NULL, gfp);
+	if (err)
+		goto out;
+
+	err = shmem_inode_acct_blocks(mapping->host, nr);
+	if (err)
+		goto out;
+	/* If the folio does not get in, shmem_recalc_inode() finds the surplus. */
+	fill->blocks += nr;
+
+	err = shmem_add_to_page_cache(folio, mapping, entry->index, NULL, gfp);
+	if (err)
+		goto out;
+
+	if (entry->flags & MEMFD_LUO_FOLIO_UPTODATE)
+		folio_mark_uptodate(folio);
+	if (entry->flags & MEMFD_LUO_FOLIO_DIRTY)
+		folio_mark_dirty(folio);
+	folio_add_lru(folio);
+out:
+	folio_unlock(folio);
+	return err;
+}
+
+/* Move one folio from the hand-over to the file.  On failure it is freed. */
+static int memfd_luo_take_next(struct memfd_luo_fill *fill)
+{
+	const struct memfd_luo_folio_ser *entry = &fill->entries[fill->next];
+	struct folio *folio = kho_restore_folio(PFN_PHYS(entry->pfn));
+	unsigned int order;
+	int err;
+
+	if (!folio) {
+		pr_err("bad hand-over: no preserved folio at pfn %#llx\n",
+		       (u64)entry->pfn);
+		return -EIO;
+	}
+	fill->next++;
+
+	order = folio_order(folio);
+	if (order > mapping_max_folio_order(fill->file->f_mapping)) {
+		pr_err("folio of order %u at index %llu is larger than this kernel puts into a memfd\n",
+		       order, entry->index);
+		err = -EOPNOTSUPP;
+	} else if (!IS_ALIGNED(entry->index, 1UL << order)) {
+		pr_err("bad hand-over: index %llu of a folio of order %u\n",
+		       entry->index, order);
+		err = -EINVAL;
+	} else {
+		err = memfd_luo_insert(fill, folio, entry);
+		if (err)
+			pr_err("cannot add folio of order %u at index %llu: %pe\n",
+			       order, entry->index, ERR_PTR(err));
+	}
+	folio_put(folio);
+	return err;
+}
+
+static int memfd_luo_take_all(struct memfd_luo_fill *fill)
+{
+	struct inode *inode = file_inode(fill->file);
+	u64 nr = fill->ser->nr_folios;
+	int err = 0;
+
+	while (!err && fill->next < nr) {
+		err = memfd_luo_take_next(fill);
+		cond_resched();
+	}
+
+	shmem_recalc_inode(inode, fill->blocks, 0);
+	return err;
+}
+
+/*
+ * Move all folios from the hand-over to @file.  Restoring the array is the
+ * point of no return: nothing else knows where the folios are.  From there on,
+ * a folio is in the file, whose end is its end, or it is freed.
+ */
+static int memfd_luo_fill(struct file *file, struct memfd_luo_ser *ser)
+{
+	struct memfd_luo_fill fill = { .file = file, .ser = ser };
+	struct memfd_luo_folio_ser *entries;
+	int err;
+
+	if (!ser->nr_folios)
+		return 0;
+
+	entries = kho_restore_vmalloc(&ser->folios);
+	if (!entries) {
+		pr_err("cannot restore the list of %llu folios of a memfd\n",
+		       ser->nr_folios);
+		return -EINVAL;
+	}
+
+	fill.entries = entries;
+	err = memfd_luo_verify_entries(ser, entries);
+	if (!err)
+		err = memfd_luo_take_all(&fill);
+	if (err) {
+		memfd_luo_discard(ser, entries, fill.next, ser->nr_folios);
+		ser->nr_folios = 0;
+		ser->flags = MEMFD_LUO_SPENT;
+	}
+	vfree(entries);
+	return err;
+}
+
+/*
+ * An empty file with the properties in @ser.  The seals come first: sealing
+ * against writes waits for users of the pages, and there are no pages yet.
+ */
+static struct file *memfd_luo_open(const struct memfd_luo_ser *ser)
+{
+	unsigned int flags = MFD_ALLOW_SEALING;
+	struct inode *inode;
+	struct file *file;
+	int err;
+
+	/*
+	 * F_SEAL_EXEC on a file that can be executed would seal it against
+	 * writing as well, so the execute bits have to be gone before.
+	 */
+	if (ser->seals & F_SEAL_EXEC)
+		flags = MFD_NOEXEC_SEAL;
+
+	file = memfd_alloc_file("", flags);
+	if (IS_ERR(file)) {
+		pr_err("cannot create a memfd: %pe\n", file);
+		return file;
+	}
+
+	err = memfd_add_seals(file, ser->seals);
+	if (err) {
+		pr_err("cannot add seals %#x: %pe\n", ser->seals, ERR_PTR(err));
+		fput(file);
+		return ERR_PTR(err);
+	}
+
+	inode = file_inode(file);
+	i_size_write(inode, ser->size);
+	vfs_setpos(file, ser->pos, MAX_LFS_FILESIZE);
+	return file;
+}
+
+static int memfd_luo_retrieve(struct liveupdate_file_op_args *op)
+{
+	struct memfd_luo_ser *ser = memfd_luo_incoming(op->serialized_data);
+	struct file *file;
+	int err;
+
+	if (!ser)
+		return -EINVAL;
+
+	err = memfd_luo_verify(ser);
+	if (err)
+		return err;
+
+	file = memfd_luo_open(ser);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+
+	err = memfd_luo_fill(file, ser);
+	if (err) {
+		fput(file);
+		return err;
+	}
+
+	op->file = file;
+	kho_restore_free(ser);
+	return 0;
+}
+
+/* Shared memory without a name; LUO asks for every file it is given. */
+static bool memfd_luo_can_preserve(struct liveupdate_file_handler *handler,
+				   struct file *file)
+{
+	return shmem_file(file) && file_inode(file)->i_nlink == 0;
+}
+
+/* Two descriptions of one inode are one file to LUO. */
+static unsigned long memfd_luo_get_id(struct file *file)
+{
+	return (unsigned long)file_inode(file);
+}
+
+static const struct liveupdate_file_ops memfd_luo_ops = {
+	.owner		= THIS_MODULE,
+	.can_preserve	= memfd_luo_can_preserve,
+	.get_id		= memfd_luo_get_id,
+	.preserve	= memfd_luo_preserve,
+	.unpreserve	= memfd_luo_unpreserve,
+	.freeze		= memfd_luo_freeze,
+	.retrieve	= memfd_luo_retrieve,
+	.finish		= memfd_luo_finish,
+};
+
+static struct liveupdate_file_handler memfd_handler = {
+	.compatible	= MEMFD_LUO_FH_COMPATIBLE,
+	.ops		= &memfd_luo_ops,
+};
+
+static int __init memfd_luo_init(void)
+{
+	int err = liveupdate_register_file_handler(&memfd_handler);
+
+	/* Live update may be switched off on the command line. */
+	if (err == -EOPNOTSUPP)
+		return 0;
+	if (err)
+		pr_err("cannot register the handler with LUO: %pe\n", ERR_PTR(err));
+	return err;
+}
+late_initcall(memfd_luo_init);
