@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Boot-time test of Kexec Handover.
+ *
+ * The first kernel fills folios of random sizes with random bytes and hands
+ * them over.  The next one takes them back, compares orders and checksum,
+ * frees them, and hands over new ones to the kernel after it.
+ *
+ * All randomness comes from a seed that is printed: test_kho.seed=N repeats a
+ * run.  The data found at boot decides which half of the test is due, so the
+ * same kernel can be both.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/kexec_handover.h>
+#include <linux/kho/abi/vmalloc.h>
+#include <linux/kho/vmalloc.h>
+#include <linux/libfdt.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/prandom.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include <net/checksum.h>
+
+/*
+ * What crosses the kexec is a device tree:
+ *
+ *	/ {
+ *		compatible = KHO_TEST_COMPATIBLE;
+ *		magic = <u32>;
+ *		data {
+ *			nr_folios = <u32>;
+ *			folios_info = <struct kho_vmalloc>;
+ *			csum = <__wsum>;
+ *		};
+ *	};
+ *
+ * folios_info is an array with one physical address per folio, the order in
+ * the bits below PAGE_SHIFT.  csum is the checksum of all folios in the order
+ * of that array.  Numbers are in native byte order.
+ */
+#define KHO_TEST_SUBTREE	"kho_test"
+#define KHO_TEST_COMPATIBLE	"kho-test-v1"
+#define KHO_TEST_MAGIC		0x4b484f21U	/* "KHO!" */
+
+static unsigned long max_mem = (PAGE_SIZE << MAX_PAGE_ORDER) * 2;
+module_param(max_mem, ulong, 0444);
+MODULE_PARM_DESC(max_mem, "bytes to hand over (default: two folios of the largest order)");
+
+static unsigned long seed = 1;
+module_param(seed, ulong, 0444);
+MODULE_PARM_DESC(seed, "start value for sizes and contents of the folios");
+
+/**
+ * struct kho_test_out - what this kernel hands over
+ * @folios:       the data
+ * @nr_folios:    number of folios allocated
+ * @nr_preserved: how many of them are preserved
+ * @max_folios:   number of elements of @folios and @info
+ * @info:         address and order of each folio
+ * @info_ser:     describes @info to the next kernel
+ * @fdt:          the device tree, in preserved memory
+ * @csum:         checksum of the data
+ */
+struct kho_test_out {
+	struct folio **folios;
+	unsigned int nr_folios;
+	unsigned int nr_preserved;
+	unsigned int max_folios;
+	phys_addr_t *info;
+	struct kho_vmalloc info_ser;
+	void *fdt;
+	__wsum csum;
+};
+
+/**
+ * struct kho_test_in - what the previous kernel handed over
+ * @nr_folios: number of folios
+ * @info_ser:  the array with their addresses and orders
+ * @csum:      their checksum
+ */
+struct kho_test_in {
+	u32 nr_folios;
+	struct kho_vmalloc info_ser;
+	__wsum csum;
+};
+
+static struct kho_test_out kho_test_out;
+
+/*
+ * Takes back as much as was handed over.  Fields are only set once their step
+ * has been done, so this unwinds every failure as well.
+ */
+static void kho_test_drop(struct kho_test_out *out)
+{
+	if (out->info_ser.first.phys)
+		kho_unpreserve_vmalloc(&out->info_ser);
+	while (out->nr_preserved)
+		kho_unpreserve_folio(out->folios[--out->nr_preserved]);
+	while (out->nr_folios)
+		folio_put(out->folios[--out->nr_folios]);
+	if (out->fdt)
+		kho_unpreserve_free(out->fdt);
+	vfree(out->info);
+	kvfree(out->folios);
+	memset(out, 0, sizeof(*out));
+}
+
+static struct folio *kho_test_alloc_folio(unsigned int order)
+{
+	struct folio *folio;
+
+	/* Large folios may be rare; the test is as good with smaller ones. */
+	do {
+		folio = folio_alloc(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN, order);
+	} while (!folio && order--);
+	return folio;
+}
+
+/* Folios of random orders until the next would exceed max_mem, then smaller ones. */
+static int kho_test_generate(struct kho_test_out *out, u64 start)
+{
+	unsigned long left = max_mem;
+	struct rnd_state rnd;
+
+	prandom_seed_state(&rnd, start);
+	while (left) {
+		unsigned int order = prandom_u32_state(&rnd) % NR_PAGE_ORDERS;
+		struct folio *folio;
+		size_t size;
+
+		order = min_t(unsigned int, order, ilog2(left >> PAGE_SHIFT));
+		folio = kho_test_alloc_folio(order);
+		if (!folio)
+			return -ENOMEM;
+
+		out->folios[out->nr_folios++] = folio;
+		size = folio_size(folio);
+		prandom_bytes_state(&rnd, folio_address(folio), size);
+		out->csum = csum_partial(folio_address(folio), size, out->csum);
+		left -= size;
+	}
+	return 0;
+}
+
+static int kho_test_preserve(struct kho_test_out *out)
+{
+	struct kho_vmalloc ser = {};
+	int err;
+
+	for (unsigned int i = 0; i < out->nr_folios; i++) {
+		struct folio *folio = out->folios[i];
+
+		err = kho_preserve_folio(folio);
+		if (err)
+			return err;
+		out->nr_preserved++;
+		out->info[i] = PFN_PHYS(folio_pfn(folio)) | folio_order(folio);
+	}
+
+	err = kho_preserve_vmalloc(out->info, &ser);
+	if (!err)
+		out->info_ser = ser;
+	return err;
+}
+
+static int kho_test_write_fdt(struct kho_test_out *out)
+{
+	const u32 magic = KHO_TEST_MAGIC;
+	void *fdt = out->fdt;
+	int err;
+
+	err = fdt_create(fdt, PAGE_SIZE);
+	err = err ?: fdt_finish_reservemap(fdt);
+	err = err ?: fdt_begin_node(fdt, "");
+	err = err ?: fdt_property_string(fdt, "compatible", KHO_TEST_COMPATIBLE);
+	err = err ?: fdt_property(fdt, "magic", &magic, sizeof(magic));
+	err = err ?: fdt_begin_node(fdt, "data");
+	err = err ?: fdt_property(fdt, "nr_folios", &out->nr_folios,
+				  sizeof(out->nr_folios));
+	err = err ?: fdt_property(fdt, "folios_info", &out->info_ser,
+				  sizeof(out->info_ser));
+	err = err ?: fdt_property(fdt, "csum", &out->csum, sizeof(out->csum));
+	err = err ?: fdt_end_node(fdt);
+	err = err ?: fdt_end_node(fdt);
+	err = err ?: fdt_finish(fdt);
+
+	/* These are libfdt's numbers, not errnos. */
+	return err ? -ENOSPC : 0;
+}
+
+static int kho_test_publish(struct kho_test_out *out)
+{
+	void *fdt = kho_alloc_preserve(PAGE_SIZE);
+	int err;
+
+	if (IS_ERR(fdt))
+		return PTR_ERR(fdt);
+	out->fdt = fdt;
+
+	err = kho_test_write_fdt(out);
+	if (err)
+		return err;
+	return kho_add_subtree(KHO_TEST_SUBTREE, fdt, fdt_totalsize(fdt));
+}
+
+static int kho_test_alloc_arrays(struct kho_test_out *out)
+{
+	unsigned long nr;
+
+	max_mem = round_down(max_mem, PAGE_SIZE);
+	nr = max_mem >> PAGE_SHIFT;
+	if (!nr || nr > UINT_MAX) {
+		pr_err("max_mem=%lu: needs to be at least a page and no more than %u of them\n",
+		       max_mem, UINT_MAX);
+		return -EINVAL;
+	}
+
+	out->max_folios = nr;
+	out->folios = kvcalloc(nr, sizeof(*out->folios), GFP_KERNEL);
+	out->info = vcalloc(nr, sizeof(*out->info));
+	return out->folios && out->info ? 0 : -ENOMEM;
+}
+
+/* @hop: makes the data of one kernel in a chain differ from that of the last. */
+static int kho_test_save(u32 hop)
+{
+	struct kho_test_out *out = &kho_test_out;
+	u64 start = (u64)seed + hop;
+	int err;
+
+	err = kho_test_alloc_arrays(out);
+	err = err ?: kho_test_generate(out, start);
+	err = err ?: kho_test_preserve(out);
+	err = err ?: kho_test_publish(out);
+	if (err) {
+		pr_err("KHO save failed: %pe\n", ERR_PTR(err));
+		kho_test_drop(out);
+		return err;
+	}
+
+	pr_info("saved %lu bytes in %u folios, seed %llu\n", max_mem,
+		out->nr_folios, start);
+	return 0;
+}
+
+static int kho_test_read(const void *fdt, int node, const char *name,
+			 void *value, int size)
+{
+	const void *prop;
+	int len;
+
+	prop = fdt_getprop(fdt, node, name, &len);
+	if (!prop || len != size) {
+		pr_err("property %s: %d bytes found, %d expected\n", name, len, size);
+		return -EINVAL;
+	}
+
+	/* Device trees align to 4 bytes only. */
+	memcpy(value, prop, size);
+	return 0;
+}
+
+static int kho_test_read_fdt(const void *fdt, size_t size, struct kho_test_in *in)
+{
+	u64 room;
+	u32 magic;
+	int node, err;
+
+	if (size < sizeof(struct fdt_header) || fdt_check_header(fdt) ||
+	    fdt_totalsize(fdt) > size) {
+		pr_err("no device tree in the %zu bytes of subtree %s\n", size,
+		       KHO_TEST_SUBTREE);
+		return -EINVAL;
+	}
+
+	if (fdt_node_check_compatible(fdt, 0, KHO_TEST_COMPATIBLE)) {
+		pr_err("subtree is not compatible with %s\n", KHO_TEST_COMPATIBLE);
+		return -EINVAL;
+	}
+
+	err = kho_test_read(fdt, 0, "magic", &magic, sizeof(magic));
+	if (err)
+		return err;
+
+	/* Without the node, reading its first property says so. */
+	node = fdt_subnode_offset(fdt, 0, "data");
+	err = kho_test_read(fdt, node, "nr_folios", &in->nr_folios, sizeof(in->nr_folios));
+	err = err ?: kho_test_read(fdt, node, "folios_info", &in->info_ser,
+				   sizeof(in->info_ser));
+	err = err ?: kho_test_read(fdt, node, "csum", &in->csum, sizeof(in->csum));
+	if (err)
+		return err;
+
+	room = (u64)in->info_ser.total_pages * PAGE_SIZE / sizeof(phys_addr_t);
+	if (magic != KHO_TEST_MAGIC || !in->nr_folios || in->nr_folios > room) {
+		pr_err("magic %#x, %u folios in an array for %llu: cannot be right\n",
+		       magic, in->nr_folios, room);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Check and free one folio.  Returns whether it is what was handed over. */
+static bool kho_test_restore_folio(phys_addr_t info, __wsum *csum)
+{
+	unsigned int order = info & ~PAGE_MASK;
+	phys_addr_t phys = info & PAGE_MASK;
+	struct folio *folio;
+	bool good;
+
+	folio = kho_restore_folio(phys);
+	if (!folio) {
+		pr_err("no folio at %pa\n", &phys);
+		return false;
+	}
+
+	good = folio_order(folio) == order;
+	if (good)
+		*csum = csum_partial(folio_address(folio), folio_size(folio), *csum);
+	else
+		pr_err("folio at %pa: order %u found, %u expected\n", &phys,
+		       folio_order(folio), order);
+	folio_put(folio);
+	return good;
+}
+
+static int kho_test_restore_data(const struct kho_test_in *in)
+{
+	unsigned int nr_bad = 0;
+	phys_addr_t *info;
+	__wsum csum = 0;
+
+	info = kho_restore_vmalloc(&in->info_ser);
+	if (!info) {
+		pr_err("cannot restore the array of %u folios\n", in->nr_folios);
+		return -EINVAL;
+	}
+
+	/* A bad folio is no reason to keep the others. */
+	for (u32 i = 0; i < in->nr_folios; i++)
+		nr_bad += !kho_test_restore_folio(info[i], &csum);
+	vfree(info);
+
+	if (nr_bad) {
+		pr_err("%u of %u folios are bad\n", nr_bad, in->nr_folios);
+		return -EINVAL;
+	}
+	if (csum != in->csum) {
+		pr_err("checksum %#x found, %#x expected\n",
+		       (__force u32)csum, (__force u32)in->csum);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int kho_test_restore(phys_addr_t phys, size_t size, struct kho_test_in *in)
+{
+	struct folio *folio = kho_restore_folio(phys);
+	int err;
+
+	if (!folio) {
+		pr_err("subtree at %pa is not preserved memory\n", &phys);
+		return -EINVAL;
+	}
+
+	size = min(size, folio_size(folio));
+	err = kho_test_read_fdt(folio_address(folio), size, in);
+	err = err ?: kho_test_restore_data(in);
+	folio_put(folio);
+	return err;
+}
+
+static int __init kho_test_init(void)
+{
+	struct kho_test_in in = {};
+	phys_addr_t phys;
+	size_t size;
+	int err;
+
+	if (!kho_is_enabled())
+		return 0;
+
+	err = kho_retrieve_subtree(KHO_TEST_SUBTREE, &phys, &size);
+	if (err == -ENOENT)
+		return kho_test_save(0);
+
+	err = err ?: kho_test_restore(phys, size, &in);
+	if (err) {
+		pr_err("KHO restore failed\n");
+		return err;
+	}
+	pr_info("KHO restore succeeded\n");
+
+	return kho_test_save((__force u32)in.csum);
+}
+module_init(kho_test_init);
+
+static void __exit kho_test_exit(void)
+{
+	if (!kho_test_out.fdt)
+		return;
+	kho_remove_subtree(kho_test_out.fdt);
+	kho_test_drop(&kho_test_out);
+}
+module_exit(kho_test_exit);
+
+MODULE_DESCRIPTION("Boot-time test of Kexec Handover");
+MODULE_LICENSE("GPL");
