@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Finds the base kernel: $KHO_BASE, then the cache, then the Debian package.
+
+The package is fetched by apt through lists and state of our own, so the machine's
+configuration stays as it is; only the address of its mirror is asked for.
+"""
+import hashlib
+import os
+import re
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.host import CACHE, ROOT, Failed, Stop, lock, need_space, output
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+MIRROR = "http://deb.debian.org/debian"
+OWN_BASE = "set KHO_BASE to a kernel tree or tarball of version "
+
+
+@dataclass
+class Base:
+    dir: Path
+    version: str
+    identity: str       # changes when the content may have changed
+
+
+def supported():
+    """Rows of dev/BASE: (version, package, suite)."""
+    rows = [line.split() for line in (ROOT / "dev/BASE").read_text().splitlines()]
+    return [tuple(r) for r in rows if len(r) == 3 and not r[0].startswith("#")]
+
+
+def wanted():
+    return " or ".join(f"{version}.y" for version, _, _ in supported())
+
+
+def version_of(tree):
+    """Version of a kernel tree from its Makefile; None when it is no kernel tree."""
+    tree = Path(tree)
+    try:
+        head = (tree / "Makefile").read_text(errors="replace")[:4096]
+    except OSError:
+        return None
+    part = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL) *= *(\d+)$", head, re.M))
+    if len(part) != 3 or not (tree / "kernel/liveupdate").is_dir() and not (tree / "Kbuild").exists():
+        return None
+    return "{VERSION}.{PATCHLEVEL}.{SUBLEVEL}".format(**part)
+
+
+def check_version(tree, name):
+    """Version of the tree; Stop when it is not one we can be laid on."""
+    version = version_of(tree)
+    if version is None:
+        raise Stop(f"{name} is not a kernel tree: it has no kernel Makefile")
+    if version.rsplit(".", 1)[0] not in [row[0] for row in supported()]:
+        raise Stop(f"{name} is Linux {version}; this repository needs Linux {wanted()}")
+    return version
+
+
+def peek():
+    """The base that would be used without fetching anything, or None."""
+    place = os.environ.get("KHO_BASE")
+    if place:
+        tree = Path(place).expanduser().resolve()
+        return of_directory(tree) if tree.is_dir() else None
+    return cached()
+
+
+def find(run):
+    """The base kernel, fetched and unpacked when needed."""
+    place = os.environ.get("KHO_BASE")
+    if not place and cached():
+        return cached()
+    if not place:
+        with lock(CACHE / ".lock", "the cache is being filled"):
+            return cached() or fetch(run)
+    path = Path(place).expanduser().resolve()
+    if path.is_dir():
+        return of_directory(path)
+    if path.is_file():
+        with lock(CACHE / ".lock", "the cache is being filled"):
+            return of_tarball(run, path)
+    raise Stop(f"KHO_BASE={place}: no such file or directory")
+
+
+def of_directory(tree):
+    where = f"KHO_BASE={tree}"
+    version = check_version(tree, where)
+    for trace in (".config", "include/config", "arch/x86/include/generated"):
+        if (tree / trace).exists():
+            raise Stop(f"{where} was built in place ({trace} exists): run 'make mrproper' there, "
+                       "or name another tree")
+    # a tree of the user's may change at any time: any other time or size is another base
+    digest = hashlib.sha256(str(tree).encode())
+    for folder, folders, files in os.walk(tree):
+        folders[:] = sorted(d for d in folders if d != ".git")
+        for name in sorted(files):
+            st = os.lstat(os.path.join(folder, name))
+            digest.update(f"{folder}/{name} {st.st_size} {st.st_mtime_ns}\n".encode())
+    return Base(tree, version, f"{version} {digest.hexdigest()[:16]}")
+
+
+def cached():
+    """The newest supported base of the cache."""
+    found = []
+    for version, _, _ in supported():
+        for tree in CACHE.glob(f"linux-{version}.*"):
+            if version_of(tree) == tree.name[len("linux-"):]:
+                found.append((int(tree.name.rsplit(".", 1)[1]), tree))
+        if found:
+            break
+    if not found:
+        return None
+    tree = max(found)[1]
+    version = version_of(tree)
+    return Base(tree, version, f"{version} {tree}")
+
+
+def of_tarball(run, path):
+    st = path.stat()
+    tag = hashlib.sha256(f"{path} {st.st_size} {st.st_mtime_ns}".encode()).hexdigest()[:12]
+    tree = CACHE / f"tar-{tag}"
+    if not tree.is_dir():
+        unpack(run, f"tar -xf {shlex.quote(str(path))}", path.name, lambda _: tree)
+    version = check_version(tree, f"KHO_BASE={path}")
+    return Base(tree, version, f"{version} {tag}")
+
+
+def unpack(run, command, name, place):
+    """Unpack into the cache: under a passing name, and renamed once complete."""
+    for left in CACHE.glob(".unpack-*"):
+        shutil.rmtree(left)
+    need_space(CACHE, 2200, "unpacking the base kernel")
+    fresh = CACHE / f".unpack-{os.getpid()}"
+    fresh.mkdir()
+    try:
+        run.step(f"unpacking {name}", ["bash", "-c", f"set -o pipefail; {command}"],
+                 log="base.log", cwd=fresh)
+        inside = [d for d in fresh.iterdir() if d.is_dir()]
+        if len(inside) != 1:
+            raise Stop(f"{name} does not hold one kernel tree")
+        check_version(inside[0], name)
+        tree = place(inside[0])
+        if not tree.exists():
+            inside[0].rename(tree)
+        return tree
+    except Failed as e:
+        raise Stop(f"cannot unpack {name}: {e.why}\n  log:    {e.log}\n"
+                   "  repeat: ./kho setup") from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def mirror():
+    """Address of the Debian archive this machine uses, as apt itself understands it."""
+    release = Path("/etc/os-release")
+    text = release.read_text() if release.exists() else ""
+    codename = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', text, re.M)).get("VERSION_CODENAME")
+    rows = output(["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)"]) or ""
+    sites = [row.split() for row in rows.splitlines()]
+    sites = [s for s in sites if len(s) == 3 and s[2] == "main" and s[0].startswith("http")]
+    exact = [s[0] for s in sites if s[1] == codename]
+    alike = [s[0] for s in sites if s[0].rstrip("/").endswith("/debian")]
+    return (exact + alike + [MIRROR])[0].rstrip("/")
+
+
+def apt(state):
+    """apt-get with lists, cache and package state of its own."""
+    options = {
+        "Dir::Etc::sourcelist": state / "sources.list", "Dir::Etc::sourceparts": "/dev/null",
+        "Dir::State::lists": state / "lists", "Dir::State::status": state / "status",
+        "Dir::Cache::archives": state / "archives", "Dir::Cache::pkgcache": "",
+        "Dir::Cache::srcpkgcache": "", "APT::Sandbox::User": "root",
+        "Acquire::Retries": "2", "Acquire::http::Timeout": "30",
+        # an update that could not reach the mirror must not pass for one that did
+        "APT::Update::Error-Mode": "any",
+    }
+    return ["apt-get", "-q"] + [w for k, v in options.items() for w in ("-o", f"{k}={v}")]
+
+
+def fetch(run):
+    """Fetch and unpack the Debian source package."""
+    version, package, suite = supported()[0]
+    for needed in ("apt-get", "dpkg-deb"):
+        if not shutil.which(needed):
+            raise Stop(f"no Linux {wanted()} found, and no {needed} to fetch it with: {OWN_BASE}{wanted()}")
+    if not Path(KEYRING).exists():
+        raise Stop(f"no Linux {wanted()} found, and {KEYRING} is missing: install "
+                   f"debian-archive-keyring, or {OWN_BASE}{wanted()}")
+    need_space(CACHE, 2400, "fetching and unpacking the base kernel")
+    state = CACHE / "apt"
+    for folder in ("lists/partial", "archives/partial"):
+        (state / folder).mkdir(parents=True, exist_ok=True)
+    (state / "status").write_text("")
+    site = mirror()
+    (state / "sources.list").write_text(f"deb [signed-by={KEYRING}] {site} {suite} main\n")
+    try:
+        run.step(f"reading the package list of {suite} from {site}", apt(state) + ["update"],
+                 log="base.log")
+        run.step(f"fetching {package}", apt(state) + ["download", package],
+                 log="base.log", cwd=state)
+    except Failed as e:
+        raise Stop(f"cannot get {package} from {site}: {e.why}\n"
+                   f"  check the network, or {OWN_BASE}{wanted()}\n  log: {e.log}") from None
+    debs = sorted(state.glob(f"{package}_*.deb"), key=lambda d: d.stat().st_mtime)
+    deb = shlex.quote(str(debs[-1]))
+    tree = unpack(run, f"dpkg-deb --fsys-tarfile {deb} | tar -xO ./usr/src/{package}.tar.xz | tar -xJ",
+                  package, lambda inside: CACHE / f"linux-{version_of(inside)}")
+    for left in debs:
+        left.unlink()
+    return Base(tree, version_of(tree), f"{version_of(tree)} {tree}")

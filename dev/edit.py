@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Edits: small changes to base files, kept as rules instead of patches.
+
+dev/edits/<path>.edit holds the rules for <path>:
+
+    # a comment
+    after <line>        put the new lines below this line
+    swap <line>         put the new lines in its place
+    drop <line>         take the line away
+    +<new line>         one new line of the rule above it, verbatim after the +
+
+<line> is a whole line of the base file, and must be there exactly once; white space
+at its ends does not count.  Rules never see what other rules did.  An edit that is
+already in the file (new lines there, old ones gone) changes nothing when asked for
+again, which is what a second `./kho apply` does.
+
+MAINTAINERS is merged by heading: lines our section has and the base lacks are put in
+beside the lines of the same letter, a new section goes to its place in the alphabet,
+and files the overlay removes leave the list.
+"""
+import difflib
+from dataclasses import dataclass, field
+
+from dev.host import Stop
+
+VERBS = ("after", "swap", "drop")
+
+
+class EditError(Stop):
+    """A rule that cannot be read or does not fit the base file."""
+
+    def __init__(self, message):
+        super().__init__(message, 1)
+
+
+@dataclass
+class Rule:
+    line: int           # in the edit file, for messages
+    verb: str
+    anchor: str
+    new: list = field(default_factory=list)
+
+
+def parse(text, name):
+    """Rules of an edit file."""
+    rules = []
+    for number, line in enumerate(text.splitlines(), 1):
+        verb, _, anchor = line.partition(" ")
+        if line.startswith("+") and rules:
+            rules[-1].new.append(line[1:])
+        elif verb in VERBS and anchor.strip():
+            rules.append(Rule(number, verb, anchor.strip()))
+        elif line.strip() and not line.startswith("#"):
+            raise EditError(f"{name}:{number}: '{line}' is no rule: a line starts with "
+                            "after, swap, drop, + or #")
+    for rule in rules:
+        if bool(rule.new) == (rule.verb == "drop"):
+            want = "no new lines" if rule.verb == "drop" else "new lines (+...) below it"
+            raise EditError(f"{name}:{rule.line}: {rule.verb} needs {want}")
+    if not rules:
+        raise EditError(f"{name}:1: no rule in this file")
+    return rules
+
+
+def apply(text, rules, name, target, again=False):
+    """The text after all rules; again = parts that are already in are left alone."""
+    lines = text.splitlines()
+    bare = [line.strip() for line in lines]
+    todo = []
+    for rule in rules:
+        if again and already(lines, bare, rule):
+            continue
+        at = [i for i, line in enumerate(bare) if line == rule.anchor]
+        if len(at) != 1:
+            raise EditError(f"{name}:{rule.line}: '{rule.anchor}' is in {target} {len(at)} times "
+                            f"instead of once{nearest(bare, rule.anchor, at)}")
+        todo.append((at[0], rule))
+    places = [at for at, _ in todo]
+    for at, rule in sorted(todo, key=lambda t: t[0], reverse=True):
+        if places.count(at) > 1:
+            raise EditError(f"{name}:{rule.line}: two rules for the line '{rule.anchor}'")
+        keep = [lines[at]] if rule.verb == "after" else []
+        lines[at:at + 1] = keep + rule.new
+    return "\n".join(lines) + "\n"
+
+
+def already(lines, bare, rule):
+    """Whether the rule was carried out before."""
+    if rule.verb == "drop":
+        return rule.anchor not in bare
+    if rule.verb == "swap" and rule.anchor in bare:
+        return False
+    size = len(rule.new)
+    starts = [i for i in range(len(lines) - size + 1) if lines[i:i + size] == rule.new]
+    if rule.verb == "after":
+        starts = [i for i in starts if i and bare[i - 1] == rule.anchor]
+    return len(starts) == 1
+
+
+def nearest(bare, anchor, at):
+    """For a message: the lines that match, or those most like the anchor."""
+    numbers = at[:4]
+    if not at:
+        alike = difflib.get_close_matches(anchor, set(bare) - {""}, 3, 0.5)
+        numbers = sorted(bare.index(line) for line in alike)
+    return "".join(f"\n  {i + 1}: {bare[i]}" for i in numbers) or "; nothing there is like it"
+
+
+def merge_maintainers(base, ours, removed, name):
+    """The base's MAINTAINERS with our sections merged in."""
+    lines = base.splitlines()
+    gone = {f"F:\t{path}" for path in removed}
+    for heading, entries in sections(ours, name):
+        if heading not in lines:
+            at = new_place(lines, heading)
+            lines[at:at] = [heading] + entries + [""]
+            continue
+        begin = lines.index(heading)
+        end = lines.index("", begin) if "" in lines[begin:] else len(lines)
+        body = [line for line in lines[begin + 1:end] if line not in gone]
+        for entry in entries:
+            if entry not in body:
+                body.insert(entry_place(body, entry), entry)
+        lines[begin + 1:end] = body
+    return "\n".join(lines) + "\n"
+
+
+def sections(text, name):
+    """(heading, entry lines) of our MAINTAINERS."""
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        if line[1:3] == ":\t":
+            if not found:
+                raise EditError(f"{name}:{number}: an entry above the first heading")
+            found[-1][1].append(line.rstrip())
+        else:
+            found.append((line.rstrip(), []))
+    return found
+
+
+def entry_place(body, entry):
+    """Where an entry goes: among those of its letter, sorted when they are files."""
+    same = [i for i, line in enumerate(body) if line[:2] == entry[:2]]
+    if entry[0] in "FX":
+        later = [i for i in same if body[i] > entry]
+        if later:
+            return later[0]
+    return same[-1] + 1 if same else len(body)
+
+
+def new_place(lines, heading):
+    """Line where a new section goes: the base's order has slips, so where it fits best."""
+    start = lines.index("Maintainers List") if "Maintainers List" in lines else 0
+    score = best = 0
+    place = None
+    for i in range(start + 1, len(lines) - 1):
+        if lines[i - 1] or not lines[i][:1].isalnum() or lines[i + 1][1:3] != ":\t":
+            continue
+        if place is None or score < best:
+            place, best = i, score
+        score += 1 if lines[i] > heading else -1
+    return len(lines) if place is None else place

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Builds a kernel from the laid tree in out/build/<arch>-<flavour>.
+
+The configuration is a list of fragments; every option of every fragment must be in the
+final .config, so that an option that silently went away is an error and not a riddle.
+"""
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev import tools, tree
+from dev.host import OUT, ROOT, Stop, need_space, write_if_changed
+
+IMAGE = {"x86_64": "arch/x86/boot/bzImage"}
+SELFTESTS = "tools/testing/selftests/liveupdate"
+
+
+@dataclass
+class Kernel:
+    arch: str
+    flavour: str
+    dir: Path           # the build directory
+    image: Path
+    config: Path
+    tree: Path
+    release: str
+
+
+def flavours():
+    return sorted(p.stem for p in (ROOT / "dev/config").glob("*.config"))
+
+
+def make_words(laid, arch, build):
+    return ["make", "-C", laid.dir, f"O={build}", f"ARCH={arch}", f"-j{os.cpu_count()}", *compiler()]
+
+
+def compiler():
+    return ["CC=ccache gcc"] if tools.command("ccache") else []
+
+
+def environment(laid):
+    """Same bytes for same sources, and compiler-cache hits from any checkout."""
+    return {"KBUILD_BUILD_TIMESTAMP": "2026-01-01", "KBUILD_BUILD_USER": "kho",
+            "KBUILD_BUILD_HOST": "kho", "CCACHE_BASEDIR": str(laid.dir.parent),
+            "CCACHE_NOHASHDIR": "1", "LC_ALL": "C"}
+
+
+def options(text):
+    """{option: value} of a fragment; n for 'is not set'; the last line wins."""
+    found = {}
+    for line in text.splitlines():
+        unset = re.match(r"# (CONFIG_\w+) is not set$", line)
+        name, equals, value = line.partition("=")
+        if unset:
+            found[unset[1]] = "n"
+        elif equals and name.startswith("CONFIG_"):
+            found[name] = value.strip()
+    return found
+
+
+def fragments(laid, arch, flavour):
+    """Text of all fragments, in the order in which they count."""
+    parts = [laid.dir / SELFTESTS / f"config.{arch}", laid.dir / SELFTESTS / "config",
+             ROOT / "dev/config" / f"{flavour}.config"]
+    if not parts[-1].exists():
+        raise Stop(f"no flavour '{flavour}': dev/config has {', '.join(flavours()) or 'none'}")
+    return "".join(part.read_text().rstrip("\n") + "\n" for part in parts)
+
+
+def configure(run, laid, arch, build, text):
+    """Write .config, unless the one there was made from the same fragments and Kconfig files."""
+    key = hashlib.sha256(f"{laid.base.identity}\n{text}".encode())
+    for path in laid.paths:
+        if Path(path).name.startswith("Kconfig"):
+            key.update((laid.dir / path).read_bytes())
+    made, config = build / "kho.fragments", build / ".config"
+    stamp = f"# {key.hexdigest()}\n{text}"
+    if not (config.exists() and made.exists() and made.read_text() == stamp):
+        made.unlink(missing_ok=True)
+        config.write_text(text)
+        run.step("configuring the kernel", make_words(laid, arch, build) + ["olddefconfig"],
+                 log="config.log", env=environment(laid))
+    final = options(config.read_text())
+    for name, value in options(text).items():
+        if final.get(name, "n") != value:
+            raise Stop(f"{name}={value} was asked for, and the kernel's configuration has "
+                       f"{name}={final.get(name, 'n')}: something it depends on is off", 1)
+    write_if_changed(made, stamp.encode())
+
+
+def build(run, arch="x86_64", flavour="guest"):
+    """The kernel of this flavour, laid, configured and built as far as needed."""
+    if arch not in IMAGE:
+        raise Stop(f"no architecture '{arch}': {', '.join(IMAGE)}")
+    tools.require(run)
+    laid = tree.lay(run)
+    where = OUT / "build" / f"{arch}-{flavour}"
+    text = fragments(laid, arch, flavour)
+    need_space(OUT, 300 if (where / "vmlinux").exists() else 3000, "building a kernel")
+    where.mkdir(parents=True, exist_ok=True)
+    configure(run, laid, arch, where, text)
+    image = where / IMAGE[arch]
+    run.step(f"building the kernel ({arch}-{flavour})",
+             make_words(laid, arch, where) + [image.name], log="build.log",
+             env=environment(laid), repeat=f"./kho build --flavour {flavour}")
+    release = (where / "include/config/kernel.release").read_text().strip()
+    return Kernel(arch, flavour, where, image, where / ".config", laid.dir, release)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0
+"""KUnit: configured, built and judged by the kernel's own kunit.py.
+
+Only the guest is started here, because kunit.py tries KVM first and would wait for ever
+where /dev/kvm is there and does not work.
+"""
+import json
+import os
+import re
+
+from dev import guest, kernel, tools, tree
+from dev.host import OUT, Failed, Result, Stop, need_space
+
+KUNIT = "tools/testing/kunit/kunit.py"
+CONFIG = "kernel/liveupdate"
+DEADLINE = 300
+SUITE = re.compile(r"struct kunit_suite \w+ = \{[^}]*?\.name = \"([^\"]+)\"", re.S)
+
+
+def build(run):
+    """The KUnit kernel and the laid tree it came from."""
+    tools.require(run)
+    laid = tree.lay(run)
+    if not (laid.dir / CONFIG / ".kunitconfig").exists():
+        raise Stop(f"{CONFIG}/.kunitconfig is missing: it says which suites are built")
+    where = OUT / "build/x86_64-kunit"
+    need_space(OUT, 300 if (where / "vmlinux").exists() else 3000, "building a kernel")
+    words = ["--arch=x86_64", f"--kunitconfig={CONFIG}", f"--build_dir={where}"]
+    words += [f"--make_options={w}" for w in kernel.compiler()]
+    env = {**kernel.environment(laid), "PYTHONDONTWRITEBYTECODE": "1"}
+    for verb, title in (("config", "configuring the KUnit kernel"),
+                        ("build", "building the kernel (x86_64-kunit)")):
+        run.step(title, ["python3", KUNIT, verb, *words], log=f"kunit-{verb}.log",
+                 cwd=laid.dir, env=env, repeat="./kho kunit")
+    return where / kernel.IMAGE["x86_64"], laid
+
+
+def expected(laid):
+    """Names of the suites in the sources of the overlay."""
+    names = []
+    for path in laid.paths:
+        if path.startswith(CONFIG) and path.endswith(".c") and (laid.dir / path).exists():
+            names += SUITE.findall((laid.dir / path).read_text())
+    return names
+
+
+def run_guest(run, image):
+    """Boot the kernel, which runs its suites and reboots; the console as a file."""
+    console = run.path("kunit-console.log")
+    # the suites take seconds: not worth a probe of the accelerator
+    accel = os.environ.get("KHO_ACCEL") or "tcg"
+    if accel not in guest.SLOWER:
+        raise Stop(f"KHO_ACCEL={accel} is neither of {', '.join(guest.SLOWER)}")
+    argv = [tools.command("qemu-system-x86_64"), "-accel", accel, "-m", "1G",
+            "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
+            "-serial", f"file:{console}", "-kernel", image,
+            "-append", "console=ttyS0 kunit.enable=1 kunit_shutdown=reboot panic=-1"]
+    try:
+        run.step("running KUnit in a guest", argv, log="kunit-qemu.log", deadline=DEADLINE,
+                 repeat="./kho kunit")
+    except Failed as e:
+        raise Failed(f"KUnit guest: {e.why}\n  console: {console}\n  repeat:  ./kho kunit",
+                     e.why, console) from None
+    return console
+
+
+def parse(run, laid, console):
+    """[Result] of one guest, read by the parser of kunit.py."""
+    found = run.path("kunit.json")
+    try:
+        run.step("reading the KUnit results",
+                 ["python3", KUNIT, "parse", f"--json={found}", console], log="kunit-parse.log",
+                 cwd=laid.dir, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    except Failed:
+        # it ends so when a case failed, which is for the caller to tell
+        if not found.exists():
+            raise
+    return list(flatten(json.loads(found.read_text()), []))
+
+
+def flatten(group, above):
+    for case in group.get("test_cases", []):
+        if case["status"] != "SKIP":
+            yield Result(".".join(above + [case["name"]]), case["status"] == "PASS",
+                         "" if case["status"] == "PASS" else case["status"].lower())
+    for sub in group.get("sub_groups", []):
+        yield from flatten(sub, above + [sub["name"]])
+
+
+def kunit(run):
+    """Build, boot and judge; prints a line for each suite and returns [Result]."""
+    image, laid = build(run)
+    console = run_guest(run, image)
+    results = parse(run, laid, console)
+    for suite in expected(laid):
+        mine = [r for r in results if r.name.split(".")[0] == suite]
+        passed = sum(r.ok for r in mine)
+        if mine:
+            run.say(f"  {suite}: {passed} of {len(mine)} passed")
+        else:
+            results.append(Result(suite, False, "the suite is in the sources and did not run"))
+    lines = console.read_text(errors="replace").splitlines()
+    seen = guest.splats([guest.Line(0, line) for line in lines])
+    return results + [Result("console", False, line.strip()) for line in seen[:1]]

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The programs and headers the verbs use, and the Debian packages that hold them."""
+import os
+import shutil
+from pathlib import Path
+
+from dev.host import Failed, Stop
+
+SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+
+
+def command(name):
+    """Path of a program, looked for in the administrator's folders too."""
+    return shutil.which(name, path=SBIN)
+
+
+def header(name):
+    """A C header, in the plain or in the multi-arch include folder."""
+    place = Path("/usr/include")
+    return (place / name).exists() or any(place.glob(f"*-linux-gnu/{name}"))
+
+
+def static_busybox():
+    """busybox that runs in a guest without libraries: its ELF names no interpreter."""
+    path = command("busybox")
+    return bool(path) and b"/ld-" not in Path(path).read_bytes()[:4096]
+
+
+# package, what it is needed for, how its presence is seen
+NEEDED = [
+    ("gcc", "building", lambda: command("gcc")),
+    ("make", "building", lambda: command("make")),
+    ("flex", "building", lambda: command("flex")),
+    ("bison", "building", lambda: command("bison")),
+    ("bc", "building", lambda: command("bc")),
+    ("perl", "building", lambda: command("perl")),
+    ("libc6-dev", "building", lambda: header("stdio.h")),
+    ("libelf-dev", "building", lambda: header("gelf.h")),
+    ("libssl-dev", "building", lambda: header("openssl/ssl.h")),
+    ("xz-utils", "unpacking", lambda: command("xz")),
+    ("cpio", "guest programs", lambda: command("cpio")),
+    ("busybox-static", "guest programs", static_busybox),
+    ("kexec-tools", "guest programs", lambda: command("kexec")),
+    ("qemu-system-x86", "guests", lambda: command("qemu-system-x86_64")),
+    ("rsync", "selftests", lambda: command("rsync")),
+    ("git", "apply", lambda: command("git")),
+    ("python3", "KUnit", lambda: command("python3")),
+]
+USEFUL = [
+    ("ccache", "fast rebuilds", lambda: command("ccache")),
+    ("kmod", "modules", lambda: command("depmod")),
+]
+
+
+def missing(table):
+    return [package for package, _, present in table if not present()]
+
+
+def require(run, everything=False):
+    """Make sure every needed tool is there: install as root, else say what to install.
+
+    What is only useful is no reason to start an installation, unless asked for.
+    """
+    needed, useful = missing(NEEDED), missing(USEFUL)
+    if not needed and not (useful and everything):
+        return
+    line = "apt-get install --no-install-recommends " + " ".join(needed + useful)
+    if os.geteuid() != 0 or not command("apt-get"):
+        if needed:
+            raise Stop(f"missing: {', '.join(needed)}\n  run: sudo {line}")
+        run.say(f"useful and missing: {', '.join(useful)}\n  run: sudo {line}")
+        return
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        run.step("reading the package lists", ["apt-get", "-q", "update"], log="setup.log", env=quiet)
+    except Failed as e:
+        # one dead source among several does not keep the others from working
+        run.say(f"warning: {e.why}")
+    try:
+        run.step(f"installing {' '.join(needed + useful)}", line.split() + ["-q", "-y"],
+                 log="setup.log", env=quiet)
+    except Failed as e:
+        raise Stop(f"cannot install {', '.join(needed + useful)}: {e.why}\n  log: {e.log}\n"
+                   f"  run: {line}") from None
+    if missing(NEEDED):
+        raise Stop(f"installed, and still not usable: {', '.join(missing(NEEDED))}")

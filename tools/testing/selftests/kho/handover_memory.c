@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Actions on the memory of the guest as a whole: regions of reserve_mem=,
+ * use of all that is free, and what the hand-over says about itself.
+ */
+
+#define _GNU_SOURCE
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "handover.h"
+
+#define KHO_IN		"/sys/kernel/debug/kho/in/"
+#define KHO_OUT		"/sys/kernel/debug/kho/out/"
+#define BLOB_MAX	(64UL << 10)
+#define PAGE		4096UL
+
+/* Tokens of a flattened device tree, and the magic number at its start. */
+#define FDT_MAGIC	0xd00dfeedu
+#define FDT_BEGIN_NODE	1
+#define FDT_END_NODE	2
+#define FDT_PROP	3
+#define FDT_NOP		4
+
+struct blob {
+	uint8_t bytes[BLOB_MAX];
+	size_t len;
+};
+
+static int blob_read(struct blob *blob, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len;
+
+	if (fd < 0)
+		return problem(-errno, "%s: %s", path, strerror(errno));
+	blob->len = 0;
+	do {
+		len = read(fd, blob->bytes + blob->len, BLOB_MAX - blob->len);
+		blob->len += len > 0 ? len : 0;
+	} while (len > 0);
+	close(fd);
+
+	return len < 0 ? problem(-errno, "%s: %s", path, strerror(errno)) : 0;
+}
+
+static uint32_t fdt_word(const struct blob *blob, size_t at)
+{
+	uint32_t word;
+
+	if (at + sizeof(word) > blob->len)
+		return 0;
+	memcpy(&word, blob->bytes + at, sizeof(word));
+
+	return be32toh(word);
+}
+
+/*
+ * The value of property @prop of @node, a child of the root; "" is the root
+ * itself.  NULL when it is not there or has another length than @len.
+ */
+static const void *fdt_prop(const struct blob *blob, const char *node,
+			    const char *prop, size_t *len)
+{
+	size_t at = fdt_word(blob, 8), strings = fdt_word(blob, 12);
+	const char *name, *current = NULL;
+
+	if (fdt_word(blob, 0) != FDT_MAGIC)
+		return NULL;
+
+	while (at + 4 <= blob->len) {
+		uint32_t token = fdt_word(blob, at);
+
+		at += 4;
+		if (token == FDT_BEGIN_NODE) {
+			current = (const char *)blob->bytes + at;
+			at += (strnlen(current, blob->len - at) + 4) & ~3ul;
+		} else if (token == FDT_PROP) {
+			name = (const char *)blob->bytes + strings +
+			       fdt_word(blob, at + 4);
+			*len = fdt_word(blob, at);
+			at += 8;
+			if (name >= (const char *)blob->bytes + blob->len ||
+			    at + *len > blob->len)
+				return NULL;
+			if (current && !strcmp(current, node) &&
+			    !strcmp(name, prop))
+				return blob->bytes + at;
+			at += (*len + 3) & ~3ul;
+		} else if (token == FDT_END_NODE) {
+			current = NULL;
+		} else if (token != FDT_NOP) {
+			return NULL;
+		}
+	}
+
+	return NULL;
+}
+
+struct region {
+	uint64_t start;
+	uint64_t size;
+};
+
+static int region_prop(const struct blob *blob, const char *node,
+		       const char *prop, uint64_t *value)
+{
+	size_t len;
+	const void *bytes = fdt_prop(blob, node, prop, &len);
+
+	if (!bytes || len != sizeof(*value))
+		return problem(-ENOENT, "%s of region %s not found", prop,
+			       node);
+	memcpy(value, bytes, sizeof(*value));
+
+	return 0;
+}
+
+/* A kernel that was handed the region says so, else the one that hands it. */
+static int region_find(const char *name, struct region *region)
+{
+	static struct blob blob;
+	int err;
+
+	err = blob_read(&blob, KHO_IN "sub_fdts/memblock");
+	if (err)
+		err = blob_read(&blob, KHO_OUT "sub_fdts/memblock");
+	if (!err)
+		err = region_prop(&blob, name, "start", &region->start);
+	if (!err)
+		err = region_prop(&blob, name, "size", &region->size);
+	if (!err)
+		note("region %s at %#llx, %llu bytes", name,
+		     (unsigned long long)region->start,
+		     (unsigned long long)region->size);
+
+	return err;
+}
+
+static int region_map(const char *name, struct region *region, void **map)
+{
+	int err = region_find(name, region);
+	int fd;
+
+	if (err)
+		return err;
+	fd = open("/dev/mem", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return problem(-errno, "/dev/mem: %s", strerror(errno));
+	*map = mmap(NULL, region->size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		    fd, region->start);
+	err = *map == MAP_FAILED ?
+	      problem(-errno, "map /dev/mem: %s", strerror(errno)) : 0;
+	close(fd);
+
+	return err;
+}
+
+/*
+ * The region holds its own address in front of the pattern: the next kernel
+ * needs no other way to learn where it was.
+ */
+static int region_fill(char **words)
+{
+	struct region region;
+	uint64_t seed;
+	void *map;
+	int err;
+
+	err = parse_u64(words[1], &seed);
+	if (!err)
+		err = region_map(words[0], &region, &map);
+	if (err)
+		return err;
+	pattern_fill(map, region.size, seed, 0);
+	memcpy(map, &region.start, sizeof(region.start));
+	munmap(map, region.size);
+
+	return 0;
+}
+
+static int region_check(char **words)
+{
+	static uint8_t want[PAGE];
+	struct region region;
+	uint64_t seed;
+	void *map;
+	int err;
+
+	err = parse_u64(words[1], &seed);
+	if (!err)
+		err = region_map(words[0], &region, &map);
+	if (err)
+		return err;
+
+	for (uint64_t at = 0; at < region.size && !err; at += PAGE) {
+		pattern_fill(want, PAGE, seed, at);
+		if (!at)
+			memcpy(want, &region.start, sizeof(region.start));
+		if (memcmp((uint8_t *)map + at, want, PAGE))
+			err = problem(-EIO, "page at %#llx has changed",
+				      (unsigned long long)(region.start + at));
+	}
+	munmap(map, region.size);
+
+	return err;
+}
+
+static uint64_t memory_info(const char *key)
+{
+	unsigned long long value = 0;
+	char line[128];
+	FILE *file = fopen("/proc/meminfo", "re");
+	size_t len = strlen(key);
+
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file)) {
+		if (!strncmp(line, key, len) && line[len] == ':')
+			value = strtoull(line + len + 1, NULL, 10) << 10;
+	}
+	fclose(file);
+
+	return value;
+}
+
+static int churn_round(uint8_t *map, uint64_t pages, unsigned int round)
+{
+	static uint8_t want[PAGE];
+
+	for (uint64_t i = 0; i < pages; i++) {
+		memset(map + i * PAGE, (uint8_t)(i + round), PAGE);
+		memcpy(map + i * PAGE, &i, sizeof(i));
+	}
+	for (uint64_t i = 0; i < pages; i++) {
+		memset(want, (uint8_t)(i + round), PAGE);
+		memcpy(want, &i, sizeof(i));
+		if (memcmp(map + i * PAGE, want, PAGE))
+			return problem(-EIO, "page %llu of own memory changed",
+				       (unsigned long long)i);
+	}
+
+	return 0;
+}
+
+/*
+ * Write and read back most of what is free, more than once: memory that has
+ * two owners shows here, or in the kernel it belongs to.
+ */
+static int do_churn(char **words)
+{
+	uint64_t percent, rounds, size;
+	uint8_t *map;
+	int err;
+
+	err = option_u64(words, "percent", 75, &percent);
+	if (!err)
+		err = option_u64(words, "rounds", 2, &rounds);
+	if (err)
+		return err;
+
+	size = memory_info("MemAvailable") / 100 * percent / PAGE * PAGE;
+	note("churn %llu MiB", (unsigned long long)size >> 20);
+	for (uint64_t round = 0; round < rounds && !err; round++) {
+		map = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (map == MAP_FAILED)
+			return problem(-errno, "mmap: %s", strerror(errno));
+		madvise(map, size, MADV_HUGEPAGE);
+		err = churn_round(map, size / PAGE, round);
+		munmap(map, size);
+	}
+
+	return err;
+}
+
+/*
+ * Memory that nobody gives back shows as a smaller total in the next kernel.
+ * The total travels on its command line, which is made with /append.
+ */
+static int total_keep(char **words)
+{
+	FILE *file = fopen("/append", "we");
+
+	(void)words;
+	if (!file)
+		return problem(-errno, "/append: %s", strerror(errno));
+	fprintf(file, " kho_total=%llu",
+		(unsigned long long)memory_info("MemTotal"));
+	fclose(file);
+
+	return 0;
+}
+
+static int total_check(char **words)
+{
+	static struct blob line;
+	uint64_t slack, then, now = memory_info("MemTotal");
+	char *word;
+	int err;
+
+	err = option_u64(words, "slack", 0, &slack);
+	if (!err)
+		err = blob_read(&line, "/proc/cmdline");
+	if (err)
+		return err;
+	line.bytes[line.len - 1] = '\0';
+	word = strstr((char *)line.bytes, " kho_total=");
+	if (!word)
+		return problem(-ENOENT, "no total on the command line");
+	then = strtoull(strchr(word, '=') + 1, NULL, 10);
+
+	note("memory %llu KiB, was %llu KiB", (unsigned long long)now >> 10,
+	     (unsigned long long)then >> 10);
+	if (now + slack < then)
+		return problem(-EIO, "memory is missing");
+
+	return 0;
+}
+
+/* What the kernel before wrote about its formats, as this one sees it. */
+static int do_compat(char **words)
+{
+	static struct blob blob;
+	const char *root = NULL, *luo = (const char *)blob.bytes;
+	size_t len;
+
+	(void)words;
+	if (!blob_read(&blob, KHO_IN "fdt"))
+		root = fdt_prop(&blob, "", "compatible", &len);
+	if (root)
+		note("compat kho %.*s", (int)len, root);
+	if (!blob_read(&blob, KHO_IN "sub_fdts/LUO") && blob.len > 8 &&
+	    !strncmp(luo, "luo-v", 5))
+		note("compat luo %.*s", 64, luo);
+
+	return root ? 0 : problem(-ENOENT, "no hand-over in " KHO_IN "fdt");
+}
+
+const struct action memory_actions[] = {
+	{ "region-fill", "NAME SEED", 2, region_fill },
+	{ "region-check", "NAME SEED", 2, region_check },
+	{ "churn", "[percent= rounds=]", 0, do_churn },
+	{ "total-keep", "", 0, total_keep },
+	{ "total-check", "[slack=]", 0, total_check },
+	{ "compat", "", 0, do_compat },
+	{ }
+};
