@@ -63,7 +63,7 @@ static phys_addr_t kho_vmalloc_next(struct kho_vmalloc_it *it)
 #define for_each_kho_vmalloc_block(phys, it, desc)			\
 	for (it = (struct kho_vmalloc_it){				\
 			.chunk = KHOSER_LOAD_PTR((desc)->first) };	\
-	     (phys = kho_vmalloc_next(&it)); )
+	     (phys = kho_vmalloc_next(&it));)
 
 /* Appends a chunk to the list, or starts it. */
 static struct kho_vmalloc_chunk *
@@ -216,6 +216,19 @@ static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
 
 	return found == nr_blocks ? NULL : "pages are missing";
 }
+
+/**
+ * kho_vmalloc_is_valid - tell whether an area can be restored
+ * @preservation: the description of the area
+ *
+ * Context: Any.
+ * Return: true when kho_restore_vmalloc() can only fail for want of memory.
+ */
+bool kho_vmalloc_is_valid(const struct kho_vmalloc *preservation)
+{
+	return !kho_vmalloc_verify(preservation);
+}
+EXPORT_SYMBOL_GPL(kho_vmalloc_is_valid);
 
 static void kho_vmalloc_fill_pages(const struct kho_vmalloc *desc,
 				   struct page **pages)

@@ -6,12 +6,14 @@
 #include <linux/errno.h>
 #include <linux/kho/abi/vmalloc.h>
 #include <linux/stddef.h>
+#include <linux/types.h>
 
 #ifdef CONFIG_KEXEC_HANDOVER
 
 int kho_preserve_vmalloc(void *ptr, struct kho_vmalloc *preservation);
 void kho_unpreserve_vmalloc(struct kho_vmalloc *preservation);
 void *kho_restore_vmalloc(const struct kho_vmalloc *preservation);
+bool kho_vmalloc_is_valid(const struct kho_vmalloc *preservation);
 
 #else /* !CONFIG_KEXEC_HANDOVER */
 
@@ -26,6 +28,11 @@ static inline void kho_unpreserve_vmalloc(struct kho_vmalloc *preservation) { }
 static inline void *kho_restore_vmalloc(const struct kho_vmalloc *preservation)
 {
 	return NULL;
+}
+
+static inline bool kho_vmalloc_is_valid(const struct kho_vmalloc *preservation)
+{
+	return false;
 }
 
 #endif /* CONFIG_KEXEC_HANDOVER */

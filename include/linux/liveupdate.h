@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _LINUX_LIVEUPDATE_H
+#define _LINUX_LIVEUPDATE_H
+
+#include <linux/compiler.h>
+#include <linux/errno.h>
+#include <linux/kho/abi/luo.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+#include <uapi/linux/liveupdate.h>
+
+struct file;
+struct liveupdate_file_handler;
+struct liveupdate_flb;
+struct module;
+
+/**
+ * struct liveupdate_file_op_args - what a file handler is called with
+ * @handler: the handler
+ * @retrieve_status: for can_finish() and finish(): 1 when the file was
+ *                   retrieved, a negative errno when that failed for good, 0
+ *                   when it was not tried or failed for now
+ * @file: the file; set by retrieve()
+ * @serialized_data: where the next kernel finds the state of the file; set by
+ *                   preserve(), may be changed by freeze()
+ * @private_data: for the handler.  What preserve() leaves is passed to freeze(),
+ *                unfreeze() and unpreserve() in the same kernel, what
+ *                retrieve() leaves to its next attempt and to finish().
+ */
+struct liveupdate_file_op_args {
+	struct liveupdate_file_handler *handler;
+	int retrieve_status;
+	struct file *file;
+	u64 serialized_data;
+	void *private_data;
+};
+
+/**
+ * struct liveupdate_file_ops - what a file handler can do
+ * @can_preserve: tell whether a file is of this kind
+ * @preserve: make the file survive a kexec
+ * @unpreserve: undo @preserve
+ * @freeze: bring the state up to date, right before the kexec; optional
+ * @unfreeze: undo @freeze; optional
+ * @retrieve: make the file anew in the next kernel
+ * @can_finish: tell whether nothing is missing for @finish; optional
+ * @finish: give back what was handed over and is not in use by the file
+ * @get_id: number of the object behind the file, the same for all files that
+ *          would hand over the same thing; optional, defaults to the file
+ * @owner: module of these functions
+ *
+ * See "LUO File Descriptors" for when each is called.
+ */
+struct liveupdate_file_ops {
+	bool (*can_preserve)(struct liveupdate_file_handler *handler,
+			     struct file *file);
+	int (*preserve)(struct liveupdate_file_op_args *args);
+	void (*unpreserve)(struct liveupdate_file_op_args *args);
+	int (*freeze)(struct liveupdate_file_op_args *args);
+	void (*unfreeze)(struct liveupdate_file_op_args *args);
+	int (*retrieve)(struct liveupdate_file_op_args *args);
+	bool (*can_finish)(struct liveupdate_file_op_args *args);
+	void (*finish)(struct liveupdate_file_op_args *args);
+	unsigned long (*get_id)(struct file *file);
+	struct module *owner;
+};
+
+/**
+ * struct liveupdate_file_handler - support for one kind of files
+ * @ops: what it can do
+ * @compatible: version of what it hands over, a composite string
+ */
+struct liveupdate_file_handler {
+	const struct liveupdate_file_ops *ops;
+	const char compatible[LIVEUPDATE_HNDL_COMPAT_LENGTH];
+
+	/* private: */
+	struct list_head __private list;
+	struct list_head __private flb_list;
+};
+
+/**
+ * struct liveupdate_flb_op_args - what an FLB is called with
+ * @flb: the FLB
+ * @data: where the next kernel finds the state; set by preserve()
+ * @obj: the live object; set by preserve() and by retrieve()
+ */
+struct liveupdate_flb_op_args {
+	struct liveupdate_flb *flb;
+	u64 data;
+	void *obj;
+};
+
+/**
+ * struct liveupdate_flb_ops - what an FLB can do
+ * @preserve: make the object survive a kexec; the first file needs it
+ * @unpreserve: undo @preserve; no file needs it any more
+ * @retrieve: make the object anew in the next kernel
+ * @finish: give back what was handed over; no file needs it any more
+ * @owner: module of these functions
+ */
+struct liveupdate_flb_ops {
+	int (*preserve)(struct liveupdate_flb_op_args *argp);
+	void (*unpreserve)(struct liveupdate_flb_op_args *argp);
+	int (*retrieve)(struct liveupdate_flb_op_args *argp);
+	void (*finish)(struct liveupdate_flb_op_args *argp);
+	struct module *owner;
+};
+
+/* Where an FLB of the previous kernel is in its life. */
+enum luo_flb_state {
+	LUO_FLB_UNREAD,		/* its record was not looked at */
+	LUO_FLB_WAITING,	/* there is one; not retrieved */
+	LUO_FLB_RETRIEVED,	/* the object is there */
+	LUO_FLB_DONE,		/* finished, or lost */
+};
+
+/*
+ * State of an FLB, in both directions, protected by @lock.  @files is the
+ * number of files that need it, @gets that of other users.  @list and @users,
+ * the number of handlers, are protected by luo_register_rwlock.
+ */
+struct luo_flb_private {
+	struct list_head list;
+	int users;
+	bool initialized;
+	struct mutex lock;
+	struct {
+		u64 data;
+		void *obj;
+		u64 files;
+		u64 gets;
+	} outgoing;
+	struct {
+		enum luo_flb_state state;
+		int err;
+		u64 data;
+		void *obj;
+		u64 files;
+		u64 gets;
+	} incoming;
+};
+
+/**
+ * struct liveupdate_flb - an object that several files share
+ * @ops: what it can do
+ * @compatible: version of what it hands over, a composite string
+ */
+struct liveupdate_flb {
+	const struct liveupdate_flb_ops *ops;
+	const char compatible[LIVEUPDATE_FLB_COMPAT_LENGTH];
+
+	/* private: */
+	struct luo_flb_private __private private;
+};
+
+#ifdef CONFIG_LIVEUPDATE
+
+bool liveupdate_enabled(void);
+bool liveupdate_interrupted(void);
+int liveupdate_reboot(void);
+
+int liveupdate_register_file_handler(struct liveupdate_file_handler *fh);
+void liveupdate_unregister_file_handler(struct liveupdate_file_handler *fh);
+
+int liveupdate_register_flb(struct liveupdate_file_handler *fh,
+			    struct liveupdate_flb *flb);
+void liveupdate_unregister_flb(struct liveupdate_file_handler *fh,
+			       struct liveupdate_flb *flb);
+
+int liveupdate_flb_get_incoming(struct liveupdate_flb *flb, void **objp);
+void liveupdate_flb_put_incoming(struct liveupdate_flb *flb);
+int liveupdate_flb_get_outgoing(struct liveupdate_flb *flb, void **objp);
+void liveupdate_flb_put_outgoing(struct liveupdate_flb *flb);
+
+#else /* !CONFIG_LIVEUPDATE */
+
+static inline bool liveupdate_enabled(void)
+{
+	return false;
+}
+
+static inline bool liveupdate_interrupted(void)
+{
+	return false;
+}
+
+static inline int liveupdate_reboot(void)
+{
+	return 0;
+}
+
+static inline int
+liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void
+liveupdate_unregister_file_handler(struct liveupdate_file_handler *fh)
+{
+}
+
+static inline int liveupdate_register_flb(struct liveupdate_file_handler *fh,
+					  struct liveupdate_flb *flb)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void liveupdate_unregister_flb(struct liveupdate_file_handler *fh,
+					     struct liveupdate_flb *flb)
+{
+}
+
+static inline int liveupdate_flb_get_incoming(struct liveupdate_flb *flb,
+					      void **objp)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void liveupdate_flb_put_incoming(struct liveupdate_flb *flb)
+{
+}
+
+static inline int liveupdate_flb_get_outgoing(struct liveupdate_flb *flb,
+					      void **objp)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void liveupdate_flb_put_outgoing(struct liveupdate_flb *flb)
+{
+}
+
+#endif /* CONFIG_LIVEUPDATE */
+
+#endif /* _LINUX_LIVEUPDATE_H */

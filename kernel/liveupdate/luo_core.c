@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/**
+ * DOC: Live Update Orchestrator (LUO)
+ *
+ * A live update replaces the running kernel with kexec while parts of user
+ * space live on: what they need is handed over from kernel to kernel, through
+ * Kexec Handover, and given back to whoever asks for it in the new one.  The
+ * Orchestrator knows what that is, in three layers:
+ *
+ * *Sessions* are named by user space and belong to a file descriptor.  A
+ * virtual machine monitor typically has one for each virtual machine.
+ *
+ * *Files* are put into a session under a number, the token.  What is handed
+ * over of a file is the business of the handler for its kind.
+ *
+ * *FLBs* are objects that several files share, such as the tables of an IOMMU.
+ *
+ * The life of all three has the same stages.  In the old kernel things are
+ * *preserved* while everything still runs; when user space calls
+ * ``reboot(LINUX_REBOOT_CMD_KEXEC)`` they are *frozen*, which still may fail
+ * and is undone then.  In the new kernel they are *retrieved*, and in the end
+ * *finished*: only then LUO lets go of them.
+ *
+ * What the old kernel left is never trusted and never fatal.  An error in it
+ * costs the record that it is in, is named in the log, and everything else
+ * goes on.
+ *
+ * .. note::
+ *    LUO is off unless the kernel is booted with ``liveupdate=on``, and needs
+ *    Kexec Handover.
+ *
+ * Locks
+ * =====
+ *
+ * In the order in which they are taken:
+ *
+ * ``luo_jump``
+ *     A read-write semaphore.  Held for reading by each ioctl and by each
+ *     release of a session, and for writing when sessions are frozen for the
+ *     jump.  From then on, unless the jump is called off, ioctls fail with
+ *     ``-EBUSY`` and closing a session does nothing.  Before it waits for
+ *     running ioctls, the jump asks them to come to an end; handlers that work
+ *     long look at liveupdate_interrupted().
+ *
+ * ``luo_sessions.lock``
+ *     A mutex for each direction.  Protects the list of sessions, their names,
+ *     and who holds them.
+ *
+ * ``luo_session.mutex``
+ *     Protects the files of one session.  Files in different sessions are
+ *     preserved and retrieved in parallel.
+ *
+ * ``luo_register_rwlock``
+ *     Protects the lists of handlers and of FLBs.
+ *
+ * ``luo_flb_private.lock``
+ *     Protects one FLB, in both directions.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/atomic.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/init.h>
+#include <linux/io.h>
+#include <linux/kexec.h>
+#include <linux/kexec_handover.h>
+#include <linux/kho/abi/luo.h>
+#include <linux/liveupdate.h>
+#include <linux/miscdevice.h>
+#include <linux/rwsem.h>
+#include <linux/sched/signal.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "luo_internal.h"
+
+static struct {
+	bool enabled;
+	struct luo_ser *out;	/* what the next kernel will find */
+	u64 liveupdate_num;	/* live updates that led to this kernel */
+} luo_global;
+
+DECLARE_RWSEM(luo_register_rwlock);
+
+static DECLARE_RWSEM(luo_jump);
+
+/* Written with luo_jump held for writing, but for the first one. */
+static enum {
+	LUO_RUNNING,
+	LUO_JUMP_WANTED,	/* running ioctls should come to an end */
+	LUO_FROZEN,		/* all is handed over, nothing may change */
+} luo_jump_state;
+
+static int __init luo_parse_enable(char *p)
+{
+	return kstrtobool(p, &luo_global.enabled);
+}
+early_param("liveupdate", luo_parse_enable);
+
+/**
+ * liveupdate_enabled - tell whether live updates are possible
+ *
+ * Return: true when LUO was switched on and works.
+ */
+bool liveupdate_enabled(void)
+{
+	return luo_global.enabled;
+}
+
+/**
+ * liveupdate_interrupted - tell a file handler to give up
+ *
+ * For handlers whose preserve() or retrieve() may take long.  They return
+ * -EINTR then, with nothing lost.
+ *
+ * Context: Process context, in a callback from LUO.
+ * Return: true when the caller is being killed or the jump to the next kernel
+ * waits for it.
+ */
+bool liveupdate_interrupted(void)
+{
+	return READ_ONCE(luo_jump_state) != LUO_RUNNING ||
+	       fatal_signal_pending(current);
+}
+EXPORT_SYMBOL_GPL(liveupdate_interrupted);
+
+/**
+ * luo_enter - begin a change of what is handed over
+ *
+ * Return: 0, to be followed by luo_leave(), or -EBUSY when it is too late.
+ */
+int luo_enter(void)
+{
+	if (READ_ONCE(luo_jump_state) != LUO_RUNNING)
+		return -EBUSY;
+
+	down_read(&luo_jump);
+	if (luo_jump_state != LUO_FROZEN)
+		return 0;
+
+	up_read(&luo_jump);
+	return -EBUSY;
+}
+
+/**
+ * luo_enter_release - like luo_enter(), for what cannot be refused
+ *
+ * Waits when the jump is under way: it may be called off.
+ *
+ * Return: true, to be followed by luo_leave(), or false when there is nothing
+ * to be done any more.
+ */
+bool luo_enter_release(void)
+{
+	down_read(&luo_jump);
+	if (luo_jump_state != LUO_FROZEN)
+		return true;
+
+	up_read(&luo_jump);
+	return false;
+}
+
+/**
+ * luo_leave - end what luo_enter() began
+ */
+void luo_leave(void)
+{
+	up_read(&luo_jump);
+}
+
+/* Returns what is wrong with the root of the hand-over, or NULL. */
+static const char *__init luo_verify(phys_addr_t phys, size_t size)
+{
+	const struct luo_ser *ser = phys_to_virt(phys);
+
+	if (size < sizeof(*ser))
+		return "too small";
+	if (!kho_pages_preserved(phys, 1))
+		return "not preserved";
+	if (strncmp(ser->compatible, LUO_ABI_COMPATIBLE, sizeof(ser->compatible)))
+		return "of a version this kernel does not know";
+
+	return NULL;
+}
+
+/*
+ * Early, so that users inside the kernel can get at their FLBs as soon as they
+ * are set up.
+ */
+static int __init luo_init_incoming(void)
+{
+	const char *why;
+	struct luo_ser *ser;
+	phys_addr_t phys;
+	size_t size;
+	int err;
+
+	if (luo_global.enabled && !kho_is_enabled()) {
+		pr_warn("disabled, because Kexec Handover is\n");
+		luo_global.enabled = false;
+	}
+	if (!luo_global.enabled)
+		return 0;
+
+	err = kho_retrieve_subtree(LUO_KHO_ENTRY_NAME, &phys, &size);
+	if (err) {
+		if (err != -ENOENT)
+			pr_err("cannot find what was handed over: %pe\n",
+			       ERR_PTR(err));
+		return 0;
+	}
+
+	why = luo_verify(phys, size);
+	if (why) {
+		pr_err("what was handed over is lost: header (%zu bytes at %pa) is %s\n",
+		       size, &phys, why);
+		return 0;
+	}
+
+	ser = phys_to_virt(phys);
+	luo_global.liveupdate_num = ser->liveupdate_num;
+	pr_info("Retrieved live update data, liveupdate number: %llu\n",
+		luo_global.liveupdate_num);
+
+	luo_session_setup_incoming(ser->sessions_pa);
+	luo_flb_setup_incoming(ser->flbs_pa);
+	kho_restore_free(ser);
+	return 0;
+}
+early_initcall(luo_init_incoming);
+
+static int __init luo_init_outgoing(void)
+{
+	struct luo_ser *ser;
+	int err;
+
+	if (!luo_global.enabled)
+		return 0;
+
+	ser = kho_alloc_preserve(sizeof(*ser));
+	if (IS_ERR(ser)) {
+		err = PTR_ERR(ser);
+		goto err_disable;
+	}
+
+	strscpy_pad(ser->compatible, LUO_ABI_COMPATIBLE);
+	ser->liveupdate_num = luo_global.liveupdate_num + 1;
+
+	err = luo_flb_setup_outgoing(&ser->flbs_pa);
+	if (err)
+		goto err_free;
+
+	err = kho_add_subtree(LUO_KHO_ENTRY_NAME, ser, sizeof(*ser));
+	if (err)
+		goto err_free_flbs;
+
+	luo_global.out = ser;
+	return 0;
+
+err_free_flbs:
+	kho_unpreserve_free(phys_to_virt(ser->flbs_pa));
+err_free:
+	kho_unpreserve_free(ser);
+err_disable:
+	pr_err("cannot be set up: %pe\n", ERR_PTR(err));
+	luo_global.enabled = false;
+	return err;
+}
+late_initcall(luo_init_outgoing);
+
+/* An image without a hand-over forgets what user space wants to keep. */
+static int luo_check_image(void)
+{
+	if (kexec_image->kho.fdt || !luo_session_any_outgoing())
+		return 0;
+
+	pr_err("there are live update sessions, and the loaded kernel image carries no hand-over: load it with kexec_file_load(), or close the sessions\n");
+	return -EOPNOTSUPP;
+}
+
+/**
+ * liveupdate_reboot - freeze everything for the jump to the next kernel
+ *
+ * Waits for running ioctls, which are asked to hurry.
+ *
+ * Context: From the reboot system call, with the lock of kexec held.
+ * Return: 0, and from then on nothing changes any more; -EOPNOTSUPP when the
+ * image that is loaded has no hand-over, or the error of the handler that
+ * refused, and then everything is as it was.
+ */
+int liveupdate_reboot(void)
+{
+	int err;
+
+	if (!liveupdate_enabled())
+		return 0;
+
+	err = luo_check_image();
+	if (err)
+		return err;
+
+	WRITE_ONCE(luo_jump_state, LUO_JUMP_WANTED);
+	down_write(&luo_jump);
+	err = luo_session_serialize(&luo_global.out->sessions_pa);
+	if (!err)
+		luo_flb_serialize();
+	WRITE_ONCE(luo_jump_state, err ? LUO_RUNNING : LUO_FROZEN);
+	up_write(&luo_jump);
+
+	return err;
+}
+
+/**
+ * DOC: LUO ioctl Interface
+ *
+ * ``/dev/liveupdate`` can be open once at a time: live updates are driven by
+ * one agent, which passes on the descriptors of sessions to those who fill
+ * them.  A second open() fails with ``-EBUSY``.
+ *
+ * On the device, sessions are created and retrieved; on the descriptor of a
+ * session, files are preserved, retrieved, and the session is finished.  What
+ * an ioctl does depends on where the session is in its life:
+ *
+ * ==============  ==========  ==================  ==========  ===========
+ * ioctl           new         retrieved           finished    jump begins
+ * ==============  ==========  ==================  ==========  ===========
+ * PRESERVE_FD     preserves   ``-EINVAL``         ``-EINVAL`` ``-EBUSY``
+ * RETRIEVE_FD     ``-EINVAL`` retrieves           ``-ENOENT`` ``-EBUSY``
+ * FINISH          ``-EINVAL`` finishes            nothing, 0  ``-EBUSY``
+ * GET_NAME        the name    the name            the name    ``-EBUSY``
+ * close()         drops all   back to the device  ends        nothing
+ * ==============  ==========  ==================  ==========  ===========
+ *
+ * A retrieved session that is closed, or whose holder dies, before it is
+ * finished can be retrieved again, with all its files.  A file that somebody
+ * had retrieved is the same open file for the next one.
+ */
+
+static atomic_t luo_dev_in_use;
+
+static int luo_do_create_session(void *ctx, void *arg, struct file **filep)
+{
+	struct liveupdate_ioctl_create_session *create = arg;
+
+	return luo_session_create((char *)create->name, filep);
+}
+
+static int luo_do_retrieve_session(void *ctx, void *arg, struct file **filep)
+{
+	struct liveupdate_ioctl_retrieve_session *retrieve = arg;
+
+	return luo_session_retrieve((char *)retrieve->name, filep);
+}
+
+static const struct luo_ioctl_op luo_dev_ops[] = {
+	LUO_IOCTL(LIVEUPDATE_IOCTL_CREATE_SESSION,
+		  liveupdate_ioctl_create_session, name, luo_do_create_session,
+		  .respond = true,
+		  .fd_offset = offsetof(struct liveupdate_ioctl_create_session,
+					fd)),
+	LUO_IOCTL(LIVEUPDATE_IOCTL_RETRIEVE_SESSION,
+		  liveupdate_ioctl_retrieve_session, name,
+		  luo_do_retrieve_session,
+		  .respond = true,
+		  .fd_offset = offsetof(struct liveupdate_ioctl_retrieve_session,
+					fd)),
+};
+
+static int luo_respond(const struct luo_ioctl_op *op, void __user *uarg,
+		       u32 size, void *arg)
+{
+	if (!op->respond)
+		return 0;
+
+	return copy_to_user(uarg, arg, min(size, op->size)) ? -EFAULT : 0;
+}
+
+/* A file is installed last: until then nobody else has seen it. */
+static int luo_execute_fd(const struct luo_ioctl_op *op, void *ctx,
+			  void __user *uarg, u32 size, void *arg)
+{
+	struct file *file;
+	int fd, err;
+
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+
+	err = op->execute(ctx, arg, &file);
+	if (err)
+		goto err_put_fd;
+
+	*(s32 *)(arg + op->fd_offset) = fd;
+	err = luo_respond(op, uarg, size, arg);
+	if (err)
+		goto err_put_file;
+
+	fd_install(fd, file);
+	return 0;
+
+err_put_file:
+	fput(file);
+err_put_fd:
+	put_unused_fd(fd);
+	return err;
+}
+
+static const struct luo_ioctl_op *luo_ioctl_find(const struct luo_ioctl_op *ops,
+						 unsigned int nr_ops,
+						 unsigned int cmd)
+{
+	for (unsigned int i = 0; i < nr_ops; i++) {
+		if (_IOC_NR(ops[i].cmd) == _IOC_NR(cmd))
+			return &ops[i];
+	}
+
+	return NULL;
+}
+
+/**
+ * luo_ioctl - check and execute an ioctl
+ * @ops: the ioctls that there are
+ * @nr_ops: number of @ops
+ * @ctx: passed to the one that is executed
+ * @cmd: as it was given by user space
+ * @arg: as it was given by user space
+ *
+ * The format is that of "General ioctl format" in uapi/linux/liveupdate.h.
+ *
+ * Return: 0 or an error; on error the caller's structure is not changed and no
+ * descriptor is left behind.
+ */
+long luo_ioctl(const struct luo_ioctl_op *ops, unsigned int nr_ops, void *ctx,
+	       unsigned int cmd, unsigned long arg)
+{
+	const struct luo_ioctl_op *op = luo_ioctl_find(ops, nr_ops, cmd);
+	void __user *uarg = (void __user *)arg;
+	u64 buf[LUO_IOCTL_MAX_SIZE / sizeof(u64)];
+	u32 size;
+	int err;
+
+	if (!op)
+		return -EINVAL;
+	if (op->cmd != cmd)
+		return -ENOIOCTLCMD;
+	if (get_user(size, (u32 __user *)uarg))
+		return -EFAULT;
+	if (size < op->min_size)
+		return -EINVAL;
+
+	err = copy_struct_from_user(buf, op->size, uarg, size);
+	if (!err)
+		err = luo_enter();
+	if (err)
+		return err;
+
+	if (op->fd_offset) {
+		err = luo_execute_fd(op, ctx, uarg, size, buf);
+	} else {
+		err = op->execute(ctx, buf, NULL);
+		if (!err)
+			err = luo_respond(op, uarg, size, buf);
+	}
+	luo_leave();
+
+	return err;
+}
+
+static long luo_dev_ioctl(struct file *file, unsigned int cmd,
+			  unsigned long arg)
+{
+	return luo_ioctl(luo_dev_ops, ARRAY_SIZE(luo_dev_ops), NULL, cmd, arg);
+}
+
+static int luo_dev_open(struct inode *inode, struct file *file)
+{
+	if (atomic_cmpxchg(&luo_dev_in_use, 0, 1))
+		return -EBUSY;
+
+	/* By now file handlers are registered, but for those in modules. */
+	luo_session_read_incoming();
+	return 0;
+}
+
+static int luo_dev_release(struct inode *inode, struct file *file)
+{
+	atomic_set(&luo_dev_in_use, 0);
+	return 0;
+}
+
+static const struct file_operations luo_dev_fops = {
+	.owner		= THIS_MODULE,
+	.open		= luo_dev_open,
+	.release	= luo_dev_release,
+	.unlocked_ioctl	= luo_dev_ioctl,
+};
+
+static struct miscdevice luo_dev = {
+	.minor	= MISC_DYNAMIC_MINOR,
+	.name	= "liveupdate",
+	.fops	= &luo_dev_fops,
+};
+
+static int __init luo_init_device(void)
+{
+	return liveupdate_enabled() ? misc_register(&luo_dev) : 0;
+}
+late_initcall(luo_init_device);

@@ -1,0 +1,641 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/**
+ * DOC: LUO File Descriptors
+ *
+ * LUO itself knows nothing about the files in its sessions.  For each kind of
+ * file there is a &struct liveupdate_file_handler, whose callbacks do the work
+ * and whose compatibility string tells the next kernel who can read what they
+ * left.  The life of a file, and what is called::
+ *
+ *     old kernel                        new kernel
+ *
+ *     can_preserve(), preserve()
+ *         |
+ *     PRESERVED --unpreserve()-->
+ *         |
+ *     freeze()   --unfreeze()-->
+ *         |
+ *         +----------(jump)---------->  WAITING <--+
+ *                                          |       | for now
+ *                                      retrieve() -+
+ *                                       |       |
+ *                                 RETRIEVED    FAILED for good
+ *                                       |       |
+ *                                 can_finish(), finish()
+ *
+ * ``preserve()`` is called while everything runs, and may take long.  It says
+ * in one u64 where the next kernel finds the state of the file, and keeps what
+ * else it needs in ``private_data``.  LUO holds a reference to the file.
+ *
+ * ``freeze()`` is called right before the jump, for what could still change
+ * after preserve().
+ *
+ * ``retrieve()`` makes the file anew.  A failure for now (``-ENOMEM``,
+ * ``-EINTR``, ``-EAGAIN``, ``-EBUSY``) leaves the file waiting and can be tried
+ * again; ``private_data`` is kept for the next call.  Any other failure is
+ * remembered, and is what later attempts return.
+ *
+ * ``finish()`` is called once for each file, whatever became of it, and gives
+ * back what nobody has retrieved.  ``can_finish()`` may refuse that for the
+ * whole session.
+ *
+ * A file whose handler is not there when it is asked for, because its module
+ * is not loaded or because the other kernel had another version of it, waits
+ * for it: retrieving fails with ``-EOPNOTSUPP``.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/cleanup.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/hash.h>
+#include <linux/hashtable.h>
+#include <linux/kho/abi/luo.h>
+#include <linux/kho/block.h>
+#include <linux/list.h>
+#include <linux/list_private.h>
+#include <linux/liveupdate.h>
+#include <linux/module.h>
+#include <linux/rwsem.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/xarray.h>
+
+#include "luo_internal.h"
+
+#define LUO_TOKEN_HASH_BITS	13
+
+/**
+ * struct luo_file - a file in a session
+ * @set: the files of the session
+ * @list: position in @set
+ * @node: position among all files, by @set and @token
+ * @token: its number in the session
+ * @compatible: string of the handler that preserved it
+ * @fh: the handler, NULL until it is needed and found
+ * @file: the file, NULL until it is retrieved
+ * @id: what stands for @file in luo_claimed_files
+ * @claimed: it does
+ * @serialized_data: as &struct liveupdate_file_op_args
+ * @private_data: as &struct liveupdate_file_op_args
+ * @retrieve_status: as &struct liveupdate_file_op_args
+ *
+ * Protected by the mutex of the session.
+ */
+struct luo_file {
+	struct luo_file_set *set;
+	struct list_head list;
+	struct hlist_node node;
+	u64 token;
+	char compatible[LIVEUPDATE_HNDL_COMPAT_LENGTH];
+	struct liveupdate_file_handler *fh;
+	struct file *file;
+	unsigned long id;
+	bool claimed;
+	u64 serialized_data;
+	void *private_data;
+	int retrieve_status;
+};
+
+/* A handful of kinds of files, so a list will do. */
+static LIST_HEAD(luo_file_handlers);
+
+/* Every file that is in a session, so that none is in two. */
+static DEFINE_XARRAY(luo_claimed_files);
+
+/* All files of all sessions. */
+static DEFINE_HASHTABLE(luo_files, LUO_TOKEN_HASH_BITS);
+static DEFINE_SPINLOCK(luo_files_lock);
+
+void luo_file_set_init(struct luo_file_set *set)
+{
+	INIT_LIST_HEAD(&set->files);
+	set->count = 0;
+	kho_block_set_init(&set->block_set, sizeof(struct luo_file_ser));
+}
+
+static u64 luo_file_key(const struct luo_file_set *set, u64 token)
+{
+	return token ^ hash_ptr(set, 32);
+}
+
+static struct luo_file *luo_file_find_locked(struct luo_file_set *set, u64 token)
+{
+	struct luo_file *f;
+
+	hash_for_each_possible(luo_files, f, node, luo_file_key(set, token)) {
+		if (f->set == set && f->token == token)
+			return f;
+	}
+
+	return NULL;
+}
+
+static struct luo_file *luo_file_find(struct luo_file_set *set, u64 token)
+{
+	guard(spinlock)(&luo_files_lock);
+	return luo_file_find_locked(set, token);
+}
+
+static int luo_file_hash(struct luo_file *f)
+{
+	guard(spinlock)(&luo_files_lock);
+
+	if (luo_file_find_locked(f->set, f->token))
+		return -EEXIST;
+
+	hash_add(luo_files, &f->node, luo_file_key(f->set, f->token));
+	return 0;
+}
+
+static struct luo_file *luo_file_alloc(struct luo_file_set *set, u64 token,
+				       gfp_t gfp)
+{
+	struct luo_file *f = kzalloc_obj(*f, gfp);
+
+	if (!f)
+		return NULL;
+
+	f->set = set;
+	f->token = token;
+	INIT_LIST_HEAD(&f->list);
+	return f;
+}
+
+static void luo_file_add(struct luo_file *f)
+{
+	list_add_tail(&f->list, &f->set->files);
+	f->set->count++;
+}
+
+/* Lets go of whatever there is of a file, in any state. */
+static void luo_file_free(struct luo_file *f)
+{
+	scoped_guard(spinlock, &luo_files_lock)
+		hash_del(&f->node);
+
+	if (!list_empty(&f->list)) {
+		list_del(&f->list);
+		f->set->count--;
+	}
+	if (f->claimed)
+		xa_erase(&luo_claimed_files, f->id);
+	if (f->file)
+		fput(f->file);
+	if (f->fh)
+		module_put(f->fh->ops->owner);
+	kfree(f);
+}
+
+static int luo_file_claim(struct luo_file *f)
+{
+	int err;
+
+	if (f->claimed)
+		return 0;
+
+	f->id = f->fh->ops->get_id ? f->fh->ops->get_id(f->file) :
+				     (unsigned long)f->file;
+	err = xa_insert(&luo_claimed_files, f->id, f->file, GFP_KERNEL);
+	f->claimed = !err;
+	return err;
+}
+
+static struct liveupdate_file_op_args luo_file_args(const struct luo_file *f)
+{
+	return (struct liveupdate_file_op_args){
+		.handler = f->fh,
+		.file = f->file,
+		.serialized_data = f->serialized_data,
+		.private_data = f->private_data,
+		.retrieve_status = f->retrieve_status,
+	};
+}
+
+/* Finds who takes a file that is to be preserved, and keeps the module. */
+static struct liveupdate_file_handler *luo_handler_for(struct file *file)
+{
+	struct liveupdate_file_handler *fh;
+
+	guard(rwsem_read)(&luo_register_rwlock);
+
+	list_private_for_each_entry(fh, &luo_file_handlers, list) {
+		if (fh->ops->can_preserve(fh, file))
+			return try_module_get(fh->ops->owner) ? fh : NULL;
+	}
+
+	return NULL;
+}
+
+/* Finds who understands what the previous kernel left, and keeps the module. */
+static bool luo_file_bind(struct luo_file *f)
+{
+	struct liveupdate_file_handler *fh;
+
+	if (f->fh)
+		return true;
+
+	guard(rwsem_read)(&luo_register_rwlock);
+
+	list_private_for_each_entry(fh, &luo_file_handlers, list) {
+		if (strcmp(fh->compatible, f->compatible))
+			continue;
+		if (try_module_get(fh->ops->owner))
+			f->fh = fh;
+		break;
+	}
+
+	return f->fh;
+}
+
+static int luo_file_call_preserve(struct luo_file *f)
+{
+	struct liveupdate_file_op_args args = luo_file_args(f);
+	int err;
+
+	err = luo_flb_file_preserve(f->fh);
+	if (err)
+		return err;
+
+	err = f->fh->ops->preserve(&args);
+	if (err) {
+		luo_flb_file_unpreserve(f->fh);
+		return err;
+	}
+
+	f->serialized_data = args.serialized_data;
+	f->private_data = args.private_data;
+	return 0;
+}
+
+/**
+ * luo_file_preserve - put a file into an outgoing session
+ * @set: files of the session
+ * @token: number for the file, unique in the session
+ * @fd: descriptor of the file
+ *
+ * Context: With the mutex of the session held.
+ * Return: 0, -EEXIST for a token that is taken, -EBADF, -ENOENT when there is
+ * no handler for the file, -EBUSY when it is in a session already, -ENOMEM, or
+ * an error of the handler; nothing has changed then.
+ */
+int luo_file_preserve(struct luo_file_set *set, u64 token, int fd)
+{
+	struct luo_file *f;
+	int err;
+
+	f = luo_file_alloc(set, token, GFP_KERNEL);
+	if (!f)
+		return -ENOMEM;
+
+	err = luo_file_hash(f);
+	if (err)
+		goto err_free;
+
+	err = -EBADF;
+	f->file = fget(fd);
+	if (!f->file)
+		goto err_free;
+
+	err = -ENOENT;
+	f->fh = luo_handler_for(f->file);
+	if (!f->fh)
+		goto err_free;
+
+	err = luo_file_claim(f);
+	if (err)
+		goto err_free;
+
+	err = kho_block_set_grow(&set->block_set, set->count + 1);
+	if (err)
+		goto err_free;
+
+	err = luo_file_call_preserve(f);
+	if (err)
+		goto err_shrink;
+
+	luo_file_add(f);
+	return 0;
+
+err_shrink:
+	kho_block_set_shrink(&set->block_set, set->count);
+err_free:
+	luo_file_free(f);
+	return err;
+}
+
+/**
+ * luo_file_unpreserve_all - empty an outgoing session
+ * @set: files of the session
+ *
+ * Context: With the mutex of the session held.
+ */
+void luo_file_unpreserve_all(struct luo_file_set *set)
+{
+	struct luo_file *f, *tmp;
+
+	list_for_each_entry_safe_reverse(f, tmp, &set->files, list) {
+		struct liveupdate_file_op_args args = luo_file_args(f);
+
+		f->fh->ops->unpreserve(&args);
+		luo_flb_file_unpreserve(f->fh);
+		luo_file_free(f);
+	}
+
+	kho_block_set_destroy(&set->block_set);
+}
+
+static int luo_file_freeze(struct luo_file *f, struct luo_file_ser *ser)
+{
+	struct liveupdate_file_op_args args = luo_file_args(f);
+	int err = 0;
+
+	if (f->fh->ops->freeze)
+		err = f->fh->ops->freeze(&args);
+	if (err) {
+		pr_err("file with token %#llx cannot be frozen by '%s': %pe\n",
+		       f->token, f->fh->compatible, ERR_PTR(err));
+		return err;
+	}
+
+	f->serialized_data = args.serialized_data;
+	strscpy_pad(ser->compatible, f->fh->compatible);
+	ser->data = f->serialized_data;
+	ser->token = f->token;
+	return 0;
+}
+
+static void luo_file_unfreeze(struct luo_file *f)
+{
+	struct liveupdate_file_op_args args = luo_file_args(f);
+
+	if (f->fh->ops->unfreeze)
+		f->fh->ops->unfreeze(&args);
+}
+
+/**
+ * luo_file_freeze_all - freeze the files of a session and write their records
+ * @set: files of the session
+ * @ser: set to where the next kernel finds the records
+ *
+ * Context: With the mutex of the session held.
+ * Return: 0, or the error of the handler that refused; nothing is frozen then.
+ */
+int luo_file_freeze_all(struct luo_file_set *set, struct luo_file_set_ser *ser)
+{
+	struct kho_block_set_it it;
+	struct luo_file *f;
+	int err;
+
+	kho_block_set_clear(&set->block_set);
+	kho_block_set_it_init(&it, &set->block_set);
+
+	list_for_each_entry(f, &set->files, list) {
+		/* There is room: each file came with its own. */
+		struct luo_file_ser *rec = kho_block_set_it_reserve_entry(&it);
+
+		err = rec ? luo_file_freeze(f, rec) : -ENOSPC;
+		if (err)
+			goto err_unfreeze;
+	}
+
+	ser->files = kho_block_set_head_pa(&set->block_set);
+	ser->count = set->count;
+	return 0;
+
+err_unfreeze:
+	list_for_each_entry_continue_reverse(f, &set->files, list)
+		luo_file_unfreeze(f);
+	return err;
+}
+
+/**
+ * luo_file_unfreeze_all - undo luo_file_freeze_all()
+ * @set: files of the session
+ * @ser: what was set then
+ *
+ * Context: With the mutex of the session held.
+ */
+void luo_file_unfreeze_all(struct luo_file_set *set,
+			   struct luo_file_set_ser *ser)
+{
+	struct luo_file *f;
+
+	list_for_each_entry_reverse(f, &set->files, list)
+		luo_file_unfreeze(f);
+
+	*ser = (struct luo_file_set_ser){ };
+}
+
+static void luo_file_read(struct luo_file_set *set,
+			  const struct luo_file_ser *ser)
+{
+	struct luo_file *f = luo_file_alloc(set, ser->token,
+					    GFP_KERNEL | __GFP_NOFAIL);
+
+	f->serialized_data = ser->data;
+	if (luo_string_valid(ser->compatible, sizeof(ser->compatible)))
+		strscpy(f->compatible, ser->compatible);
+	else
+		pr_err("file with token %#llx is lost: its handler's name is damaged\n",
+		       f->token);
+
+	/* It cannot be asked for then, but will be discarded with the others. */
+	if (luo_file_hash(f))
+		pr_err("file with token %#llx is lost: there are two of them\n",
+		       f->token);
+
+	luo_file_add(f);
+}
+
+/**
+ * luo_file_restore_all - read what the previous kernel says about files
+ * @set: files of the session, none yet
+ * @ser: where the records are
+ *
+ * Context: May sleep.
+ * Return: 0, -ENOMEM when nothing has happened, or -EINVAL when the records are
+ * damaged and were given up.
+ */
+int luo_file_restore_all(struct luo_file_set *set,
+			 const struct luo_file_set_ser *ser)
+{
+	struct luo_file_ser *rec;
+	struct kho_block_set_it it;
+	int err;
+
+	err = kho_block_set_restore(&set->block_set, ser->files);
+	if (err)
+		return err;
+
+	kho_block_set_it_init(&it, &set->block_set);
+	while ((rec = kho_block_set_it_read_entry(&it)))
+		luo_file_read(set, rec);
+	kho_block_set_destroy(&set->block_set);
+
+	if (set->count != ser->count)
+		pr_warn("%llu files were handed over, and %llu found\n",
+			ser->count, set->count);
+	return 0;
+}
+
+static int luo_file_call_retrieve(struct luo_file *f)
+{
+	struct liveupdate_file_op_args args = luo_file_args(f);
+	int err;
+
+	err = f->fh->ops->retrieve(&args);
+	f->private_data = args.private_data;
+	if (!err) {
+		f->file = args.file;
+		f->retrieve_status = 1;
+	} else if (!luo_error_is_transient(err)) {
+		f->retrieve_status = err;
+	}
+
+	return err;
+}
+
+/**
+ * luo_file_retrieve - get a file of an incoming session
+ * @set: files of the session
+ * @token: number of the file
+ * @filep: set to the file, with a reference for the caller
+ *
+ * The same file can be got any number of times until the session is finished.
+ *
+ * Context: With the mutex of the session held.
+ * Return: 0, -ENOENT when there is no file of that number, -EOPNOTSUPP when
+ * there is no handler for it, or an error of the handler.
+ */
+int luo_file_retrieve(struct luo_file_set *set, u64 token, struct file **filep)
+{
+	struct luo_file *f = luo_file_find(set, token);
+	int err = 0;
+
+	if (!f)
+		return -ENOENT;
+	if (f->retrieve_status < 0)
+		return f->retrieve_status;
+
+	if (!luo_file_bind(f)) {
+		pr_warn("no handler '%s' for file with token %#llx\n",
+			f->compatible, f->token);
+		return -EOPNOTSUPP;
+	}
+
+	if (!f->file)
+		err = luo_file_call_retrieve(f);
+	/* Preserved for the next kernel it may be only when this is over. */
+	if (!err)
+		err = luo_file_claim(f);
+	if (!err)
+		*filep = get_file(f->file);
+
+	return err;
+}
+
+static bool luo_file_can_finish(struct luo_file *f)
+{
+	struct liveupdate_file_op_args args;
+
+	if (!luo_file_bind(f) || !f->fh->ops->can_finish)
+		return true;
+
+	args = luo_file_args(f);
+	return f->fh->ops->can_finish(&args);
+}
+
+static void luo_file_finish(struct luo_file *f)
+{
+	struct liveupdate_file_op_args args = luo_file_args(f);
+
+	if (f->fh) {
+		f->fh->ops->finish(&args);
+		luo_flb_file_finish(f->fh);
+	} else {
+		pr_warn("memory of the file with token %#llx stays in use: no handler '%s'\n",
+			f->token, f->compatible);
+	}
+	luo_file_free(f);
+}
+
+/**
+ * luo_file_finish_all - end an incoming session
+ * @set: files of the session
+ *
+ * What nobody has retrieved is discarded.
+ *
+ * Context: With the mutex of the session held.
+ * Return: 0, or -EBUSY when a handler refuses; nothing has changed then.
+ */
+int luo_file_finish_all(struct luo_file_set *set)
+{
+	struct luo_file *f, *tmp;
+
+	list_for_each_entry(f, &set->files, list) {
+		if (!luo_file_can_finish(f))
+			return -EBUSY;
+	}
+
+	list_for_each_entry_safe_reverse(f, tmp, &set->files, list)
+		luo_file_finish(f);
+	return 0;
+}
+
+/**
+ * liveupdate_register_file_handler - make a kind of files known to LUO
+ * @fh: the handler, with its ops and a string that no other handler has
+ *
+ * Context: May sleep.
+ * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing,
+ * or -EEXIST.
+ */
+int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
+{
+	const struct liveupdate_file_ops *ops = fh->ops;
+	struct liveupdate_file_handler *other;
+
+	if (!liveupdate_enabled())
+		return -EOPNOTSUPP;
+	if (!ops->can_preserve || !ops->preserve || !ops->unpreserve ||
+	    !ops->retrieve || !ops->finish)
+		return -EINVAL;
+
+	scoped_guard(rwsem_write, &luo_register_rwlock) {
+		list_private_for_each_entry(other, &luo_file_handlers, list) {
+			if (strcmp(other->compatible, fh->compatible))
+				continue;
+			pr_err("there is a file handler '%s' already\n",
+			       fh->compatible);
+			return -EEXIST;
+		}
+
+		INIT_LIST_HEAD(&ACCESS_PRIVATE(fh, flb_list));
+		list_add_tail(&ACCESS_PRIVATE(fh, list), &luo_file_handlers);
+	}
+
+	liveupdate_test_register(fh);
+	return 0;
+}
+
+/**
+ * liveupdate_unregister_file_handler - undo liveupdate_register_file_handler()
+ * @fh: the handler; its FLBs are unregistered from it, too
+ *
+ * Context: May sleep.  No file of the handler is in a session, as long as
+ * there is one its module cannot be unloaded.
+ */
+void liveupdate_unregister_file_handler(struct liveupdate_file_handler *fh)
+{
+	if (!liveupdate_enabled())
+		return;
+
+	guard(rwsem_write)(&luo_register_rwlock);
+	luo_flb_unregister_all(fh);
+	list_del(&ACCESS_PRIVATE(fh, list));
+}

@@ -1,0 +1,654 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/**
+ * DOC: LUO File Lifecycle Bound Global Data
+ *
+ * Some state belongs to no single file but is needed by all files of a kind:
+ * that of an IOMMU, for all devices behind it.  Such state is a
+ * File-Lifecycle-Bound object, or FLB.  It is preserved with the first file
+ * that needs it, and given up when the last one is gone.
+ *
+ * A file handler says which FLBs its files need, with
+ * liveupdate_register_flb().
+ *
+ * In the old kernel, ``preserve()`` is called before the first file is
+ * preserved and ``unpreserve()`` after the last one was given up.  In the new
+ * kernel, ``retrieve()`` is called when somebody needs the object, and
+ * ``finish()`` after the last file was finished; when nobody needed it in
+ * between, both are called then.
+ *
+ * Code other than file handlers may use the object between
+ * liveupdate_flb_get_incoming() and liveupdate_flb_put_incoming(), or the same
+ * for outgoing.  That keeps the object, beyond the last file if need be, but is
+ * no reason to hand it over: the count that crosses the kexec is that of files.
+ *
+ * A file that is finished without its handler cannot say which FLBs it needed.
+ * What remains of FLBs is therefore finished with the last incoming session.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/cleanup.h>
+#include <linux/err.h>
+#include <linux/export.h>
+#include <linux/io.h>
+#include <linux/kexec_handover.h>
+#include <linux/kho/abi/luo.h>
+#include <linux/list.h>
+#include <linux/list_private.h>
+#include <linux/liveupdate.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "luo_internal.h"
+
+/* The array of records has one page. */
+#define LUO_FLB_PAGES	1
+#define LUO_FLB_MAX							\
+	((LUO_FLB_PAGES * PAGE_SIZE - sizeof(struct luo_flb_header_ser)) / \
+	 sizeof(struct luo_flb_ser))
+
+/* An FLB that the files of a handler need. */
+struct luo_flb_link {
+	struct liveupdate_flb *flb;
+	struct list_head list;
+};
+
+/* All FLBs, protected by luo_register_rwlock. */
+static LIST_HEAD(luo_flbs);
+static unsigned int luo_flb_count;
+
+/* Records for the next kernel. */
+static struct luo_flb_header_ser *luo_flb_out;
+
+/* Records of the previous kernel, NULL when there are none, or no longer. */
+static struct luo_flb_header_ser *luo_flb_in;
+static DEFINE_MUTEX(luo_flb_in_lock);
+
+static struct luo_flb_ser *luo_flb_records(struct luo_flb_header_ser *header)
+{
+	return (struct luo_flb_ser *)(header + 1);
+}
+
+/* FLBs are defined statically, by others, without an initializer. */
+static struct luo_flb_private *luo_flb_private(struct liveupdate_flb *flb)
+{
+	static DEFINE_MUTEX(first_use);
+	struct luo_flb_private *p = &ACCESS_PRIVATE(flb, private);
+
+	/* Pairs with the release below: who sees the flag sees the rest. */
+	if (smp_load_acquire(&p->initialized))
+		return p;
+
+	guard(mutex)(&first_use);
+	if (!p->initialized) {
+		mutex_init(&p->lock);
+		INIT_LIST_HEAD(&p->list);
+		/* Pairs with the acquire above. */
+		smp_store_release(&p->initialized, true);
+	}
+
+	return p;
+}
+
+/* Outgoing. */
+
+static int luo_flb_preserve(struct liveupdate_flb *flb,
+			    struct luo_flb_private *p)
+{
+	const struct liveupdate_flb_ops *ops = flb->ops;
+	struct liveupdate_flb_op_args op = { .flb = flb };
+	int err;
+
+	if (!try_module_get(ops->owner))
+		return -ENODEV;
+
+	err = ops->preserve(&op);
+	if (err) {
+		module_put(ops->owner);
+		return err;
+	}
+
+	p->outgoing.data = op.data;
+	p->outgoing.obj = op.obj;
+	return 0;
+}
+
+static int luo_flb_add_file(struct liveupdate_flb *flb)
+{
+	struct luo_flb_private *p = luo_flb_private(flb);
+	int err = 0;
+
+	guard(mutex)(&p->lock);
+
+	if (!p->outgoing.files && !p->outgoing.gets)
+		err = luo_flb_preserve(flb, p);
+	if (!err)
+		p->outgoing.files++;
+	return err;
+}
+
+/* Called with the lock held, after a reference was dropped. */
+static void luo_flb_drop_outgoing(struct liveupdate_flb *flb)
+{
+	struct luo_flb_private *p = luo_flb_private(flb);
+	struct liveupdate_flb_op_args args = {
+		.flb = flb,
+		.data = p->outgoing.data,
+		.obj = p->outgoing.obj,
+	};
+
+	if (p->outgoing.files || p->outgoing.gets)
+		return;
+
+	flb->ops->unpreserve(&args);
+	p->outgoing.data = 0;
+	p->outgoing.obj = NULL;
+	module_put(flb->ops->owner);
+}
+
+static void luo_flb_del_file(struct liveupdate_flb *flb)
+{
+	struct luo_flb_private *p = luo_flb_private(flb);
+
+	guard(mutex)(&p->lock);
+	p->outgoing.files--;
+	luo_flb_drop_outgoing(flb);
+}
+
+/**
+ * luo_flb_file_preserve - preserve the FLBs that a new file needs
+ * @fh: handler of the file
+ *
+ * Return: 0, or the error of an FLB; none has a new user then.
+ */
+int luo_flb_file_preserve(struct liveupdate_file_handler *fh)
+{
+	struct list_head *links = &ACCESS_PRIVATE(fh, flb_list);
+	struct luo_flb_link *link;
+	int err;
+
+	guard(rwsem_read)(&luo_register_rwlock);
+
+	list_for_each_entry(link, links, list) {
+		err = luo_flb_add_file(link->flb);
+		if (err)
+			goto err_undo;
+	}
+	return 0;
+
+err_undo:
+	list_for_each_entry_continue_reverse(link, links, list)
+		luo_flb_del_file(link->flb);
+	return err;
+}
+
+/**
+ * luo_flb_file_unpreserve - undo luo_flb_file_preserve()
+ * @fh: handler of the file
+ */
+void luo_flb_file_unpreserve(struct liveupdate_file_handler *fh)
+{
+	struct luo_flb_link *link;
+
+	guard(rwsem_read)(&luo_register_rwlock);
+
+	list_for_each_entry_reverse(link, &ACCESS_PRIVATE(fh, flb_list), list)
+		luo_flb_del_file(link->flb);
+}
+
+/**
+ * liveupdate_flb_get_outgoing - use an FLB that is to be handed over
+ * @flb: the FLB
+ * @objp: set to what its preserve() left in ``obj``
+ *
+ * Context: May sleep.
+ * Return: 0, to be followed by liveupdate_flb_put_outgoing(); -EOPNOTSUPP when
+ * LUO is off, -ENOENT when no file needs the FLB.
+ */
+int liveupdate_flb_get_outgoing(struct liveupdate_flb *flb, void **objp)
+{
+	struct luo_flb_private *p = luo_flb_private(flb);
+
+	if (!liveupdate_enabled())
+		return -EOPNOTSUPP;
+
+	guard(mutex)(&p->lock);
+
+	if (!p->outgoing.obj)
+		return -ENOENT;
+
+	p->outgoing.gets++;
+	*objp = p->outgoing.obj;
+	return 0;
+}
+
+/**
+ * liveupdate_flb_put_outgoing - end what liveupdate_flb_get_outgoing() began
+ * @flb: the FLB
+ *
+ * Context: May sleep.
+ */
+void liveupdate_flb_put_outgoing(struct liveupdate_flb *flb)
+{
+	struct luo_flb_private *p = luo_flb_private(flb);
+
+	guard(mutex)(&p->lock);
+	p->outgoing.gets--;
+	luo_flb_drop_outgoing(flb);
+}
+
+/* Incoming. */
+
+static int luo_flb_find_record(const char *name, struct luo_flb_ser *found)
+{
+	struct luo_flb_ser *rec;
+
+	guard(mutex)(&luo_flb_in_lock);
+
+	if (!luo_flb_in)
+		return -ENODATA;
+
+	rec = luo_flb_records(luo_flb_in);
+	for (u64 i = 0; i < luo_flb_in->count; i++) {
+		if (strncmp(rec[i].name, name, sizeof(rec[i].name)))
+			continue;
+		*found = rec[i];
+		return 0;
+	}
+
+	return -ENOENT;
+}
+
+/* Learns what the previous kernel says about an FLB, once. */
+static int luo_flb_read(struct liveupdate_flb *flb)
+{
+	struct luo_flb_private *p = luo_flb_private(flb);
+	struct luo_flb_ser rec;
+	int err;
+
+	if (p->incoming.state == LUO_FLB_DONE)
+		return -ENODATA;
+	if (p->incoming.state != LUO_FLB_UNREAD)
+		return 0;
+
+	err = luo_flb_find_record(flb->compatible, &rec);
+	if (err)
+		return err;
+
+	p->incoming.data = rec.data;
+	p->incoming.files = rec.count;
+	p->incoming.state = LUO_FLB_WAITING;
+	return 0;
+}
+
+static int luo_flb_retrieve(struct liveupdate_flb *flb)
+{
+	struct luo_flb_private *p = luo_flb_private(flb);
+	const struct liveupdate_flb_ops *ops = flb->ops;
+	struct liveupdate_flb_op_args op = {
+		.flb = flb,
+		.data = p->incoming.data,
+	};
+	int err;
+
+	if (p->incoming.state == LUO_FLB_RETRIEVED)
+		return 0;
+	if (p->incoming.err)
+		return p->incoming.err;
+	if (!try_module_get(ops->owner))
+		return -ENODEV;
+
+	err = ops->retrieve(&op);
+	if (err) {
+		module_put(ops->owner);
+		if (!luo_error_is_transient(err))
+			p->incoming.err = err;
+		return err;
+	}
+
+	p->incoming.obj = op.obj;
+	p->incoming.state = LUO_FLB_RETRIEVED;
+	return 0;
+}
+
+/* Called with the lock held, after a user has gone. */
+static void luo_flb_drop_incoming(struct liveupdate_flb *flb)
+{
+	struct luo_flb_private *p = luo_flb_private(flb);
+	struct liveupdate_flb_op_args args = { .flb = flb };
+	int err;
+
+	if (p->incoming.files || p->incoming.gets)
+		return;
+
+	err = luo_flb_retrieve(flb);
+	if (err) {
+		pr_err("'%s' is lost: it cannot be retrieved: %pe\n",
+		       flb->compatible, ERR_PTR(err));
+	} else {
+		args.data = p->incoming.data;
+		args.obj = p->incoming.obj;
+		flb->ops->finish(&args);
+		module_put(flb->ops->owner);
+	}
+
+	p->incoming.obj = NULL;
+	p->incoming.state = LUO_FLB_DONE;
+}
+
+static void luo_flb_finish_file(struct liveupdate_flb *flb)
+{
+	struct luo_flb_private *p = luo_flb_private(flb);
+
+	guard(mutex)(&p->lock);
+
+	/* The previous kernel did not have it, or counted fewer files. */
+	if (luo_flb_read(flb) || !p->incoming.files)
+		return;
+
+	p->incoming.files--;
+	luo_flb_drop_incoming(flb);
+}
+
+/**
+ * luo_flb_file_finish - a file of the previous kernel was finished
+ * @fh: handler of the file
+ */
+void luo_flb_file_finish(struct liveupdate_file_handler *fh)
+{
+	struct luo_flb_link *link;
+
+	guard(rwsem_read)(&luo_register_rwlock);
+
+	list_for_each_entry_reverse(link, &ACCESS_PRIVATE(fh, flb_list), list)
+		luo_flb_finish_file(link->flb);
+}
+
+/**
+ * luo_flb_finish_rest - all files of the previous kernel were finished
+ *
+ * Context: May sleep.
+ */
+void luo_flb_finish_rest(void)
+{
+	struct liveupdate_flb *flb;
+
+	guard(rwsem_read)(&luo_register_rwlock);
+
+	list_private_for_each_entry(flb, &luo_flbs, private.list) {
+		struct luo_flb_private *p = luo_flb_private(flb);
+
+		guard(mutex)(&p->lock);
+		if (luo_flb_read(flb) || !p->incoming.files)
+			continue;
+		p->incoming.files = 0;
+		luo_flb_drop_incoming(flb);
+	}
+
+	guard(mutex)(&luo_flb_in_lock);
+	kho_restore_free(luo_flb_in);
+	luo_flb_in = NULL;
+}
+
+/**
+ * liveupdate_flb_get_incoming - use an FLB that was handed over
+ * @flb: the FLB
+ * @objp: set to what its retrieve() left in ``obj``
+ *
+ * Context: May sleep.
+ * Return: 0, to be followed by liveupdate_flb_put_incoming(); -EOPNOTSUPP when
+ * LUO is off, -ENODATA when nothing was handed over or all is over, -ENOENT
+ * when this FLB was not, -ENODEV when its module is being unloaded, or an error
+ * of its retrieve().
+ */
+int liveupdate_flb_get_incoming(struct liveupdate_flb *flb, void **objp)
+{
+	struct luo_flb_private *p = luo_flb_private(flb);
+	int err;
+
+	if (!liveupdate_enabled())
+		return -EOPNOTSUPP;
+
+	guard(mutex)(&p->lock);
+
+	err = luo_flb_read(flb);
+	if (!err)
+		err = luo_flb_retrieve(flb);
+	if (err)
+		return err;
+
+	p->incoming.gets++;
+	*objp = p->incoming.obj;
+	return 0;
+}
+
+/**
+ * liveupdate_flb_put_incoming - end what liveupdate_flb_get_incoming() began
+ * @flb: the FLB
+ *
+ * Context: May sleep.
+ */
+void liveupdate_flb_put_incoming(struct liveupdate_flb *flb)
+{
+	struct luo_flb_private *p = luo_flb_private(flb);
+
+	guard(mutex)(&p->lock);
+	p->incoming.gets--;
+	luo_flb_drop_incoming(flb);
+}
+
+/* Registration. */
+
+static struct luo_flb_link *luo_flb_find_link(struct liveupdate_file_handler *fh,
+					      struct liveupdate_flb *flb)
+{
+	struct luo_flb_link *link;
+
+	list_for_each_entry(link, &ACCESS_PRIVATE(fh, flb_list), list) {
+		if (link->flb == flb)
+			return link;
+	}
+
+	return NULL;
+}
+
+static int luo_flb_add(struct liveupdate_flb *flb)
+{
+	struct liveupdate_flb *other;
+
+	if (luo_flb_count == LUO_FLB_MAX)
+		return -ENOSPC;
+
+	list_private_for_each_entry(other, &luo_flbs, private.list) {
+		if (!strcmp(other->compatible, flb->compatible))
+			return -EEXIST;
+	}
+
+	list_add_tail(&luo_flb_private(flb)->list, &luo_flbs);
+	luo_flb_count++;
+	return 0;
+}
+
+/**
+ * liveupdate_register_flb - files of a handler need an FLB
+ * @fh: the handler, which is registered
+ * @flb: the FLB, with its ops and a string that no other FLB has
+ *
+ * Context: May sleep.
+ * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing,
+ * -EEXIST when the two are linked or the string is taken, -ENOSPC when there
+ * are too many FLBs, or -ENOMEM.
+ */
+int liveupdate_register_flb(struct liveupdate_file_handler *fh,
+			    struct liveupdate_flb *flb)
+{
+	struct luo_flb_private *p = luo_flb_private(flb);
+	const struct liveupdate_flb_ops *ops = flb->ops;
+	struct luo_flb_link *link;
+	int err = 0;
+
+	if (!liveupdate_enabled())
+		return -EOPNOTSUPP;
+	if (!ops->preserve || !ops->unpreserve || !ops->retrieve || !ops->finish)
+		return -EINVAL;
+
+	guard(rwsem_write)(&luo_register_rwlock);
+
+	if (luo_flb_find_link(fh, flb))
+		return -EEXIST;
+
+	link = kzalloc_obj(*link);
+	if (!link)
+		return -ENOMEM;
+
+	if (!p->users)
+		err = luo_flb_add(flb);
+	if (err) {
+		kfree(link);
+		return err;
+	}
+
+	p->users++;
+	link->flb = flb;
+	list_add_tail(&link->list, &ACCESS_PRIVATE(fh, flb_list));
+	return 0;
+}
+
+static void luo_flb_unlink(struct luo_flb_link *link)
+{
+	struct luo_flb_private *p = luo_flb_private(link->flb);
+
+	if (!--p->users) {
+		list_del_init(&p->list);
+		luo_flb_count--;
+	}
+
+	list_del(&link->list);
+	kfree(link);
+}
+
+/**
+ * liveupdate_unregister_flb - undo liveupdate_register_flb()
+ * @fh: the handler
+ * @flb: the FLB
+ *
+ * Context: May sleep.
+ */
+void liveupdate_unregister_flb(struct liveupdate_file_handler *fh,
+			       struct liveupdate_flb *flb)
+{
+	struct luo_flb_link *link;
+
+	if (!liveupdate_enabled())
+		return;
+
+	guard(rwsem_write)(&luo_register_rwlock);
+
+	link = luo_flb_find_link(fh, flb);
+	if (link)
+		luo_flb_unlink(link);
+}
+
+/**
+ * luo_flb_unregister_all - files of a handler need no FLB any more
+ * @fh: the handler
+ *
+ * Context: With luo_register_rwlock held for writing.
+ */
+void luo_flb_unregister_all(struct liveupdate_file_handler *fh)
+{
+	struct luo_flb_link *link, *tmp;
+
+	lockdep_assert_held_write(&luo_register_rwlock);
+
+	list_for_each_entry_safe(link, tmp, &ACCESS_PRIVATE(fh, flb_list), list)
+		luo_flb_unlink(link);
+}
+
+/* The hand-over itself. */
+
+/**
+ * luo_flb_setup_outgoing - make room for the records
+ * @flbs_pa: set to where the next kernel finds them
+ *
+ * Return: 0, or an error of kho_alloc_preserve().
+ */
+int __init luo_flb_setup_outgoing(u64 *flbs_pa)
+{
+	struct luo_flb_header_ser *header;
+
+	header = kho_alloc_preserve(LUO_FLB_PAGES * PAGE_SIZE);
+	if (IS_ERR(header))
+		return PTR_ERR(header);
+
+	header->pgcnt = LUO_FLB_PAGES;
+	luo_flb_out = header;
+	*flbs_pa = virt_to_phys(header);
+	return 0;
+}
+
+static const char *__init luo_flb_verify(u64 flbs_pa)
+{
+	const struct luo_flb_header_ser *header = phys_to_virt(flbs_pa);
+
+	if (!kho_pages_preserved(flbs_pa, LUO_FLB_PAGES))
+		return "not preserved";
+	if (header->pgcnt != LUO_FLB_PAGES)
+		return "of an unknown size";
+	if (header->count > LUO_FLB_MAX)
+		return "too many";
+
+	return NULL;
+}
+
+/**
+ * luo_flb_setup_incoming - take over the records of the previous kernel
+ * @flbs_pa: where it left them
+ *
+ * Context: Early boot.
+ */
+void __init luo_flb_setup_incoming(u64 flbs_pa)
+{
+	const char *why;
+
+	if (!flbs_pa)
+		return;
+
+	why = luo_flb_verify(flbs_pa);
+	if (why)
+		pr_err("FLBs are lost: records at %#llx are %s\n", flbs_pa, why);
+	else
+		luo_flb_in = phys_to_virt(flbs_pa);
+}
+
+/**
+ * luo_flb_serialize - write the records for the next kernel
+ *
+ * Context: From the reboot system call, after all files were frozen.
+ */
+void luo_flb_serialize(void)
+{
+	struct luo_flb_ser *rec = luo_flb_records(luo_flb_out);
+	struct liveupdate_flb *flb;
+	u64 count = 0;
+
+	guard(rwsem_read)(&luo_register_rwlock);
+
+	list_private_for_each_entry(flb, &luo_flbs, private.list) {
+		struct luo_flb_private *p = luo_flb_private(flb);
+
+		guard(mutex)(&p->lock);
+		if (!p->outgoing.files)
+			continue;
+
+		strscpy_pad(rec[count].name, flb->compatible);
+		rec[count].data = p->outgoing.data;
+		rec[count].count = p->outgoing.files;
+		count++;
+	}
+
+	luo_flb_out->count = count;
+}

@@ -1,0 +1,561 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/**
+ * DOC: LUO Sessions
+ *
+ * A session is a set of files under a name.  It is *outgoing* in the kernel
+ * that created it, and *incoming* in the next one.
+ *
+ * An outgoing session belongs to its file descriptor.  Closing that gives up
+ * everything in the session.
+ *
+ * An incoming session belongs to nobody at first: it is *parked*.  Retrieving
+ * it by its name makes a file descriptor for it, of which there is one at a
+ * time; the session is *held*.  Closing that descriptor, or the death of the
+ * holder, parks the session again.  A session ends, and what nobody has
+ * retrieved of it is discarded, only when its holder says so with
+ * %LIVEUPDATE_SESSION_FINISH; it is *finished* then, and goes with its
+ * descriptor::
+ *
+ *     created --> outgoing --(jump)--> parked <--> held --> finished
+ *                    |                                          |
+ *                  close                                      close
+ *
+ * Sessions that are not finished when the next jump comes are not handed over
+ * a second time.
+ *
+ * The records of incoming sessions are read when ``/dev/liveupdate`` is opened
+ * for the first time; those of its files, when the session is retrieved for the
+ * first time.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/anon_inodes.h>
+#include <linux/cleanup.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/hashtable.h>
+#include <linux/kho/abi/luo.h>
+#include <linux/kho/block.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/stringhash.h>
+
+#include "luo_internal.h"
+
+#define LUO_NAME_HASH_BITS	10
+
+/**
+ * struct luo_session - a session
+ * @name: its name, unique in its direction
+ * @list: position in &struct luo_sessions @list
+ * @node: position in &struct luo_sessions @names
+ * @dir: all sessions of its direction
+ * @held: there is a file descriptor; protected by @dir's lock
+ * @mutex: protects what follows
+ * @files: the files in it
+ * @ser: where its files are, until they have been read
+ * @unread: @ser is valid
+ * @finished: its files are gone, and it goes with its file descriptor
+ */
+struct luo_session {
+	char name[LIVEUPDATE_SESSION_NAME_LENGTH];
+	struct list_head list;
+	struct hlist_node node;
+	struct luo_sessions *dir;
+	bool held;
+	struct mutex mutex;
+	struct luo_file_set files;
+	struct luo_file_set_ser ser;
+	bool unread;
+	bool finished;
+};
+
+/**
+ * struct luo_sessions - all sessions of one direction
+ * @lock: protects all of this, and &struct luo_session @held
+ * @list: the sessions, in the order of their creation
+ * @count: number of sessions
+ * @names: the same by name
+ * @blocks: room for their records, or, in the next kernel, the records
+ * @it: first record that has not been read
+ */
+struct luo_sessions {
+	struct mutex lock;
+	struct list_head list;
+	u64 count;
+	DECLARE_HASHTABLE(names, LUO_NAME_HASH_BITS);
+	struct kho_block_set blocks;
+	struct kho_block_set_it it;
+};
+
+#define LUO_SESSIONS_INIT(_name) {					\
+	.lock = __MUTEX_INITIALIZER((_name).lock),			\
+	.list = LIST_HEAD_INIT((_name).list),				\
+	.blocks = KHO_BLOCK_SET_INIT((_name).blocks,			\
+				     sizeof(struct luo_session_ser)),	\
+}
+
+static struct luo_sessions luo_incoming = LUO_SESSIONS_INIT(luo_incoming);
+static struct luo_sessions luo_outgoing = LUO_SESSIONS_INIT(luo_outgoing);
+
+static const struct file_operations luo_session_fops;
+
+static u32 luo_name_hash(const char *name)
+{
+	return full_name_hash(NULL, name, strlen(name));
+}
+
+static struct luo_session *luo_session_find(struct luo_sessions *dir,
+					    const char *name)
+{
+	struct luo_session *session;
+
+	lockdep_assert_held(&dir->lock);
+
+	hash_for_each_possible(dir->names, session, node, luo_name_hash(name)) {
+		if (!strcmp(session->name, name))
+			return session;
+	}
+
+	return NULL;
+}
+
+static struct luo_session *luo_session_alloc(struct luo_sessions *dir,
+					     const char *name, gfp_t gfp)
+{
+	struct luo_session *session = kzalloc_obj(*session, gfp);
+
+	if (!session)
+		return NULL;
+
+	strscpy(session->name, name, sizeof(session->name));
+	session->dir = dir;
+	mutex_init(&session->mutex);
+	luo_file_set_init(&session->files);
+	return session;
+}
+
+static void luo_session_free(struct luo_session *session)
+{
+	mutex_destroy(&session->mutex);
+	kfree(session);
+}
+
+/* The caller has seen that the name is free. */
+static void luo_session_add(struct luo_session *session)
+{
+	struct luo_sessions *dir = session->dir;
+
+	lockdep_assert_held(&dir->lock);
+
+	list_add_tail(&session->list, &dir->list);
+	hash_add(dir->names, &session->node, luo_name_hash(session->name));
+	dir->count++;
+}
+
+static void luo_session_del(struct luo_session *session)
+{
+	struct luo_sessions *dir = session->dir;
+
+	lockdep_assert_held(&dir->lock);
+
+	list_del(&session->list);
+	hash_del(&session->node);
+	dir->count--;
+}
+
+/* Makes the file descriptor's side of a session. */
+static int luo_session_hold(struct luo_session *session, struct file **filep)
+{
+	char name[LIVEUPDATE_SESSION_NAME_LENGTH + 16];
+	struct file *file;
+
+	snprintf(name, sizeof(name), "[luo_session] %s", session->name);
+	file = anon_inode_getfile(name, &luo_session_fops, session, O_RDWR);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+
+	session->held = true;
+	*filep = file;
+	return 0;
+}
+
+/**
+ * luo_session_create - make an outgoing session
+ * @name: its name
+ * @filep: set to the file it belongs to
+ *
+ * Context: Between luo_enter() and luo_leave().
+ * Return: 0, -EINVAL for an empty name or one without an end, -EEXIST, or an
+ * error for want of memory.
+ */
+int luo_session_create(const char *name, struct file **filep)
+{
+	struct luo_sessions *dir = &luo_outgoing;
+	struct luo_session *session;
+	int err;
+
+	if (!luo_string_valid(name, LIVEUPDATE_SESSION_NAME_LENGTH))
+		return -EINVAL;
+
+	guard(mutex)(&dir->lock);
+
+	if (luo_session_find(dir, name))
+		return -EEXIST;
+
+	session = luo_session_alloc(dir, name, GFP_KERNEL);
+	if (!session)
+		return -ENOMEM;
+
+	err = kho_block_set_grow(&dir->blocks, dir->count + 1);
+	if (err)
+		goto err_free;
+
+	err = luo_session_hold(session, filep);
+	if (err)
+		goto err_shrink;
+
+	luo_session_add(session);
+	return 0;
+
+err_shrink:
+	kho_block_set_shrink(&dir->blocks, dir->count);
+err_free:
+	luo_session_free(session);
+	return err;
+}
+
+/* The records of the files stay until there is memory for the files. */
+static int luo_session_read_files(struct luo_session *session)
+{
+	int err;
+
+	guard(mutex)(&session->mutex);
+
+	if (!session->unread)
+		return 0;
+
+	err = luo_file_restore_all(&session->files, &session->ser);
+	if (err == -ENOMEM)
+		return err;
+	if (err)
+		pr_err("session '%s': all its files are lost: %pe\n",
+		       session->name, ERR_PTR(err));
+
+	session->unread = false;
+	return 0;
+}
+
+/**
+ * luo_session_retrieve - take a parked session
+ * @name: its name
+ * @filep: set to a file for it
+ *
+ * Context: Between luo_enter() and luo_leave().
+ * Return: 0, -EINVAL for a bad name or when somebody holds the session,
+ * -ENOENT, or an error for want of memory.
+ */
+int luo_session_retrieve(const char *name, struct file **filep)
+{
+	struct luo_sessions *dir = &luo_incoming;
+	struct luo_session *session;
+	int err;
+
+	if (!luo_string_valid(name, LIVEUPDATE_SESSION_NAME_LENGTH))
+		return -EINVAL;
+
+	guard(mutex)(&dir->lock);
+
+	session = luo_session_find(dir, name);
+	if (!session)
+		return -ENOENT;
+	if (session->held)
+		return -EINVAL;
+
+	err = luo_session_read_files(session);
+	if (err)
+		return err;
+
+	return luo_session_hold(session, filep);
+}
+
+static void luo_session_release_outgoing(struct luo_session *session)
+{
+	struct luo_sessions *dir = session->dir;
+
+	scoped_guard(mutex, &session->mutex)
+		luo_file_unpreserve_all(&session->files);
+
+	scoped_guard(mutex, &dir->lock) {
+		luo_session_del(session);
+		kho_block_set_shrink(&dir->blocks, dir->count);
+	}
+	luo_session_free(session);
+}
+
+static void luo_session_release_incoming(struct luo_session *session)
+{
+	struct luo_sessions *dir = session->dir;
+	bool last;
+
+	scoped_guard(mutex, &dir->lock) {
+		session->held = false;
+		if (!session->finished)
+			return;
+		luo_session_del(session);
+		last = !dir->count;
+	}
+
+	luo_session_free(session);
+	if (last)
+		luo_flb_finish_rest();
+}
+
+static int luo_session_release(struct inode *inode, struct file *file)
+{
+	struct luo_session *session = file->private_data;
+
+	/* Once everything is frozen, it stays as it is for the next kernel. */
+	if (!luo_enter_release())
+		return 0;
+
+	if (session->dir == &luo_outgoing)
+		luo_session_release_outgoing(session);
+	else
+		luo_session_release_incoming(session);
+
+	luo_leave();
+	return 0;
+}
+
+static int luo_do_preserve_fd(void *ctx, void *arg, struct file **filep)
+{
+	struct liveupdate_session_preserve_fd *preserve = arg;
+	struct luo_session *session = ctx;
+
+	if (session->dir != &luo_outgoing)
+		return -EINVAL;
+
+	guard(mutex)(&session->mutex);
+	return luo_file_preserve(&session->files, preserve->token, preserve->fd);
+}
+
+static int luo_do_retrieve_fd(void *ctx, void *arg, struct file **filep)
+{
+	struct liveupdate_session_retrieve_fd *retrieve = arg;
+	struct luo_session *session = ctx;
+
+	if (session->dir != &luo_incoming)
+		return -EINVAL;
+
+	guard(mutex)(&session->mutex);
+	return luo_file_retrieve(&session->files, retrieve->token, filep);
+}
+
+static int luo_do_finish(void *ctx, void *arg, struct file **filep)
+{
+	struct liveupdate_session_finish *finish = arg;
+	struct luo_session *session = ctx;
+	int err;
+
+	if (session->dir != &luo_incoming || finish->reserved)
+		return -EINVAL;
+
+	guard(mutex)(&session->mutex);
+
+	err = luo_file_finish_all(&session->files);
+	if (!err)
+		session->finished = true;
+	return err;
+}
+
+static int luo_do_get_name(void *ctx, void *arg, struct file **filep)
+{
+	struct liveupdate_session_get_name *get_name = arg;
+	struct luo_session *session = ctx;
+
+	if (get_name->reserved)
+		return -EINVAL;
+
+	strscpy_pad((char *)get_name->name, session->name,
+		    sizeof(get_name->name));
+	return 0;
+}
+
+static const struct luo_ioctl_op luo_session_ops[] = {
+	LUO_IOCTL(LIVEUPDATE_SESSION_PRESERVE_FD,
+		  liveupdate_session_preserve_fd, token, luo_do_preserve_fd),
+	LUO_IOCTL(LIVEUPDATE_SESSION_RETRIEVE_FD,
+		  liveupdate_session_retrieve_fd, token, luo_do_retrieve_fd,
+		  .respond = true,
+		  .fd_offset = offsetof(struct liveupdate_session_retrieve_fd,
+					fd)),
+	LUO_IOCTL(LIVEUPDATE_SESSION_FINISH,
+		  liveupdate_session_finish, reserved, luo_do_finish),
+	LUO_IOCTL(LIVEUPDATE_SESSION_GET_NAME,
+		  liveupdate_session_get_name, name, luo_do_get_name,
+		  .respond = true),
+};
+
+static long luo_session_ioctl(struct file *file, unsigned int cmd,
+			      unsigned long arg)
+{
+	return luo_ioctl(luo_session_ops, ARRAY_SIZE(luo_session_ops),
+			 file->private_data, cmd, arg);
+}
+
+static const struct file_operations luo_session_fops = {
+	.owner		= THIS_MODULE,
+	.release	= luo_session_release,
+	.unlocked_ioctl	= luo_session_ioctl,
+};
+
+/**
+ * luo_session_any_outgoing - tell whether there is anything to hand over
+ *
+ * Return: true when there is an outgoing session.
+ */
+bool luo_session_any_outgoing(void)
+{
+	guard(mutex)(&luo_outgoing.lock);
+	return luo_outgoing.count;
+}
+
+static int luo_session_freeze(struct luo_session *session,
+			      struct luo_session_ser *ser)
+{
+	int err;
+
+	guard(mutex)(&session->mutex);
+
+	err = luo_file_freeze_all(&session->files, &ser->file_set_ser);
+	if (!err)
+		strscpy_pad(ser->name, session->name);
+	return err;
+}
+
+static void luo_session_unfreeze(struct luo_session *session,
+				 struct luo_session_ser *ser)
+{
+	guard(mutex)(&session->mutex);
+
+	luo_file_unfreeze_all(&session->files, &ser->file_set_ser);
+	memset(ser, 0, sizeof(*ser));
+}
+
+/**
+ * luo_session_serialize - freeze all outgoing sessions and write their records
+ * @sessions_pa: set to where the next kernel finds the records
+ *
+ * Context: From the reboot system call, with nobody between luo_enter() and
+ * luo_leave().
+ * Return: 0, or the error of the handler that refused; nothing is frozen then.
+ */
+int luo_session_serialize(u64 *sessions_pa)
+{
+	struct luo_sessions *dir = &luo_outgoing;
+	struct luo_session_ser *ser;
+	struct luo_session *session;
+	struct kho_block_set_it it;
+	int err;
+
+	guard(mutex)(&dir->lock);
+
+	kho_block_set_clear(&dir->blocks);
+	kho_block_set_it_init(&it, &dir->blocks);
+
+	list_for_each_entry(session, &dir->list, list) {
+		/* There is room: each session came with its own. */
+		ser = kho_block_set_it_reserve_entry(&it);
+		err = ser ? luo_session_freeze(session, ser) : -ENOSPC;
+		if (err)
+			goto err_unfreeze;
+	}
+
+	*sessions_pa = kho_block_set_head_pa(&dir->blocks);
+	return 0;
+
+err_unfreeze:
+	pr_err("session '%s' cannot be frozen, live update called off: %pe\n",
+	       session->name, ERR_PTR(err));
+	if (ser)
+		kho_block_set_it_prev(&it);
+	list_for_each_entry_continue_reverse(session, &dir->list, list)
+		luo_session_unfreeze(session, kho_block_set_it_prev(&it));
+	*sessions_pa = 0;
+	return err;
+}
+
+/**
+ * luo_session_setup_incoming - take over the records of sessions
+ * @sessions_pa: where the previous kernel left them
+ *
+ * Context: Early boot.
+ */
+void __init luo_session_setup_incoming(u64 sessions_pa)
+{
+	struct luo_sessions *dir = &luo_incoming;
+	int err = kho_block_set_restore(&dir->blocks, sessions_pa);
+
+	if (err)
+		pr_err("all sessions are lost: %pe\n", ERR_PTR(err));
+
+	kho_block_set_it_init(&dir->it, &dir->blocks);
+}
+
+/* Nobody could ever ask for it, so what it holds is given back at once. */
+static void luo_session_discard(struct luo_session *session, const char *why)
+{
+	pr_err("session '%s' is lost: %s\n", session->name, why);
+
+	if (!luo_session_read_files(session)) {
+		guard(mutex)(&session->mutex);
+		luo_file_finish_all(&session->files);
+	}
+	luo_session_free(session);
+}
+
+static void luo_session_read(const struct luo_session_ser *ser)
+{
+	struct luo_sessions *dir = &luo_incoming;
+	bool valid = luo_string_valid(ser->name, sizeof(ser->name));
+	struct luo_session *session;
+
+	session = luo_session_alloc(dir, valid ? ser->name : "",
+				    GFP_KERNEL | __GFP_NOFAIL);
+	session->ser = ser->file_set_ser;
+	session->unread = true;
+
+	if (!valid)
+		luo_session_discard(session, "its name is damaged");
+	else if (luo_session_find(dir, ser->name))
+		luo_session_discard(session, "there are two of that name");
+	else
+		luo_session_add(session);
+}
+
+/**
+ * luo_session_read_incoming - read the records of the previous kernel
+ *
+ * Works once; later calls find nothing to be read.
+ *
+ * Context: May sleep.
+ */
+void luo_session_read_incoming(void)
+{
+	struct luo_sessions *dir = &luo_incoming;
+	struct luo_session_ser *ser;
+
+	guard(mutex)(&dir->lock);
+
+	while ((ser = kho_block_set_it_read_entry(&dir->it)))
+		luo_session_read(ser);
+
+	kho_block_set_destroy(&dir->blocks);
+	kho_block_set_it_init(&dir->it, &dir->blocks);
+}
