@@ -81,9 +81,10 @@
  * right is named in one line of the kernel log, and the file is refused with
  * ``-EINVAL``.
  *
- * Retrieving a file begins with what may fail for want of memory; until then
- * nothing is taken out of the hand-over.  Whatever of a file did not get into
- * a new one is given back to the system when its session is finished.
+ * Retrieving a file that ends with ``-ENOMEM``, for want of memory or because
+ * of a limit of the memory cgroup, or with ``-EINTR``, loses nothing: the next
+ * attempt goes on where it ended.  Whatever of a file did not get into a new
+ * one is given back to the system when its session is finished.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -100,7 +101,6 @@
 #include <linux/memcontrol.h>
 #include <linux/memfd.h>
 #include <linux/pagemap.h>
-#include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/vmalloc.h>
 #include <uapi/linux/memfd.h>
@@ -117,12 +117,6 @@ static_assert(sizeof(MEMFD_LUO_FH_COMPATIBLE) <= LIVEUPDATE_HNDL_COMPAT_LENGTH,
 #define MEMFD_LUO_BATCH		32768
 
 #define MEMFD_LUO_FOLIO_FLAGS	(MEMFD_LUO_FOLIO_DIRTY | MEMFD_LUO_FOLIO_UPTODATE)
-
-/*
- * Reserved bit of memfd_luo_ser.flags, set on what came in once its folios are
- * gone.  It never crosses a kexec.
- */
-#define MEMFD_LUO_SPENT		BIT(31)
 
 /**
  * struct memfd_luo_array - the entries of a file being preserved
@@ -144,13 +138,21 @@ struct memfd_luo_array {
  * @ser:     its description
  * @entries: one entry per folio
  * @next:    first entry whose folio is still in the hand-over
- * @blocks:  pages accounted to the file
+ * @folio:   folio of the entry before @next when it is not in the file yet
+ * @charged: @folio is accounted to the file
+ * @blocks:  pages in the file that it does not count yet
+ *
+ * Lives from the first attempt to retrieve a file to the last one: an attempt
+ * that ends early, for want of memory or because the kernel is about to be
+ * replaced, is continued by the next one.
  */
 struct memfd_luo_fill {
 	struct file *file;
-	const struct memfd_luo_ser *ser;
-	const struct memfd_luo_folio_ser *entries;
+	struct memfd_luo_ser *ser;
+	struct memfd_luo_folio_ser *entries;
 	u64 next;
+	struct folio *folio;
+	bool charged;
 	long blocks;
 };
 
@@ -293,7 +295,7 @@ static int memfd_luo_pin_all(struct file *file, loff_t size, struct folio **batc
 		pgoff_t offset;
 		long nr;
 
-		if (fatal_signal_pending(current))
+		if (liveupdate_interrupted())
 			return -EINTR;
 
 		nr = memfd_pin_folios(file, pos, size - 1, batch, max, &offset);
@@ -469,19 +471,17 @@ static const char *memfd_luo_bad_field(const struct memfd_luo_ser *ser)
 	return NULL;
 }
 
-/* The same for entry @i; those before it are known to be good. */
+/* The same for an entry whose place in the file is @min_index or later. */
 static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *ser,
-				       const struct memfd_luo_folio_ser *entries,
-				       u64 i)
+				       const struct memfd_luo_folio_ser *entry,
+				       u64 min_index)
 {
-	const struct memfd_luo_folio_ser *entry = &entries[i];
-
 	if (!entry->pfn || !pfn_valid(entry->pfn))
 		return "pfn";
 	if (entry->flags & ~MEMFD_LUO_FOLIO_FLAGS)
 		return "flags";
-	if (entry->index >= memfd_luo_pages(ser->size) ||
-	    (i && entry->index <= entries[i - 1].index))
+	if (entry->index < min_index ||
+	    entry->index >= memfd_luo_pages(ser->size))
 		return "index";
 	return NULL;
 }
@@ -501,39 +501,42 @@ static int memfd_luo_verify(const struct memfd_luo_ser *ser)
 static int memfd_luo_verify_entries(const struct memfd_luo_ser *ser,
 				    const struct memfd_luo_folio_ser *entries)
 {
+	u64 min_index = 0;
+
 	for (u64 i = 0; i < ser->nr_folios; i++) {
-		const char *bad = memfd_luo_bad_entry(ser, entries, i);
+		const struct memfd_luo_folio_ser *entry = &entries[i];
+		const char *bad = memfd_luo_bad_entry(ser, entry, min_index);
 
 		if (bad) {
 			pr_err("bad hand-over: %s of folio %llu of a memfd (pfn %#llx, flags %#x, index %llu)\n",
-			       bad, i, (u64)entries[i].pfn,
-			       (unsigned int)entries[i].flags, entries[i].index);
+			       bad, i, (u64)entry->pfn,
+			       (unsigned int)entry->flags, entry->index);
 			return -EINVAL;
 		}
+		min_index = entry->index + 1;
 		cond_resched();
 	}
 	return 0;
 }
 
 /*
- * Free the folios of the entries from @first on.  Ends at an entry that cannot
- * be right: what comes behind it may name memory of somebody else.
+ * Free the folios of the entries from @first on.  What an entry names that
+ * cannot be right may belong to somebody else, and stays where it is.
  */
 static void memfd_luo_discard(const struct memfd_luo_ser *ser,
 			      const struct memfd_luo_folio_ser *entries,
 			      u64 first, u64 nr)
 {
-	u64 missing = 0;
+	u64 min_index = 0, missing = 0;
 
 	for (u64 i = first; i < nr; i++) {
-		struct folio *folio;
+		const struct memfd_luo_folio_ser *entry = &entries[i];
+		struct folio *folio = NULL;
 
-		if (memfd_luo_bad_entry(ser, entries, i)) {
-			missing += nr - i;
-			break;
+		if (!memfd_luo_bad_entry(ser, entry, min_index)) {
+			folio = kho_restore_folio(PFN_PHYS(entry->pfn));
+			min_index = entry->index + 1;
 		}
-
-		folio = kho_restore_folio(PFN_PHYS(entries[i].pfn));
 		if (folio)
 			folio_put(folio);
 		else
@@ -546,24 +549,12 @@ static void memfd_luo_discard(const struct memfd_luo_ser *ser,
 			missing);
 }
 
-/*
- * Frees what retrieve() did not use: all, when it was never called or failed
- * early.  A later failure left nothing but the description.
- */
-static void memfd_luo_finish(struct liveupdate_file_op_args *op)
+/* Frees all that a description from the previous kernel stands for. */
+static void memfd_luo_discard_file(struct memfd_luo_ser *ser)
 {
+	u64 nr = min(ser->nr_folios, memfd_luo_array_room(ser));
 	struct memfd_luo_folio_ser *entries;
-	struct memfd_luo_ser *ser;
-	u64 nr;
 
-	if (op->retrieve_status > 0)
-		return;
-
-	ser = memfd_luo_incoming(op->serialized_data);
-	if (!ser)
-		return;
-
-	nr = min(ser->nr_folios, memfd_luo_array_room(ser));
 	if (nr) {
 		entries = kho_restore_vmalloc(&ser->folios);
 		if (entries)
@@ -576,29 +567,32 @@ static void memfd_luo_finish(struct liveupdate_file_op_args *op)
 	kho_restore_free(ser);
 }
 
-/* Put a claimed folio, checked by the caller, into the page cache of the file. */
-static int memfd_luo_insert(struct memfd_luo_fill *fill, struct folio *folio,
+/*
+ * Put the folio at hand into the page cache of the file.  On failure it stays
+ * at hand, and what was done for it already is not done again next time.
+ */
+static int memfd_luo_insert(struct memfd_luo_fill *fill,
 			    const struct memfd_luo_folio_ser *entry)
 {
 	struct address_space *mapping = fill->file->f_mapping;
 	gfp_t gfp = mapping_gfp_mask(mapping);
+	struct folio *folio = fill->folio;
 	long nr = folio_nr_pages(folio);
-	int err;
+	int err = 0;
 
 	__folio_set_locked(folio);
 	__folio_set_swapbacked(folio);
 
-	err = mem_cgroup_charge(folio, NULL, gfp);
-	if (err)
-		goto out;
-
-	err = shmem_inode_acct_blocks(mapping->host, nr);
-	if (err)
-		goto out;
-	/* If the folio does not get in, shmem_recalc_inode() finds the surplus. */
-	fill->blocks += nr;
-
-	err = shmem_add_to_page_cache(folio, mapping, entry->index, NULL, gfp);
+	/* A limit of the cgroup is for the caller to see, not to be killed by. */
+	if (!folio_memcg(folio))
+		err = mem_cgroup_charge(folio, NULL, gfp | __GFP_RETRY_MAYFAIL);
+	if (!err && !fill->charged) {
+		err = shmem_inode_acct_blocks(mapping->host, nr);
+		fill->charged = !err;
+	}
+	if (!err)
+		err = shmem_add_to_page_cache(folio, mapping, entry->index,
+					      NULL, gfp);
 	if (err)
 		goto out;
 
@@ -607,91 +601,66 @@ static int memfd_luo_insert(struct memfd_luo_fill *fill, struct folio *folio,
 	if (entry->flags & MEMFD_LUO_FOLIO_DIRTY)
 		folio_mark_dirty(folio);
 	folio_add_lru(folio);
+	fill->blocks += nr;
+	fill->charged = false;
+	fill->folio = NULL;
 out:
 	folio_unlock(folio);
+	if (!err)
+		folio_put(folio);
 	return err;
 }
 
-/* Move one folio from the hand-over to the file.  On failure it is freed. */
-static int memfd_luo_take_next(struct memfd_luo_fill *fill)
+/* Takes the next folio out of the hand-over, unless there is one at hand. */
+static int memfd_luo_take(struct memfd_luo_fill *fill)
 {
 	const struct memfd_luo_folio_ser *entry = &fill->entries[fill->next];
-	struct folio *folio = kho_restore_folio(PFN_PHYS(entry->pfn));
 	unsigned int order;
-	int err;
 
-	if (!folio) {
+	if (fill->folio)
+		return 0;
+
+	fill->folio = kho_restore_folio(PFN_PHYS(entry->pfn));
+	if (!fill->folio) {
 		pr_err("bad hand-over: no preserved folio at pfn %#llx\n",
 		       (u64)entry->pfn);
 		return -EIO;
 	}
 	fill->next++;
 
-	order = folio_order(folio);
+	order = folio_order(fill->folio);
 	if (order > mapping_max_folio_order(fill->file->f_mapping)) {
 		pr_err("folio of order %u at index %llu is larger than this kernel puts into a memfd\n",
 		       order, entry->index);
-		err = -EOPNOTSUPP;
-	} else if (!IS_ALIGNED(entry->index, 1UL << order)) {
+		return -EOPNOTSUPP;
+	}
+	if (!IS_ALIGNED(entry->index, 1UL << order)) {
 		pr_err("bad hand-over: index %llu of a folio of order %u\n",
 		       entry->index, order);
-		err = -EINVAL;
-	} else {
-		err = memfd_luo_insert(fill, folio, entry);
-		if (err)
-			pr_err("cannot add folio of order %u at index %llu: %pe\n",
-			       order, entry->index, ERR_PTR(err));
+		return -EINVAL;
 	}
-	folio_put(folio);
-	return err;
+	return 0;
 }
 
 static int memfd_luo_take_all(struct memfd_luo_fill *fill)
 {
-	struct inode *inode = file_inode(fill->file);
-	u64 nr = fill->ser->nr_folios;
 	int err = 0;
 
-	while (!err && fill->next < nr) {
-		err = memfd_luo_take_next(fill);
+	while (!err && (fill->folio || fill->next < fill->ser->nr_folios)) {
+		if (liveupdate_interrupted()) {
+			err = -EINTR;
+			break;
+		}
+
+		err = memfd_luo_take(fill);
+		if (!err)
+			err = memfd_luo_insert(fill,
+					       &fill->entries[fill->next - 1]);
 		cond_resched();
 	}
 
-	shmem_recalc_inode(inode, fill->blocks, 0);
-	return err;
-}
-
-/*
- * Move all folios from the hand-over to @file.  Restoring the array is the
- * point of no return: nothing else knows where the folios are.  From there on,
- * a folio is in the file, whose end is its end, or it is freed.
- */
-static int memfd_luo_fill(struct file *file, struct memfd_luo_ser *ser)
-{
-	struct memfd_luo_fill fill = { .file = file, .ser = ser };
-	struct memfd_luo_folio_ser *entries;
-	int err;
-
-	if (!ser->nr_folios)
-		return 0;
-
-	entries = kho_restore_vmalloc(&ser->folios);
-	if (!entries) {
-		pr_err("cannot restore the list of %llu folios of a memfd\n",
-		       ser->nr_folios);
-		return -EINVAL;
-	}
-
-	fill.entries = entries;
-	err = memfd_luo_verify_entries(ser, entries);
-	if (!err)
-		err = memfd_luo_take_all(&fill);
-	if (err) {
-		memfd_luo_discard(ser, entries, fill.next, ser->nr_folios);
-		ser->nr_folios = 0;
-		ser->flags = MEMFD_LUO_SPENT;
-	}
-	vfree(entries);
+	shmem_recalc_inode(file_inode(fill->file), fill->blocks, 0);
+	fill->blocks = 0;
 	return err;
 }
 
@@ -732,32 +701,134 @@ static struct file *memfd_luo_open(const struct memfd_luo_ser *ser)
 	return file;
 }
 
-static int memfd_luo_retrieve(struct liveupdate_file_op_args *op)
+static void memfd_luo_fill_free(struct memfd_luo_fill *fill)
 {
-	struct memfd_luo_ser *ser = memfd_luo_incoming(op->serialized_data);
-	struct file *file;
-	int err;
+	vfree(fill->entries);
+	kho_restore_free(fill->ser);
+	kfree(fill);
+}
 
-	if (!ser)
-		return -EINVAL;
+/* Frees what is in the file, at hand, and still in the hand-over. */
+static void memfd_luo_abandon(struct memfd_luo_fill *fill)
+{
+	/* Counting a folio that is not in the file takes its account back. */
+	if (fill->charged)
+		shmem_recalc_inode(file_inode(fill->file),
+				   folio_nr_pages(fill->folio), 0);
+	if (fill->folio)
+		folio_put(fill->folio);
+	memfd_luo_discard(fill->ser, fill->entries, fill->next,
+			  fill->ser->nr_folios);
+	fput(fill->file);
+	memfd_luo_fill_free(fill);
+}
+
+/* Restoring the list is the first step that cannot be undone, so it is last. */
+static int memfd_luo_restore_entries(struct memfd_luo_fill *fill)
+{
+	struct memfd_luo_ser *ser = fill->ser;
+
+	if (!ser->nr_folios)
+		return 0;
+
+	fill->entries = kho_restore_vmalloc(&ser->folios);
+	if (fill->entries)
+		return 0;
+	if (kho_vmalloc_is_valid(&ser->folios))
+		return -ENOMEM;
+
+	pr_err("bad hand-over: list of %llu folios of a memfd\n",
+	       ser->nr_folios);
+	return -EINVAL;
+}
+
+static struct memfd_luo_fill *memfd_luo_begin(struct memfd_luo_ser *ser)
+{
+	struct memfd_luo_fill *fill;
+	int err;
 
 	err = memfd_luo_verify(ser);
 	if (err)
+		return ERR_PTR(err);
+
+	fill = kzalloc_obj(*fill);
+	if (!fill)
+		return ERR_PTR(-ENOMEM);
+
+	fill->ser = ser;
+	fill->file = memfd_luo_open(ser);
+	if (IS_ERR(fill->file)) {
+		err = PTR_ERR(fill->file);
+		goto err_free;
+	}
+
+	err = memfd_luo_restore_entries(fill);
+	if (err)
+		goto err_put_file;
+
+	return fill;
+
+err_put_file:
+	fput(fill->file);
+err_free:
+	kfree(fill);
+	return ERR_PTR(err);
+}
+
+/* What may succeed at another time; see "LUO File Descriptors". */
+static bool memfd_luo_may_retry(int err)
+{
+	return err == -ENOMEM || err == -EINTR;
+}
+
+static int memfd_luo_retrieve(struct liveupdate_file_op_args *op)
+{
+	struct memfd_luo_fill *fill = op->private_data;
+	struct memfd_luo_ser *ser;
+	int err = 0;
+
+	if (!fill) {
+		ser = memfd_luo_incoming(op->serialized_data);
+		if (!ser)
+			return -EINVAL;
+
+		fill = memfd_luo_begin(ser);
+		if (IS_ERR(fill))
+			return PTR_ERR(fill);
+		err = memfd_luo_verify_entries(ser, fill->entries);
+	}
+
+	if (!err)
+		err = memfd_luo_take_all(fill);
+
+	op->private_data = fill;
+	if (err && memfd_luo_may_retry(err))
 		return err;
 
-	file = memfd_luo_open(ser);
-	if (IS_ERR(file))
-		return PTR_ERR(file);
-
-	err = memfd_luo_fill(file, ser);
+	op->private_data = NULL;
 	if (err) {
-		fput(file);
+		memfd_luo_abandon(fill);
 		return err;
 	}
 
-	op->file = file;
-	kho_restore_free(ser);
+	op->file = fill->file;
+	memfd_luo_fill_free(fill);
 	return 0;
+}
+
+/*
+ * Frees what retrieve() left: everything, when it was not called or never got
+ * anywhere, or what a last attempt would have used.  After a success, or a
+ * failure for good on the way, there is nothing left, nor a description.
+ */
+static void memfd_luo_finish(struct liveupdate_file_op_args *op)
+{
+	u64 handle = op->serialized_data;
+
+	if (op->private_data)
+		memfd_luo_abandon(op->private_data);
+	else if (op->retrieve_status <= 0 && kho_pages_preserved(handle, 1))
+		memfd_luo_discard_file(phys_to_virt(handle));
 }
 
 /* Shared memory without a name; LUO asks for every file it is given. */
