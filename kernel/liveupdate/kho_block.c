@@ -382,10 +382,11 @@ void *kho_block_set_it_read_entry(struct kho_block_set_it *it)
 	if (!it->block)
 		return NULL;
 
-	while (it->i >= it->block->ser->count) {
-		if (!kho_block_set_it_advance(it))
-			return NULL;
-	}
+	/* Only a full block is followed by records, so stay in the last one. */
+	if (it->i == it->bs->count_per_block && !kho_block_set_it_advance(it))
+		return NULL;
+	if (it->i >= it->block->ser->count)
+		return NULL;
 
 	return kho_block_entry(it, it->i++);
 }
@@ -405,7 +406,7 @@ void *kho_block_set_it_prev(struct kho_block_set_it *it)
 	if (!it->i) {
 		if (list_is_first(&it->block->list, &it->bs->blocks))
 			return NULL;
-		/* There are records behind it, so it is full. */
+		/* The iterator left it because it is full. */
 		it->block = list_prev_entry(it->block, list);
 		it->i = it->bs->count_per_block;
 	}

@@ -30,10 +30,7 @@
  *    LUO is off unless the kernel is booted with ``liveupdate=on``, and needs
  *    Kexec Handover.
  *
- * Locks
- * =====
- *
- * In the order in which they are taken:
+ * There are these locks, in the order in which they are taken:
  *
  * ``luo_jump``
  *     A read-write semaphore.  Held for reading by each ioctl and by each

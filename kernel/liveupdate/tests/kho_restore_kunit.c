@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests of taking over pages and folios that a previous kernel left.
+ */
+
+#include <kunit/test.h>
+#include <linux/array_size.h>
+#include <linux/io.h>
+#include <linux/kexec_handover.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+
+#include "left.h"
+
+static struct page *restore(const struct left *left, unsigned int i,
+			    unsigned int nr)
+{
+	return kho_restore_pages(left_phys(left, i), nr);
+}
+
+/* Pages. */
+
+static const struct cut {
+	const char *name;
+	const char *cut;
+} cuts[] = {
+	{ "one block", "3" },
+	{ "two blocks", "22" },
+	{ "falling orders", "2100" },
+	{ "rising orders", "0012" },
+	{ "single pages", "00000000" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(cut, cuts, name);
+
+static void kho_restore_test_pages(struct kunit *test)
+{
+	struct left *left = leave(test, ((const struct cut *)test->param_value)->cut);
+	struct page *page;
+
+	KUNIT_EXPECT_TRUE(test, preserved(left, 0, NR_LEFT));
+	page = restore(left, 0, NR_LEFT);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_EXPECT_EQ(test, page_to_phys(page), left->phys);
+
+	for (int i = 0; i < NR_LEFT; i++) {
+		KUNIT_EXPECT_EQ(test, page_ref_count(page + i), 1);
+		KUNIT_EXPECT_FALSE(test, PageCompound(page + i));
+		__free_page(page + i);
+	}
+}
+
+static void kho_restore_test_pages_once(struct kunit *test)
+{
+	struct left *left = leave(test, ((const struct cut *)test->param_value)->cut);
+	struct page *page = restore(left, 0, NR_LEFT);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_EXPECT_FALSE(test, preserved(left, 0, NR_LEFT));
+	KUNIT_EXPECT_FALSE(test, preserved(left, 0, 1));
+	KUNIT_EXPECT_NULL(test, restore(left, 0, NR_LEFT));
+
+	for (int i = 0; i < NR_LEFT; i++)
+		__free_page(page + i);
+}
+
+static void kho_restore_test_pages_are_managed(struct kunit *test)
+{
+	struct left *left = leave(test, "3");
+	unsigned long before = totalram_pages();
+	struct page *page = restore(left, 0, NR_LEFT);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_EXPECT_EQ(test, totalram_pages(), before + NR_LEFT);
+
+	for (int i = 0; i < NR_LEFT; i++)
+		__free_page(page + i);
+}
+
+static void kho_restore_test_odd_range(struct kunit *test)
+{
+	struct left *left = leave(test, "-012");
+	struct page *page = restore(left, 1, NR_LEFT - 1);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	for (int i = 0; i < NR_LEFT - 1; i++)
+		__free_page(page + i);
+}
+
+/* All or nothing: what cannot be restored as asked is still there after. */
+static const struct misfit {
+	const char *name;
+	const char *cut;
+	unsigned int first, nr;		/* what is asked for */
+	unsigned int still, nr_still;	/* what must be preserved after */
+} misfits[] = {
+	{ "first page missing", "-012", 0, 8, 1, 7 },
+	{ "last page missing", "210-", 0, 8, 0, 7 },
+	{ "hole", "2-01", 0, 8, 0, 4 },
+	{ "part of a block", "3", 0, 4, 0, 8 },
+	{ "end of a block", "3", 4, 4, 0, 8 },
+	{ "middle of a block", "3", 1, 1, 0, 8 },
+	{ "nothing there", "----2", 0, 4, 4, 4 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(misfit, misfits, name);
+
+static void kho_restore_test_misfit(struct kunit *test)
+{
+	const struct misfit *m = test->param_value;
+	struct left *left = leave(test, m->cut);
+
+	KUNIT_EXPECT_FALSE(test, preserved(left, m->first, m->nr));
+	KUNIT_EXPECT_NULL(test, restore(left, m->first, m->nr));
+	KUNIT_EXPECT_TRUE(test, preserved(left, m->still, m->nr_still));
+}
+
+static const struct bad_address {
+	const char *name;
+	phys_addr_t phys;
+} bad_addresses[] = {
+	{ "not aligned", 8 },
+	{ "first page", 0 },
+	{ "outside memory", 1ULL << 50 },
+	{ "last page", -PAGE_SIZE },
+	{ "all bits", -1 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(bad_address, bad_addresses, name);
+
+static void kho_restore_test_bad_address(struct kunit *test)
+{
+	phys_addr_t phys = ((const struct bad_address *)test->param_value)->phys;
+
+	KUNIT_EXPECT_FALSE(test, kho_pages_preserved(phys, 1));
+	KUNIT_EXPECT_NULL(test, kho_restore_pages(phys, 1));
+	KUNIT_EXPECT_NULL(test, kho_restore_folio(phys));
+	KUNIT_EXPECT_FALSE(test, kho_in_covers(phys, 1));
+}
+
+/* A key for memory that does not exist: another kernel may write anything. */
+static void kho_restore_test_no_struct_page(struct kunit *test)
+{
+	phys_addr_t phys = 1ULL << 50;
+
+	KUNIT_ASSERT_EQ(test, kho_radix_add_key(&kho_in.map,
+						kho_encode_key(phys, 0)), 0);
+	KUNIT_EXPECT_FALSE(test, kho_pages_preserved(phys, 1));
+	KUNIT_EXPECT_NULL(test, kho_restore_pages(phys, 1));
+	KUNIT_EXPECT_NULL(test, kho_restore_folio(phys));
+}
+
+/* Memory of this kernel, preserved for the next one. */
+static void kho_restore_test_own_memory(struct kunit *test)
+{
+	void *mem;
+
+	if (!kho_is_enabled())
+		kunit_skip(test, "Kexec Handover is off: boot with kho=on");
+
+	mem = kho_alloc_preserve(PAGE_SIZE);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mem);
+	KUNIT_EXPECT_FALSE(test, kho_pages_preserved(virt_to_phys(mem), 1));
+	KUNIT_EXPECT_NULL(test, kho_restore_pages(virt_to_phys(mem), 1));
+	KUNIT_EXPECT_NULL(test, kho_restore_folio(virt_to_phys(mem)));
+	kho_restore_free(mem);
+	kho_unpreserve_free(mem);
+}
+
+/* Folios. */
+
+static const struct folio_cut {
+	const char *name;
+	const char *cut;
+	unsigned int order;
+} folio_cuts[] = {
+	{ "order 0", "0-------", 0 },
+	{ "order 1", "1------", 1 },
+	{ "order 2", "22", 2 },
+	{ "order 3", "3", 3 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(folio_cut, folio_cuts, name);
+
+static void kho_restore_test_folio(struct kunit *test)
+{
+	const struct folio_cut *c = test->param_value;
+	struct left *left = leave(test, c->cut);
+	struct folio *folio = kho_restore_folio(left->phys);
+
+	KUNIT_ASSERT_NOT_NULL(test, folio);
+	KUNIT_EXPECT_EQ(test, PFN_PHYS(folio_pfn(folio)), left->phys);
+	KUNIT_EXPECT_EQ(test, folio_order(folio), c->order);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
+	KUNIT_EXPECT_NULL(test, kho_restore_folio(left->phys));
+	folio_put(folio);
+}
+
+static void kho_restore_test_folio_inside(struct kunit *test)
+{
+	struct left *left = leave(test, "3");
+
+	KUNIT_EXPECT_NULL(test, kho_restore_folio(left_phys(left, 1)));
+	KUNIT_EXPECT_NULL(test, kho_restore_folio(left->phys + 8));
+	KUNIT_EXPECT_TRUE(test, preserved(left, 0, NR_LEFT));
+}
+
+static void kho_restore_test_free(struct kunit *test)
+{
+	struct left *left = leave(test, "22");
+
+	kho_restore_free(left_page(left, 0));
+	KUNIT_EXPECT_FALSE(test, preserved(left, 0, 4));
+	KUNIT_EXPECT_TRUE(test, preserved(left, 4, 4));
+	/* Once more, which is a mistake and no more than a message. */
+	kho_restore_free(left_page(left, 0));
+}
+
+/* Bytes, for which blocks do not matter. */
+
+static const struct stretch {
+	const char *name;
+	long start;
+	size_t size;
+	bool covered;
+} stretches[] = {
+	{ "all that was left", PAGE_SIZE, 7 * PAGE_SIZE, true },
+	{ "first byte", PAGE_SIZE, 1, true },
+	{ "inside a page", PAGE_SIZE + 100, 50, true },
+	{ "inside a block", 5 * PAGE_SIZE + 1, PAGE_SIZE, true },
+	{ "across blocks", 2 * PAGE_SIZE - 1, 3 * PAGE_SIZE, true },
+	{ "last byte", 8 * PAGE_SIZE - 1, 1, true },
+	{ "one byte in front", PAGE_SIZE - 1, 2, false },
+	{ "in front", 0, PAGE_SIZE, false },
+	{ "no bytes", PAGE_SIZE, 0, false },
+	{ "around the end of addresses", PAGE_SIZE, -PAGE_SIZE, false },
+};
+
+KUNIT_ARRAY_PARAM_DESC(stretch, stretches, name);
+
+static void kho_restore_test_covers(struct kunit *test)
+{
+	const struct stretch *s = test->param_value;
+	struct left *left = leave(test, "-012");
+
+	KUNIT_EXPECT_EQ(test, kho_in_covers(left->phys + s->start, s->size),
+			s->covered);
+}
+
+static struct kunit_case kho_restore_cases[] = {
+	KUNIT_CASE_PARAM(kho_restore_test_pages, cut_gen_params),
+	KUNIT_CASE_PARAM(kho_restore_test_pages_once, cut_gen_params),
+	KUNIT_CASE(kho_restore_test_pages_are_managed),
+	KUNIT_CASE(kho_restore_test_odd_range),
+	KUNIT_CASE_PARAM(kho_restore_test_misfit, misfit_gen_params),
+	KUNIT_CASE_PARAM(kho_restore_test_bad_address, bad_address_gen_params),
+	KUNIT_CASE(kho_restore_test_no_struct_page),
+	KUNIT_CASE(kho_restore_test_own_memory),
+	KUNIT_CASE_PARAM(kho_restore_test_folio, folio_cut_gen_params),
+	KUNIT_CASE(kho_restore_test_folio_inside),
+	KUNIT_CASE(kho_restore_test_free),
+	KUNIT_CASE_PARAM(kho_restore_test_covers, stretch_gen_params),
+	{}
+};
+
+static struct kunit_suite kho_restore_suite = {
+	.name = "kho-restore",
+	.init = restore_test_init,
+	.test_cases = kho_restore_cases,
+};
+
+kunit_test_suite(kho_restore_suite);
+
+MODULE_DESCRIPTION("KUnit tests of restoring pages with KHO");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests of taking over block sets and vmalloc areas that a previous kernel
+ * left, good and damaged.
+ */
+
+#include <kunit/test.h>
+#include <kunit/visibility.h>
+#include <linux/array_size.h>
+#include <linux/io.h>
+#include <linux/kho/abi/block.h>
+#include <linux/kho/abi/vmalloc.h>
+#include <linux/kho/block.h>
+#include <linux/kho/vmalloc.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/string.h>
+#include <linux/vmalloc.h>
+
+#include "left.h"
+
+/* Block sets: pages 0, 2 and 1 are a chain, the others are not in it. */
+
+struct record {
+	u64 id;
+	u64 unused[2];
+};
+
+#define BLOCK_RECORDS							\
+	((KHO_BLOCK_SIZE - sizeof(struct kho_block_header_ser)) /	\
+	 sizeof(struct record))
+
+static const unsigned int chain[] = { 0, 2, 1 };
+
+static struct kho_block_header_ser *chain_block(const struct left *left, int i)
+{
+	return left_page(left, chain[i]);
+}
+
+/* Two full blocks and one with @last records. */
+static struct left *leave_chain(struct kunit *test, unsigned int last)
+{
+	struct left *left = leave(test, "0000000-");
+	u64 id = 0;
+
+	for (int i = 0; i < ARRAY_SIZE(chain); i++) {
+		struct kho_block_header_ser *ser = chain_block(left, i);
+		struct record *records = (struct record *)(ser + 1);
+		bool end = i == ARRAY_SIZE(chain) - 1;
+
+		ser->next = end ? 0 : left_phys(left, chain[i + 1]);
+		ser->count = end ? last : BLOCK_RECORDS;
+		for (u64 r = 0; r < ser->count; r++)
+			records[r].id = id++;
+	}
+
+	return left;
+}
+
+static const struct last_block {
+	const char *name;
+	unsigned int records;
+} last_blocks[] = {
+	{ "empty last block", 0 },
+	{ "1 record in the last block", 1 },
+	{ "full last block", BLOCK_RECORDS },
+};
+
+KUNIT_ARRAY_PARAM_DESC(last_block, last_blocks, name);
+
+static void kho_restore_test_block_set(struct kunit *test)
+{
+	unsigned int last = ((const struct last_block *)test->param_value)->records;
+	struct left *left = leave_chain(test, last);
+	struct kho_block_set bs = KHO_BLOCK_SET_INIT(bs, sizeof(struct record));
+	struct kho_block_set_it it;
+	struct record *r;
+	u64 id = 0;
+
+	KUNIT_ASSERT_EQ(test, kho_block_set_restore(&bs, left->phys), 0);
+	KUNIT_EXPECT_EQ(test, bs.nblocks, ARRAY_SIZE(chain));
+	KUNIT_EXPECT_EQ(test, kho_block_set_head_pa(&bs), left->phys);
+
+	kho_block_set_it_init(&it, &bs);
+	while ((r = kho_block_set_it_read_entry(&it)))
+		KUNIT_EXPECT_EQ(test, r->id, id++);
+	KUNIT_EXPECT_EQ(test, id, 2 * BLOCK_RECORDS + last);
+
+	KUNIT_EXPECT_EQ(test, kho_block_set_grow(&bs, 1), -EINVAL);
+	kho_block_set_destroy(&bs);
+}
+
+static void kho_restore_test_block_set_destroy(struct kunit *test)
+{
+	struct left *left = leave_chain(test, 1);
+	struct kho_block_set bs = KHO_BLOCK_SET_INIT(bs, sizeof(struct record));
+
+	KUNIT_ASSERT_EQ(test, kho_block_set_restore(&bs, left->phys), 0);
+	kho_block_set_destroy(&bs);
+
+	for (int i = 0; i < ARRAY_SIZE(chain); i++)
+		KUNIT_EXPECT_FALSE(test, preserved(left, chain[i], 1));
+	KUNIT_EXPECT_TRUE(test, preserved(left, 3, 1));
+	KUNIT_EXPECT_EQ(test, kho_block_set_restore(&bs, left->phys), -EINVAL);
+}
+
+/* One word of the chain is overwritten: @next or @count of a block. */
+static const struct block_damage {
+	const char *name;
+	unsigned int block;
+	bool next;	/* not @count */
+	bool relative;	/* to the address of the pages */
+	u64 value;
+} block_damages[] = {
+	{ "count of the head too large", 0, false, false, BLOCK_RECORDS + 1 },
+	{ "count of the last too large", 2, false, false, BLOCK_RECORDS + 1 },
+	{ "count without limit", 2, false, false, U64_MAX },
+	{ "records behind room", 1, false, false, BLOCK_RECORDS - 1 },
+	{ "records behind an empty block", 0, false, false, 0 },
+	{ "circle", 2, true, true, 0 },
+	{ "leads to itself", 1, true, true, 2 * PAGE_SIZE },
+	{ "page not left", 2, true, true, 7 * PAGE_SIZE },
+	{ "not aligned", 2, true, true, 3 * PAGE_SIZE + 8 },
+	{ "outside memory", 2, true, false, 1ULL << 50 },
+	{ "all bits", 2, true, false, U64_MAX },
+};
+
+KUNIT_ARRAY_PARAM_DESC(block_damage, block_damages, name);
+
+static void kho_restore_test_block_set_damaged(struct kunit *test)
+{
+	const struct block_damage *d = test->param_value;
+	struct left *left = leave_chain(test, BLOCK_RECORDS);
+	struct kho_block_set bs = KHO_BLOCK_SET_INIT(bs, sizeof(struct record));
+	struct kho_block_header_ser *ser = chain_block(left, d->block);
+
+	*(d->next ? &ser->next : &ser->count) =
+		d->value + (d->relative ? left->phys : 0);
+
+	KUNIT_EXPECT_EQ(test, kho_block_set_restore(&bs, left->phys), -EINVAL);
+	KUNIT_EXPECT_TRUE(test, kho_block_set_is_empty(&bs));
+	KUNIT_EXPECT_EQ(test, kho_block_set_head_pa(&bs), 0);
+	KUNIT_EXPECT_FALSE(test, preserved(left, chain[0], 1));
+	KUNIT_EXPECT_TRUE(test, preserved(left, 3, 1));
+}
+
+static struct kunit_case kho_restore_block_cases[] = {
+	KUNIT_CASE_PARAM(kho_restore_test_block_set, last_block_gen_params),
+	KUNIT_CASE(kho_restore_test_block_set_destroy),
+	KUNIT_CASE_PARAM(kho_restore_test_block_set_damaged,
+			 block_damage_gen_params),
+	{}
+};
+
+static struct kunit_suite kho_restore_block_suite = {
+	.name = "kho-restore-block",
+	.init = restore_test_init,
+	.test_cases = kho_restore_block_cases,
+};
+
+/* vmalloc areas: page 0 is the chunk, the entries are pages behind it. */
+
+static struct left *leave_area(struct kunit *test, const char *cut,
+			       unsigned int first, unsigned int nr,
+			       unsigned int order)
+{
+	struct left *left = leave(test, cut);
+	struct kho_vmalloc_chunk *chunk = left_page(left, 0);
+
+	for (unsigned int i = 0; i < nr; i++)
+		chunk->phys[i] = left_phys(left, first + (i << order));
+	for (unsigned int i = 0; i < nr << order; i++)
+		memset(left_page(left, first + i), i + 1, PAGE_SIZE);
+
+	return left;
+}
+
+static const struct area {
+	const char *name;
+	const char *cut;
+	unsigned int first, nr, order;
+	unsigned short flags;
+} areas[] = {
+	{ "1 page", "00000000", 1, 1, 0, KHO_VMALLOC_ALLOC },
+	{ "7 pages", "00000000", 1, 7, 0, KHO_VMALLOC_ALLOC },
+	{ "3 pairs", "0-111", 2, 3, 1, KHO_VMALLOC_ALLOC | KHO_VMALLOC_HUGE_VMAP },
+	{ "pair of single pages", "00000000", 2, 1, 1, KHO_VMALLOC_ALLOC },
+};
+
+KUNIT_ARRAY_PARAM_DESC(area, areas, name);
+
+static void kho_restore_test_vmalloc(struct kunit *test)
+{
+	const struct area *a = test->param_value;
+	struct left *left = leave_area(test, a->cut, a->first, a->nr, a->order);
+	struct kho_vmalloc desc = {
+		.first.phys = left->phys,
+		.total_pages = a->nr << a->order,
+		.flags = a->flags,
+		.order = a->order,
+	};
+	u8 *area = kho_restore_vmalloc(&desc);
+
+	KUNIT_ASSERT_NOT_NULL(test, area);
+	KUNIT_EXPECT_TRUE(test, is_vmalloc_addr(area));
+	for (int i = 0; i < desc.total_pages; i++) {
+		KUNIT_EXPECT_EQ(test, page_to_phys(vmalloc_to_page(area + i * PAGE_SIZE)),
+				left_phys(left, a->first + i));
+		KUNIT_EXPECT_NULL(test, memchr_inv(area + i * PAGE_SIZE, i + 1,
+						   PAGE_SIZE));
+	}
+
+	KUNIT_EXPECT_FALSE(test, preserved(left, 0, 1));
+	KUNIT_EXPECT_FALSE(test, preserved(left, a->first, 1 << a->order));
+	KUNIT_EXPECT_NULL(test, kho_restore_vmalloc(&desc));
+	vfree(area);
+}
+
+/* One word of the chunk is overwritten; word 0 is the link. */
+static const struct chunk_damage {
+	const char *name;
+	unsigned int word;
+	bool relative;	/* to the address of the pages */
+	u64 value;
+} chunk_damages[] = {
+	{ "page missing", 3, false, 0 },
+	{ "no pages", 1, false, 0 },
+	{ "too many pages", 4, true, 4 * PAGE_SIZE },
+	{ "page not left", 2, true, 7 * PAGE_SIZE },
+	{ "page not aligned", 2, true, 2 * PAGE_SIZE + 8 },
+	{ "page outside memory", 2, false, 1ULL << 50 },
+	{ "chunk behind room", 0, true, 5 * PAGE_SIZE },
+	{ "circle", 0, true, 0 },
+	{ "chunk not left", 0, true, 7 * PAGE_SIZE },
+};
+
+KUNIT_ARRAY_PARAM_DESC(chunk_damage, chunk_damages, name);
+
+static void kho_restore_test_vmalloc_damaged(struct kunit *test)
+{
+	const struct chunk_damage *d = test->param_value;
+	struct left *left = leave_area(test, "0000000-", 1, 3, 0);
+	struct kho_vmalloc desc = {
+		.first.phys = left->phys,
+		.total_pages = 3,
+		.flags = KHO_VMALLOC_ALLOC,
+	};
+	u64 *word = (u64 *)left_page(left, 0) + d->word;
+	u64 good = *word;
+	void *area;
+
+	*word = d->value + (d->relative ? left->phys : 0);
+	KUNIT_EXPECT_NULL(test, kho_restore_vmalloc(&desc));
+	KUNIT_EXPECT_TRUE(test, preserved(left, 0, NR_LEFT - 1));
+
+	/* Nothing was taken, so the undamaged area is still there. */
+	*word = good;
+	area = kho_restore_vmalloc(&desc);
+	KUNIT_EXPECT_NOT_NULL(test, area);
+	vfree(area);
+}
+
+/* Not found by a look at each entry alone; the page must not get two owners. */
+static void kho_restore_test_vmalloc_page_twice(struct kunit *test)
+{
+	struct left *left = leave_area(test, "00000000", 1, 3, 0);
+	struct kho_vmalloc_chunk *chunk = left_page(left, 0);
+	struct kho_vmalloc desc = {
+		.first.phys = left->phys,
+		.total_pages = 3,
+		.flags = KHO_VMALLOC_ALLOC,
+	};
+
+	chunk->phys[2] = chunk->phys[0];
+	KUNIT_EXPECT_NULL(test, kho_restore_vmalloc(&desc));
+	KUNIT_EXPECT_TRUE(test, preserved(left, 3, 5));
+}
+
+/* A chunk that is full has no end mark, and an empty one may follow. */
+static void kho_restore_test_vmalloc_full_chunk(struct kunit *test)
+{
+	struct left *left = leave(test, "00000000");
+	struct kho_vmalloc_chunk *chunk = left_page(left, 0);
+	struct left *pages = NULL;
+	struct kho_vmalloc desc = {
+		.first.phys = left->phys,
+		.total_pages = KHO_VMALLOC_SIZE,
+		.flags = KHO_VMALLOC_ALLOC,
+	};
+	void *area;
+
+	if (KHO_VMALLOC_SIZE > 1024)
+		kunit_skip(test, "a full chunk stands for too much memory");
+
+	for (unsigned int i = 0; i < KHO_VMALLOC_SIZE; i++) {
+		if (i % NR_LEFT == 0)
+			pages = leave(test, "00000000");
+		chunk->phys[i] = left_phys(pages, i % NR_LEFT);
+	}
+	chunk->hdr.next.phys = left_phys(left, 1);
+
+	area = kho_restore_vmalloc(&desc);
+	KUNIT_EXPECT_NOT_NULL(test, area);
+	KUNIT_EXPECT_FALSE(test, preserved(left, 0, 1));
+	KUNIT_EXPECT_FALSE(test, preserved(left, 1, 1));
+	vfree(area);
+}
+
+static struct kunit_case kho_restore_vmalloc_cases[] = {
+	KUNIT_CASE_PARAM(kho_restore_test_vmalloc, area_gen_params),
+	KUNIT_CASE_PARAM(kho_restore_test_vmalloc_damaged,
+			 chunk_damage_gen_params),
+	KUNIT_CASE(kho_restore_test_vmalloc_page_twice),
+	KUNIT_CASE(kho_restore_test_vmalloc_full_chunk),
+	{}
+};
+
+static struct kunit_suite kho_restore_vmalloc_suite = {
+	.name = "kho-restore-vmalloc",
+	.init = restore_test_init,
+	.test_cases = kho_restore_vmalloc_cases,
+};
+
+kunit_test_suites(&kho_restore_block_suite, &kho_restore_vmalloc_suite);
+
+MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
+MODULE_DESCRIPTION("KUnit tests of restoring KHO structures");
+MODULE_LICENSE("GPL");
