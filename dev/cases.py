@@ -9,7 +9,7 @@ import concurrent.futures
 import difflib
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from dev import guest
 from dev.host import Result, Stop, spell
@@ -28,7 +28,7 @@ class Case:
     deadline: int = 20      # seconds with KVM
     load_first: bool = False
     allowed: tuple = ()     # lines of the console that this case brings about
-    extra: tuple = field(default=())    # words for QEMU
+    extra: tuple = ()       # words for QEMU
 
     def append_of(self, hop):
         return self.append[min(hop, len(self.append) - 1)] if self.append else ""
@@ -228,9 +228,25 @@ def large():
                       file, memory=2048, deadline=60)
 
 
+def two_nodes():
+    nodes = []
+    for n in range(2):
+        nodes += ["-object", f"memory-backend-ram,id=node{n},size=512M",
+                  "-numa", f"node,memdev=node{n},cpus={n}"]
+    file = {"a": "size=300M seed=19"}
+    return plain_case("two-nodes", "A memfd that spreads over both nodes of a NUMA machine comes back.",
+                      file, extra=tuple(nodes), deadline=30)
+
+
+def above_4g():
+    file = {"a": "size=40M seed=20", "b": "size=12345 seed=21"}
+    return plain_case("above-4g", "Memory above 4 GiB is handed over, with free memory around it.",
+                      file, look(file), memory=6144)
+
+
 CASES = [make() for make in (
-    one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, large, three_hops,
-    test_kho, reserve_mem, kho_off, debugfs_off, never_retrieved, unpreserve)]
+    one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, large, two_nodes,
+    above_4g, three_hops, test_kho, reserve_mem, kho_off, debugfs_off, never_retrieved, unpreserve)]
 
 
 # ---- running them

@@ -5,6 +5,7 @@ A guest has two serial ports.  The first is the console of its kernels, for
 people and for the scan for splats.  The second carries the results of the
 agent (tools/testing/selftests/kho/handover.c) as one KTAP document a kernel.
 """
+import functools
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ AGENT = ROOT / "tools/testing/selftests/kho"
 APPEND = "kho=on liveupdate=on panic=-1 oops=panic loglevel=7 mitigations=off"
 POLL = 0.02
 PROBE_SECONDS = 10
+GRACE = 15                          # seconds a guest goes on after it was seen to be broken
 SLOWER = {"kvm": 1, "tcg": 5}       # how much longer a guest may take
 
 
@@ -144,7 +146,7 @@ def command(kernel, accel, share, append, memory, extra=()):
     """The words every guest is started with; the serial ports come on top."""
     machine = MACHINES[kernel.arch]
     speed = ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg,thread=multi"]
-    return [machine.qemu, *machine.argv, *speed, "-m", f"{memory}M", "-smp", "2", "-nodefaults",
+    return [machine.qemu, *machine.argv, *speed, "-m", f"{memory}M", "-smp", "2,sockets=2", "-nodefaults",
             "-no-reboot", "-display", "none", "-monitor", "none", *extra,
             "-fsdev", f"local,id=share,path={plain(share)},security_model=none,readonly=on",
             "-device", "virtio-9p-pci,fsdev=share,mount_tag=kho",
@@ -184,22 +186,33 @@ def boot(words, where, deadline):
     with open(where / "qemu.log", "wb") as log:
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                  start_new_session=True)
-    finished = False
     try:
-        while time.monotonic() - begin < deadline and not finished and not stopping.is_set():
-            time.sleep(POLL)
-            finished = child.poll() is not None
-            for tail in tails:
-                tail.read(time.monotonic() - begin)
+        finished = watch(child, tails, begin, deadline)
     finally:
         if child.poll() is None:
             end_group(child)
         for tail in tails:
             tail.close(time.monotonic() - begin)
     seconds = time.monotonic() - begin
-    if child.returncode and finished and not tails[0].lines:
+    if finished and child.returncode and not tails[0].lines:
         raise Stop(f"QEMU did not start a guest: {(where / 'qemu.log').read_text().strip()}", 1)
     return Outcome(tails[0].lines, tails[1].lines, finished, seconds, words)
+
+
+def watch(child, tails, begin, deadline):
+    """Did the guest end by itself?  One that shows a splat gets little time to do so."""
+    console, scanned, broken = tails[0], 0, False
+    while time.monotonic() - begin < deadline and not stopping.is_set():
+        time.sleep(POLL)
+        finished = child.poll() is not None
+        for tail in tails:
+            tail.read(time.monotonic() - begin)
+        if finished:
+            return True
+        if not broken and splats(console.lines[scanned:]):
+            broken, deadline = True, min(deadline, time.monotonic() - begin + GRACE)
+        scanned = len(console.lines)
+    return False
 
 
 def accelerator(kernel, initrd):
@@ -316,6 +329,7 @@ def stage(outcome):
     return f"kernel {kernels}, after {len(last.points)} of {last.planned} steps"
 
 
+@functools.lru_cache(None)
 def splat_patterns():
     """The expressions of dev/splats; without them no guest can be called clean."""
     path = ROOT / "dev/splats"
@@ -346,7 +360,7 @@ def problem(outcome, kernels, allowed=()):
     parts = failures(told)[:1]
     parts += [f"on the console: {text.strip()}" for text in splats(outcome.console, allowed)[:1]]
     if not outcome.finished:
-        parts.append(f"hung until its deadline ({outcome.seconds:.0f} s), stage: {stage(outcome)}")
+        parts.append(f"still running after {outcome.seconds:.0f} s, stage: {stage(outcome)}")
     elif not parts:
         parts = incomplete(told, kernels, outcome)
     return "; ".join(parts)

@@ -14,6 +14,9 @@ from dev.host import OUT, Failed, Result, Stop, need_space
 KUNIT = "tools/testing/kunit/kunit.py"
 CONFIG = "kernel/liveupdate"
 DEADLINE = 300
+# KASAN makes the size that is worked out at boot larger than the guest
+SCRATCH = "kho_scratch=16M,64M,64M"
+EXPECTED = re.compile(r"# (\S+): (?:EXPECTATION|ASSERTION) FAILED at (\S+)")
 SUITE = re.compile(r"struct kunit_suite \w+ = \{[^}]*?\.name = \"([^\"]+)\"", re.S)
 
 
@@ -54,7 +57,7 @@ def run_guest(run, image):
     argv = [tools.command("qemu-system-x86_64"), "-accel", accel, "-m", "1G",
             "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
             "-serial", f"file:{console}", "-kernel", image,
-            "-append", "console=ttyS0 kunit.enable=1 kunit_shutdown=reboot panic=-1"]
+            "-append", "console=ttyS0 kunit.enable=1 kunit_shutdown=reboot panic=-1 " + SCRATCH]
     try:
         run.step("running KUnit in a guest", argv, log="kunit-qemu.log", deadline=DEADLINE,
                  repeat="./kho kunit")
@@ -66,16 +69,20 @@ def run_guest(run, image):
 
 def parse(run, laid, console):
     """[Result] of one guest, read by the parser of kunit.py."""
-    found = run.path("kunit.json")
+    found, verdict = run.path("kunit.json"), ""
     try:
         run.step("reading the KUnit results",
                  ["python3", KUNIT, "parse", f"--json={found}", console], log="kunit-parse.log",
                  cwd=laid.dir, env={"PYTHONDONTWRITEBYTECODE": "1"})
-    except Failed:
-        # it ends so when a case failed, which is for the caller to tell
+    except Failed as e:
+        # it ends so when a case failed, and also when results are cut short
         if not found.exists():
             raise
-    return list(flatten(json.loads(found.read_text()), []))
+        verdict = f"kunit.py says: {e.why}"
+    results = list(flatten(json.loads(found.read_text()), []))
+    if verdict and all(r.ok for r in results):
+        results.append(Result("results", False, verdict))
+    return results
 
 
 def flatten(group, above):
@@ -85,6 +92,15 @@ def flatten(group, above):
                          "" if case["status"] == "PASS" else case["status"].lower())
     for sub in group.get("sub_groups", []):
         yield from flatten(sub, above + [sub["name"]])
+
+
+def explain(results, lines):
+    """Add to each failed case where its first expectation was not met."""
+    found = [EXPECTED.search(line) for line in lines]
+    for r in results:
+        places = [m[2].replace("../../tree/", "") for m in found if m and not r.ok and m[1] in r.name.split(".")]
+        if places:
+            r.why += f" at {places[0]}"
 
 
 def kunit(run):
@@ -100,5 +116,6 @@ def kunit(run):
         else:
             results.append(Result(suite, False, "the suite is in the sources and did not run"))
     lines = console.read_text(errors="replace").splitlines()
+    explain(results, lines)
     seen = guest.splats([guest.Line(0, line) for line in lines])
     return results + [Result("console", False, line.strip()) for line in seen[:1]]

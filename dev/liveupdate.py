@@ -111,11 +111,11 @@ def copy(source, target):
 def scripts(kernel, sources):
     """What the first and the second kernel have to do."""
     numbers = range(len(sources))
-    first = ["session-new files"]
+    first = ["compat out", "session-new files"]
     first += [f"file f{n} /share/files/{n} seals={SEALS}" for n in numbers]
     first += [f"preserve files {n} f{n}" for n in numbers]
     first += [guest.load_line(guest.command_line(kernel, "live-update", 1)), "kexec"]
-    then = ["compat", "session-get files"]
+    then = ["compat in", "session-get files"]
     then += [f"retrieve files {n} f{n}" for n in numbers]
     then += [f"check f{n} size={sources[n].size} seals={SEALS}" for n in numbers]
     then += ["finish files"] + [f"sha256 f{n}" for n in numbers]
@@ -148,9 +148,9 @@ def live_update(run, kernel, files, memory=None):
 
 def report(run, kernel, sources, outcome):
     told = guest.hops(outcome.results)
-    notes = [line.text.split() for hop in told[1:] for line in hop.notes]
+    notes = [line.text.split() for hop in told for line in hop.notes]
     digests = {words[1]: words[2] for words in notes if words[0] == "sha256" and len(words) == 3}
-    compat = {words[1]: words[2] for words in notes if words[0] == "compat" and len(words) == 3}
+    compat = {tuple(words[1:3]): words[3] for words in notes if words[0] == "compat" and len(words) == 4}
     tell_formats(run, kernel, compat, digests)
     tell_times(run, told, outcome)
     lost = tell_files(run, sources, told, digests)
@@ -168,13 +168,11 @@ def report(run, kernel, sources, outcome):
 def tell_formats(run, kernel, compat, digests):
     """The strings of the hand-over; the one of the memfds is the one that claimed them."""
     run.say("formats seen by the second kernel")
-    rows = [("kho", compat.get("kho", "not seen"))]
-    if "luo" in compat:
-        rows.append(("luo", compat["luo"]))
-    if digests:
-        rows.append(("memfd", handler(kernel)))
-    for name, text in rows:
-        run.say(f"  {name:6} {text}")
+    for name in ("kho", "luo"):
+        offered = compat.get(("out", name))
+        missing = f"{offered} (only seen where it was written)" if offered else "not seen"
+        run.say(f"  {name:6} {compat.get(('in', name), missing)}")
+    run.say(f"  memfd  {handler(kernel) if digests else 'not seen'}")
 
 
 def handler(kernel):

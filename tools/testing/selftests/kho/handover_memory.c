@@ -15,8 +15,7 @@
 
 #include "handover.h"
 
-#define KHO_IN		"/sys/kernel/debug/kho/in/"
-#define KHO_OUT		"/sys/kernel/debug/kho/out/"
+#define KHO_DIR		"/sys/kernel/debug/kho/"
 #define BLOB_MAX	(64UL << 10)
 #define PAGE		4096UL
 
@@ -127,9 +126,9 @@ static int region_find(const char *name, struct region *region)
 	static struct blob blob;
 	int err;
 
-	err = blob_read(&blob, KHO_IN "sub_fdts/memblock");
+	err = blob_read(&blob, KHO_DIR "in/sub_fdts/memblock");
 	if (err)
-		err = blob_read(&blob, KHO_OUT "sub_fdts/memblock");
+		err = blob_read(&blob, KHO_DIR "out/sub_fdts/memblock");
 	if (!err)
 		err = region_prop(&blob, name, "start", &region->start);
 	if (!err)
@@ -323,23 +322,32 @@ static int total_check(char **words)
 	return 0;
 }
 
-/* What the kernel before wrote about its formats, as this one sees it. */
+/*
+ * What the kernel before wrote about its formats ("in"), what this one writes
+ * ("out").  LUO gives its incoming page back early in the boot: it is only
+ * believed as long as it still reads like one.  Only what came in must be there.
+ */
 static int do_compat(char **words)
 {
 	static struct blob blob;
 	const char *root = NULL, *luo = (const char *)blob.bytes;
+	char path[64];
 	size_t len;
 
-	(void)words;
-	if (!blob_read(&blob, KHO_IN "fdt"))
+	snprintf(path, sizeof(path), KHO_DIR "%s/fdt", words[0]);
+	if (!blob_read(&blob, path))
 		root = fdt_prop(&blob, "", "compatible", &len);
 	if (root)
-		note("compat kho %.*s", (int)len, root);
-	if (!blob_read(&blob, KHO_IN "sub_fdts/LUO") && blob.len > 8 &&
-	    !strncmp(luo, "luo-v", 5))
-		note("compat luo %.*s", 64, luo);
+		note("compat %s kho %.*s", words[0], (int)len, root);
+	else if (!strcmp(words[0], "in"))
+		return problem(-ENOENT, "no hand-over in %s", path);
 
-	return root ? 0 : problem(-ENOENT, "no hand-over in " KHO_IN "fdt");
+	snprintf(path, sizeof(path), KHO_DIR "%s/sub_fdts/LUO", words[0]);
+	if (!blob_read(&blob, path) && blob.len > 8 &&
+	    !strncmp(luo, "luo-v", 5))
+		note("compat %s luo %.64s", words[0], luo);
+
+	return 0;
 }
 
 const struct action memory_actions[] = {
@@ -348,6 +356,6 @@ const struct action memory_actions[] = {
 	{ "churn", "[percent= rounds=]", 0, do_churn },
 	{ "total-keep", "", 0, total_keep },
 	{ "total-check", "[slack=]", 0, total_check },
-	{ "compat", "", 0, do_compat },
+	{ "compat", "in|out", 1, do_compat },
 	{ }
 };
