@@ -584,7 +584,7 @@ static int memfd_luo_insert(struct memfd_luo_fill *fill,
 	__folio_set_swapbacked(folio);
 
 	/* A limit of the cgroup is for the caller to see, not to be killed by. */
-	if (!folio_memcg(folio))
+	if (!folio_memcg_charged(folio))
 		err = mem_cgroup_charge(folio, NULL, gfp | __GFP_RETRY_MAYFAIL);
 	if (!err && !fill->charged) {
 		err = shmem_inode_acct_blocks(mapping->host, nr);

@@ -31,6 +31,9 @@
  * KHO_SUB_COMPAT - append a component to a composite string
  * @s: string literal with the version of the component
  *
+ * The definition of a composite begins with an empty literal, so that tools
+ * that do not expand its parts see a string, too.
+ *
  * Return: a string literal, to be placed right behind another one.
  */
 #define KHO_SUB_COMPAT(s)	";" s

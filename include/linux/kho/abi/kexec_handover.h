@@ -56,7 +56,7 @@
 
 /* What the root node of the tree says. */
 #define KHO_FDT_COMPATIBLE						\
-	KHO_FDT_COMPAT_BASE						\
+	"" KHO_FDT_COMPAT_BASE						\
 	KHO_SUB_COMPAT(KHO_RADIX_COMPATIBLE)				\
 	KHO_SUB_COMPAT(KHO_VMALLOC_COMPATIBLE)
 

@@ -36,7 +36,7 @@
 
 /* What &struct luo_ser says, and the room it takes there. */
 #define LUO_ABI_COMPATIBLE						\
-	LUO_ABI_COMPAT_BASE						\
+	"" LUO_ABI_COMPAT_BASE						\
 	KHO_SUB_COMPAT(KHO_BLOCK_COMPATIBLE)
 #define LUO_ABI_COMPAT_LEN	KHO_COMPAT_ALIGN(LUO_ABI_COMPATIBLE)
 

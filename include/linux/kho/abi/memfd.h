@@ -45,7 +45,7 @@
 
 /* What the LUO file handler is registered with: own version, then what it is built on. */
 #define MEMFD_LUO_FH_COMPATIBLE						\
-	MEMFD_LUO_FH_COMPAT_BASE					\
+	"" MEMFD_LUO_FH_COMPAT_BASE					\
 	KHO_SUB_COMPAT(KHO_VMALLOC_COMPATIBLE)
 
 /**
