@@ -15,6 +15,8 @@ from dev import guest
 from dev.host import Result, Stop, spell
 
 PAGE = 4096
+# Lines that stand for loading the next kernel where a case wants it otherwise.
+LOAD, LOAD_PLAIN = "load", "load-plain"
 HUGE = "run echo {} > /sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
 
@@ -29,6 +31,7 @@ class Case:
     load_first: bool = False
     allowed: tuple = ()     # lines of the console that this case brings about
     extra: tuple = ()       # words for QEMU
+    default: bool = True    # run when no case is named
 
     def append_of(self, hop):
         return self.append[min(hop, len(self.append) - 1)] if self.append else ""
@@ -244,21 +247,214 @@ def above_4g():
                       file, look(file), memory=6144)
 
 
+# ---- the cases of the Live Update Orchestrator
+
+SEED = os.environ.get("KHO_SEED", "1")
+FLBS = range(3)                 # of lib/tests/liveupdate.c
+NOWHERE = (1 << 45) + PAGE      # no machine has memory there
+
+
+def logged(text, number):
+    """The log of this kernel has so many lines with this text."""
+    return f"run test $(dmesg | grep -c '{text}') -eq {number}"
+
+
+def luo_table():
+    return Case("luo-ioctl-table", "Every ioctl in every state of a session, right and wrong, has its error.",
+                [["table-new", *keep("kept", {"a": "size=100 seed=1"}), *keep("next", {"b": "size=1 seed=2"})],
+                 ["table-incoming kept 1", "table-incoming next 1"]])
+
+
+def luo_holder_dies():
+    files = {f"f{n}": f"size={3000 * n + 1} seed={n}" for n in range(1, 5)}
+    big = {"big": "size=96M seed=7"}
+    return Case("luo-holder-dies", "Whoever holds a session dies, at every point; the next one gets everything.",
+                [keep("main", files) + keep("large", big),
+                 ["holder-sweep main 4", "holder-killed-in large 1", *claim("large", big),
+                  *claim("main", files), *look({**files, **big}), "churn"]], deadline=40)
+
+
+def luo_block_edge():
+    """51 records of sessions fill a block: the refused one would need another."""
+    file = {"a": "size=5000 seed=1"}
+    scripts, before = [], 0
+    for full in (51, 102, 0):
+        script = claim("s0", file) if before else []
+        script += [line for n in range(1, before) for line in claim(f"s{n}", {})]
+        if full:
+            script += ["close a"] if before else []
+            script += keep("s0", file) + [f"session-new s{n}" for n in range(1, full)]
+            script += ["fails EEXIST session-new s3"]
+        scripts.append(script)
+        before = full
+    return Case("luo-duplicate-at-block-edge", "A refused name next to a full block of sessions does no harm.",
+                scripts, deadline=30)
+
+
+def luo_unwritable():
+    file = "size=1M seed=1"
+    return Case("luo-unwritable-argument", "An answer that cannot be written has taken nothing.",
+                [["unwritable-new main", *keep("main", {"a": file}), "unwritable-name main"],
+                 ["unwritable-get main", "session-get main", "unwritable-retrieve main 1",
+                  "retrieve main 1 a", f"check a {file}", "unwritable-retrieve main 1", "finish main"]])
+
+
+def luo_plain_image():
+    file, more = {"a": "size=1M seed=1"}, {"b": "size=1M seed=2"}
+    refused = [*keep("main", file), LOAD_PLAIN, "fails EOPNOTSUPP jump", "memfd b size=1M seed=2",
+               "preserve main 2 b", *look(file)]
+    return Case("luo-image-without-handover", "No jump that loses sessions; without any, or with -s, it goes.",
+                [[*refused, "close main"],
+                 ["fails ENOENT session-get main", *refused, LOAD],
+                 claim("main", {**file, **more})], deadline=30)
+
+
+def luo_unknown_handler():
+    files = {f"f{n}": f"size={n}M seed={n}" for n in (1, 2, 3)}
+    other, new = {"o": "size=2M seed=9"}, {"n": "size=5 seed=5"}
+    none = "fails EOPNOTSUPP retrieve main 2 f2"
+    return Case("luo-unknown-handler", "A file that no handler knows costs nothing but itself.",
+                [keep("main", files) + keep("other", other),
+                 ["damage-file main 2 handler nobody-v1", "session-get main", none,
+                  "retrieve main 1 f1", f"check f1 {files['f1']}", none,
+                  "retrieve main 3 f3", f"check f3 {files['f3']}", *claim("other", other),
+                  "finish main", "close main", "fails ENOENT session-get main", *keep("next", new)],
+                 [*claim("next", new), "churn"]], deadline=30)
+
+
+# A session of two files, what is done to its records, and what becomes of the
+# two: "fine" or the error of retrieving it.  Nothing: the session is not there.
+DAMAGE = [
+    ("name-endless", ["session {} name endless"], ""),
+    ("name-twice", ["session {} name first"], ""),
+    ("name-empty", ["session {} name empty"], ""),
+    ("files-nowhere", [f"session {{}} files {NOWHERE}"], "ENOENT ENOENT"),
+    ("files-odd", ["session {} files 0x123457"], "ENOENT ENOENT"),
+    ("files-foreign", ["session {} files 0x9000"], "ENOENT ENOENT"),
+    ("files-none", ["session {} files 0"], "ENOENT ENOENT"),
+    ("count-wrong", ["session {} count 7"], "fine fine"),
+    ("block-count", ["block {} count 1000"], "ENOENT ENOENT"),
+    ("block-short", ["block {} count 1"], "fine ENOENT"),
+    ("next-self", ["block {} next self"], "ENOENT ENOENT"),
+    ("next-circle", ["block {} count 63", "block {} next self"], "ENOENT ENOENT"),
+    ("next-nowhere", [f"block {{}} next {NOWHERE}"], "ENOENT ENOENT"),
+    ("token-twice", ["file {} 2 token 1"], "fine ENOENT"),
+    ("handler-endless", ["file {} 2 handler endless"], "fine EOPNOTSUPP"),
+    ("data-none", ["file {} 2 data 0"], "fine EINVAL"),
+    ("data-nowhere", [f"file {{}} 2 data {NOWHERE}"], "fine EINVAL"),
+]
+
+
+def luo_damaged_records():
+    whole = {"w1": "size=5000 seed=91", "w2": "size=1M seed=92"}
+    first, last = {f"a{n}": o for n, o in whole.items()}, {f"z{n}": o for n, o in whole.items()}
+    make, harm, see = keep("first", first), [], []
+    for number, (name, steps, fate) in enumerate(DAMAGE, 1):
+        files = {f"{name}.{n}": f"size={5000 * n} seed={10 * number + n}" for n in (1, 2)}
+        make += keep(name, files) + [f"close {file}" for file in files]
+        harm += ["damage-" + step.format(name) for step in steps]
+        see += damaged(name, files, fate)
+    new = {"n": "size=3M seed=5"}
+    return Case("luo-damaged-records", "An error in a record costs that record, and no other.",
+                [make + keep("last", last),
+                 harm + claim("first", first) + see + claim("last", last) + keep("next", new) + ["churn"],
+                 claim("next", new)], deadline=60)
+
+
+def damaged(name, files, fate):
+    if not fate:
+        return [f"fails ENOENT session-get {name}"]
+    lines = [f"session-get {name}"]
+    for token, (word, (file, options)) in enumerate(zip(fate.split(), files.items()), 1):
+        get = f"retrieve {name} {token} {file}"
+        lines += [get, f"check {file} {options}"] if word == "fine" else 2 * [f"fails {word} {get}"]
+    return lines + [f"finish {name}", f"close {name}", f"fails ENOENT session-get {name}"]
+
+
+def luo_damaged_root():
+    file, new = {"a": "size=1M seed=1"}, {"b": "size=1M seed=2"}
+    return Case("luo-damaged-root", "Damaged FLBs cost the FLBs, another version all sessions; the device works.",
+                [[*keep("main", file), "damage-out flbs"],
+                 [logged("FLBs are lost", 1), logged("found flb data", 0), *claim("main", file), *keep("main", new),
+                  "damage-out version"],
+                 ["fails ENOENT session-get main", "churn", *keep("last", file)],
+                 [*claim("last", file), *flbs("finish was", 1)]], deadline=40)
+
+
+def flbs(text, number):
+    return [logged(f"liveupdate-test-flb-v{n}: {text}", number) for n in FLBS] + [logged("ERROR", 0)]
+
+
+def luo_flb_counts():
+    """FLBs go with the first file and end with the last one, whatever comes in between."""
+    a, b = {"a1": "size=1M seed=1", "a2": "size=7 seed=2"}, {"b1": "size=9 seed=3"}
+    return Case("luo-flb-counts", "Every FLB is preserved once and finished once, in any order of files.",
+                [[*flbs("preserve was", 0), *keep("a", a), *keep("gone", {"g": "size=1 seed=1"}), *keep("b", b),
+                  "session-new empty", "close gone", *flbs("preserve was", 1), *flbs("unpreserve was", 0)],
+                 [*flbs("found flb data", 1), "session-get empty", "finish empty", "close empty", "session-get a",
+                  "finish a", "close a", *flbs("finish was", 0), *keep("c", {"c": "size=1M seed=4"}),
+                  *flbs("preserve was", 1), *claim("b", b), *flbs("finish was", 1), *flbs("unpreserve was", 0)],
+                 [*flbs("found flb data", 1), "session-get c", "close c", *flbs("finish was", 0), "session-get c",
+                  "finish c", *flbs("finish was", 1), *keep("d", {"d": "size=1 seed=1"}), "close d",
+                  *flbs("preserve was", 1), *flbs("unpreserve was", 1)],
+                 [*flbs("found flb data", 0), *flbs("finish was", 0), *keep("e", {"e": "size=1 seed=1"}),
+                  *flbs("preserve was", 1)]], deadline=40)
+
+
+def luo_many(name, sentence, size, **settings):
+    return Case(name, sentence, [[f"many-keep {size}"], [f"many-claim {size}", "churn"]], **settings)
+
+
+def luo_stress(name, sentence, size, **settings):
+    seed = whole_number("KHO_SEED", SEED)
+    first, then = (f"seed={n} {size}" for n in (seed, seed + 1))
+    return Case(name, sentence, [[f"stress-make {first}"], [f"stress-check {first}", f"stress-make {then}"],
+                                 [f"stress-check {then}", "churn"]], **settings)
+
+
+def whole_number(name, text):
+    if not text.isdigit():
+        raise Stop(f"{name}={text} is not a whole number")
+    return int(text)
+
+
+def luo_at_work():
+    file = {"a": "size=3M seed=1"}
+    return Case("luo-jump-at-work", "A jump does not wait for the end of a long preserve, nor lose what is done.",
+                [[*keep("main", file), "memfd diary size=4096", "preserve main 2 diary",
+                  "at-work main diary 400M"],
+                 [*claim("main", file, finish=False), "retrieve main 2 diary", "diary-check diary",
+                  "finish main", "churn"]], load_first=True, deadline=40)
+
+
+LUO_CASES = [make() for make in (
+    luo_table, luo_holder_dies, luo_block_edge, luo_unwritable, luo_plain_image, luo_unknown_handler,
+    luo_damaged_records, luo_damaged_root, luo_flb_counts, luo_at_work)] + [
+    luo_many("luo-many", "Many sessions and many files in one of them come back.",
+             "sessions=300 files=3000", deadline=60),
+    luo_many("luo-many-full", "2000 sessions and 20 000 files in one more come back.",
+             "sessions=2000 files=20000", memory=2048, deadline=300, default=False),
+    luo_stress("luo-stress", "Random operations of the seed KHO_SEED, a jump at a random moment, twice.",
+               "sessions=40 files=600", deadline=60),
+    luo_stress("luo-stress-full", "The same with 200 sessions and 10 000 files.",
+               "sessions=200 files=10000", memory=2048, deadline=300, default=False)]
+
+
 CASES = [make() for make in (
     one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, large, two_nodes,
-    above_4g, three_hops, test_kho, reserve_mem, kho_off, debugfs_off, never_retrieved, unpreserve)]
+    above_4g, three_hops, test_kho, reserve_mem, kho_off, debugfs_off, never_retrieved, unpreserve)] + LUO_CASES
 
 
 # ---- running them
 
 def choose(names):
-    """The cases of these names, all without names; Stop at one that is not there."""
+    """The cases of these names, those of the default run without names; Stop at one that is not there."""
     known = {case.name: case for case in CASES}
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0)
             raise Stop(f"no case '{name}'; nearest: {near[0]}.  './kho kexec --help' lists them")
-    return [known[name] for name in names] if names else list(CASES)
+    return [known[name] for name in names] if names else [case for case in CASES if case.default]
 
 
 def script(case, hop, kernel):
@@ -267,8 +463,11 @@ def script(case, hop, kernel):
     if hop + 1 == len(case.scripts):
         return "\n".join(lines) + "\n"
     append = guest.command_line(kernel, case.name, hop + 1, case.append_of(hop + 1))
-    load = guest.load_line(append)
-    both = [load, *lines] if case.load_first else [*lines, load]
+    load, plain = guest.load_line(append), guest.load_line(append, "-c")
+    if {LOAD, LOAD_PLAIN} & set(lines):
+        both = [{LOAD: load, LOAD_PLAIN: plain}.get(line, line) for line in lines]
+    else:
+        both = [load, *lines] if case.load_first else [*lines, load]
     return "\n".join([*both, "kexec"]) + "\n"
 
 

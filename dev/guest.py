@@ -161,9 +161,9 @@ def command_line(kernel, case, hop, extra=""):
     return " ".join(word for word in words if word)
 
 
-def load_line(append):
-    """The line of a script that loads the next kernel."""
-    return ("run kexec -s -l /share/kernel --initrd=/share/initrd "
+def load_line(append, how="-s"):
+    """The line of a script that loads the next kernel, with -c as an image without a hand-over."""
+    return (f"run kexec {how} -l /share/kernel --initrd=/share/initrd "
             f'--append="{append}$(cat /append 2>/dev/null)"')
 
 

@@ -47,13 +47,17 @@ def expected(laid):
     return names
 
 
-def run_guest(run, image):
-    """Boot the kernel, which runs its suites and reboots; the console as a file."""
-    console = run.path("kunit-console.log")
-    # the suites take seconds: not worth a probe of the accelerator
+def accelerator():
+    """What $KHO_ACCEL says; the suites take seconds, which is not worth a probe."""
     accel = os.environ.get("KHO_ACCEL") or "tcg"
     if accel not in guest.SLOWER:
         raise Stop(f"KHO_ACCEL={accel} is neither of {', '.join(guest.SLOWER)}")
+    return accel
+
+
+def run_guest(run, image, accel):
+    """Boot the kernel, which runs its suites and reboots; the console as a file."""
+    console = run.path("kunit-console.log")
     argv = [tools.command("qemu-system-x86_64"), "-accel", accel, "-m", "1G",
             "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
             "-serial", f"file:{console}", "-kernel", image,
@@ -105,8 +109,9 @@ def explain(results, lines):
 
 def kunit(run):
     """Build, boot and judge; prints a line for each suite and returns [Result]."""
+    accel = accelerator()
     image, laid = build(run)
-    console = run_guest(run, image)
+    console = run_guest(run, image, accel)
     results = parse(run, laid, console)
     for suite in expected(laid):
         mine = [r for r in results if r.name.split(".")[0] == suite]
