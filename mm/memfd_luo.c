@@ -552,8 +552,12 @@ static void memfd_luo_discard(const struct memfd_luo_ser *ser,
 /* Frees all that a description from the previous kernel stands for. */
 static void memfd_luo_discard_file(struct memfd_luo_ser *ser)
 {
-	u64 nr = min(ser->nr_folios, memfd_luo_array_room(ser));
 	struct memfd_luo_folio_ser *entries;
+	u64 nr = ser->nr_folios;
+
+	/* It may be anything, and belong to anybody. */
+	if (memfd_luo_verify(ser))
+		return;
 
 	if (nr) {
 		entries = kho_restore_vmalloc(&ser->folios);
@@ -632,7 +636,7 @@ static int memfd_luo_take(struct memfd_luo_fill *fill)
 	if (order > mapping_max_folio_order(fill->file->f_mapping)) {
 		pr_err("folio of order %u at index %llu is larger than this kernel puts into a memfd\n",
 		       order, entry->index);
-		return -EOPNOTSUPP;
+		return -EFBIG;
 	}
 	if (!IS_ALIGNED(entry->index, 1UL << order)) {
 		pr_err("bad hand-over: index %llu of a folio of order %u\n",

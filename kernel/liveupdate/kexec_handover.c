@@ -9,7 +9,7 @@
  * radix tree, kept as they were found.  Memory that was handed over is reserved
  * from early boot on, belongs to nobody, and its struct pages are not touched.
  * Restoring it takes its key out of the tree, once, and only then sets up its
- * struct pages.  What is still in the tree has not been claimed.
+ * struct pages; memory that more than one key stands for is not restored.  What is still in the tree has not been claimed.
  *
  * Neither side has a machine-wide lock on the way to a page.  kho_out.lock
  * serializes the writers of the outgoing root tree and its view in debugfs.
@@ -184,11 +184,34 @@ static unsigned int kho_block_order(unsigned long pfn, unsigned long end)
 	return order;
 }
 
+/*
+ * Order of the block in @map that is the part of [pfn, end) from @pfn on, or
+ * -ENOENT.
+ *
+ * Whoever cut the blocks may have cut smaller ones than kho_block_order() does
+ * here and now, because of its nodes for one.  So ask for all that are
+ * possible, the likely one first.
+ */
+static int kho_find_block(const struct kho_radix_tree *map, unsigned long pfn,
+			  unsigned long end)
+{
+	unsigned int max = min(KHO_MAX_ORDER, ilog2(end - pfn));
+
+	for (int order = kho_max_order_at(pfn, max); order >= 0; order--) {
+		if (kho_radix_test_key(map, kho_encode_key(PFN_PHYS(pfn), order)))
+			return order;
+	}
+
+	return -ENOENT;
+}
+
 static void kho_unpreserve_range(unsigned long pfn, unsigned long end)
 {
 	while (pfn < end) {
-		unsigned int order = kho_block_order(pfn, end);
+		int order = kho_find_block(&kho_out.map, pfn, end);
 
+		/* With no block at all, the smallest one is reported. */
+		order = max(order, 0);
 		kho_unpreserve_block(pfn, order);
 		pfn += BIT(order);
 	}
@@ -363,24 +386,6 @@ struct folio *kho_restore_folio(phys_addr_t phys)
 }
 EXPORT_SYMBOL_GPL(kho_restore_folio);
 
-/*
- * Order of the block that is the part of [pfn, end) from @pfn on, or -ENOENT.
- *
- * The previous kernel may have cut smaller blocks than we would, at the border
- * of a node for one, so ask for all that are possible, the likely one first.
- */
-static int kho_in_block_order(unsigned long pfn, unsigned long end)
-{
-	unsigned int max = min(KHO_MAX_ORDER, ilog2(end - pfn));
-
-	for (int order = kho_max_order_at(pfn, max); order >= 0; order--) {
-		if (kho_in_has_block(pfn, order))
-			return order;
-	}
-
-	return -ENOENT;
-}
-
 /**
  * kho_pages_preserved - tell whether pages can be restored
  * @phys: address of the first page
@@ -398,7 +403,7 @@ bool kho_pages_preserved(phys_addr_t phys, unsigned long nr_pages)
 		return false;
 
 	while (pfn < end) {
-		int order = kho_in_block_order(pfn, end);
+		int order = kho_find_block(&kho_in.map, pfn, end);
 
 		if (order < 0 || !pfn_to_online_page(pfn))
 			return false;
@@ -412,7 +417,7 @@ EXPORT_SYMBOL_GPL(kho_pages_preserved);
 static int kho_restore_block(unsigned long pfn, unsigned long end)
 {
 	struct page *page = pfn_to_online_page(pfn);
-	int order = page ? kho_in_block_order(pfn, end) : -ENOENT;
+	int order = page ? kho_find_block(&kho_in.map, pfn, end) : -ENOENT;
 
 	if (order < 0 || !kho_in_take_block(pfn, order))
 		return -ENOENT;
@@ -621,7 +626,8 @@ EXPORT_SYMBOL_GPL(kho_remove_subtree);
  *
  * Context: Any, from early boot on.
  * Return: 0, -ENOENT when there is no such data, -EINVAL when @phys is NULL or
- * what was handed over makes no sense.
+ * what was handed over makes no sense; the data is preserved and not yet
+ * restored.
  */
 int kho_retrieve_subtree(const char *name, phys_addr_t *phys, size_t *size)
 {
@@ -644,6 +650,12 @@ int kho_retrieve_subtree(const char *name, phys_addr_t *phys, size_t *size)
 		return -EINVAL;
 	}
 
+	if (!kho_in_covers(addr, len)) {
+		pr_warn("subtree '%s' is not in preserved memory: %llu bytes at %#llx\n",
+			name, len, addr);
+		return -EINVAL;
+	}
+
 	*phys = addr;
 	if (size)
 		*size = len;
@@ -662,7 +674,7 @@ static u32 __init kho_read_metadata(void)
 	if (kho_retrieve_subtree(KHO_METADATA_NODE_NAME, &phys, &size))
 		return 0;
 
-	if (size < sizeof(*metadata) || !kho_in_covers(phys, sizeof(*metadata))) {
+	if (size < sizeof(*metadata)) {
 		pr_warn("kexec-metadata ignored: %zu bytes at %pa\n", size,
 			&phys);
 		return 0;

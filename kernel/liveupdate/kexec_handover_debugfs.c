@@ -141,6 +141,17 @@ static void __init kho_in_debugfs_init(struct dentry *root, const void *fdt)
 		kho_blob_show(blob, dir);
 }
 
+static void __init kho_drop_snapshots(void)
+{
+	struct kho_blob *blob, *tmp;
+
+	list_for_each_entry_safe(blob, tmp, &kho_in_blobs, list) {
+		list_del(&blob->list);
+		kfree(blob->wrapper.data);
+		kfree(blob);
+	}
+}
+
 /**
  * kho_debugfs_init - create the files
  * @out_fdt: outgoing root tree, one page
@@ -152,6 +163,7 @@ void __init kho_debugfs_init(const void *out_fdt)
 
 	if (IS_ERR(root)) {
 		pr_info("not shown in debugfs: %pe\n", root);
+		kho_drop_snapshots();
 		return;
 	}
 
@@ -170,7 +182,7 @@ static void __init kho_snapshot_subtree(const char *name)
 	if (kho_retrieve_subtree(name, &phys, &size))
 		return;
 
-	if (size > KHO_SNAPSHOT_MAX || !kho_in_covers(phys, size)) {
+	if (size > KHO_SNAPSHOT_MAX) {
 		pr_info("subtree '%s' not shown: %zu bytes at %pa\n", name,
 			size, &phys);
 		return;

@@ -217,8 +217,11 @@ static const char *kho_block_verify(const struct kho_block_set *bs, u64 pa,
 	return NULL;
 }
 
-/* Checks a chain of the previous kernel from end to end. */
-static int kho_block_set_verify(const struct kho_block_set *bs, u64 head_pa)
+/*
+ * Checks a chain of the previous kernel from end to end.  Returns where the
+ * first bad block is, or 0.
+ */
+static u64 kho_block_set_verify(const struct kho_block_set *bs, u64 head_pa)
 {
 	const struct kho_block_header_ser *ser;
 	const char *why = NULL;
@@ -236,17 +239,16 @@ static int kho_block_set_verify(const struct kho_block_set *bs, u64 head_pa)
 		pa = ser->next;
 	}
 
-	if (!why)
-		return 0;
-
-	pr_err("blocks at %#llx not restored: %s (%#llx)\n", head_pa, why, pa);
-	return -EINVAL;
+	if (why)
+		pr_err("blocks at %#llx not restored: %s (%#llx)\n", head_pa,
+		       why, pa);
+	return pa;
 }
 
-/* Frees the part of a damaged chain that can be trusted. */
-static void kho_block_chain_free(u64 pa)
+/* Frees the good blocks in front of the bad one, which may be anybody's. */
+static void kho_block_chain_free(u64 pa, u64 bad)
 {
-	while (pa && kho_pages_preserved(pa, 1)) {
+	while (pa != bad && kho_pages_preserved(pa, 1)) {
 		struct kho_block_header_ser *ser = phys_to_virt(pa);
 
 		/* Freeing takes the page away, so a circle comes to an end. */
@@ -261,20 +263,21 @@ static void kho_block_chain_free(u64 pa)
  * @head_pa: address of the first block, or 0 for a set without any
  *
  * Context: May sleep.
- * Return: 0, -EINVAL when the chain is damaged, which frees it, or -ENOMEM,
- * when nothing has happened and the call may be repeated.
+ * Return: 0, -EINVAL when the chain is damaged, which frees it up to there, or
+ * -ENOMEM, when nothing has happened and the call may be repeated.
  */
 int kho_block_set_restore(struct kho_block_set *bs, u64 head_pa)
 {
 	struct kho_block_header_ser *ser;
+	u64 bad;
 	int err;
 
 	bs->incoming = true;
 
-	err = kho_block_set_verify(bs, head_pa);
-	if (err) {
-		kho_block_chain_free(head_pa);
-		return err;
+	bad = kho_block_set_verify(bs, head_pa);
+	if (bad) {
+		kho_block_chain_free(head_pa, bad);
+		return -EINVAL;
 	}
 
 	for (u64 pa = head_pa; pa; pa = ser->next) {

@@ -10,8 +10,12 @@
  * the map says.
  *
  * The map is walked by runs of keys.  It keeps one stream for each order, so
- * the runs are collected, sorted and merged before memblock sees them: the cost
- * is that of the runs, not of the pages.
+ * the runs are collected, sorted and merged before memblock sees them: what is
+ * done here costs by the run, not by the page.  (memblock itself still looks at
+ * all its regions for each run.)
+ *
+ * What the map says is not trusted.  Memory that cannot be what it says costs
+ * the keys that name it; a damaged node costs the map.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -33,6 +37,16 @@
 #include "../../mm/mm_init.h"
 #include "kexec_handover_internal.h"
 
+/*
+ * Nothing may be restored any more, but scratch areas are in use already and
+ * stay what they are.
+ */
+static void __init kho_give_up(void)
+{
+	kho_in.fdt_phys = 0;
+	kho_in.map.root = NULL;
+}
+
 /* Memory that must not get to the page allocator. */
 struct kho_run {
 	phys_addr_t start;
@@ -46,9 +60,49 @@ struct kho_runs {
 	bool coarse;
 };
 
+/*
+ * There is one scratch area for each node and two more.  They are the first
+ * that memblock hears of, while its array cannot grow.
+ */
+#define KHO_MAX_SCRATCH_AREAS	min(MAX_NUMNODES + 2, 120)
+
 /* Enough to boot on when there is no memory for a larger array. */
 #define KHO_FEW_RUNS	128
 static struct kho_run kho_few_runs[KHO_FEW_RUNS] __initdata;
+
+/*
+ * Memory that is in the map and must not be restored.  When there is no room
+ * for another piece, the last one grows up to it.
+ */
+static struct kho_run kho_bad[KHO_FEW_RUNS] __initdata;
+static unsigned int kho_nr_bad __initdata;
+
+static void __init kho_mark_bad(phys_addr_t start, phys_addr_t end,
+				const char *why)
+{
+	struct kho_run *last = &kho_bad[KHO_FEW_RUNS - 1];
+	phys_addr_t incl = end - 1;
+
+	pr_err_ratelimited("preserved memory [%pa-%pa] is lost: %s\n", &start,
+			   &incl, why);
+
+	if (kho_nr_bad < KHO_FEW_RUNS) {
+		kho_bad[kho_nr_bad++] = (struct kho_run){ start, end };
+	} else {
+		last->start = min(last->start, start);
+		last->end = max(last->end, end);
+	}
+}
+
+static bool __init kho_is_bad(phys_addr_t start, phys_addr_t end)
+{
+	for (unsigned int i = 0; i < kho_nr_bad; i++) {
+		if (start < kho_bad[i].end && kho_bad[i].start < end)
+			return true;
+	}
+
+	return false;
+}
 
 static int __init kho_run_cmp(const void *a, const void *b)
 {
@@ -57,10 +111,27 @@ static int __init kho_run_cmp(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
+/* Whether a run is in RAM; it may span several regions of it. */
+static bool __init kho_run_is_ram(phys_addr_t start, phys_addr_t end)
+{
+	struct memblock_region *r;
+
+	for_each_mem_region(r) {
+		if (r->base > start)
+			break;
+		start = max(start, r->base + r->size);
+		if (start >= end)
+			return true;
+	}
+
+	return false;
+}
+
 /* Memory between two runs that may be kept from the page allocator, too. */
 static bool __init kho_gap_is_free(phys_addr_t start, phys_addr_t end)
 {
-	return !memblock_is_region_reserved(start, end - start) &&
+	return kho_run_is_ram(start, end) &&
+	       !memblock_is_region_reserved(start, end - start) &&
 	       !kho_scratch_overlap(start, end - start);
 }
 
@@ -71,6 +142,11 @@ static void __init kho_runs_join(struct kho_runs *runs, phys_addr_t gap)
 
 	for (unsigned long i = 1; i < runs->nr; i++) {
 		struct kho_run *run = &runs->run[i];
+
+		/* In coarse runs there is memory that no key stands for. */
+		if (run->start < last->end && !runs->coarse)
+			kho_mark_bad(run->start, min(run->end, last->end),
+				     "preserved twice");
 
 		if (run->start <= last->end ||
 		    (run->start - last->end <= gap &&
@@ -171,8 +247,13 @@ static int __init kho_runs_collect(struct kho_runs *runs)
 	if (err)
 		return err;
 
-	runs->run = memblock_alloc(array_size(runs->max, sizeof(*runs->run)),
-				   SMP_CACHE_BYTES);
+	while (runs->max > KHO_FEW_RUNS && !runs->run) {
+		runs->run = memblock_alloc(array_size(runs->max,
+						      sizeof(*runs->run)),
+					   SMP_CACHE_BYTES);
+		if (!runs->run)
+			runs->max /= 2;
+	}
 	if (!runs->run) {
 		runs->run = kho_few_runs;
 		runs->max = KHO_FEW_RUNS;
@@ -190,84 +271,127 @@ static void __init kho_runs_free(struct kho_runs *runs)
 		memblock_free(runs->run, runs->max * sizeof(*runs->run));
 }
 
-/* Whether a run is in RAM; it may span several regions of it. */
-static bool __init kho_run_is_ram(const struct kho_run *run)
+static int __init kho_forget_bad_key(unsigned long key, void *data)
 {
-	phys_addr_t pos = run->start;
-	struct memblock_region *r;
-
-	for_each_mem_region(r) {
-		if (r->base > pos)
-			break;
-		pos = max(pos, r->base + r->size);
-		if (pos >= run->end)
-			return true;
-	}
-
-	return false;
-}
-
-static int __init kho_forget_key(unsigned long key, void *data)
-{
-	const struct kho_run *run = data;
 	unsigned int order;
 	phys_addr_t phys;
 
 	if (!kho_decode_key(key, &phys, &order) ||
-	    (phys < run->end && phys + (PAGE_SIZE << order) > run->start))
+	    kho_is_bad(phys, phys + (PAGE_SIZE << order)))
 		kho_radix_del_key(&kho_in.map, key);
 	return 0;
 }
 
-/* Nobody can restore what is no longer in the map. */
-static void __init kho_forget(struct kho_run *run, const char *why)
+static int __init kho_refuse_bad_node(phys_addr_t phys, void *data)
 {
-	const struct kho_radix_walk_cb cb = { .leaf = kho_forget_key };
-	phys_addr_t last = run->end - 1;
+	return kho_is_bad(phys, phys + PAGE_SIZE) ? -EINVAL : 0;
+}
 
-	pr_err("preserved memory [%pa-%pa] is lost: %s\n", &run->start, &last,
-	       why);
-	kho_radix_walk_tree(&kho_in.map, &cb, run);
+/* Nobody can restore what is no longer in the map. */
+static int __init kho_forget_bad(void)
+{
+	const struct kho_radix_walk_cb nodes = { .node = kho_refuse_bad_node };
+	const struct kho_radix_walk_cb keys = { .leaf = kho_forget_bad_key };
+	int err;
+
+	if (!kho_nr_bad)
+		return 0;
+
+	err = kho_radix_walk_tree(&kho_in.map, &nodes, NULL);
+	if (!err)
+		err = kho_radix_walk_tree(&kho_in.map, &keys, NULL);
+	return err;
 }
 
 /*
  * With DEFERRED_STRUCT_PAGE_INIT not all struct pages are set up yet, and for
  * memory that is reserved with NOINIT nobody else will do it.
  */
-static void __init kho_init_struct_pages(const struct kho_run *run)
+static void __init kho_init_struct_pages(phys_addr_t start, phys_addr_t stop)
 {
-	unsigned long end = PHYS_PFN(run->end);
+	unsigned long end = PHYS_PFN(stop);
 	int nid = NUMA_NO_NODE;
 
 	if (!IS_ENABLED(CONFIG_DEFERRED_STRUCT_PAGE_INIT))
 		return;
 
-	for (unsigned long pfn = PHYS_PFN(run->start); pfn < end; pfn++) {
+	for (unsigned long pfn = PHYS_PFN(start); pfn < end; pfn++) {
 		if (nid == NUMA_NO_NODE || pageblock_aligned(pfn))
 			nid = early_pfn_to_nid(pfn);
 		init_deferred_page(pfn, nid);
 	}
 }
 
-static int __init kho_reserve_run(struct kho_run *run)
+static int __init kho_reserve_memory(phys_addr_t start, phys_addr_t end)
 {
-	phys_addr_t size = run->end - run->start;
+	int err = __memblock_reserve(start, end - start, NUMA_NO_NODE,
+				     MEMBLOCK_RSRV_NOINIT);
+
+	if (!err)
+		kho_init_struct_pages(start, end);
+	return err;
+}
+
+/* First reserved region that overlaps the memory, or an empty one at its end. */
+static struct kho_run __init kho_first_reserved(phys_addr_t start,
+						phys_addr_t end)
+{
+	struct memblock_region *r;
+
+	for_each_reserved_mem_region(r) {
+		if (r->base < end && start < r->base + r->size)
+			return (struct kho_run){ max(start, r->base),
+						 min(end, r->base + r->size) };
+	}
+
+	return (struct kho_run){ end, end };
+}
+
+/* Reserves what is free of a piece of RAM. */
+static int __init kho_reserve_ram(phys_addr_t start, phys_addr_t end)
+{
+	while (start < end) {
+		struct kho_run used = kho_first_reserved(start, end);
+		int err = 0;
+
+		if (start < used.start)
+			err = kho_reserve_memory(start, used.start);
+		if (err)
+			return err;
+
+		if (used.start < used.end)
+			kho_mark_bad(used.start, used.end,
+				     "in use by this kernel");
+		start = used.end;
+	}
+
+	return 0;
+}
+
+static int __init kho_reserve_run(const struct kho_run *run)
+{
+	phys_addr_t pos = run->start;
+	struct memblock_region *r;
 	int err;
 
-	if (!kho_run_is_ram(run)) {
-		kho_forget(run, "not in RAM");
-		return 0;
-	}
-	if (memblock_is_region_reserved(run->start, size)) {
-		kho_forget(run, "in use by this kernel");
-		return 0;
+	for_each_mem_region(r) {
+		phys_addr_t start = max(pos, r->base);
+		phys_addr_t end = min(run->end, r->base + r->size);
+
+		if (start >= end)
+			continue;
+		if (pos < start)
+			kho_mark_bad(pos, start, "not in RAM");
+
+		err = kho_reserve_ram(start, end);
+		if (err)
+			return err;
+		pos = end;
 	}
 
-	err = __memblock_reserve(run->start, size, NUMA_NO_NODE,
-				 MEMBLOCK_RSRV_NOINIT);
-	if (!err)
-		kho_init_struct_pages(run);
-	return err;
+	if (pos < run->end)
+		kho_mark_bad(pos, run->end, "not in RAM");
+	return 0;
 }
 
 /*
@@ -302,9 +426,14 @@ static void __init kho_reserve_incoming(void)
 	struct kho_runs runs = { };
 	int err;
 
+	if (!kho_in.map.root)
+		return;
+
 	err = kho_runs_collect(&runs);
 	if (!err)
 		err = kho_reserve_runs(&runs);
+	if (!err)
+		err = kho_forget_bad();
 	if (runs.coarse)
 		pr_warn("short of memory: free memory between preserved pages stays unused\n");
 	kho_runs_free(&runs);
@@ -312,13 +441,8 @@ static void __init kho_reserve_incoming(void)
 	if (!err)
 		return;
 
-	/*
-	 * What was not reserved becomes free memory, so nothing may be restored
-	 * any more.  The scratch areas are in use and stay what they are.
-	 */
-	pr_err("no memory to keep what was handed over: %pe\n", ERR_PTR(err));
-	kho_in.fdt_phys = 0;
-	kho_in.map.root = NULL;
+	pr_err("what was handed over cannot be kept: %pe\n", ERR_PTR(err));
+	kho_give_up();
 }
 
 /**
@@ -353,6 +477,47 @@ static int __init kho_map_phys(const void *fdt, u64 *phys)
 	return *phys && PAGE_ALIGNED(*phys) ? 0 : -EINVAL;
 }
 
+/*
+ * Called for a node before anything in it is read.  More nodes than there are
+ * pages can only be nodes that point at each other.
+ */
+static int __init kho_check_node(phys_addr_t phys, void *data)
+{
+	unsigned long *left = data;
+
+	if (!(*left)--) {
+		pr_err("map of preserved memory does not end\n");
+		return -ELOOP;
+	}
+	if (!PAGE_ALIGNED(phys) || !memblock_is_memory(phys) ||
+	    kho_scratch_overlap(phys, PAGE_SIZE)) {
+		pr_err("map of preserved memory has a node at %pa\n", &phys);
+		return -EINVAL;
+	}
+
+	return 0;
+}
+
+static int __init kho_open_map(void)
+{
+	const struct kho_radix_walk_cb cb = { .node = kho_check_node };
+	unsigned long left = PHYS_PFN(memblock_phys_mem_size());
+	u64 phys;
+	int err;
+
+	err = kho_map_phys(kho_in_fdt(), &phys);
+	if (!err)
+		err = kho_radix_init_tree(&kho_in.map, phys_to_virt(phys));
+	if (!err)
+		err = kho_radix_walk_tree(&kho_in.map, &cb, &left);
+	if (!err && !kho_in_covers(kho_in.fdt_phys, PAGE_SIZE)) {
+		pr_err("root tree is not in preserved memory\n");
+		err = -EINVAL;
+	}
+
+	return err;
+}
+
 /**
  * kho_memory_init_early - open the map of preserved memory
  *
@@ -361,16 +526,16 @@ static int __init kho_map_phys(const void *fdt, u64 *phys)
  */
 void __init kho_memory_init_early(void)
 {
-	u64 phys;
-
 	if (!is_kho_boot())
 		return;
 
 	kho_scratch = phys_to_virt(kho_in.scratch_phys);
 
-	/* kho_populate() has seen that there is one. */
-	kho_map_phys(kho_in_fdt(), &phys);
-	kho_radix_init_tree(&kho_in.map, phys_to_virt(phys));
+	if (kho_open_map()) {
+		pr_err("what was handed over is lost\n");
+		kho_give_up();
+		return;
+	}
 
 	kho_extend_scratch();
 }
@@ -408,7 +573,8 @@ static bool __init kho_scratch_is_valid(const struct kho_scratch *area,
 {
 	phys_addr_t end;
 
-	if (!len || len % sizeof(*area)) {
+	if (!len || len % sizeof(*area) ||
+	    len / sizeof(*area) > KHO_MAX_SCRATCH_AREAS) {
 		pr_warn("array of scratch areas has %llu bytes\n", len);
 		return false;
 	}

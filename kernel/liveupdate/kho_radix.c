@@ -195,7 +195,8 @@ EXPORT_SYMBOL_GPL(kho_radix_test_key);
  * @tree: the tree
  * @root: root node left by the previous kernel, or NULL for an empty tree
  *
- * The caller vouches for @root and all that is below it.
+ * Nothing below @root is looked at yet.  To check it, walk the tree with a
+ * callback for nodes: it is called before a node is read.
  *
  * Context: May sleep when @root is NULL; else any, from early boot on.
  * Return: 0 or -ENOMEM.

@@ -278,6 +278,7 @@ void __init kho_release_scratch(void)
 	for (unsigned int i = 0; i < kho_scratch_cnt; i++) {
 		void *start = __va(kho_scratch[i].addr);
 
+		kmemleak_ignore_phys(kho_scratch[i].addr);
 		free_reserved_area(start, start + kho_scratch[i].size, -1,
 				   NULL);
 	}

@@ -17,7 +17,9 @@
 #include <linux/kasan.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/vmalloc.h>
+#include <linux/memblock.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/vmalloc.h>
 #include <linux/vmstat.h>
 
@@ -188,6 +190,8 @@ static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
 		return "unknown flags";
 	if (desc->order > MAX_PAGE_ORDER)
 		return "order too large";
+	if (desc->total_pages > max_pfn)
+		return "more pages than there is memory";
 
 	nr_blocks = desc->total_pages >> desc->order;
 	if (!nr_blocks || desc->total_pages % BIT(desc->order))
@@ -197,6 +201,7 @@ static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
 		const struct kho_vmalloc_chunk *chunk;
 		unsigned int i;
 
+		cond_resched();
 		if (!kho_pages_preserved(next, 1))
 			return "chunk was not preserved";
 		chunk = phys_to_virt(next);
@@ -221,7 +226,7 @@ static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
  * kho_vmalloc_is_valid - tell whether an area can be restored
  * @preservation: the description of the area
  *
- * Context: Any.
+ * Context: May sleep.
  * Return: true when kho_restore_vmalloc() can only fail for want of memory.
  */
 bool kho_vmalloc_is_valid(const struct kho_vmalloc *preservation)
@@ -256,6 +261,7 @@ static int kho_vmalloc_take_pages(const struct kho_vmalloc *desc,
 	for (idx = 0; idx < desc->total_pages; idx += nr) {
 		if (!kho_restore_pages(page_to_phys(pages[idx]), nr))
 			goto err_free;
+		cond_resched();
 	}
 
 	for (unsigned int i = 0; i < desc->total_pages; i++)

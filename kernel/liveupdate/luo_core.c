@@ -122,7 +122,6 @@ bool liveupdate_interrupted(void)
 	return READ_ONCE(luo_jump_state) != LUO_RUNNING ||
 	       fatal_signal_pending(current);
 }
-EXPORT_SYMBOL_GPL(liveupdate_interrupted);
 
 /**
  * luo_enter - begin a change of what is handed over
@@ -301,7 +300,10 @@ int liveupdate_reboot(void)
 
 	WRITE_ONCE(luo_jump_state, LUO_JUMP_WANTED);
 	down_write(&luo_jump);
-	err = luo_session_serialize(&luo_global.out->sessions_pa);
+	/* Again, now that there cannot be a new session. */
+	err = luo_check_image();
+	if (!err)
+		err = luo_session_serialize(&luo_global.out->sessions_pa);
 	if (!err)
 		luo_flb_serialize();
 	WRITE_ONCE(luo_jump_state, err ? LUO_RUNNING : LUO_FROZEN);

@@ -154,6 +154,11 @@ static void luo_flb_del_file(struct liveupdate_flb *flb)
 	struct luo_flb_private *p = luo_flb_private(flb);
 
 	guard(mutex)(&p->lock);
+
+	/* It was registered after the file had been preserved. */
+	if (!p->outgoing.files)
+		return;
+
 	p->outgoing.files--;
 	luo_flb_drop_outgoing(flb);
 }

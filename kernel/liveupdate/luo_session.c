@@ -257,8 +257,8 @@ static int luo_session_read_files(struct luo_session *session)
  * @filep: set to a file for it
  *
  * Context: Between luo_enter() and luo_leave().
- * Return: 0, -EINVAL for a bad name or when somebody holds the session,
- * -ENOENT, or an error for want of memory.
+ * Return: 0, -ENOENT, -EINVAL when somebody holds the session, or an error for
+ * want of memory.
  */
 int luo_session_retrieve(const char *name, struct file **filep)
 {
@@ -266,8 +266,9 @@ int luo_session_retrieve(const char *name, struct file **filep)
 	struct luo_session *session;
 	int err;
 
+	/* Nothing has such a name. */
 	if (!luo_string_valid(name, LIVEUPDATE_SESSION_NAME_LENGTH))
-		return -EINVAL;
+		return -ENOENT;
 
 	guard(mutex)(&dir->lock);
 
@@ -511,13 +512,22 @@ void __init luo_session_setup_incoming(u64 sessions_pa)
 /* Nobody could ever ask for it, so what it holds is given back at once. */
 static void luo_session_discard(struct luo_session *session, const char *why)
 {
+	int err;
+
 	pr_err("session '%s' is lost: %s\n", session->name, why);
 
-	if (!luo_session_read_files(session)) {
-		guard(mutex)(&session->mutex);
-		luo_file_finish_all(&session->files);
+	err = luo_session_read_files(session);
+	if (!err) {
+		scoped_guard(mutex, &session->mutex)
+			err = luo_file_finish_all(&session->files);
 	}
-	luo_session_free(session);
+
+	/* Its files are known to LUO, so the session has to stay, too. */
+	if (err)
+		pr_err("session '%s' keeps its memory: %pe\n", session->name,
+		       ERR_PTR(err));
+	else
+		luo_session_free(session);
 }
 
 static void luo_session_read(const struct luo_session_ser *ser)
@@ -558,4 +568,7 @@ void luo_session_read_incoming(void)
 
 	kho_block_set_destroy(&dir->blocks);
 	kho_block_set_it_init(&dir->it, &dir->blocks);
+
+	if (!dir->count)
+		luo_flb_finish_rest();
 }

@@ -250,8 +250,8 @@ static void kho_restore_test_vmalloc_damaged(struct kunit *test)
 	void *area;
 
 	*word = d->value + (d->relative ? left->phys : 0);
-	KUNIT_EXPECT_NULL(test, kho_restore_vmalloc(&desc));
-	KUNIT_EXPECT_TRUE(test, preserved(left, 0, NR_LEFT - 1));
+	KUNIT_ASSERT_NULL(test, kho_restore_vmalloc(&desc));
+	KUNIT_ASSERT_TRUE(test, preserved(left, 0, NR_LEFT - 1));
 
 	/* Nothing was taken, so the undamaged area is still there. */
 	*word = good;
