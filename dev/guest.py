@@ -29,6 +29,18 @@ SLOWER = {"kvm": 1, "tcg": 5}       # how much longer a guest may take
 
 
 @dataclass(frozen=True)
+class Weight:
+    """What the guests of a flavour need more than the plain one."""
+    slower: int = 1
+    memory: int = 0     # MiB
+    append: str = ""
+
+
+# KASAN and page owners take memory at boot, which has to be in scratch after a kexec.
+WEIGHTS = {"debug": Weight(5, 1024, "kho_scratch=64M,640M,64M page_owner=on")}
+
+
+@dataclass(frozen=True)
 class Machine:
     """How QEMU makes a guest of one architecture."""
     qemu: str
@@ -154,10 +166,14 @@ def command(kernel, accel, share, append, memory, extra=()):
             "-append", append]
 
 
+def weight(kernel):
+    return WEIGHTS.get(kernel.flavour, Weight())
+
+
 def command_line(kernel, case, hop, extra=""):
     machine = MACHINES[kernel.arch]
     words = [f"console={machine.console} {APPEND}", f"kho_results={machine.results}",
-             f"kho_case={case} kho_hop={hop}", extra]
+             f"kho_case={case} kho_hop={hop}", weight(kernel).append, extra]
     return " ".join(word for word in words if word)
 
 

@@ -60,12 +60,19 @@ def options(text):
     return found
 
 
+def flavour_parts(flavour):
+    """The fragment of a flavour, behind the one that it says it is on top of."""
+    part = ROOT / "dev/config" / f"{flavour}.config"
+    if not part.exists():
+        raise Stop(f"no flavour '{flavour}': dev/config has {', '.join(flavours()) or 'none'}")
+    below = re.search(r"^# on top of (\w+)\.config$", part.read_text(), re.M)
+    return [*(flavour_parts(below[1]) if below else []), part]
+
+
 def fragments(laid, arch, flavour):
     """Text of all fragments, in the order in which they count."""
     parts = [laid.dir / SELFTESTS / f"config.{arch}", laid.dir / SELFTESTS / "config",
-             ROOT / "dev/config" / f"{flavour}.config"]
-    if not parts[-1].exists():
-        raise Stop(f"no flavour '{flavour}': dev/config has {', '.join(flavours()) or 'none'}")
+             *flavour_parts(flavour)]
     return "".join(part.read_text().rstrip("\n") + "\n" for part in parts)
 
 

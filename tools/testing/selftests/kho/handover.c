@@ -160,8 +160,7 @@ int fd_close(const char *name)
 	return 0;
 }
 
-/* splitmix64: word number @index of the stream that @seed names. */
-static uint64_t pattern_word(uint64_t seed, uint64_t index)
+uint64_t pattern_word(uint64_t seed, uint64_t index)
 {
 	uint64_t z = seed * 0xd1342543de82ef95ull;
 
@@ -225,6 +224,7 @@ static const struct action basic_actions[] = {
 
 static const struct action *const all_actions[] = {
 	basic_actions, luo_actions, memfd_actions, memory_actions,
+	ioctl_actions, holder_actions, damage_actions, stress_actions,
 };
 
 static const struct action *action_find(const char *name)

@@ -27,6 +27,10 @@ struct action {
 extern const struct action luo_actions[];
 extern const struct action memfd_actions[];
 extern const struct action memory_actions[];
+extern const struct action ioctl_actions[];
+extern const struct action holder_actions[];
+extern const struct action damage_actions[];
+extern const struct action stress_actions[];
 
 /* handover.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);
@@ -44,5 +48,24 @@ int fd_close(const char *name);
 
 /* Seeded data: any part of it can be made again without the rest. */
 void pattern_fill(void *buf, size_t len, uint64_t seed, uint64_t offset);
+
+/* splitmix64: word number @index of the stream that @seed names. */
+uint64_t pattern_word(uint64_t seed, uint64_t index);
+
+/* handover_luo.c: a descriptor or 0, or a negative errno without a reason. */
+int luo_device(void);
+int luo_create(const char *name);
+int luo_get(const char *name);
+int luo_preserve(int session, uint64_t token, int fd);
+int luo_retrieve(int session, uint64_t token);
+int luo_finish(int session);
+
+/* handover_memfd.c: a memfd full of seeded data, and whether it still is. */
+int seeded_make(const char *name, uint64_t size, uint64_t seed);
+int seeded_check(int fd, uint64_t size, uint64_t seed);
+
+/* handover_memory.c: a number in the tree that crosses the kexec. */
+int kho_fdt_u64(const char *path, const char *node, const char *prop,
+		uint64_t *value);
 
 #endif

@@ -14,105 +14,126 @@
 
 #include "handover.h"
 
+static int dev = -1;
+
 /*
  * The device can be open once at a time, so it stays open once it was needed.
  */
-static int luo_device(void)
+int luo_device(void)
 {
-	static int dev = -1;
-
-	if (dev >= 0)
-		return dev;
-	dev = open("/dev/liveupdate", O_RDWR | O_CLOEXEC);
 	if (dev < 0)
-		return problem(-errno, "/dev/liveupdate: %s", strerror(errno));
+		dev = open("/dev/liveupdate", O_RDWR | O_CLOEXEC);
 
-	return dev;
+	return dev < 0 ? -errno : dev;
+}
+
+static int told(const char *what, int err)
+{
+	return err < 0 ? problem(err, "%s: %s", what, strerror(-err)) : err;
+}
+
+int luo_create(const char *name)
+{
+	struct liveupdate_ioctl_create_session arg = { .size = sizeof(arg) };
+	int fd = luo_device();
+
+	if (fd < 0)
+		return fd;
+	snprintf((char *)arg.name, sizeof(arg.name), "%s", name);
+
+	return ioctl(fd, LIVEUPDATE_IOCTL_CREATE_SESSION, &arg) ? -errno :
+								  arg.fd;
+}
+
+int luo_get(const char *name)
+{
+	struct liveupdate_ioctl_retrieve_session arg = { .size = sizeof(arg) };
+	int fd = luo_device();
+
+	if (fd < 0)
+		return fd;
+	snprintf((char *)arg.name, sizeof(arg.name), "%s", name);
+
+	return ioctl(fd, LIVEUPDATE_IOCTL_RETRIEVE_SESSION, &arg) ? -errno :
+								    arg.fd;
+}
+
+int luo_preserve(int session, uint64_t token, int fd)
+{
+	struct liveupdate_session_preserve_fd arg = {
+		.size = sizeof(arg),
+		.fd = fd,
+		.token = token,
+	};
+
+	return ioctl(session, LIVEUPDATE_SESSION_PRESERVE_FD, &arg) ? -errno :
+								      0;
+}
+
+int luo_retrieve(int session, uint64_t token)
+{
+	struct liveupdate_session_retrieve_fd arg = {
+		.size = sizeof(arg),
+		.token = token,
+	};
+
+	return ioctl(session, LIVEUPDATE_SESSION_RETRIEVE_FD, &arg) ? -errno :
+								      arg.fd;
+}
+
+int luo_finish(int session)
+{
+	struct liveupdate_session_finish arg = { .size = sizeof(arg) };
+
+	return ioctl(session, LIVEUPDATE_SESSION_FINISH, &arg) ? -errno : 0;
 }
 
 static int session_new(char **words)
 {
-	struct liveupdate_ioctl_create_session arg = { .size = sizeof(arg) };
-	int dev = luo_device();
+	int fd = told("create session", luo_create(words[0]));
 
-	if (dev < 0)
-		return dev;
-	snprintf((char *)arg.name, sizeof(arg.name), "%s", words[0]);
-	if (ioctl(dev, LIVEUPDATE_IOCTL_CREATE_SESSION, &arg))
-		return problem(-errno, "create session: %s", strerror(errno));
-
-	return fd_add(words[0], arg.fd);
+	return fd < 0 ? fd : fd_add(words[0], fd);
 }
 
 static int session_get(char **words)
 {
-	struct liveupdate_ioctl_retrieve_session arg = { .size = sizeof(arg) };
-	int dev = luo_device();
+	int fd = told("retrieve session", luo_get(words[0]));
 
-	if (dev < 0)
-		return dev;
-	snprintf((char *)arg.name, sizeof(arg.name), "%s", words[0]);
-	if (ioctl(dev, LIVEUPDATE_IOCTL_RETRIEVE_SESSION, &arg))
-		return problem(-errno, "retrieve session: %s", strerror(errno));
-
-	return fd_add(words[0], arg.fd);
+	return fd < 0 ? fd : fd_add(words[0], fd);
 }
 
 static int do_preserve(char **words)
 {
-	struct liveupdate_session_preserve_fd arg = { .size = sizeof(arg) };
+	int session = fd_find(words[0]), fd = fd_find(words[2]), err;
 	uint64_t token;
-	int session, fd, err;
 
-	session = fd_find(words[0]);
-	if (session < 0)
-		return session;
+	if (session < 0 || fd < 0)
+		return -ENOENT;
 	err = parse_u64(words[1], &token);
-	if (err)
-		return err;
-	fd = fd_find(words[2]);
-	if (fd < 0)
-		return fd;
 
-	arg.fd = fd;
-	arg.token = token;
-	if (ioctl(session, LIVEUPDATE_SESSION_PRESERVE_FD, &arg))
-		return problem(-errno, "preserve: %s", strerror(errno));
-
-	return 0;
+	return err ? err : told("preserve", luo_preserve(session, token, fd));
 }
 
 static int do_retrieve(char **words)
 {
-	struct liveupdate_session_retrieve_fd arg = { .size = sizeof(arg) };
+	int session = fd_find(words[0]), fd, err;
 	uint64_t token;
-	int session, err;
 
-	session = fd_find(words[0]);
 	if (session < 0)
 		return session;
 	err = parse_u64(words[1], &token);
 	if (err)
 		return err;
+	fd = told("retrieve", luo_retrieve(session, token));
 
-	arg.token = token;
-	if (ioctl(session, LIVEUPDATE_SESSION_RETRIEVE_FD, &arg))
-		return problem(-errno, "retrieve: %s", strerror(errno));
-
-	return fd_add(words[2], arg.fd);
+	return fd < 0 ? fd : fd_add(words[2], fd);
 }
 
 static int do_finish(char **words)
 {
-	struct liveupdate_session_finish arg = { .size = sizeof(arg) };
 	int session = fd_find(words[0]);
 
-	if (session < 0)
-		return session;
-	if (ioctl(session, LIVEUPDATE_SESSION_FINISH, &arg))
-		return problem(-errno, "finish: %s", strerror(errno));
-
-	return 0;
+	return session < 0 ? session : told("finish", luo_finish(session));
 }
 
 const struct action luo_actions[] = {

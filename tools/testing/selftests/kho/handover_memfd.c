@@ -204,6 +204,34 @@ static int content_check(int fd, const struct content *content)
 	return 0;
 }
 
+int seeded_make(const char *name, uint64_t size, uint64_t seed)
+{
+	const struct content content = { size, seed, CHUNK, CHUNK };
+	int fd = memfd_create(name, MFD_CLOEXEC), err;
+
+	if (fd < 0)
+		return problem(-errno, "memfd_create: %s", strerror(errno));
+	err = content_write(fd, &content);
+	if (err) {
+		close(fd);
+		return err;
+	}
+
+	return fd;
+}
+
+int seeded_check(int fd, uint64_t size, uint64_t seed)
+{
+	const struct content content = { size, seed, CHUNK, CHUNK };
+	off_t end = lseek(fd, 0, SEEK_END);
+
+	if ((uint64_t)end != size)
+		return problem(-EIO, "size is %lld, expected %llu",
+			       (long long)end, (unsigned long long)size);
+
+	return content_check(fd, &content);
+}
+
 static int seals_add(int fd, const char *text)
 {
 	unsigned int seals;

@@ -113,11 +113,20 @@ static int region_prop(const struct blob *blob, const char *node,
 	const void *bytes = fdt_prop(blob, node, prop, &len);
 
 	if (!bytes || len != sizeof(*value))
-		return problem(-ENOENT, "%s of region %s not found", prop,
+		return problem(-ENOENT, "%s of %s not found", prop,
 			       node);
 	memcpy(value, bytes, sizeof(*value));
 
 	return 0;
+}
+
+int kho_fdt_u64(const char *path, const char *node, const char *prop,
+		uint64_t *value)
+{
+	static struct blob blob;
+	int err = blob_read(&blob, path);
+
+	return err ? err : region_prop(&blob, node, prop, value);
 }
 
 /* A kernel that was handed the region says so, else the one that hands it. */

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Actions that damage what the Live Update Orchestrator hands over: its records
+ * as include/linux/kho/abi/{luo,block}.h describe them, changed through
+ * /dev/mem before the kernel reads them.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "handover.h"
+
+#define KHO_DIR		"/sys/kernel/debug/kho/"
+
+#define LUO_SESSIONS	24	/* offsets in struct luo_ser */
+#define LUO_FLBS	32
+#define BLOCK_HEADER	16
+#define SESSION_SIZE	80
+#define SESSION_FILES	64
+#define FILE_SIZE	64
+#define FILE_TOKEN	56
+
+/* A field of a record; those of 8 bytes are numbers, longer ones text. */
+static const struct field {
+	const char *record;
+	const char *name;
+	unsigned int offset;
+	unsigned int size;
+} fields[] = {
+	{ "session", "name", 0, 64 },
+	{ "session", "files", SESSION_FILES, 8 },
+	{ "session", "count", 72, 8 },
+	{ "block", "next", 0, 8 },
+	{ "block", "count", 8, 8 },
+	{ "file", "handler", 0, 48 },
+	{ "file", "data", 48, 8 },
+	{ "file", "token", FILE_TOKEN, 8 },
+};
+
+static int phys_io(void *buf, size_t len, uint64_t pa, int flags)
+{
+	int fd = open("/dev/mem", flags | O_CLOEXEC);
+	ssize_t done;
+
+	if (fd < 0)
+		return problem(-errno, "/dev/mem: %s", strerror(errno));
+	done = flags == O_RDONLY ? pread(fd, buf, len, pa) :
+				   pwrite(fd, buf, len, pa);
+	close(fd);
+
+	return done == (ssize_t)len ? 0 :
+	       problem(-EIO, "memory at %#llx: %s", (unsigned long long)pa,
+		       strerror(errno));
+}
+
+static int memory_read(void *buf, size_t len, uint64_t pa)
+{
+	return phys_io(buf, len, pa, O_RDONLY);
+}
+
+static int memory_write(const void *buf, size_t len, uint64_t pa)
+{
+	return phys_io((void *)buf, len, pa, O_RDWR);
+}
+
+/* The address in a copy of the root of what LUO handed over. */
+static int root_u64(const char *path, unsigned int offset, uint64_t *value)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len;
+
+	if (fd < 0)
+		return problem(-errno, "%s: %s", path, strerror(errno));
+	len = pread(fd, value, sizeof(*value), offset);
+	close(fd);
+
+	return len == sizeof(*value) ? 0 : problem(-EIO, "%s is short", path);
+}
+
+/* The record of @size bytes in a chain of blocks which has @key at @offset. */
+static int record_find(uint64_t block, size_t size, unsigned int offset,
+		       const void *key, size_t len, uint64_t *pa)
+{
+	uint64_t header[2];
+	uint8_t record[SESSION_SIZE];
+	int err;
+
+	for (; block; block = header[0]) {
+		err = memory_read(header, sizeof(header), block);
+		if (err)
+			return err;
+		*pa = block + BLOCK_HEADER;
+		for (uint64_t i = 0; i < header[1]; i++, *pa += size) {
+			err = memory_read(record, size, *pa);
+			if (err || !memcmp(record + offset, key, len))
+				return err;
+		}
+	}
+
+	return problem(-ENOENT, "there is no such record");
+}
+
+static int session_find(const char *name, uint64_t *pa)
+{
+	uint64_t block;
+	int err = root_u64(KHO_DIR "in/sub_fdts/LUO", LUO_SESSIONS, &block);
+
+	return err ? err : record_find(block, SESSION_SIZE, 0, name,
+				       strlen(name) + 1, pa);
+}
+
+/* @pa: of the session; then of its first block of files. */
+static int block_find(uint64_t *pa)
+{
+	uint64_t block;
+	int err = memory_read(&block, sizeof(block), *pa + SESSION_FILES);
+
+	*pa = block;
+
+	return err;
+}
+
+static int file_find(const char *text, uint64_t *pa)
+{
+	uint64_t token;
+	int err = parse_u64(text, &token);
+
+	if (!err)
+		err = block_find(pa);
+
+	return err ? err : record_find(*pa, FILE_SIZE, FILE_TOKEN, &token,
+				       sizeof(token), pa);
+}
+
+static const struct field *field_find(const char *record, const char *name)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(fields); i++) {
+		if (!strcmp(fields[i].record, record) &&
+		    !strcmp(fields[i].name, name))
+			return &fields[i];
+	}
+
+	return NULL;
+}
+
+/* Text may be "endless" or "empty", a number may be "self", the record's. */
+static int field_write(const struct field *field, uint64_t pa, const char *text)
+{
+	char bytes[64] = "";
+	uint64_t value = pa;
+	int err = 0;
+
+	if (field->size > sizeof(value)) {
+		if (!strcmp(text, "endless"))
+			memset(bytes, 'x', sizeof(bytes));
+		else if (strcmp(text, "empty"))
+			snprintf(bytes, field->size, "%s", text);
+		return memory_write(bytes, field->size, pa + field->offset);
+	}
+
+	if (strcmp(text, "self"))
+		err = parse_u64(text, &value);
+
+	return err ? err : memory_write(&value, sizeof(value),
+					pa + field->offset);
+}
+
+static int damage(const char *record, const char *name, const char *text,
+		  uint64_t pa)
+{
+	const struct field *field = field_find(record, name);
+
+	return field ? field_write(field, pa, text) :
+		       problem(-EINVAL, "a %s has no field %s", record, name);
+}
+
+static int damage_session(char **words)
+{
+	uint64_t pa;
+	int err = session_find(words[0], &pa);
+
+	return err ? err : damage("session", words[1], words[2], pa);
+}
+
+static int damage_block(char **words)
+{
+	uint64_t pa;
+	int err = session_find(words[0], &pa);
+
+	if (!err)
+		err = block_find(&pa);
+
+	return err ? err : damage("block", words[1], words[2], pa);
+}
+
+static int damage_file(char **words)
+{
+	uint64_t pa;
+	int err = session_find(words[0], &pa);
+
+	if (!err)
+		err = file_find(words[1], &pa);
+
+	return err ? err : damage("file", words[2], words[3], pa);
+}
+
+/* In the kernel that hands over: what is written when it starts, stays. */
+static int damage_out(char **words)
+{
+	static const char version[] = "luo-v0";
+	const uint64_t pages = 7;
+	uint64_t pa;
+	int err;
+
+	if (!strcmp(words[0], "flbs")) {
+		err = root_u64(KHO_DIR "out/sub_fdts/LUO", LUO_FLBS, &pa);
+		return err ? err : memory_write(&pages, sizeof(pages), pa);
+	}
+
+	err = kho_fdt_u64(KHO_DIR "out/fdt", "LUO", "preserved-data", &pa);
+
+	return err ? err : memory_write(version, sizeof(version), pa);
+}
+
+const struct action damage_actions[] = {
+	{ "damage-session", "SESSION FIELD VALUE", 3, damage_session },
+	{ "damage-block", "SESSION FIELD VALUE", 3, damage_block },
+	{ "damage-file", "SESSION TOKEN FIELD VALUE", 4, damage_file },
+	{ "damage-out", "flbs|version", 1, damage_out },
+	{ }
+};

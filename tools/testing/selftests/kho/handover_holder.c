@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Actions that make processes hold an incoming session and let go of it at
+ * every point there is, mostly by being killed.
+ *
+ * File number n of the session has token n, n * UNIT + 1 bytes, and seed n.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "handover.h"
+
+#define UNIT		3000
+#define MAX_KILLS	64
+
+/* How a holder ends when it has come as far as it should. */
+enum end { KILLED, EXITS, CLOSES, NR_ENDS };
+
+static const char *const end_names[] = { "is killed", "exits", "closes" };
+
+static int take_file(int session, uint64_t token)
+{
+	int fd = luo_retrieve(session, token), err;
+
+	if (fd < 0)
+		return fd;
+	err = seeded_check(fd, token * UNIT + 1, token);
+	/* Some it keeps, some it does not. */
+	if (token % 2)
+		close(fd);
+
+	return err;
+}
+
+/*
+ * The way from open to finish, in steps: the device, the session, each file.
+ * Returns 0 or a negative errno.
+ */
+static int take_steps(const char *name, unsigned int steps, bool close_it)
+{
+	int fd = luo_device(), session, err = 0;
+
+	if (fd < 0 || !steps)
+		return fd < 0 ? fd : 0;
+	session = luo_get(name);
+	if (session < 0)
+		return session;
+	for (unsigned int token = 1; token < steps && !err; token++)
+		err = take_file(session, token);
+	if (close_it)
+		close(session);
+
+	return err;
+}
+
+/* A child that tells through the pipe what came of it, then waits or ends. */
+static void holder(const char *name, unsigned int steps, enum end end, int out)
+{
+	int err = take_steps(name, steps, end == CLOSES);
+
+	if (write(out, &err, sizeof(err)) != sizeof(err))
+		_exit(EXIT_FAILURE);
+	if (end == KILLED)
+		pause();
+	_exit(EXIT_SUCCESS);
+}
+
+static int run_holder(const char *name, unsigned int steps, enum end end)
+{
+	int err = -EPIPE, pipes[2];
+	pid_t pid;
+
+	if (pipe(pipes))
+		return problem(-errno, "pipe: %s", strerror(errno));
+	pid = fork();
+	if (pid < 0)
+		return problem(-errno, "fork: %s", strerror(errno));
+	if (!pid)
+		holder(name, steps, end, pipes[1]);
+
+	close(pipes[1]);
+	if (read(pipes[0], &err, sizeof(err)) != sizeof(err))
+		err = -EPIPE;
+	close(pipes[0]);
+	if (end == KILLED)
+		kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	if (err)
+		return problem(err, "holder that %s after %u steps: %s",
+			       end_names[end], steps, strerror(-err));
+
+	return 0;
+}
+
+/* After each of them, the next one gets everything. */
+static int holder_sweep(char **words)
+{
+	uint64_t nr;
+	int err = parse_u64(words[1], &nr);
+
+	for (unsigned int steps = 0; steps <= nr + 1 && !err; steps++) {
+		for (enum end end = KILLED; end < NR_ENDS && !err; end++) {
+			err = run_holder(words[0], steps, end);
+			if (!err)
+				err = run_holder(words[0], nr + 1, EXITS);
+		}
+	}
+
+	return err;
+}
+
+/* Returns 1 when the holder had its file before it was killed. */
+static int kill_in_retrieve(const char *name, uint64_t token, useconds_t delay)
+{
+	int pipes[2], told[2] = { -EPIPE, 0 }, fd;
+	pid_t pid;
+	char more;
+
+	if (pipe(pipes))
+		return problem(-errno, "pipe: %s", strerror(errno));
+	pid = fork();
+	if (pid < 0)
+		return problem(-errno, "fork: %s", strerror(errno));
+	if (!pid) {
+		fd = luo_device() < 0 ? -EBUSY : luo_get(name);
+		if (write(pipes[1], &fd, sizeof(fd)) < 0 || fd < 0)
+			_exit(EXIT_FAILURE);
+		fd = luo_retrieve(fd, token);
+		if (write(pipes[1], &fd, sizeof(fd)) < 0)
+			_exit(EXIT_FAILURE);
+		pause();
+	}
+
+	close(pipes[1]);
+	if (read(pipes[0], told, sizeof(*told)) == sizeof(*told) &&
+	    told[0] >= 0)
+		usleep(delay);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	/* What was written before the end can still be read. */
+	more = read(pipes[0], told + 1, sizeof(*told)) == sizeof(*told);
+	close(pipes[0]);
+	if (told[0] < 0 || (more && told[1] < 0))
+		return problem(told[0] < 0 ? told[0] : told[1],
+			       "holder: %s", strerror(told[0] < 0 ? -told[0] :
+								    -told[1]));
+
+	return more;
+}
+
+/* Killed sooner and later while a large file is being retrieved. */
+static int holder_killed_in(char **words)
+{
+	unsigned int kills = 0;
+	uint64_t token;
+	int ret = parse_u64(words[1], &token);
+
+	while (!ret && kills < MAX_KILLS)
+		ret = kill_in_retrieve(words[0], token, 500 * kills++);
+	note("%u holders were killed", kills);
+
+	return ret < 0 ? ret : 0;
+}
+
+const struct action holder_actions[] = {
+	{ "holder-sweep", "SESSION FILES", 2, holder_sweep },
+	{ "holder-killed-in", "SESSION TOKEN", 2, holder_killed_in },
+	{ }
+};

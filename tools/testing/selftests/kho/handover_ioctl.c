@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Actions that call every ioctl of /dev/liveupdate in every state of a session,
+ * rightly and wrongly, and compare the errors with "LUO ioctl Interface" in
+ * kernel/liveupdate/luo_core.c.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/liveupdate.h>
+
+#include "handover.h"
+
+#define PAGE	4096UL
+#define TAIL	8	/* what a later kernel may have added to a structure */
+
+union luo_arg {
+	uint32_t size;
+	struct liveupdate_ioctl_create_session create;
+	struct liveupdate_ioctl_retrieve_session get;
+	struct liveupdate_session_preserve_fd preserve;
+	struct liveupdate_session_retrieve_fd retrieve;
+	struct liveupdate_session_finish finish;
+	struct liveupdate_session_get_name name;
+	uint8_t bytes[128];
+};
+
+/* A short name for each ioctl, and the size of what it takes. */
+static const struct luo_ioctl {
+	const char *name;
+	unsigned int cmd;
+	size_t size;
+} ioctls[] = {
+	{ "CREATE_SESSION", LIVEUPDATE_IOCTL_CREATE_SESSION,
+	  sizeof(struct liveupdate_ioctl_create_session) },
+	{ "RETRIEVE_SESSION", LIVEUPDATE_IOCTL_RETRIEVE_SESSION,
+	  sizeof(struct liveupdate_ioctl_retrieve_session) },
+	{ "PRESERVE_FD", LIVEUPDATE_SESSION_PRESERVE_FD,
+	  sizeof(struct liveupdate_session_preserve_fd) },
+	{ "RETRIEVE_FD", LIVEUPDATE_SESSION_RETRIEVE_FD,
+	  sizeof(struct liveupdate_session_retrieve_fd) },
+	{ "FINISH", LIVEUPDATE_SESSION_FINISH,
+	  sizeof(struct liveupdate_session_finish) },
+	{ "GET_NAME", LIVEUPDATE_SESSION_GET_NAME,
+	  sizeof(struct liveupdate_session_get_name) },
+};
+
+enum { CREATE, GET, PRESERVE, RETRIEVE, FINISH, NAME };
+
+/* A row of the table; what an ioctl does not take is not given. */
+struct call {
+	const char *state;
+	int nr;			/* of ioctls[] */
+	const char *name;	/* of a session; "" is empty, NULL has no end */
+	uint64_t number;	/* token, or reserved field */
+	int fd;
+	int want;		/* 0 or errno */
+};
+
+static union luo_arg arg_of(const struct call *call)
+{
+	union luo_arg arg = { };
+
+	switch (call->nr) {
+	case CREATE:
+	case GET:
+		/* Both have the name at the same place. */
+		if (call->name)
+			snprintf((char *)arg.get.name, sizeof(arg.get.name),
+				 "%s", call->name);
+		else
+			memset(arg.get.name, 'x', sizeof(arg.get.name));
+		break;
+	case PRESERVE:
+		arg.preserve.fd = call->fd;
+		arg.preserve.token = call->number;
+		break;
+	case RETRIEVE:
+		arg.retrieve.token = call->number;
+		break;
+	case FINISH:
+		arg.finish.reserved = call->number;
+		break;
+	case NAME:
+		arg.name.reserved = call->number;
+		break;
+	}
+	arg.size = ioctls[call->nr].size;
+
+	return arg;
+}
+
+/* The number the next descriptor would get: tells whether one was left. */
+static int lowest_fd(void)
+{
+	int fd = dup(0);
+
+	close(fd);
+
+	return fd;
+}
+
+/* A call that fails changes neither its argument nor the open descriptors. */
+static int expect_call(int fd, const struct call *call, const char *how,
+		       unsigned int cmd, union luo_arg *arg, int want)
+{
+	const char *name = ioctls[call->nr].name;
+	union luo_arg before = *arg;
+	int lowest = lowest_fd();
+	int err = ioctl(fd, cmd, arg) ? errno : 0;
+
+	if (err != want)
+		return problem(-EIO, "%s, %s, %s: %s instead of %s",
+			       call->state, name, how, strerrorname_np(err),
+			       strerrorname_np(want));
+	if (err && memcmp(arg, &before, sizeof(before)))
+		return problem(-EIO, "%s, %s, %s: changes its argument",
+			       call->state, name, how);
+	if (err && lowest_fd() != lowest)
+		return problem(-EIO, "%s, %s, %s: leaves a descriptor",
+			       call->state, name, how);
+
+	return 0;
+}
+
+/* At the end of a page that nothing follows there is only the size. */
+static int expect_fault(int fd, const struct call *call)
+{
+	size_t size = ioctls[call->nr].size;
+	uint32_t *end;
+	uint8_t *page;
+	int err = 0;
+
+	page = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		return problem(-errno, "mmap: %s", strerror(errno));
+	munmap(page + PAGE, PAGE);
+	end = (uint32_t *)(page + PAGE) - 1;
+	*end = size;
+
+	for (int i = 0; i < 3 && !err; i++) {
+		void *bad = i == 0 ? NULL : i == 1 ? page + PAGE : (void *)end;
+
+		if (!ioctl(fd, ioctls[call->nr].cmd, bad) || errno != EFAULT)
+			err = problem(-EIO, "%s, %s: bad pointer %d: %s",
+				      call->state, ioctls[call->nr].name, i,
+				      strerror(errno));
+	}
+	munmap(page, PAGE);
+
+	return err;
+}
+
+/* Calls of wrong form, which must neither work nor do anything. */
+static int expect_malformed(int fd, const struct call *call)
+{
+	unsigned int cmd = ioctls[call->nr].cmd, nr = _IOC_NR(cmd);
+	size_t size = ioctls[call->nr].size;
+	const struct {
+		const char *how;
+		unsigned int cmd;
+		size_t size;
+		bool dirty;
+		int want;
+	} wrong[] = {
+		{ "other type", _IO(LIVEUPDATE_IOCTL_TYPE + 1, nr), size, 0,
+		  ENOTTY },
+		{ "with direction", _IOWR(LIVEUPDATE_IOCTL_TYPE, nr, uint64_t),
+		  size, 0, ENOTTY },
+		{ "size of 0", cmd, 0, 0, EINVAL },
+		{ "size of 4", cmd, 4, 0, EINVAL },
+		{ "size too small", cmd, size - 1, 0, EINVAL },
+		{ "tail not zero", cmd, size + TAIL, 1, E2BIG },
+		{ "size too large", cmd, PAGE, 1, E2BIG },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(wrong); i++) {
+		union luo_arg arg = arg_of(call);
+		int err;
+
+		arg.size = wrong[i].size;
+		if (wrong[i].dirty)
+			arg.bytes[size + TAIL - 1] = 1;
+		err = expect_call(fd, call, wrong[i].how, wrong[i].cmd, &arg,
+				  wrong[i].want);
+		if (err)
+			return err;
+	}
+
+	return expect_fault(fd, call);
+}
+
+/* Returns the new descriptor where there is one, else 0. */
+static int expect_right(int fd, const struct call *call, size_t tail)
+{
+	union luo_arg arg = arg_of(call);
+	int err;
+
+	arg.size += tail;
+	err = expect_call(fd, call, tail ? "zero tail" : "plain",
+			  ioctls[call->nr].cmd, &arg, call->want);
+	if (err || call->want)
+		return err;
+	if (call->nr == NAME && strcmp((char *)arg.name.name, call->name))
+		return problem(-EIO, "%s: the name is '%.64s', expected '%s'",
+			       call->state, arg.name.name, call->name);
+
+	return call->nr == CREATE || call->nr == GET ? arg.get.fd :
+	       call->nr == RETRIEVE ? arg.retrieve.fd : 0;
+}
+
+/* First in every wrong way, then with a tail of zeroes, which is right. */
+static int expect(int fd, struct call call)
+{
+	int err = expect_malformed(fd, &call);
+
+	return err ? err : expect_right(fd, &call, TAIL);
+}
+
+/* The same, for a call of which the descriptor is not wanted. */
+static int expect_close(int fd, struct call call)
+{
+	int new = expect(fd, call);
+
+	if (new > 0)
+		close(new);
+
+	return new < 0 ? new : 0;
+}
+
+static int expect_all(int fd, const struct call *calls, unsigned int nr)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < nr && !err; i++)
+		err = expect_close(fd, calls[i]);
+
+	return err;
+}
+
+/* Numbers that are nobody's, and those of the other kind of descriptor. */
+static int expect_unknown(int fd, const char *state, bool device)
+{
+	const struct call call = { .state = state, .nr = device ? NAME : GET };
+	union luo_arg arg = arg_of(&call);
+	int err;
+
+	err = expect_call(fd, &call, "on the wrong descriptor",
+			  ioctls[call.nr].cmd, &arg, EINVAL);
+	if (!err)
+		err = expect_call(fd, &call, "unknown number",
+				  _IO(LIVEUPDATE_IOCTL_TYPE, 0x7f), &arg,
+				  EINVAL);
+
+	return err;
+}
+
+static int expect_busy_device(void)
+{
+	int fd = open("/dev/liveupdate", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0) {
+		close(fd);
+		return problem(-EIO, "the device can be opened twice");
+	}
+
+	return errno == EBUSY ? 0 : problem(-errno, "second open: %s",
+					    strerror(errno));
+}
+
+static int table_new(int session, int memfd, int other, int pipe)
+{
+	static const char state[] = "new";
+	const struct call calls[] = {
+		{ state, PRESERVE, NULL, 7, memfd, 0 },
+		{ state, PRESERVE, NULL, 7, other, EEXIST },
+		{ state, PRESERVE, NULL, 8, memfd, EBUSY },
+		{ state, PRESERVE, NULL, 9, 1 << 20, EBADF },
+		{ state, PRESERVE, NULL, 9, -1, EBADF },
+		{ state, PRESERVE, NULL, 9, pipe, ENOENT },
+		{ state, PRESERVE, NULL, 9, session, ENOENT },
+		{ state, RETRIEVE, NULL, 7, 0, EINVAL },
+		{ state, FINISH, NULL, 0, 0, EINVAL },
+		{ state, FINISH, NULL, 1, 0, EINVAL },
+		{ state, NAME, "table", 1, 0, EINVAL },
+		{ state, NAME, "table", 0, 0, 0 },
+		{ state, PRESERVE, NULL, 0, other, 0 },
+	};
+	int err = expect_all(session, calls, ARRAY_SIZE(calls));
+
+	return err ? err : expect_unknown(session, state, false);
+}
+
+static int table_device_new(int dev)
+{
+	static const char state[] = "device";
+	const struct call calls[] = {
+		{ state, CREATE, "table", 0, 0, EEXIST },
+		{ state, CREATE, "", 0, 0, EINVAL },
+		{ state, CREATE, NULL, 0, 0, EINVAL },
+		{ state, GET, "", 0, 0, ENOENT },
+		{ state, GET, NULL, 0, 0, ENOENT },
+		{ state, GET, "table", 0, 0, ENOENT },
+		{ state, GET, "nobody's", 0, 0, ENOENT },
+	};
+	int err = expect_all(dev, calls, ARRAY_SIZE(calls));
+
+	if (!err)
+		err = expect_unknown(dev, state, true);
+
+	return err ? err : expect_busy_device();
+}
+
+/* Closing drops all: name and file are free for others. */
+static int table_closed(int dev, int memfd)
+{
+	const struct call create = { "closed", CREATE, "table" };
+	const struct call take = { "closed", PRESERVE, NULL, 7, memfd };
+	int session = expect(dev, create), err;
+
+	if (session < 0)
+		return session;
+	err = expect_close(session, take);
+	close(session);
+
+	return err;
+}
+
+static int do_table_new(char **words)
+{
+	const struct call create = { "device", CREATE, "table" };
+	int dev = luo_device(), session, memfd, other, pipes[2], err;
+
+	(void)words;
+	if (dev < 0 || pipe(pipes))
+		return problem(-EIO, "no device or no pipe");
+	memfd = seeded_make("one", 5000, 1);
+	other = seeded_make("other", 5000, 2);
+	session = expect(dev, create);
+	if (session < 0)
+		return session;
+
+	err = table_device_new(dev);
+	if (!err)
+		err = table_new(session, memfd, other, pipes[0]);
+	close(session);
+	if (!err)
+		err = table_closed(dev, memfd);
+	close(memfd);
+	close(other);
+	close(pipes[0]);
+	close(pipes[1]);
+
+	return err;
+}
+
+static int table_held(int dev, int session, const char *name, uint64_t token)
+{
+	static const char state[] = "held";
+	int memfd = seeded_make("new", 100, 1);
+	const struct call calls[] = {
+		{ state, PRESERVE, NULL, 99, memfd, EINVAL },
+		{ state, RETRIEVE, NULL, token, 0, 0 },
+		{ state, RETRIEVE, NULL, token, 0, 0 },
+		{ state, RETRIEVE, NULL, ~token, 0, ENOENT },
+		{ state, FINISH, NULL, 1, 0, EINVAL },
+		{ state, NAME, name, 1, 0, EINVAL },
+		{ state, NAME, name, 0, 0, 0 },
+	};
+	const struct call again = { state, GET, name, 0, 0, EINVAL };
+	const struct call create = { state, CREATE, name };
+	int err = expect_all(session, calls, ARRAY_SIZE(calls));
+
+	close(memfd);
+	if (!err)
+		err = expect_unknown(session, state, false);
+	if (!err)
+		err = expect_close(dev, again);
+	/* What came in and what goes out have nothing to do with each other. */
+	if (!err)
+		err = expect_close(dev, create);
+
+	return err;
+}
+
+static int table_finished(int dev, int session, const char *name,
+			  uint64_t token)
+{
+	static const char state[] = "finished";
+	int memfd = seeded_make("new", 100, 1);
+	const struct call calls[] = {
+		{ state, FINISH, NULL, 0, 0, 0 },
+		{ state, PRESERVE, NULL, 99, memfd, EINVAL },
+		{ state, RETRIEVE, NULL, token, 0, ENOENT },
+		{ state, FINISH, NULL, 0, 0, 0 },
+		{ state, FINISH, NULL, 1, 0, EINVAL },
+		{ state, NAME, name, 0, 0, 0 },
+	};
+	const struct call again = { state, GET, name, 0, 0, EINVAL };
+	int err = expect_all(session, calls, ARRAY_SIZE(calls));
+
+	close(memfd);
+
+	return err ? err : expect_close(dev, again);
+}
+
+/* Takes a parked session, parks it, takes it again, and ends it. */
+static int do_table_incoming(char **words)
+{
+	const struct call get = { "parked", GET, words[0] };
+	const struct call gone = { "ended", GET, words[0], 0, 0, ENOENT };
+	int dev = luo_device(), session, err;
+	uint64_t token;
+
+	if (dev < 0)
+		return problem(dev, "/dev/liveupdate: %s", strerror(-dev));
+	err = parse_u64(words[1], &token);
+	for (int round = 0; round < 3 && !err; round++) {
+		session = expect(dev, get);
+		if (session < 0)
+			return session;
+		err = table_held(dev, session, words[0], token);
+		if (round == 2 && !err)
+			err = table_finished(dev, session, words[0], token);
+		close(session);
+	}
+
+	return err ? err : expect_close(dev, gone);
+}
+
+/*
+ * An argument that cannot be written, where there is something to be told:
+ * the call fails, and it was as if it had not been made.
+ */
+static int unwritable(int fd, struct call call)
+{
+	union luo_arg *arg = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int lowest = lowest_fd(), err;
+
+	if (arg == MAP_FAILED)
+		return problem(-errno, "mmap: %s", strerror(errno));
+	*arg = arg_of(&call);
+	mprotect(arg, PAGE, PROT_READ);
+	err = ioctl(fd, ioctls[call.nr].cmd, arg) ? errno : 0;
+	munmap(arg, PAGE);
+
+	if (err != EFAULT)
+		return problem(-EIO, "%s: %s instead of EFAULT",
+			       ioctls[call.nr].name, strerrorname_np(err));
+	if (lowest_fd() != lowest)
+		return problem(-EIO, "%s: leaves a descriptor",
+			       ioctls[call.nr].name);
+
+	return 0;
+}
+
+static int unwritable_device(char **words, int nr)
+{
+	int dev = luo_device();
+
+	if (dev < 0)
+		return problem(dev, "/dev/liveupdate: %s", strerror(-dev));
+
+	return unwritable(dev, (struct call){ .nr = nr, .name = words[0] });
+}
+
+static int unwritable_new(char **words)
+{
+	return unwritable_device(words, CREATE);
+}
+
+static int unwritable_get(char **words)
+{
+	return unwritable_device(words, GET);
+}
+
+static int unwritable_name(char **words)
+{
+	int session = fd_find(words[0]);
+
+	return session < 0 ? session :
+			     unwritable(session, (struct call){ .nr = NAME });
+}
+
+static int unwritable_retrieve(char **words)
+{
+	struct call call = { .nr = RETRIEVE };
+	int session = fd_find(words[0]), err;
+
+	if (session < 0)
+		return session;
+	err = parse_u64(words[1], &call.number);
+
+	return err ? err : unwritable(session, call);
+}
+
+const struct action ioctl_actions[] = {
+	{ "table-new", "", 0, do_table_new },
+	{ "table-incoming", "SESSION TOKEN", 2, do_table_incoming },
+	{ "unwritable-new", "SESSION", 1, unwritable_new },
+	{ "unwritable-get", "SESSION", 1, unwritable_get },
+	{ "unwritable-name", "SESSION", 1, unwritable_name },
+	{ "unwritable-retrieve", "SESSION TOKEN", 2, unwritable_retrieve },
+	{ }
+};

@@ -1,0 +1,637 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Actions with many sessions and files: random operations that a seed makes
+ * again in the next kernel, plain large numbers, and a jump while others work.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/reboot.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/liveupdate.h>
+#include <linux/reboot.h>
+
+#include "handover.h"
+
+#define PAGE		4096UL
+#define CHECK_STREAM	0x5eed0000ull
+
+struct file {
+	uint64_t token;
+	uint64_t size;
+	uint64_t seed;
+};
+
+/* A place for a session; @serial counts the sessions there were in it. */
+struct session {
+	bool alive;
+	unsigned int serial;
+	unsigned int nr;
+	struct file *files;
+	int fd;
+};
+
+/*
+ * What the kernel is expected to hold.  All that happens to it is drawn from
+ * the seed, so the next kernel gets at the same model when it does the same
+ * without being @real.
+ */
+struct model {
+	uint64_t seed;
+	uint64_t draws;
+	bool real;
+	unsigned int max_sessions;
+	unsigned int max_files;
+	unsigned int nr_files;
+	struct session *sessions;
+};
+
+static uint64_t draw(struct model *m, uint64_t below)
+{
+	return pattern_word(m->seed, m->draws++) % below;
+}
+
+static const char *session_name(const struct model *m, const struct session *s,
+				unsigned int serial)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), "s%u.%u", (unsigned int)(s - m->sessions),
+		 serial);
+
+	return name;
+}
+
+static int want_error(const char *what, int seen, int want)
+{
+	if (seen == want)
+		return 0;
+	if (seen > 0)
+		close(seen);
+
+	return problem(-EIO, "%s: %s instead of %s", what,
+		       strerrorname_np(seen < 0 ? -seen : 0),
+		       strerrorname_np(-want));
+}
+
+static int op_create(struct model *m)
+{
+	struct session *s = &m->sessions[draw(m, m->max_sessions)];
+	const char *name;
+
+	if (s->alive) {
+		name = session_name(m, s, s->serial);
+		return m->real ? want_error("second of a name",
+					    luo_create(name), -EEXIST) : 0;
+	}
+
+	s->alive = true;
+	s->serial++;
+	s->nr = 0;
+	if (!m->real)
+		return 0;
+	s->fd = luo_create(session_name(m, s, s->serial));
+
+	return s->fd >= 0 ? 0 : problem(s->fd, "create session: %s",
+					strerror(-s->fd));
+}
+
+static struct session *draw_alive(struct model *m)
+{
+	unsigned int first = draw(m, m->max_sessions);
+
+	for (unsigned int i = 0; i < m->max_sessions; i++) {
+		struct session *s = &m->sessions[(first + i) % m->max_sessions];
+
+		if (s->alive)
+			return s;
+	}
+
+	return NULL;
+}
+
+static int op_close(struct model *m)
+{
+	struct session *s = draw_alive(m);
+
+	if (!s)
+		return 0;
+	if (m->real)
+		close(s->fd);
+	s->alive = false;
+	m->nr_files -= s->nr;
+
+	return 0;
+}
+
+static struct file draw_file(struct model *m)
+{
+	struct file file = {
+		.token = draw(m, UINT64_MAX),
+		.seed = draw(m, UINT64_MAX),
+	};
+
+	file.size = draw(m, 16) ? draw(m, 4 * PAGE) : 0;
+
+	return file;
+}
+
+static int file_preserve(int session, int other, const struct file *file,
+			 unsigned int twist)
+{
+	int fd = seeded_make("stress", file->size, file->seed), err;
+
+	if (fd < 0)
+		return fd;
+	err = want_error("preserve", luo_preserve(session, file->token, fd), 0);
+	if (!err && twist == 1)
+		err = want_error("second of a token",
+				 luo_preserve(session, file->token, fd),
+				 -EEXIST);
+	if (!err && twist == 2)
+		err = want_error("file in two sessions",
+				 luo_preserve(other, ~file->token, fd), -EBUSY);
+	close(fd);
+
+	return err;
+}
+
+static int op_preserve(struct model *m)
+{
+	struct session *s = draw_alive(m), *other = draw_alive(m);
+	struct file file = draw_file(m);
+	unsigned int twist = draw(m, 16);
+
+	if (!s)
+		return op_create(m);
+	if (m->nr_files == m->max_files)
+		return 0;
+
+	s->files = realloc(s->files, (s->nr + 1) * sizeof(file));
+	if (!s->files)
+		return problem(-ENOMEM, "no memory");
+	s->files[s->nr++] = file;
+	m->nr_files++;
+
+	return m->real ? file_preserve(s->fd, other->fd, &file, twist) : 0;
+}
+
+/* Someone fills a session of his own and dies: nothing of it remains. */
+static int op_crash(struct model *m)
+{
+	unsigned int nr = draw(m, 6);
+	struct file file = draw_file(m);
+	int fd, status;
+	pid_t pid;
+
+	if (!m->real)
+		return 0;
+	pid = fork();
+	if (pid < 0)
+		return problem(-errno, "fork: %s", strerror(errno));
+	if (!pid) {
+		fd = luo_create("crash");
+		for (file.token = 0; fd >= 0 && file.token < nr; file.token++)
+			file_preserve(fd, fd, &file, 0);
+		raise(SIGKILL);
+	}
+	waitpid(pid, &status, 0);
+
+	fd = luo_create("crash");
+	if (fd < 0)
+		return problem(fd, "after a crash: %s", strerror(-fd));
+	close(fd);
+
+	return 0;
+}
+
+static int model_step(struct model *m)
+{
+	unsigned int which = draw(m, 1000);
+
+	if (which < 60)
+		return op_create(m);
+	if (which < 65)
+		return op_close(m);
+	if (which < 75)
+		return op_crash(m);
+
+	return op_preserve(m);
+}
+
+static int model_get(struct model *m, char **words, bool real)
+{
+	uint64_t sessions, files, hop;
+	int err;
+
+	err = option_u64(words, "seed", 1, &m->seed);
+	if (!err)
+		err = option_u64(words, "hop", 0, &hop);
+	if (!err)
+		err = option_u64(words, "sessions", 40, &sessions);
+	if (!err)
+		err = option_u64(words, "files", 600, &files);
+	if (err)
+		return err;
+
+	m->seed += hop << 32;
+	m->real = real;
+	m->max_sessions = sessions;
+	m->max_files = files;
+	m->sessions = calloc(sessions, sizeof(*m->sessions));
+
+	return m->sessions ? 0 : problem(-ENOMEM, "no memory");
+}
+
+/* The jump comes at a random moment: how many steps there are is drawn, too. */
+static int model_run(struct model *m)
+{
+	unsigned int half = (m->max_files + m->max_sessions) * 2 / 3;
+	unsigned int steps = half + draw(m, half), alive = 0;
+	int err = 0;
+
+	for (unsigned int i = 0; i < steps && !err; i++)
+		err = model_step(m);
+	for (unsigned int i = 0; i < m->max_sessions; i++)
+		alive += m->sessions[i].alive;
+	note("%u steps, %u sessions, %u files",
+	     steps, alive, m->nr_files);
+
+	return err;
+}
+
+static int stress_make(char **words)
+{
+	struct model m = { };
+	int err = model_get(&m, words, true);
+
+	return err ? err : model_run(&m);
+}
+
+static int file_check(int session, const struct file *file)
+{
+	int fd = luo_retrieve(session, file->token), err;
+
+	if (fd < 0)
+		return problem(fd, "retrieve: %s", strerror(-fd));
+	err = seeded_check(fd, file->size, file->seed);
+	close(fd);
+
+	return err;
+}
+
+/* @nr files of a session, starting anywhere. */
+static int files_check(int session, const struct session *s, unsigned int nr,
+		       unsigned int first)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < nr && !err; i++)
+		err = file_check(session, &s->files[(first + i) % s->nr]);
+
+	return err;
+}
+
+/* Somebody who dies with the session and some of its files in his hands. */
+static int holder_dies(const char *name, const struct session *s,
+		       unsigned int nr, unsigned int first)
+{
+	int fd, status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return problem(-errno, "fork: %s", strerror(errno));
+	if (!pid) {
+		fd = luo_get(name);
+		if (fd < 0 || files_check(fd, s, nr, first))
+			_exit(EXIT_FAILURE);
+		raise(SIGKILL);
+	}
+	waitpid(pid, &status, 0);
+
+	return WIFSIGNALED(status) ? 0 : problem(-EIO, "the holder failed");
+}
+
+enum fate { LEFT, FINISHED_AT_ONCE, HOLDER_DIES, HELD_TWICE, NR_FATES = 8 };
+
+static int session_check(struct model *m, const struct session *s,
+			 const char *name)
+{
+	unsigned int first = draw(m, s->nr + 1), some = draw(m, s->nr + 1);
+	enum fate fate = draw(m, NR_FATES);
+	int fd, err = 0;
+
+	if (fate == LEFT)
+		return 0;
+	if (fate == HOLDER_DIES)
+		err = holder_dies(name, s, some, first);
+	if (err)
+		return err;
+
+	fd = luo_get(name);
+	if (fd >= 0 && fate == HELD_TWICE) {
+		err = files_check(fd, s, some, first);
+		close(fd);
+		fd = luo_get(name);
+	}
+	if (fd < 0)
+		return problem(fd, "get %s: %s", name, strerror(-fd));
+	if (!err)
+		err = files_check(fd, s, fate == FINISHED_AT_ONCE ? some : s->nr,
+				  first);
+	if (!err)
+		err = want_error("unknown token", luo_retrieve(fd, first),
+				 -ENOENT);
+	if (!err)
+		err = want_error("finish", luo_finish(fd), 0);
+	close(fd);
+
+	return err;
+}
+
+static int place_check(struct model *m, const struct session *s)
+{
+	unsigned int dead = s->alive ? s->serial - 1 : s->serial;
+	int err = 0;
+
+	for (unsigned int i = 1; i <= dead && !err; i++)
+		err = want_error("closed session",
+				 luo_get(session_name(m, s, i)), -ENOENT);
+	if (!err && s->alive)
+		err = session_check(m, s, session_name(m, s, s->serial));
+
+	return err;
+}
+
+static int stress_check(char **words)
+{
+	struct model m = { };
+	unsigned int first;
+	int err = model_get(&m, words, false);
+
+	if (!err)
+		err = model_run(&m);
+	if (err)
+		return err;
+
+	m.seed += CHECK_STREAM;
+	first = draw(&m, m.max_sessions);
+	for (unsigned int i = 0; i < m.max_sessions && !err; i++)
+		err = place_check(&m, &m.sessions[(first + i) %
+						  m.max_sessions]);
+
+	return err ? err : want_error("crashed session", luo_get("crash"),
+				      -ENOENT);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+static void tell_time(const char *what, uint64_t files, uint64_t ns)
+{
+	if (files)
+		note("time: %s of each of %llu files: %llu ns", what,
+		     (unsigned long long)files,
+		     (unsigned long long)(ns / files));
+}
+
+static struct file many_file(uint64_t token)
+{
+	return (struct file){ token, 1 + token * 97 % PAGE, token };
+}
+
+/* A session of many files; only what the kernel does is timed. */
+static int many_keep(const char *name, uint64_t files)
+{
+	uint64_t begin, ns = 0;
+	int session = luo_create(name), err = 0;
+
+	if (session < 0)
+		return problem(session, "create %s: %s", name,
+			       strerror(-session));
+	for (uint64_t token = 0; token < files && !err; token++) {
+		struct file file = many_file(token);
+		int fd = seeded_make(name, file.size, file.seed);
+
+		if (fd < 0)
+			return fd;
+		begin = now_ns();
+		err = want_error("preserve", luo_preserve(session, token, fd),
+				 0);
+		ns += now_ns() - begin;
+		close(fd);
+	}
+	if (files > 1)
+		tell_time("preserve", files, ns);
+
+	return err;
+}
+
+static int many_claim(const char *name, uint64_t files)
+{
+	uint64_t begin, ns = 0, finish_ns;
+	int session = luo_get(name), err = 0;
+
+	if (session < 0)
+		return problem(session, "get %s: %s", name, strerror(-session));
+	for (uint64_t token = 0; token < files && !err; token++) {
+		struct file file = many_file(token);
+		int fd;
+
+		begin = now_ns();
+		fd = luo_retrieve(session, token);
+		ns += now_ns() - begin;
+		if (fd < 0)
+			return problem(fd, "retrieve %llu of %s: %s",
+				       (unsigned long long)token, name,
+				       strerror(-fd));
+		err = seeded_check(fd, file.size, file.seed);
+		close(fd);
+	}
+	begin = now_ns();
+	if (!err)
+		err = want_error("finish", luo_finish(session), 0);
+	finish_ns = now_ns() - begin;
+	close(session);
+	if (files > 1) {
+		tell_time("retrieve", files, ns);
+		tell_time("finish", files, finish_ns);
+	}
+
+	return err;
+}
+
+/* Many sessions of one file, one of some files, one of many. */
+static int many_do(char **words, int (*one)(const char *name, uint64_t files))
+{
+	uint64_t sessions, files, few;
+	char name[32];
+	int err;
+
+	err = option_u64(words, "sessions", 100, &sessions);
+	if (!err)
+		err = option_u64(words, "files", 1000, &files);
+	if (!err)
+		err = option_u64(words, "few", 500, &few);
+	for (uint64_t i = 0; i < sessions && !err; i++) {
+		snprintf(name, sizeof(name), "many%llu", (unsigned long long)i);
+		err = one(name, 1);
+	}
+	if (!err)
+		err = one("few", few);
+
+	return err ? err : one("huge", files);
+}
+
+static int do_many_keep(char **words)
+{
+	return many_do(words, many_keep);
+}
+
+static int do_many_claim(char **words)
+{
+	return many_do(words, many_claim);
+}
+
+/* Only comes back when there was no jump. */
+static int do_jump(char **words)
+{
+	(void)words;
+	reboot(LINUX_REBOOT_CMD_KEXEC);
+
+	return problem(-errno, "reboot: %s", strerror(errno));
+}
+
+/* What a thread saw that was at work when the jump came; in a preserved page. */
+struct diary {
+	uint64_t good;
+	uint64_t busy;
+	uint64_t good_after_busy;
+	uint64_t other;
+};
+
+struct witness {
+	struct diary *diary;
+	int session;
+	uint64_t size;
+};
+
+static void *witness_watch(void *data)
+{
+	struct witness *w = data;
+	struct liveupdate_session_get_name arg;
+
+	for (;;) {
+		int err;
+
+		memset(&arg, 0, sizeof(arg));
+		arg.size = sizeof(arg);
+		err = ioctl(w->session, LIVEUPDATE_SESSION_GET_NAME, &arg) ?
+		      errno : 0;
+
+		w->diary->good += !err;
+		w->diary->busy += err == EBUSY;
+		w->diary->good_after_busy += !err && w->diary->busy;
+		w->diary->other += err && err != EBUSY;
+		usleep(100);
+	}
+
+	return NULL;
+}
+
+/* Preserves and gives up a large hole, again and again. */
+static void *witness_work(void *data)
+{
+	struct witness *w = data;
+
+	for (;;) {
+		int session = luo_create("work"), err = 0;
+		int fd = memfd_create("work", MFD_CLOEXEC);
+
+		if (fd >= 0 && session >= 0 && !ftruncate(fd, w->size))
+			err = luo_preserve(session, 1, fd);
+		w->diary->other += err && err != -EBUSY && err != -EINTR;
+		if (fd >= 0)
+			close(fd);
+		if (session >= 0)
+			close(session);
+		else
+			usleep(1000);
+	}
+
+	return NULL;
+}
+
+/* @words: session, memfd that is preserved in it, size of the large hole. */
+static int do_at_work(char **words)
+{
+	static struct witness w;
+	int fd = fd_find(words[1]), err;
+	pthread_t thread;
+
+	w.session = fd_find(words[0]);
+	if (w.session < 0 || fd < 0)
+		return -ENOENT;
+	err = parse_u64(words[2], &w.size);
+	if (err)
+		return err;
+	w.diary = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (w.diary == MAP_FAILED)
+		return problem(-errno, "mmap: %s", strerror(errno));
+
+	memset(w.diary, 0, sizeof(*w.diary));
+	if (pthread_create(&thread, NULL, witness_watch, &w) ||
+	    pthread_create(&thread, NULL, witness_work, &w))
+		return problem(-EAGAIN, "no thread");
+	/* So that there is work under way. */
+	usleep(300000);
+
+	return 0;
+}
+
+static int do_diary_check(char **words)
+{
+	struct diary diary;
+	int fd = fd_find(words[0]);
+
+	if (fd < 0)
+		return fd;
+	if (pread(fd, &diary, sizeof(diary), 0) != sizeof(diary))
+		return problem(-EIO, "the diary cannot be read");
+	note("ioctls before the jump: %llu worked, then %llu were refused",
+	     (unsigned long long)diary.good, (unsigned long long)diary.busy);
+	if (!diary.good || diary.good_after_busy || diary.other)
+		return problem(-EIO, "%llu worked, %llu after a refusal, %llu had other errors",
+			       (unsigned long long)diary.good,
+			       (unsigned long long)diary.good_after_busy,
+			       (unsigned long long)diary.other);
+
+	return 0;
+}
+
+const struct action stress_actions[] = {
+	{ "stress-make", "[seed= hop= sessions= files=]", 0, stress_make },
+	{ "stress-check", "[seed= hop= sessions= files=]", 0, stress_check },
+	{ "many-keep", "[sessions= files= few=]", 0, do_many_keep },
+	{ "many-claim", "[sessions= files= few=]", 0, do_many_claim },
+	{ "jump", "", 0, do_jump },
+	{ "at-work", "SESSION MEMFD SIZE", 3, do_at_work },
+	{ "diary-check", "MEMFD", 1, do_diary_check },
+	{ }
+};
