@@ -88,7 +88,8 @@ def already(lines, bare, rule):
     """Whether the rule was carried out before."""
     if rule.verb == "drop":
         return rule.anchor not in bare
-    if rule.verb == "swap" and rule.anchor in bare:
+    kept = [line.strip() for line in rule.new].count(rule.anchor)
+    if rule.verb == "swap" and bare.count(rule.anchor) != kept:
         return False
     size = len(rule.new)
     starts = [i for i in range(len(lines) - size + 1) if lines[i:i + size] == rule.new]
