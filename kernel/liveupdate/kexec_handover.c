@@ -531,7 +531,7 @@ const void *kho_in_fdt(void)
 }
 
 /* Values are aligned to four bytes only. */
-static int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val)
+int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val)
 {
 	int len;
 	const void *prop = fdt_getprop(fdt, node, name, &len);

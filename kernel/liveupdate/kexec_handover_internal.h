@@ -68,6 +68,7 @@ extern struct kho_in kho_in;
 extern bool kho_enable;
 
 const void *kho_in_fdt(void);
+int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val);
 bool kho_in_covers(phys_addr_t phys, size_t size);
 
 /* kho_scratch.c */

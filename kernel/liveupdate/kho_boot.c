@@ -30,7 +30,6 @@
 #include <linux/memblock.h>
 #include <linux/overflow.h>
 #include <linux/sort.h>
-#include <linux/unaligned.h>
 
 #include <asm/early_ioremap.h>
 
@@ -347,50 +346,53 @@ static struct kho_run __init kho_first_reserved(phys_addr_t start,
 	return (struct kho_run){ end, end };
 }
 
-/* Reserves what is free of a piece of RAM. */
-static int __init kho_reserve_ram(phys_addr_t start, phys_addr_t end)
+/*
+ * Reserves what is free of the run up to @end, which is RAM.  The run shrinks
+ * by what is done: after a failure only the rest is tried again, and what is
+ * reserved already is not taken for somebody else's.
+ */
+static int __init kho_reserve_ram(struct kho_run *run, phys_addr_t end)
 {
-	while (start < end) {
-		struct kho_run used = kho_first_reserved(start, end);
+	while (run->start < end) {
+		struct kho_run used = kho_first_reserved(run->start, end);
 		int err = 0;
 
-		if (start < used.start)
-			err = kho_reserve_memory(start, used.start);
+		if (run->start < used.start)
+			err = kho_reserve_memory(run->start, used.start);
 		if (err)
 			return err;
 
 		if (used.start < used.end)
 			kho_mark_bad(used.start, used.end,
 				     "in use by this kernel");
-		start = used.end;
+		run->start = used.end;
 	}
 
 	return 0;
 }
 
-static int __init kho_reserve_run(const struct kho_run *run)
+static int __init kho_reserve_run(struct kho_run *run)
 {
-	phys_addr_t pos = run->start;
 	struct memblock_region *r;
 	int err;
 
 	for_each_mem_region(r) {
-		phys_addr_t start = max(pos, r->base);
+		phys_addr_t start = max(run->start, r->base);
 		phys_addr_t end = min(run->end, r->base + r->size);
 
 		if (start >= end)
 			continue;
-		if (pos < start)
-			kho_mark_bad(pos, start, "not in RAM");
+		if (run->start < start)
+			kho_mark_bad(run->start, start, "not in RAM");
 
-		err = kho_reserve_ram(start, end);
+		run->start = start;
+		err = kho_reserve_ram(run, end);
 		if (err)
 			return err;
-		pos = end;
 	}
 
-	if (pos < run->end)
-		kho_mark_bad(pos, run->end, "not in RAM");
+	if (run->start < run->end)
+		kho_mark_bad(run->start, run->end, "not in RAM");
 	return 0;
 }
 
@@ -466,15 +468,9 @@ void __init kho_memory_init(void)
 
 static int __init kho_map_phys(const void *fdt, u64 *phys)
 {
-	int len;
-	const void *prop;
+	int err = kho_fdt_get_u64(fdt, 0, KHO_FDT_MEMORY_MAP_PROP_NAME, phys);
 
-	prop = fdt_getprop(fdt, 0, KHO_FDT_MEMORY_MAP_PROP_NAME, &len);
-	if (!prop || len != sizeof(*phys))
-		return -EINVAL;
-
-	*phys = get_unaligned((const u64 *)prop);
-	return *phys && PAGE_ALIGNED(*phys) ? 0 : -EINVAL;
+	return !err && *phys && PAGE_ALIGNED(*phys) ? 0 : -EINVAL;
 }
 
 /*
