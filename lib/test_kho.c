@@ -37,16 +37,29 @@
  *			nr_folios = <u32>;
  *			folios_info = <struct kho_vmalloc>;
  *			csum = <__wsum>;
+ *			named = <struct kho_test_named>;
  *		};
  *	};
  *
  * folios_info is an array with one physical address per folio, the order in
  * the bits below PAGE_SHIFT.  csum is the checksum of all folios in the order
  * of that array.  Numbers are in native byte order.
+ *
+ * named is for a kernel that cannot restore the array, because it has another
+ * version of vmalloc descriptions: the first folios, and the checksum up to the
+ * last one of them.  Kernels that do not write it are understood, too.
  */
 #define KHO_TEST_SUBTREE	"kho_test"
 #define KHO_TEST_COMPATIBLE	"kho-test-v1"
 #define KHO_TEST_MAGIC		0x4b484f21U	/* "KHO!" */
+
+#define KHO_TEST_NR_NAMED	8
+
+struct kho_test_named {
+	u64 info[KHO_TEST_NR_NAMED];
+	u32 nr;
+	__wsum csum;
+};
 
 static unsigned long max_mem = (PAGE_SIZE << MAX_PAGE_ORDER) * 2;
 module_param(max_mem, ulong, 0444);
@@ -66,6 +79,7 @@ MODULE_PARM_DESC(seed, "start value for sizes and contents of the folios");
  * @info_ser:     describes @info to the next kernel
  * @fdt:          the device tree, in preserved memory
  * @csum:         checksum of the data
+ * @named:        the first folios
  */
 struct kho_test_out {
 	struct folio **folios;
@@ -76,6 +90,7 @@ struct kho_test_out {
 	struct kho_vmalloc info_ser;
 	void *fdt;
 	__wsum csum;
+	struct kho_test_named named;
 };
 
 /**
@@ -83,11 +98,13 @@ struct kho_test_out {
  * @nr_folios: number of folios
  * @info_ser:  the array with their addresses and orders
  * @csum:      their checksum
+ * @named:     the first of them, none from a kernel that does not tell
  */
 struct kho_test_in {
 	u32 nr_folios;
 	struct kho_vmalloc info_ser;
 	__wsum csum;
+	struct kho_test_named named;
 };
 
 static struct kho_test_out kho_test_out;
@@ -143,6 +160,8 @@ static int kho_test_generate(struct kho_test_out *out, u64 start)
 		size = folio_size(folio);
 		prandom_bytes_state(&rnd, folio_address(folio), size);
 		out->csum = csum_partial(folio_address(folio), size, out->csum);
+		if (out->nr_folios <= KHO_TEST_NR_NAMED)
+			out->named.csum = out->csum;
 		left -= size;
 	}
 	return 0;
@@ -161,6 +180,8 @@ static int kho_test_preserve(struct kho_test_out *out)
 			return err;
 		out->nr_preserved++;
 		out->info[i] = PFN_PHYS(folio_pfn(folio)) | folio_order(folio);
+		if (i < KHO_TEST_NR_NAMED)
+			out->named.info[out->named.nr++] = out->info[i];
 	}
 
 	err = kho_preserve_vmalloc(out->info, &ser);
@@ -186,6 +207,7 @@ static int kho_test_write_fdt(struct kho_test_out *out)
 	err = err ?: fdt_property(fdt, "folios_info", &out->info_ser,
 				  sizeof(out->info_ser));
 	err = err ?: fdt_property(fdt, "csum", &out->csum, sizeof(out->csum));
+	err = err ?: fdt_property(fdt, "named", &out->named, sizeof(out->named));
 	err = err ?: fdt_end_node(fdt);
 	err = err ?: fdt_end_node(fdt);
 	err = err ?: fdt_finish(fdt);
@@ -294,13 +316,16 @@ static int kho_test_read_fdt(const void *fdt, size_t size, struct kho_test_in *i
 	err = err ?: kho_test_read(fdt, node, "folios_info", &in->info_ser,
 				   sizeof(in->info_ser));
 	err = err ?: kho_test_read(fdt, node, "csum", &in->csum, sizeof(in->csum));
+	if (!err && fdt_getprop(fdt, node, "named", NULL))
+		err = kho_test_read(fdt, node, "named", &in->named, sizeof(in->named));
 	if (err)
 		return err;
 
 	room = (u64)in->info_ser.total_pages * PAGE_SIZE / sizeof(phys_addr_t);
-	if (magic != KHO_TEST_MAGIC || !in->nr_folios || in->nr_folios > room) {
-		pr_err("magic %#x, %u folios in an array for %llu: cannot be right\n",
-		       magic, in->nr_folios, room);
+	if (magic != KHO_TEST_MAGIC || !in->nr_folios || in->nr_folios > room ||
+	    in->named.nr > KHO_TEST_NR_NAMED) {
+		pr_err("magic %#x, %u folios in an array for %llu, %u named: cannot be right\n",
+		       magic, in->nr_folios, room, in->named.nr);
 		return -EINVAL;
 	}
 	return 0;
@@ -330,33 +355,51 @@ static bool kho_test_restore_folio(phys_addr_t info, __wsum *csum)
 	return good;
 }
 
-static int kho_test_restore_data(const struct kho_test_in *in)
+static int kho_test_restore_folios(const u64 *info, u32 nr, __wsum expected)
 {
 	unsigned int nr_bad = 0;
-	phys_addr_t *info;
 	__wsum csum = 0;
 
-	info = kho_restore_vmalloc(&in->info_ser);
-	if (!info) {
-		pr_err("cannot restore the array of %u folios\n", in->nr_folios);
-		return -EINVAL;
-	}
-
 	/* A bad folio is no reason to keep the others. */
-	for (u32 i = 0; i < in->nr_folios; i++)
+	for (u32 i = 0; i < nr; i++)
 		nr_bad += !kho_test_restore_folio(info[i], &csum);
-	vfree(info);
 
 	if (nr_bad) {
-		pr_err("%u of %u folios are bad\n", nr_bad, in->nr_folios);
+		pr_err("%u of %u folios are bad\n", nr_bad, nr);
 		return -EINVAL;
 	}
-	if (csum != in->csum) {
+	if (csum != expected) {
 		pr_err("checksum %#x found, %#x expected\n",
-		       (__force u32)csum, (__force u32)in->csum);
+		       (__force u32)csum, (__force u32)expected);
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/* Without the array, the folios that are not named stay unclaimed. */
+static int kho_test_restore_named(const struct kho_test_in *in)
+{
+	const struct kho_test_named *named = &in->named;
+	int err;
+
+	pr_err("cannot restore the array of %u folios\n", in->nr_folios);
+	err = kho_test_restore_folios(named->info, named->nr, named->csum);
+	if (!err)
+		pr_info("KHO restore of %u named folios succeeded\n", named->nr);
+	return err ?: -EOPNOTSUPP;
+}
+
+static int kho_test_restore_data(const struct kho_test_in *in)
+{
+	u64 *info = kho_restore_vmalloc(&in->info_ser);
+	int err;
+
+	if (!info)
+		return kho_test_restore_named(in);
+
+	err = kho_test_restore_folios(info, in->nr_folios, in->csum);
+	vfree(info);
+	return err;
 }
 
 static int kho_test_restore(phys_addr_t phys, size_t size, struct kho_test_in *in)

@@ -731,6 +731,7 @@ static void memfd_luo_abandon(struct memfd_luo_fill *fill)
 static int memfd_luo_restore_entries(struct memfd_luo_fill *fill)
 {
 	struct memfd_luo_ser *ser = fill->ser;
+	int err;
 
 	if (!ser->nr_folios)
 		return 0;
@@ -738,12 +739,14 @@ static int memfd_luo_restore_entries(struct memfd_luo_fill *fill)
 	fill->entries = kho_restore_vmalloc(&ser->folios);
 	if (fill->entries)
 		return 0;
-	if (kho_vmalloc_is_valid(&ser->folios))
+
+	err = kho_vmalloc_check(&ser->folios);
+	if (!err)
 		return -ENOMEM;
 
-	pr_err("bad hand-over: list of %llu folios of a memfd\n",
-	       ser->nr_folios);
-	return -EINVAL;
+	pr_err("list of %llu folios of a memfd cannot be restored: %pe\n",
+	       ser->nr_folios, ERR_PTR(err));
+	return err;
 }
 
 static struct memfd_luo_fill *memfd_luo_begin(struct memfd_luo_ser *ser)

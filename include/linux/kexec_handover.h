@@ -24,6 +24,7 @@ int kho_preserve_pages(struct page *page, unsigned long nr_pages);
 void kho_unpreserve_pages(struct page *page, unsigned long nr_pages);
 struct page *kho_restore_pages(phys_addr_t phys, unsigned long nr_pages);
 bool kho_pages_preserved(phys_addr_t phys, unsigned long nr_pages);
+void kho_claim_pages(phys_addr_t phys, unsigned long nr_pages);
 
 void *kho_alloc_preserve(size_t size);
 void kho_unpreserve_free(void *mem);
@@ -32,6 +33,7 @@ void kho_restore_free(void *mem);
 int kho_add_subtree(const char *name, void *blob, size_t size);
 void kho_remove_subtree(void *blob);
 int kho_retrieve_subtree(const char *name, phys_addr_t *phys, size_t *size);
+bool kho_incoming_differs(const char *component);
 
 /* Hooks of the boot code, in the order in which they are called. */
 void kho_populate(phys_addr_t fdt_phys, u64 fdt_len, phys_addr_t scratch_phys,
@@ -91,6 +93,10 @@ static inline bool kho_pages_preserved(phys_addr_t phys, unsigned long nr_pages)
 	return false;
 }
 
+static inline void kho_claim_pages(phys_addr_t phys, unsigned long nr_pages)
+{
+}
+
 static inline void *kho_alloc_preserve(size_t size)
 {
 	return ERR_PTR(-EOPNOTSUPP);
@@ -117,6 +123,11 @@ static inline int kho_retrieve_subtree(const char *name, phys_addr_t *phys,
 				       size_t *size)
 {
 	return -EOPNOTSUPP;
+}
+
+static inline bool kho_incoming_differs(const char *component)
+{
+	return false;
 }
 
 static inline void kho_populate(phys_addr_t fdt_phys, u64 fdt_len,

@@ -9,7 +9,8 @@
  * radix tree, kept as they were found.  Memory that was handed over is reserved
  * from early boot on, belongs to nobody, and its struct pages are not touched.
  * Restoring it takes its key out of the tree, once, and only then sets up its
- * struct pages; memory that more than one key stands for is not restored.  What is still in the tree has not been claimed.
+ * struct pages; memory that more than one key stands for is not restored.  What
+ * is still in the tree has not been claimed.
  *
  * Neither side has a machine-wide lock on the way to a page.  kho_out.lock
  * serializes the writers of the outgoing root tree and its view in debugfs.
@@ -27,6 +28,7 @@
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/kexec_handover.h>
 #include <linux/kho/abi/kexec_metadata.h>
+#include <linux/kho/compat.h>
 #include <linux/kstrtox.h>
 #include <linux/libfdt.h>
 #include <linux/log2.h>
@@ -414,6 +416,33 @@ bool kho_pages_preserved(phys_addr_t phys, unsigned long nr_pages)
 }
 EXPORT_SYMBOL_GPL(kho_pages_preserved);
 
+/**
+ * kho_claim_pages - keep memory from the previous kernel as it is
+ * @phys: address of the first page
+ * @nr_pages: number of pages
+ *
+ * For memory that stays reserved.  It counts as restored from now on, but its
+ * struct pages are not touched.  What was not handed over of it is ignored.
+ *
+ * Context: Any, after the page allocator is up.
+ */
+void kho_claim_pages(phys_addr_t phys, unsigned long nr_pages)
+{
+	unsigned long pfn = PHYS_PFN(phys);
+	unsigned long end = pfn + nr_pages;
+
+	if (!kho_in.map.root)
+		return;
+
+	while (pfn < end) {
+		int order = kho_find_block(&kho_in.map, pfn, end);
+
+		if (order >= 0)
+			kho_in_take_block(pfn, order);
+		pfn += BIT(max(order, 0));
+	}
+}
+
 static int kho_restore_block(unsigned long pfn, unsigned long end)
 {
 	struct page *page = pfn_to_online_page(pfn);
@@ -663,11 +692,37 @@ int kho_retrieve_subtree(const char *name, phys_addr_t *phys, size_t *size)
 }
 EXPORT_SYMBOL_GPL(kho_retrieve_subtree);
 
+/**
+ * kho_incoming_differs - tell whether a structure changed between two kernels
+ * @component: name and version that this kernel has of it, from its ABI header
+ *
+ * For structures that everybody relies on, which the root tree names.  Those
+ * of a single user are named by that user.
+ *
+ * Context: Any.
+ * Return: true when the previous kernel handed memory over and had another
+ * version of the structure, or none.
+ */
+bool kho_incoming_differs(const char *component)
+{
+	const void *fdt = kho_in_fdt();
+	const char *offered;
+	int len;
+
+	if (!fdt)
+		return false;
+
+	offered = fdt_getprop(fdt, 0, "compatible", &len);
+	return !offered || !kho_compat_offers(offered, len, component);
+}
+EXPORT_SYMBOL_GPL(kho_incoming_differs);
+
 /* Names the kernels of this chain to whoever reads their logs. */
 static u32 __init kho_read_metadata(void)
 {
 	const struct kho_kexec_metadata *metadata;
 	char release[sizeof(metadata->previous_release)];
+	u32 kexec_count;
 	phys_addr_t phys;
 	size_t size;
 
@@ -688,8 +743,10 @@ static u32 __init kho_read_metadata(void)
 	}
 
 	strscpy(release, metadata->previous_release, sizeof(release));
-	pr_info("exec from: %s (count %u)\n", release, metadata->kexec_count);
-	return metadata->kexec_count;
+	kexec_count = metadata->kexec_count;
+	pr_info("exec from: %s (count %u)\n", release, kexec_count);
+	kho_restore_free(phys_to_virt(phys));
+	return kexec_count;
 }
 
 static int __init kho_write_metadata(u32 kexec_count)

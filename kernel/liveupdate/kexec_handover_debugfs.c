@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Kexec Handover in debugfs, for people and for tools that look at hand-overs.
- * Nothing depends on it: what fails here is not shown, and that is all.
+ * Nothing depends on it: what fails here is not shown, and that is all.  A
+ * hand-over that was refused has its versions shown, and nothing else.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -15,6 +16,8 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/sysfs.h>
+#include <linux/uaccess.h>
 
 #include "kexec_handover_internal.h"
 
@@ -127,10 +130,48 @@ static void __init kho_out_debugfs_init(struct dentry *root, const void *fdt)
 	kho_out_dir = debugfs_create_dir("sub_fdts", dir);
 }
 
+DEFINE_SHOW_ATTRIBUTE(kho_compat);
+
+static int kho_unclaimed_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, kho_unclaimed_show, NULL);
+}
+
+static ssize_t kho_unclaimed_write(struct file *file, const char __user *buf,
+				   size_t count, loff_t *pos)
+{
+	char word[16] = "";
+	int err;
+
+	if (count >= sizeof(word))
+		return -EINVAL;
+	if (copy_from_user(word, buf, count))
+		return -EFAULT;
+	if (!sysfs_streq(word, "release"))
+		return -EINVAL;
+
+	err = kho_unclaimed_release();
+	return err ?: count;
+}
+
+static const struct file_operations kho_unclaimed_fops = {
+	.owner = THIS_MODULE,
+	.open = kho_unclaimed_open,
+	.read = seq_read,
+	.write = kho_unclaimed_write,
+	.llseek = seq_lseek,
+	.release = single_release,
+};
+
 static void __init kho_in_debugfs_init(struct dentry *root, const void *fdt)
 {
 	struct dentry *dir = debugfs_create_dir("in", root);
 	struct kho_blob *blob;
+
+	debugfs_create_file("compat", 0400, dir, NULL, &kho_compat_fops);
+	if (!fdt)
+		return;
+	debugfs_create_file("unclaimed", 0600, dir, NULL, &kho_unclaimed_fops);
 
 	kho_in_fdt_page.data = (void *)fdt;
 	kho_in_fdt_page.size = fdt_totalsize(fdt);
@@ -168,7 +209,7 @@ void __init kho_debugfs_init(const void *out_fdt)
 	}
 
 	kho_out_debugfs_init(root, out_fdt);
-	if (in_fdt)
+	if (kho_compat_reported())
 		kho_in_debugfs_init(root, in_fdt);
 }
 

@@ -80,6 +80,17 @@ void kho_extend_scratch(void);
 void kho_release_scratch(void);
 void kho_open_scratch(void);
 
+/* kho_compat_report.c */
+struct seq_file;
+bool kho_compat_reported(void);
+int kho_compat_show(struct seq_file *m, void *v);
+
+/* kho_unclaimed.c */
+void kho_incoming_hold(void);
+void kho_incoming_drop(void);
+int kho_unclaimed_show(struct seq_file *m, void *v);
+int kho_unclaimed_release(void);
+
 /* kexec_handover_debugfs.c */
 #ifdef CONFIG_KEXEC_HANDOVER_DEBUGFS
 void kho_debugfs_init(const void *out_fdt);

@@ -25,6 +25,7 @@
 #include <linux/io.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/kexec_handover.h>
+#include <linux/kho/compat.h>
 #include <linux/kho/radix_tree.h>
 #include <linux/libfdt.h>
 #include <linux/memblock.h>
@@ -536,6 +537,24 @@ void __init kho_memory_init_early(void)
 	kho_extend_scratch();
 }
 
+/* The rest of KHO_FDT_COMPATIBLE is looked at by who needs it. */
+static const char kho_needed_to_boot[] __initconst =
+	"" KHO_FDT_COMPAT_BASE KHO_SUB_COMPAT(KHO_RADIX_COMPATIBLE);
+
+static bool __init kho_fdt_is_compatible(const void *fdt)
+{
+	int len;
+	const char *offered = fdt_getprop(fdt, 0, "compatible", &len);
+
+	if (!offered) {
+		offered = "";
+		len = 0;
+	}
+
+	kho_compat_report(offered, len, KHO_FDT_COMPATIBLE);
+	return kho_compat_covers(offered, len, kho_needed_to_boot);
+}
+
 static bool __init kho_fdt_is_valid(const void *fdt, u64 len)
 {
 	u64 phys;
@@ -548,13 +567,8 @@ static bool __init kho_fdt_is_valid(const void *fdt, u64 len)
 		return false;
 	}
 
-	if (fdt_node_check_compatible(fdt, 0, KHO_FDT_COMPATIBLE)) {
-		const char *offered = fdt_getprop(fdt, 0, "compatible", NULL);
-
-		pr_warn("previous kernel offers '%.64s', this one takes '%s'\n",
-			offered ?: "", KHO_FDT_COMPATIBLE);
+	if (!kho_fdt_is_compatible(fdt))
 		return false;
-	}
 
 	if (kho_map_phys(fdt, &phys)) {
 		pr_warn("root tree has no map of preserved memory\n");

@@ -223,17 +223,34 @@ static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
 }
 
 /**
- * kho_vmalloc_is_valid - tell whether an area can be restored
+ * kho_vmalloc_check - tell whether an area can be restored
  * @preservation: the description of the area
  *
  * Context: May sleep.
- * Return: true when kho_restore_vmalloc() can only fail for want of memory.
+ * Return: 0 when kho_restore_vmalloc() can only fail for want of memory,
+ * -EOPNOTSUPP when the previous kernel had other descriptions than this one,
+ * -EINVAL when the description is damaged.
  */
-bool kho_vmalloc_is_valid(const struct kho_vmalloc *preservation)
+int kho_vmalloc_check(const struct kho_vmalloc *preservation)
 {
-	return !kho_vmalloc_verify(preservation);
+	const char *why;
+
+	if (kho_incoming_differs(KHO_VMALLOC_COMPATIBLE)) {
+		pr_err_ratelimited("vmalloc area not restored: previous kernel did not have %s\n",
+				   KHO_VMALLOC_COMPATIBLE);
+		return -EOPNOTSUPP;
+	}
+
+	why = kho_vmalloc_verify(preservation);
+	if (why) {
+		pr_err_ratelimited("vmalloc area of %u pages not restored: %s\n",
+				   preservation->total_pages, why);
+		return -EINVAL;
+	}
+
+	return 0;
 }
-EXPORT_SYMBOL_GPL(kho_vmalloc_is_valid);
+EXPORT_SYMBOL_GPL(kho_vmalloc_check);
 
 static void kho_vmalloc_fill_pages(const struct kho_vmalloc *desc,
 				   struct page **pages)
@@ -337,20 +354,17 @@ static void *kho_vmalloc_finish(const struct kho_vmalloc *desc,
  * The area gets another address, the same pages, and is freed with vfree().
  *
  * Context: May sleep.
- * Return: start of the area, or NULL.  When memory was short, or the
- * description is not valid, nothing was taken and the call may be repeated.
+ * Return: start of the area, or NULL; kho_vmalloc_check() knows why.  When
+ * memory was short, or the description cannot be used, nothing was taken and
+ * the call may be repeated.
  */
 void *kho_restore_vmalloc(const struct kho_vmalloc *preservation)
 {
-	const char *why = kho_vmalloc_verify(preservation);
 	struct vm_struct *area;
 	struct page **pages;
 
-	if (why) {
-		pr_err_ratelimited("vmalloc area of %u pages not restored: %s\n",
-				   preservation->total_pages, why);
+	if (kho_vmalloc_check(preservation))
 		return NULL;
-	}
 
 	/* All that takes memory comes before the pages are taken. */
 	pages = kvmalloc_array(preservation->total_pages, sizeof(*pages),

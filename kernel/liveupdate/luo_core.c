@@ -65,6 +65,7 @@
 #include <linux/kexec.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/luo.h>
+#include <linux/kho/compat.h>
 #include <linux/liveupdate.h>
 #include <linux/miscdevice.h>
 #include <linux/rwsem.h>
@@ -167,18 +168,30 @@ void luo_leave(void)
 	up_read(&luo_jump);
 }
 
-/* Returns what is wrong with the root of the hand-over, or NULL. */
-static const char *__init luo_verify(phys_addr_t phys, size_t size)
+/*
+ * Reads the root of the hand-over.  The string in front is as long as it is,
+ * which tells where the rest begins.  Returns what is wrong, or NULL.
+ */
+static const char *__init luo_read_root(phys_addr_t phys, size_t size,
+					struct luo_ser *ser)
 {
-	const struct luo_ser *ser = phys_to_virt(phys);
+	const size_t head = offsetof(struct luo_ser, liveupdate_num);
+	const char *offered = phys_to_virt(phys);
+	size_t room;
 
-	if (size < sizeof(*ser))
-		return "too small";
-	if (!kho_pages_preserved(phys, 1))
-		return "not preserved";
-	if (strncmp(ser->compatible, LUO_ABI_COMPATIBLE, sizeof(ser->compatible)))
+	if (!kho_pages_preserved(phys, 1) || offset_in_page(phys) ||
+	    size > PAGE_SIZE)
+		return "not in a page that was handed over";
+
+	kho_compat_report(offered, size, LUO_ABI_COMPATIBLE);
+	if (!kho_compat_usable(offered, size, LUO_ABI_COMPATIBLE))
 		return "of a version this kernel does not know";
 
+	room = ALIGN(strlen(offered) + 1, 8);
+	if (room + sizeof(*ser) - head > size)
+		return "too small";
+
+	memcpy(&ser->liveupdate_num, offered + room, sizeof(*ser) - head);
 	return NULL;
 }
 
@@ -188,8 +201,8 @@ static const char *__init luo_verify(phys_addr_t phys, size_t size)
  */
 static int __init luo_init_incoming(void)
 {
+	struct luo_ser ser;
 	const char *why;
-	struct luo_ser *ser;
 	phys_addr_t phys;
 	size_t size;
 	int err;
@@ -209,21 +222,19 @@ static int __init luo_init_incoming(void)
 		return 0;
 	}
 
-	why = luo_verify(phys, size);
+	why = luo_read_root(phys, size, &ser);
 	if (why) {
 		pr_err("what was handed over is lost: header (%zu bytes at %pa) is %s\n",
 		       size, &phys, why);
-		return 0;
+	} else {
+		luo_global.liveupdate_num = ser.liveupdate_num;
+		pr_info("Retrieved live update data, liveupdate number: %llu\n",
+			luo_global.liveupdate_num);
+		luo_session_setup_incoming(ser.sessions_pa);
+		luo_flb_setup_incoming(ser.flbs_pa);
 	}
 
-	ser = phys_to_virt(phys);
-	luo_global.liveupdate_num = ser->liveupdate_num;
-	pr_info("Retrieved live update data, liveupdate number: %llu\n",
-		luo_global.liveupdate_num);
-
-	luo_session_setup_incoming(ser->sessions_pa);
-	luo_flb_setup_incoming(ser->flbs_pa);
-	kho_restore_free(ser);
+	kho_restore_free(phys_to_virt(phys));
 	return 0;
 }
 early_initcall(luo_init_incoming);

@@ -41,8 +41,10 @@
  * whole session.
  *
  * A file whose handler is not there when it is asked for, because its module
- * is not loaded or because the other kernel had another version of it, waits
- * for it: retrieving fails with ``-EOPNOTSUPP``.
+ * is not loaded or because the other kernel had another version of it, is an
+ * orphan and waits: retrieving it fails with ``-EOPNOTSUPP``.  When its session
+ * is finished without it, nobody can tell what memory was the file's; that is
+ * unclaimed then, see "Unclaimed memory".
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -55,6 +57,7 @@
 #include <linux/hashtable.h>
 #include <linux/kho/abi/luo.h>
 #include <linux/kho/block.h>
+#include <linux/kho/compat.h>
 #include <linux/list.h>
 #include <linux/list_private.h>
 #include <linux/liveupdate.h>
@@ -75,7 +78,7 @@
  * @list: position in @set
  * @node: position among all files, by @set and @token
  * @token: its number in the session
- * @compatible: string of the handler that preserved it
+ * @compatible: string of the handler that preserved it, as it was found
  * @fh: the handler, NULL until it is needed and found
  * @file: the file, NULL until it is retrieved
  * @id: what stands for @file in luo_claimed_files
@@ -234,7 +237,9 @@ static struct liveupdate_file_handler *luo_handler_for(struct file *file)
 /* Finds who understands what the previous kernel left, and keeps the module. */
 static bool luo_file_bind(struct luo_file *f)
 {
+	const size_t size = sizeof(f->compatible);
 	struct liveupdate_file_handler *fh;
+	const char *known = "";
 
 	if (f->fh)
 		return true;
@@ -242,14 +247,26 @@ static bool luo_file_bind(struct luo_file *f)
 	guard(rwsem_read)(&luo_register_rwlock);
 
 	list_private_for_each_entry(fh, &luo_file_handlers, list) {
-		if (strcmp(fh->compatible, f->compatible))
+		if (!kho_compat_akin(f->compatible, size, fh->compatible))
+			continue;
+		known = fh->compatible;
+		if (!kho_compat_usable(f->compatible, size, fh->compatible))
 			continue;
 		if (try_module_get(fh->ops->owner))
 			f->fh = fh;
 		break;
 	}
 
+	kho_compat_report(f->compatible, size, known);
 	return f->fh;
+}
+
+static void luo_file_warn_orphan(const struct luo_file *f, const char *what)
+{
+	pr_warn_ratelimited("file with token %#llx %s: no handler for '%*pE'\n",
+			    f->token, what,
+			    (int)strnlen(f->compatible, sizeof(f->compatible)),
+			    f->compatible);
 }
 
 static int luo_file_call_preserve(struct luo_file *f)
@@ -438,11 +455,7 @@ static void luo_file_read(struct luo_file_set *set,
 					    GFP_KERNEL | __GFP_NOFAIL);
 
 	f->serialized_data = ser->data;
-	if (luo_string_valid(ser->compatible, sizeof(ser->compatible)))
-		strscpy(f->compatible, ser->compatible);
-	else
-		pr_err("file with token %#llx is lost: its handler's name is damaged\n",
-		       f->token);
+	memcpy(f->compatible, ser->compatible, sizeof(f->compatible));
 
 	/* It cannot be asked for then, but will be discarded with the others. */
 	if (luo_file_hash(f))
@@ -523,8 +536,7 @@ int luo_file_retrieve(struct luo_file_set *set, u64 token, struct file **filep)
 		return f->retrieve_status;
 
 	if (!luo_file_bind(f)) {
-		pr_warn("no handler '%s' for file with token %#llx\n",
-			f->compatible, f->token);
+		luo_file_warn_orphan(f, "cannot be retrieved");
 		return -EOPNOTSUPP;
 	}
 
@@ -558,8 +570,7 @@ static void luo_file_finish(struct luo_file *f)
 		f->fh->ops->finish(&args);
 		luo_flb_file_finish(f->fh);
 	} else {
-		pr_warn("memory of the file with token %#llx stays in use: no handler '%s'\n",
-			f->token, f->compatible);
+		luo_file_warn_orphan(f, "is gone, its memory stays unclaimed");
 	}
 	luo_file_free(f);
 }
@@ -592,8 +603,8 @@ int luo_file_finish_all(struct luo_file_set *set)
  * @fh: the handler, with its ops and a string that no other handler has
  *
  * Context: May sleep.
- * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing,
- * or -EEXIST.
+ * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing or
+ * the string is no composite string, or -EEXIST.
  */
 int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
 {
@@ -605,10 +616,14 @@ int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
 	if (!ops->can_preserve || !ops->preserve || !ops->unpreserve ||
 	    !ops->retrieve || !ops->finish)
 		return -EINVAL;
+	if (kho_compat_defect(fh->compatible, LIVEUPDATE_HNDL_COMPAT_LENGTH))
+		return -EINVAL;
 
 	scoped_guard(rwsem_write, &luo_register_rwlock) {
 		list_private_for_each_entry(other, &luo_file_handlers, list) {
-			if (strcmp(other->compatible, fh->compatible))
+			if (!kho_compat_usable(other->compatible,
+					       LIVEUPDATE_HNDL_COMPAT_LENGTH,
+					       fh->compatible))
 				continue;
 			pr_err("there is a file handler '%s' already\n",
 			       fh->compatible);

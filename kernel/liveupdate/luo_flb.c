@@ -34,6 +34,7 @@
 #include <linux/io.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/luo.h>
+#include <linux/kho/compat.h>
 #include <linux/list.h>
 #include <linux/list_private.h>
 #include <linux/liveupdate.h>
@@ -247,6 +248,7 @@ void liveupdate_flb_put_outgoing(struct liveupdate_flb *flb)
 
 /* Incoming. */
 
+/* Each record is for one reader, and marked as read. */
 static int luo_flb_find_record(const char *name, struct luo_flb_ser *found)
 {
 	struct luo_flb_ser *rec;
@@ -258,9 +260,10 @@ static int luo_flb_find_record(const char *name, struct luo_flb_ser *found)
 
 	rec = luo_flb_records(luo_flb_in);
 	for (u64 i = 0; i < luo_flb_in->count; i++) {
-		if (strncmp(rec[i].name, name, sizeof(rec[i].name)))
+		if (!kho_compat_usable(rec[i].name, sizeof(rec[i].name), name))
 			continue;
 		*found = rec[i];
+		rec[i].count = 0;
 		return 0;
 	}
 
@@ -372,6 +375,21 @@ void luo_flb_file_finish(struct liveupdate_file_handler *fh)
 		luo_flb_finish_file(link->flb);
 }
 
+/* Records that nobody has read are of FLBs that this kernel does not have. */
+static void luo_flb_report_rest(void)
+{
+	const struct luo_flb_ser *rec = luo_flb_records(luo_flb_in);
+
+	for (u64 i = 0; i < luo_flb_in->count; i++) {
+		if (!rec[i].count)
+			continue;
+		kho_compat_report(rec[i].name, sizeof(rec[i].name), "");
+		pr_warn("'%*pE' is gone, its memory stays unclaimed\n",
+			(int)strnlen(rec[i].name, sizeof(rec[i].name)),
+			rec[i].name);
+	}
+}
+
 /**
  * luo_flb_finish_rest - all files of the previous kernel were finished
  *
@@ -394,7 +412,11 @@ void luo_flb_finish_rest(void)
 	}
 
 	guard(mutex)(&luo_flb_in_lock);
-	kho_restore_free(luo_flb_in);
+	if (!luo_flb_in)
+		return;
+
+	luo_flb_report_rest();
+	folio_put(virt_to_folio(luo_flb_in));
 	luo_flb_in = NULL;
 }
 
@@ -468,7 +490,9 @@ static int luo_flb_add(struct liveupdate_flb *flb)
 		return -ENOSPC;
 
 	list_private_for_each_entry(other, &luo_flbs, private.list) {
-		if (!strcmp(other->compatible, flb->compatible))
+		if (kho_compat_usable(other->compatible,
+				      LIVEUPDATE_FLB_COMPAT_LENGTH,
+				      flb->compatible))
 			return -EEXIST;
 	}
 
@@ -483,8 +507,8 @@ static int luo_flb_add(struct liveupdate_flb *flb)
  * @flb: the FLB, with its ops and a string that no other FLB has
  *
  * Context: May sleep.
- * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing,
- * -EEXIST when the two are linked or the string is taken, -ENOSPC when there
+ * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing or
+ * the string is no composite string, -EEXIST when the two are linked or the string is taken, -ENOSPC when there
  * are too many FLBs, or -ENOMEM.
  */
 int liveupdate_register_flb(struct liveupdate_file_handler *fh,
@@ -498,6 +522,8 @@ int liveupdate_register_flb(struct liveupdate_file_handler *fh,
 	if (!liveupdate_enabled())
 		return -EOPNOTSUPP;
 	if (!ops->preserve || !ops->unpreserve || !ops->retrieve || !ops->finish)
+		return -EINVAL;
+	if (kho_compat_defect(flb->compatible, LIVEUPDATE_FLB_COMPAT_LENGTH))
 		return -EINVAL;
 
 	guard(rwsem_write)(&luo_register_rwlock);
@@ -617,16 +643,19 @@ static const char *__init luo_flb_verify(u64 flbs_pa)
  */
 void __init luo_flb_setup_incoming(u64 flbs_pa)
 {
+	struct folio *folio;
 	const char *why;
 
 	if (!flbs_pa)
 		return;
 
 	why = luo_flb_verify(flbs_pa);
-	if (why)
-		pr_err("FLBs are lost: records at %#llx are %s\n", flbs_pa, why);
+	folio = why ? NULL : kho_restore_folio(flbs_pa);
+	if (folio)
+		luo_flb_in = folio_address(folio);
 	else
-		luo_flb_in = phys_to_virt(flbs_pa);
+		pr_err("FLBs are lost: records at %#llx are %s\n", flbs_pa,
+		       why ?: "taken");
 }
 
 /**

@@ -45,6 +45,7 @@
 #include <linux/string.h>
 #include <linux/stringhash.h>
 
+#include "kexec_handover_internal.h"
 #include "luo_internal.h"
 
 #define LUO_NAME_HASH_BITS	10
@@ -101,6 +102,9 @@ struct luo_sessions {
 }
 
 static struct luo_sessions luo_incoming = LUO_SESSIONS_INIT(luo_incoming);
+/* Until all is read and finished, records are in memory that is unclaimed. */
+static bool luo_incoming_holds;
+
 static struct luo_sessions luo_outgoing = LUO_SESSIONS_INIT(luo_outgoing);
 
 static const struct file_operations luo_session_fops;
@@ -299,6 +303,14 @@ static void luo_session_release_outgoing(struct luo_session *session)
 	luo_session_free(session);
 }
 
+/* The last session of the previous kernel has gone, or there was none. */
+static void luo_incoming_done(void)
+{
+	luo_flb_finish_rest();
+	if (xchg(&luo_incoming_holds, false))
+		kho_incoming_drop();
+}
+
 static void luo_session_release_incoming(struct luo_session *session)
 {
 	struct luo_sessions *dir = session->dir;
@@ -314,7 +326,7 @@ static void luo_session_release_incoming(struct luo_session *session)
 
 	luo_session_free(session);
 	if (last)
-		luo_flb_finish_rest();
+		luo_incoming_done();
 }
 
 static int luo_session_release(struct inode *inode, struct file *file)
@@ -503,8 +515,12 @@ void __init luo_session_setup_incoming(u64 sessions_pa)
 	struct luo_sessions *dir = &luo_incoming;
 	int err = kho_block_set_restore(&dir->blocks, sessions_pa);
 
-	if (err)
+	if (err) {
 		pr_err("all sessions are lost: %pe\n", ERR_PTR(err));
+	} else if (sessions_pa) {
+		luo_incoming_holds = true;
+		kho_incoming_hold();
+	}
 
 	kho_block_set_it_init(&dir->it, &dir->blocks);
 }
@@ -570,5 +586,5 @@ void luo_session_read_incoming(void)
 	kho_block_set_it_init(&dir->it, &dir->blocks);
 
 	if (!dir->count)
-		luo_flb_finish_rest();
+		luo_incoming_done();
 }

@@ -13,7 +13,7 @@
 int kho_preserve_vmalloc(void *ptr, struct kho_vmalloc *preservation);
 void kho_unpreserve_vmalloc(struct kho_vmalloc *preservation);
 void *kho_restore_vmalloc(const struct kho_vmalloc *preservation);
-bool kho_vmalloc_is_valid(const struct kho_vmalloc *preservation);
+int kho_vmalloc_check(const struct kho_vmalloc *preservation);
 
 #else /* !CONFIG_KEXEC_HANDOVER */
 
@@ -30,9 +30,9 @@ static inline void *kho_restore_vmalloc(const struct kho_vmalloc *preservation)
 	return NULL;
 }
 
-static inline bool kho_vmalloc_is_valid(const struct kho_vmalloc *preservation)
+static inline int kho_vmalloc_check(const struct kho_vmalloc *preservation)
 {
-	return false;
+	return -EOPNOTSUPP;
 }
 
 #endif /* CONFIG_KEXEC_HANDOVER */

@@ -23,6 +23,10 @@
  * the same bytes.  The string is closed by a NUL and, where it is stored in a
  * fixed field, padded with NULs to a multiple of eight bytes.
  *
+ * Kernels from before there were composites announce the base alone.  A bare
+ * ``kho-v4``, ``luo-v5`` or ``memfd-v2`` stands for the versions that went with
+ * it, all of them the first.
+ *
  * A change of a structure's layout is a new number in that structure's header
  * and nowhere else; the composites of all its users follow by themselves.
  */
@@ -45,5 +49,16 @@
  * Return: size in bytes of @s and its NUL, rounded up to a multiple of 8.
  */
 #define KHO_COMPAT_ALIGN(s)	ALIGN(sizeof(s), 8)
+
+/**
+ * KHO_COMPAT_SORTED - whether two components may follow each other
+ * @a: string literal with the version of a component
+ * @b: string literal of the component right behind it
+ *
+ * For static_assert(), which gets by without the libraries of a test.
+ *
+ * Return: true when they are unique and in order.
+ */
+#define KHO_COMPAT_SORTED(a, b)	(__builtin_strcmp(a, b) < 0)
 
 #endif /* _LINUX_KHO_ABI_COMPAT_H */

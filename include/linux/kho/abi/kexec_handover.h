@@ -3,6 +3,7 @@
 #ifndef _LINUX_KHO_ABI_KEXEC_HANDOVER_H
 #define _LINUX_KHO_ABI_KEXEC_HANDOVER_H
 
+#include <linux/build_bug.h>
 #include <linux/kho/abi/compat.h>
 #include <linux/kho/abi/ptr.h>
 #include <linux/kho/abi/radix_tree.h>
@@ -31,7 +32,8 @@
  * ``compatible``
  *     Composite string (see compat.h): the layout of this tree, and the
  *     versions of the structures that everybody who hands memory over relies
- *     on.
+ *     on.  A kernel that knows the base and the radix tree can boot with the
+ *     hand-over; what it does not know of the rest, it cannot restore.
  *
  * ``preserved-memory-map``
  *     Physical address of the root of a radix tree (see radix_tree.h) with one
@@ -59,6 +61,8 @@
 	"" KHO_FDT_COMPAT_BASE						\
 	KHO_SUB_COMPAT(KHO_RADIX_COMPATIBLE)				\
 	KHO_SUB_COMPAT(KHO_VMALLOC_COMPATIBLE)
+
+static_assert(KHO_COMPAT_SORTED(KHO_RADIX_COMPATIBLE, KHO_VMALLOC_COMPATIBLE));
 
 /* Names of the properties. */
 #define KHO_FDT_MEMORY_MAP_PROP_NAME	"preserved-memory-map"

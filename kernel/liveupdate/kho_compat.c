@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tells what two kernels have in common, from the composite strings of both;
+ * see "Kexec Handover compatibility strings".
+ *
+ * One of the strings comes from another kernel and may be anything.  It is
+ * looked at only within its field and is not copied.  Strings are short, so
+ * components are found by looking at all of them.
+ */
+
+#include <linux/array_size.h>
+#include <linux/ctype.h>
+#include <linux/export.h>
+#include <linux/kho/compat.h>
+#include <linux/minmax.h>
+#include <linux/string.h>
+
+/*
+ * Kernels from before there were composite strings named the base alone, and
+ * had these components in these versions.  That is history: it stays as it is
+ * when the versions of this kernel change.
+ */
+static const struct {
+	const char *bare;
+	const char *full;
+} kho_compat_legacy[] = {
+	{ "kho-v4", "kho-v4;radix-v1;vmalloc-v1" },
+	{ "luo-v5", "luo-v5;block-v1" },
+	{ "memfd-v2", "memfd-v2;vmalloc-v1" },
+};
+
+/* Takes the component that @s begins with; returns what follows it, or NULL. */
+static const char *kho_compat_part(const char *s, struct kho_compat_part *part)
+{
+	part->s = s;
+	part->len = strcspn(s, ";");
+
+	return s[part->len] ? s + part->len + 1 : NULL;
+}
+
+/**
+ * kho_compat_name_len - length of a component without its version
+ * @part: the component
+ *
+ * The version is a ``-v`` and the digits at the end.
+ *
+ * Return: number of characters; all of them when there is no version.
+ */
+unsigned int kho_compat_name_len(const struct kho_compat_part *part)
+{
+	unsigned int len = part->len;
+
+	while (len && isdigit(part->s[len - 1]))
+		len--;
+
+	if (len < part->len && len > 2 && part->s[len - 1] == 'v' &&
+	    part->s[len - 2] == '-')
+		return len - 2;
+
+	return part->len;
+}
+EXPORT_SYMBOL_GPL(kho_compat_name_len);
+
+/**
+ * kho_compat_same_name - tell whether two components are versions of one thing
+ * @a: a component
+ * @b: a component
+ *
+ * Return: true when they have the same name.
+ */
+bool kho_compat_same_name(const struct kho_compat_part *a,
+			  const struct kho_compat_part *b)
+{
+	unsigned int len = kho_compat_name_len(a);
+
+	return len == kho_compat_name_len(b) && !memcmp(a->s, b->s, len);
+}
+EXPORT_SYMBOL_GPL(kho_compat_same_name);
+
+/* Finds the component of that name in a string, or in a part of one. */
+static struct kho_compat_part kho_compat_find(const char *s,
+					      const struct kho_compat_part *named)
+{
+	struct kho_compat_part part;
+
+	while (s) {
+		s = kho_compat_part(s, &part);
+		if (kho_compat_same_name(&part, named))
+			return part;
+	}
+
+	return (struct kho_compat_part){ };
+}
+
+/* The same, where a base is found as a base only. */
+static struct kho_compat_part kho_compat_find_like(const char *s,
+					const struct kho_compat_part *named,
+					bool is_base)
+{
+	struct kho_compat_part base = { };
+
+	if (s)
+		s = kho_compat_part(s, &base);
+	if (!is_base)
+		return kho_compat_find(s, named);
+	if (base.len && kho_compat_same_name(&base, named))
+		return base;
+
+	return (struct kho_compat_part){ };
+}
+
+static bool kho_compat_same(const struct kho_compat_part *a,
+			    const struct kho_compat_part *b)
+{
+	return a->len == b->len && !memcmp(a->s, b->s, a->len);
+}
+
+/* Strict alphabetical order, which the base before them is no part of. */
+static const char *kho_compat_disorder(const char *s)
+{
+	struct kho_compat_part part, before = { };
+
+	for (s = kho_compat_part(s, &part); s; before = part) {
+		int order = -1;
+
+		s = kho_compat_part(s, &part);
+		if (before.len)
+			order = memcmp(before.s, part.s,
+				       min(before.len, part.len)) ?:
+				(int)before.len - (int)part.len;
+		if (order > 0)
+			return "its components are not sorted";
+	}
+
+	return NULL;
+}
+
+static const char *kho_compat_repetition(const char *s)
+{
+	struct kho_compat_part part;
+
+	while (s) {
+		s = kho_compat_part(s, &part);
+		if (!part.len)
+			return "a component is empty";
+		if (s && kho_compat_find(s, &part).len)
+			return "a component is there twice";
+	}
+
+	return NULL;
+}
+
+/**
+ * kho_compat_defect - tell why a string is no composite string
+ * @s: the string, from anywhere
+ * @size: bytes of the field that it is in
+ *
+ * Context: Any.
+ * Return: what is wrong with it, or NULL; it ends within @size bytes then.
+ */
+const char *kho_compat_defect(const char *s, size_t size)
+{
+	size_t len = strnlen(s, min_t(size_t, size, KHO_COMPAT_MAX));
+	const char *why;
+
+	if (!len)
+		return "it is empty";
+	if (len == KHO_COMPAT_MAX)
+		return "it is too long";
+	if (len == size)
+		return "it does not end in its field";
+
+	for (size_t i = 0; i < len; i++) {
+		if (!isascii(s[i]) || !isgraph(s[i]))
+			return "it has characters that are no text";
+	}
+
+	why = kho_compat_repetition(s);
+	return why ?: kho_compat_disorder(s);
+}
+EXPORT_SYMBOL_GPL(kho_compat_defect);
+
+/**
+ * kho_compat_full - what a string stands for
+ * @s: a well-formed string
+ *
+ * Return: the composite string that a bare base of earlier kernels implied, or
+ * @s itself.
+ */
+const char *kho_compat_full(const char *s)
+{
+	for (int i = 0; i < ARRAY_SIZE(kho_compat_legacy); i++) {
+		if (!strcmp(s, kho_compat_legacy[i].bare))
+			return kho_compat_legacy[i].full;
+	}
+
+	return s;
+}
+EXPORT_SYMBOL_GPL(kho_compat_full);
+
+/**
+ * kho_compat_it_init - begin to compare two strings
+ * @it: set up for kho_compat_it_next()
+ * @offered: string of the other kernel, from anywhere
+ * @size: bytes of the field that @offered is in
+ * @supported: string of this kernel, empty when it has nothing of the kind
+ *
+ * Context: Any.
+ */
+void kho_compat_it_init(struct kho_compat_it *it, const char *offered,
+			size_t size, const char *supported)
+{
+	*it = (struct kho_compat_it){
+		.ours = *supported ? kho_compat_full(supported) : NULL,
+	};
+
+	if (!kho_compat_defect(offered, size)) {
+		it->theirs = kho_compat_full(offered);
+		it->next = it->theirs;
+	}
+}
+EXPORT_SYMBOL_GPL(kho_compat_it_init);
+
+static bool kho_compat_next_offered(struct kho_compat_it *it)
+{
+	bool is_base = it->next == it->theirs;
+
+	it->next = kho_compat_part(it->next, &it->offered);
+	it->supported = kho_compat_find_like(it->ours, &it->offered, is_base);
+
+	if (!it->supported.len)
+		it->verdict = KHO_COMPAT_UNKNOWN;
+	else if (kho_compat_same(&it->offered, &it->supported))
+		it->verdict = KHO_COMPAT_SAME;
+	else
+		it->verdict = KHO_COMPAT_OTHER;
+
+	return true;
+}
+
+static bool kho_compat_next_missing(struct kho_compat_it *it)
+{
+	it->verdict = KHO_COMPAT_MISSING;
+	it->offered = (struct kho_compat_part){ };
+
+	while (it->next) {
+		bool is_base = it->next == it->ours;
+
+		it->next = kho_compat_part(it->next, &it->supported);
+		if (!kho_compat_find_like(it->theirs, &it->supported,
+					  is_base).len)
+			return true;
+	}
+
+	return false;
+}
+
+/**
+ * kho_compat_it_next - go to the next component
+ * @it: the comparison
+ *
+ * First come the components of the other kernel, in their order and with the
+ * base in front, then what is missing in it.  Of a string that is malformed
+ * there is one verdict only, without parts.
+ *
+ * Context: Any.
+ * Return: false when there is no other component.
+ */
+bool kho_compat_it_next(struct kho_compat_it *it)
+{
+	if (!it->theirs) {
+		bool first = it->verdict != KHO_COMPAT_MALFORMED;
+
+		it->verdict = KHO_COMPAT_MALFORMED;
+		return first;
+	}
+
+	if (!it->missing) {
+		if (it->next)
+			return kho_compat_next_offered(it);
+		it->missing = true;
+		it->next = it->ours;
+	}
+
+	return kho_compat_next_missing(it);
+}
+EXPORT_SYMBOL_GPL(kho_compat_it_next);
+
+/**
+ * kho_compat_usable - tell whether data of another kernel can be read
+ * @offered: string of the other kernel, from anywhere
+ * @size: bytes of the field that @offered is in
+ * @supported: string of this kernel
+ *
+ * Context: Any.
+ * Return: true when both name the same components in the same versions.
+ */
+bool kho_compat_usable(const char *offered, size_t size, const char *supported)
+{
+	struct kho_compat_it it;
+
+	kho_compat_it_init(&it, offered, size, supported);
+	while (kho_compat_it_next(&it)) {
+		if (it.verdict != KHO_COMPAT_SAME)
+			return false;
+	}
+
+	return true;
+}
+EXPORT_SYMBOL_GPL(kho_compat_usable);
+
+/**
+ * kho_compat_covers - tell whether data of another kernel can be read in part
+ * @offered: string of the other kernel, from anywhere
+ * @size: bytes of the field that @offered is in
+ * @needed: the components that the part is made of
+ *
+ * Context: Any.
+ * Return: true when the other kernel names all that is in @needed, in the same
+ * versions; it may name other components as well.
+ */
+bool kho_compat_covers(const char *offered, size_t size, const char *needed)
+{
+	struct kho_compat_it it;
+
+	kho_compat_it_init(&it, offered, size, needed);
+	while (kho_compat_it_next(&it)) {
+		if (it.verdict != KHO_COMPAT_SAME &&
+		    it.verdict != KHO_COMPAT_UNKNOWN)
+			return false;
+	}
+
+	return true;
+}
+EXPORT_SYMBOL_GPL(kho_compat_covers);
+
+/**
+ * kho_compat_akin - tell whether two strings are versions of one thing
+ * @offered: string of the other kernel, from anywhere
+ * @size: bytes of the field that @offered is in
+ * @supported: string of this kernel
+ *
+ * Context: Any.
+ * Return: true when the bases have the same name.
+ */
+bool kho_compat_akin(const char *offered, size_t size, const char *supported)
+{
+	struct kho_compat_it it;
+
+	kho_compat_it_init(&it, offered, size, supported);
+	return kho_compat_it_next(&it) && it.supported.len;
+}
+EXPORT_SYMBOL_GPL(kho_compat_akin);
+
+/**
+ * kho_compat_offers - tell whether a string names a component
+ * @offered: string of the other kernel, from anywhere
+ * @size: bytes of the field that @offered is in
+ * @component: name and version of the component
+ *
+ * Context: Any.
+ * Return: true when it does, in that version.
+ */
+bool kho_compat_offers(const char *offered, size_t size, const char *component)
+{
+	struct kho_compat_part found, named = { component, strlen(component) };
+
+	if (kho_compat_defect(offered, size))
+		return false;
+
+	found = kho_compat_find(kho_compat_full(offered), &named);
+	return kho_compat_same(&found, &named);
+}
+EXPORT_SYMBOL_GPL(kho_compat_offers);

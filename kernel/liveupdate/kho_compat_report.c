@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tells people what became of the versions in a hand-over: in the log, once,
+ * what this kernel cannot use, and in debugfs all of it.
+ *
+ * Strings are remembered, not pointers: those of the previous kernel are in
+ * memory that is given back, those of this one may be in a module.
+ */
+
+#define pr_fmt(fmt) "KHO: compat: " fmt
+
+#include <linux/array_size.h>
+#include <linux/cleanup.h>
+#include <linux/kho/compat.h>
+#include <linux/minmax.h>
+#include <linux/printk.h>
+#include <linux/seq_file.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+
+#include "kexec_handover_internal.h"
+
+/* A hand-over has a handful; what exceeds this is in the log only. */
+#define KHO_COMPAT_RECORDS	16
+
+/* What is shown of a string that is malformed. */
+#define KHO_COMPAT_SPECIMEN	24
+
+static struct kho_compat_record {
+	size_t size;
+	char offered[KHO_COMPAT_MAX];
+	char supported[64];
+} kho_compat_records[KHO_COMPAT_RECORDS];
+
+static unsigned int kho_compat_nr_records;
+static DEFINE_SPINLOCK(kho_compat_lock);
+
+static const char * const kho_compat_words[] = {
+	[KHO_COMPAT_SAME] = "same",
+	[KHO_COMPAT_OTHER] = "other",
+	[KHO_COMPAT_MISSING] = "missing",
+	[KHO_COMPAT_UNKNOWN] = "unknown",
+	[KHO_COMPAT_MALFORMED] = "malformed",
+};
+
+/* Returns false when the same has been reported before. */
+static bool kho_compat_remember(const char *offered, size_t size,
+				const char *supported)
+{
+	struct kho_compat_record *rec;
+
+	size = min_t(size_t, size, KHO_COMPAT_MAX);
+
+	guard(spinlock_irqsave)(&kho_compat_lock);
+
+	for (unsigned int i = 0; i < kho_compat_nr_records; i++) {
+		rec = &kho_compat_records[i];
+		if (rec->size != size || memcmp(rec->offered, offered, size))
+			continue;
+		if (!strcmp(rec->supported, supported))
+			return false;
+		/* A handler has come, or gone: the last word counts. */
+		strscpy(rec->supported, supported);
+		return true;
+	}
+
+	if (kho_compat_nr_records < ARRAY_SIZE(kho_compat_records)) {
+		rec = &kho_compat_records[kho_compat_nr_records++];
+		rec->size = size;
+		memcpy(rec->offered, offered, size);
+		strscpy(rec->supported, supported);
+	}
+
+	return true;
+}
+
+static const struct kho_compat_part *kho_compat_either(const struct kho_compat_it *it)
+{
+	return it->offered.len ? &it->offered : &it->supported;
+}
+
+static void kho_compat_print(const struct kho_compat_it *it)
+{
+	const struct kho_compat_part *named = kho_compat_either(it);
+	const struct kho_compat_part none = { "none", 4 };
+	const struct kho_compat_part *theirs = it->offered.len ? &it->offered : &none;
+	const struct kho_compat_part *ours = it->supported.len ? &it->supported : &none;
+
+	pr_warn_ratelimited("%.*s: previous kernel has %.*s, this one %.*s\n",
+			    kho_compat_name_len(named), named->s, theirs->len,
+			    theirs->s, ours->len, ours->s);
+}
+
+/**
+ * kho_compat_report - tell people about a comparison
+ * @offered: string of the previous kernel, from anywhere
+ * @size: bytes of the field that @offered is in
+ * @supported: string of this kernel, empty when it has nothing of the kind
+ *
+ * The log gets a line for each component that differs, the first time.
+ *
+ * Context: Any.
+ */
+void kho_compat_report(const char *offered, size_t size, const char *supported)
+{
+	const char *why = kho_compat_defect(offered, size);
+	struct kho_compat_it it;
+
+	if (!kho_compat_remember(offered, size, supported))
+		return;
+
+	if (why) {
+		pr_warn_ratelimited("'%*pE' instead of '%s': %s\n",
+				    (int)min_t(size_t, size, KHO_COMPAT_SPECIMEN),
+				    offered, supported, why);
+		return;
+	}
+
+	if (kho_compat_full(offered) != offered)
+		pr_info("'%s' stands for '%s'\n", offered,
+			kho_compat_full(offered));
+
+	kho_compat_it_init(&it, offered, size, supported);
+	while (kho_compat_it_next(&it)) {
+		if (it.verdict != KHO_COMPAT_SAME)
+			kho_compat_print(&it);
+	}
+}
+
+/**
+ * kho_compat_reported - tell whether there is anything to show
+ *
+ * Return: true when there was a hand-over, of whatever versions.
+ */
+bool kho_compat_reported(void)
+{
+	return READ_ONCE(kho_compat_nr_records);
+}
+
+static void kho_compat_show_part(struct seq_file *m,
+				 const struct kho_compat_part *part,
+				 unsigned int len)
+{
+	seq_printf(m, "%.*s ", len ?: 1, len ? part->s : "-");
+}
+
+static void kho_compat_show_record(struct seq_file *m,
+				   const struct kho_compat_record *rec)
+{
+	struct kho_compat_part base = {
+		rec->supported, strcspn(rec->supported, ";"),
+	};
+	struct kho_compat_it it;
+
+	kho_compat_it_init(&it, rec->offered, rec->size, rec->supported);
+	while (kho_compat_it_next(&it)) {
+		const struct kho_compat_part *named = kho_compat_either(&it);
+
+		if (it.verdict == KHO_COMPAT_MALFORMED)
+			named = &base;
+		else if (!base.len)
+			base = it.offered;
+
+		kho_compat_show_part(m, named, kho_compat_name_len(named));
+		kho_compat_show_part(m, &it.offered, it.offered.len);
+		kho_compat_show_part(m, &it.supported, it.supported.len);
+		seq_printf(m, "%s ", kho_compat_words[it.verdict]);
+		kho_compat_show_part(m, &base, kho_compat_name_len(&base));
+		seq_putc(m, '\n');
+	}
+}
+
+/**
+ * kho_compat_show - list all comparisons so far
+ * @m: gets a line for each component: name, version of the previous kernel,
+ *     version of this one, verdict, and the name of the base that it is a
+ *     component of
+ * @v: unused
+ *
+ * Return: 0.
+ */
+int kho_compat_show(struct seq_file *m, void *v)
+{
+	guard(spinlock_irqsave)(&kho_compat_lock);
+
+	for (unsigned int i = 0; i < kho_compat_nr_records; i++)
+		kho_compat_show_record(m, &kho_compat_records[i]);
+	return 0;
+}
