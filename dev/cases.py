@@ -3,18 +3,12 @@
 
 A case is a list of scripts, one a kernel; the actions are those of
 tools/testing/selftests/kho/handover.c.  Loading the next kernel and going to it
-is added here, at the end of every script but the last.
+is added by dev/runner.py, at the end of every script but the last.
 """
-import concurrent.futures
-import difflib
-import os
-import shutil
 from dataclasses import dataclass
 
-from dev import guest
-from dev.host import Result, Stop, spell
-
 PAGE = 4096
+OURS = "ours"           # among kernels: the one that is tested; others are flavours
 # Lines that stand for loading the next kernel where a case wants it otherwise.
 LOAD, LOAD_PLAIN = "load", "load-plain"
 SEED = "{seed}"         # in a line: what random cases start from
@@ -27,16 +21,14 @@ class Case:
     name: str
     sentence: str
     scripts: list
-    append: tuple = ()      # additions to the command line, one a kernel; the last one stays
+    kernels: tuple = (OURS,)    # one a script; the last one stays
+    append: tuple = ("",)       # additions to the command line, likewise
     memory: int = 1024      # MiB
     deadline: int = 20      # seconds with KVM
     load_first: bool = False
     allowed: tuple = ()     # lines of the console that this case brings about
     extra: tuple = ()       # words for QEMU
     default: bool = True    # run when no case is named
-
-    def append_of(self, hop):
-        return self.append[min(hop, len(self.append) - 1)] if self.append else ""
 
 
 # ---- pieces of scripts
@@ -377,9 +369,9 @@ def damaged(name, files, fate):
 def luo_damaged_root():
     file, new = {"a": "size=1M seed=1"}, {"b": "size=1M seed=2"}
     return Case("luo-damaged-root", "Damaged FLBs cost the FLBs, another version all sessions; the device works.",
-                [[*keep("main", file), "damage-out flbs"],
+                [[*keep("main", file), "damage-flbs"],
                  [logged("FLBs are lost", 1), logged("found flb data", 0), *claim("main", file), *keep("main", new),
-                  "damage-out version"],
+                  "offer-luo luo-v0"],
                  ["fails ENOENT session-get main", "churn", *keep("last", file)],
                  [*claim("last", file), *flbs("finish was", 1)]], deadline=40)
 
@@ -447,91 +439,3 @@ LUO_CASES = [make() for make in (
 CASES = [make() for make in (
     one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, large, two_nodes,
     above_4g, three_hops, test_kho, reserve_mem, kho_off, debugfs_off, never_retrieved, unpreserve)] + LUO_CASES
-
-
-# ---- running them
-
-def seed():
-    """What random cases start from."""
-    text = os.environ.get("KHO_SEED", "1")
-    if not (text.isascii() and text.isdigit() and int(text) < 1 << 32):
-        raise Stop(f"KHO_SEED={text} is not a whole number below 2^32")
-    return text
-
-
-def choose(names):
-    """The cases of these names, those of the default run without names; Stop at one that is not there."""
-    seed()
-    known = {case.name: case for case in CASES}
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1, 0)
-            raise Stop(f"no case '{name}'; nearest: {near[0]}.  './kho kexec --help' lists them")
-    return [known[name] for name in names] if names else [case for case in CASES if case.default]
-
-
-def script(case, hop, kernel):
-    """The text of one script, with the way to the next kernel."""
-    lines = [line.replace(SEED, seed()) for line in case.scripts[hop]]
-    if hop + 1 == len(case.scripts):
-        return "\n".join(lines) + "\n"
-    append = guest.command_line(kernel, case.name, hop + 1, case.append_of(hop + 1))
-    load, plain = guest.load_line(append), guest.load_line(append, "-c")
-    if {LOAD, LOAD_PLAIN} & set(lines):
-        both = [{LOAD: load, LOAD_PLAIN: plain}.get(line, line) for line in lines]
-    else:
-        both = [load, *lines] if case.load_first else [*lines, load]
-    return "\n".join([*both, "kexec"]) + "\n"
-
-
-def run_case(run, kernel, initrd, accel, case):
-    """One guest through all kernels of a case."""
-    where = run.path(case.name)
-    share = where / "share"
-    guest.share_kernel(share, kernel, initrd)
-    for hop in range(len(case.scripts)):
-        (share / f"hop{hop}").write_text(script(case, hop, kernel))
-    weight = guest.weight(kernel)
-    memory = case.memory + weight.memory
-    words = guest.command(kernel, accel, share,
-                          guest.command_line(kernel, case.name, 0, case.append_of(0)),
-                          memory, [word.replace(HALF, f"{memory // 2}M") for word in case.extra])
-    outcome = guest.boot(words, where, case.deadline * guest.SLOWER[accel] * weight.slower)
-    why = guest.problem(outcome, len(case.scripts), case.allowed)
-    if why:
-        why += f"; logs: {where}"
-    else:
-        shutil.rmtree(share)
-    return Result(case.name, not why, why, outcome.seconds)
-
-
-def jobs():
-    return max(1, min(4, os.cpu_count() or 1))
-
-
-def run_cases(run, kernel, names):
-    """Run the named cases, all without names; KTAP on stdout as they end, in order."""
-    chosen = choose(names)
-    guest.splat_patterns()
-    initrd = guest.initramfs(run, kernel)
-    accel = guest.accelerator(kernel, initrd)
-    run.say(f"# {len(chosen)} cases under {accel}, {jobs()} at a time, kernel {kernel.release}, "
-            f"seed {seed()}")
-    run.say(f"KTAP version 1\n1..{len(chosen)}")
-    results = []
-    with concurrent.futures.ThreadPoolExecutor(jobs()) as pool:
-        running = [pool.submit(run_case, run, kernel, initrd, accel, case) for case in chosen]
-        try:
-            for number, job in enumerate(running, 1):
-                result = job.result()
-                results.append(result)
-                if not result.ok:
-                    run.say(f"# {result.why}")
-                verdict = "ok" if result.ok else "not ok"
-                run.say(f"{verdict} {number} - {result.name} ({spell(result.seconds)})")
-        except BaseException:
-            for job in running:
-                job.cancel()
-            guest.stop_all()
-            raise
-    return results

@@ -105,11 +105,16 @@ def initramfs(run, kernel):
     return image
 
 
-def share_kernel(share, kernel, initrd):
-    """Put what the next kernel is loaded from where the guest sees it."""
+def share_kernels(share, initrd, *kernels):
+    """Put what the next kernels are loaded from where the guest sees it."""
     share.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(kernel.image, share / "kernel")
+    for kernel in kernels:
+        shutil.copyfile(kernel.image, share / shared(kernel))
     shutil.copyfile(initrd, share / "initrd")
+
+
+def shared(kernel):
+    return f"kernel-{kernel.flavour}"
 
 
 # ---- one guest, from start to end
@@ -162,7 +167,7 @@ def command(kernel, accel, share, append, memory, extra=()):
             "-no-reboot", "-display", "none", "-monitor", "none", *extra,
             "-fsdev", f"local,id=share,path={plain(share)},security_model=none,readonly=on",
             "-device", "virtio-9p-pci,fsdev=share,mount_tag=kho",
-            "-kernel", str(share / "kernel"), "-initrd", str(share / "initrd"),
+            "-kernel", str(share / shared(kernel)), "-initrd", str(share / "initrd"),
             "-append", append]
 
 
@@ -177,9 +182,9 @@ def command_line(kernel, case, hop, extra=""):
     return " ".join(word for word in words if word)
 
 
-def load_line(append, how="-s"):
-    """The line of a script that loads the next kernel, with -c as an image without a hand-over."""
-    return (f"run kexec {how} -l /share/kernel --initrd=/share/initrd "
+def load_line(kernel, append, how="-s"):
+    """The line of a script that loads this kernel, with -c as an image without a hand-over."""
+    return (f"run kexec {how} -l /share/{shared(kernel)} --initrd=/share/initrd "
             f'--append="{append}$(cat /append 2>/dev/null)"')
 
 
@@ -255,7 +260,7 @@ def probe(kernel, initrd):
     OUT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=OUT) as name:
         share = Path(name) / "share"
-        share_kernel(share, kernel, initrd)
+        share_kernels(share, initrd, kernel)
         (share / "hop0").write_text("run true\n")
         words = command(kernel, "kvm", share, command_line(kernel, "probe", 0), 512)
         try:
@@ -408,11 +413,11 @@ def shell(run, kernel, memory=1024):
     initrd = initramfs(run, kernel)
     accel = accelerator(kernel, initrd)
     share = run.path("share")
-    share_kernel(share, kernel, initrd)
+    share_kernels(share, initrd, kernel)
     append = command_line(kernel, "shell", 0)
     (share / "welcome").write_text(
         f"Linux {kernel.release} under {accel}.  To go to the next kernel and back here:\n"
-        "  kexec -s -l /share/kernel --initrd=/share/initrd --reuse-cmdline && kexec -e\n"
+        f"  kexec -s -l /share/{shared(kernel)} --initrd=/share/initrd --reuse-cmdline && kexec -e\n"
         "The agent of the tests is 'handover SCRIPT'; exit ends the guest.\n")
     words = command(kernel, accel, share, append, memory)
     words += ["-serial", "mon:stdio", "-serial", "null"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Builds a kernel from the laid tree in out/build/<arch>-<flavour>.
+"""Builds a kernel from the laid tree, or the base as it is, in out/build/<arch>-<flavour>.
 
 The configuration is a list of fragments; every option of every fragment must be in the
 final .config, so that an option that silently went away is an error and not a riddle.
@@ -7,7 +7,7 @@ final .config, so that an option that silently went away is an error and not a r
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dev import tools, tree
@@ -15,6 +15,7 @@ from dev.host import OUT, ROOT, Stop, need_space, write_if_changed
 
 IMAGE = {"x86_64": "arch/x86/boot/bzImage"}
 SELFTESTS = "tools/testing/selftests/liveupdate"
+OF_BASE = "# of the base tree\n"        # in a fragment: for a kernel with nothing of ours in it
 
 
 @dataclass
@@ -40,10 +41,10 @@ def compiler():
     return ["CC=ccache gcc"] if tools.command("ccache") else []
 
 
-def environment(laid):
+def environment():
     """Same bytes for same sources, and compiler-cache hits from any checkout."""
     return {"KBUILD_BUILD_TIMESTAMP": "2026-01-01", "KBUILD_BUILD_USER": "kho",
-            "KBUILD_BUILD_HOST": "kho", "CCACHE_BASEDIR": str(laid.dir.parent),
+            "KBUILD_BUILD_HOST": "kho", "CCACHE_BASEDIR": str(OUT),
             "CCACHE_NOHASHDIR": "1", "LC_ALL": "C"}
 
 
@@ -88,7 +89,7 @@ def configure(run, laid, arch, build, text):
         made.unlink(missing_ok=True)
         config.write_text(text)
         run.step("configuring the kernel", make_words(laid, arch, build) + ["olddefconfig"],
-                 log="config.log", env=environment(laid))
+                 log="config.log", env=environment())
     final = options(config.read_text())
     for name, value in options(text).items():
         if final.get(name, "n") != value:
@@ -103,6 +104,8 @@ def build(run, arch="x86_64", flavour="guest"):
         raise Stop(f"no architecture '{arch}': {', '.join(IMAGE)}")
     tools.require(run)
     laid = tree.lay(run)
+    if OF_BASE in flavour_parts(flavour)[-1].read_text():
+        laid = replace(laid, dir=laid.base.dir, paths=[])
     where = OUT / "build" / f"{arch}-{flavour}"
     text = fragments(laid, arch, flavour)
     need_space(OUT, 300 if (where / "vmlinux").exists() else 3000, "building a kernel")
@@ -111,6 +114,6 @@ def build(run, arch="x86_64", flavour="guest"):
     image = where / IMAGE[arch]
     run.step(f"building the kernel ({arch}-{flavour})",
              make_words(laid, arch, where) + [image.name], log="build.log",
-             env=environment(laid), repeat=f"./kho build --flavour {flavour}")
+             env=environment(), repeat=f"./kho build --flavour {flavour}")
     release = (where / "include/config/kernel.release").read_text().strip()
     return Kernel(arch, flavour, where, image, where / ".config", laid.dir, release)

@@ -30,7 +30,7 @@ def build(run):
     need_space(OUT, 300 if (where / "vmlinux").exists() else 3000, "building a kernel")
     words = ["--arch=x86_64", f"--kunitconfig={CONFIG}", f"--build_dir={where}"]
     words += [f"--make_options={w}" for w in kernel.compiler()]
-    env = {**kernel.environment(laid), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {**kernel.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
     for verb, title in (("config", "configuring the KUnit kernel"),
                         ("build", "building the kernel (x86_64-kunit)")):
         run.step(title, ["python3", KUNIT, verb, *words], log=f"kunit-{verb}.log",

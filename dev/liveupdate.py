@@ -114,7 +114,7 @@ def scripts(kernel, sources):
     first = ["compat out", "session-new files"]
     first += [f"file f{n} /share/files/{n} seals={SEALS}" for n in numbers]
     first += [f"preserve files {n} f{n}" for n in numbers]
-    first += [guest.load_line(guest.command_line(kernel, "live-update", 1)), "kexec"]
+    first += [guest.load_line(kernel, guest.command_line(kernel, "live-update", 1)), "kexec"]
     then = ["compat in", "session-get files"]
     then += [f"retrieve files {n} f{n}" for n in numbers]
     then += [f"check f{n} size={sources[n].size} seals={SEALS}" for n in numbers]
@@ -131,7 +131,7 @@ def live_update(run, kernel, files, memory=None):
     initrd = guest.initramfs(run, kernel)
     accel = guest.accelerator(kernel, initrd)
     share = run.path("share")
-    guest.share_kernel(share, kernel, initrd)
+    guest.share_kernels(share, initrd, kernel)
     try:
         sources = gather(run, share, files)
         for hop, script in enumerate(scripts(kernel, sources)):

@@ -28,7 +28,7 @@ finish()
 }
 
 stty -F "$results" -opost 2>/dev/null
-if ! mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=512000,cache=readahead kho /share; then
+if ! mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=262144,cache=readahead kho /share; then
 	echo "Bail out! the directory shared by the host cannot be mounted" >"$results"
 	finish
 fi

@@ -30,7 +30,9 @@ extern const struct action memory_actions[];
 extern const struct action ioctl_actions[];
 extern const struct action holder_actions[];
 extern const struct action damage_actions[];
+extern const struct action compat_actions[];
 extern const struct action stress_actions[];
+extern const struct action bench_actions[];
 
 /* handover.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);
@@ -64,8 +66,40 @@ int luo_finish(int session);
 int seeded_make(const char *name, uint64_t size, uint64_t seed);
 int seeded_check(int fd, uint64_t size, uint64_t seed);
 
-/* handover_memory.c: a number in the tree that crosses the kexec. */
+#define KHO_DIR		"/sys/kernel/debug/kho/"
+#define BLOB_MAX	(64UL << 10)
+
+/* The bytes never begin a page: who looks for a page does not find these. */
+struct blob {
+	size_t len;
+	uint8_t bytes[BLOB_MAX];
+};
+
+/*
+ * handover_fdt.c: values of properties of @node, a child of the root, or of the
+ * root, which is "".  To lie is to say another length and leave the rest.
+ */
+int blob_read(struct blob *blob, const char *path);
+const void *fdt_prop(const struct blob *blob, const char *node,
+		     const char *prop, size_t *len);
+int fdt_u64(const struct blob *blob, const char *node, const char *prop,
+	    uint64_t *value);
+int fdt_prop_set(struct blob *blob, const char *node, const char *prop,
+		 const void *value, size_t len);
+int fdt_prop_lie(struct blob *blob, const char *node, const char *prop,
+		 uint32_t len);
 int kho_fdt_u64(const char *path, const char *node, const char *prop,
 		uint64_t *value);
+
+/* handover_damage.c: memory by its address, and an offset in struct luo_ser. */
+int memory_read(void *buf, size_t len, uint64_t pa);
+int memory_write(const void *buf, size_t len, uint64_t pa);
+#define LUO_FLBS	32
+
+/*
+ * handover_compat.c: text that no kernel would write, in a field of @size bytes
+ * or, if huge, in @room; returns how much, 0 when @kind is no such text.
+ */
+size_t bad_text(const char *kind, void *bytes, size_t size, size_t room);
 
 #endif

@@ -13,10 +13,8 @@
 
 #include "handover.h"
 
-#define KHO_DIR		"/sys/kernel/debug/kho/"
-
-#define LUO_SESSIONS	24	/* offsets in struct luo_ser */
-#define LUO_FLBS	32
+#define PAGE		4096UL
+#define LUO_SESSIONS	24	/* offset in struct luo_ser */
 #define BLOCK_HEADER	16
 #define SESSION_SIZE	80
 #define SESSION_FILES	64
@@ -56,12 +54,12 @@ static int phys_io(void *buf, size_t len, uint64_t pa, int flags)
 		       strerror(errno));
 }
 
-static int memory_read(void *buf, size_t len, uint64_t pa)
+int memory_read(void *buf, size_t len, uint64_t pa)
 {
 	return phys_io(buf, len, pa, O_RDONLY);
 }
 
-static int memory_write(const void *buf, size_t len, uint64_t pa)
+int memory_write(const void *buf, size_t len, uint64_t pa)
 {
 	return phys_io((void *)buf, len, pa, O_RDWR);
 }
@@ -146,26 +144,27 @@ static const struct field *field_find(const char *record, const char *name)
 	return NULL;
 }
 
-/* Text may be "endless" or "empty", a number may be "self", the record's. */
+/* Text may be one of the bad ones, a number may be "self", the record's. */
 static int field_write(const struct field *field, uint64_t pa, const char *text)
 {
-	char bytes[64] = "";
-	uint64_t value = pa;
+	uint64_t value = pa, at = pa + field->offset;
+	char bytes[PAGE] = "";
+	size_t len;
 	int err = 0;
 
 	if (field->size > sizeof(value)) {
-		if (!strcmp(text, "endless"))
-			memset(bytes, 'x', sizeof(bytes));
-		else if (strcmp(text, "empty"))
-			snprintf(bytes, field->size, "%s", text);
-		return memory_write(bytes, field->size, pa + field->offset);
+		len = bad_text(text, bytes, field->size, PAGE - at % PAGE);
+		if (!len) {
+			len = field->size;
+			snprintf(bytes, len, "%s", text);
+		}
+		return memory_write(bytes, len, at);
 	}
 
 	if (strcmp(text, "self"))
 		err = parse_u64(text, &value);
 
-	return err ? err : memory_write(&value, sizeof(value),
-					pa + field->offset);
+	return err ? err : memory_write(&value, sizeof(value), at);
 }
 
 static int damage(const char *record, const char *name, const char *text,
@@ -208,27 +207,21 @@ static int damage_file(char **words)
 }
 
 /* In the kernel that hands over: what is written when it starts, stays. */
-static int damage_out(char **words)
+static int damage_flbs(char **words)
 {
-	static const char version[] = "luo-v0";
 	const uint64_t pages = 7;
 	uint64_t pa;
-	int err;
+	int err = root_u64(KHO_DIR "out/sub_fdts/LUO", LUO_FLBS, &pa);
 
-	if (!strcmp(words[0], "flbs")) {
-		err = root_u64(KHO_DIR "out/sub_fdts/LUO", LUO_FLBS, &pa);
-		return err ? err : memory_write(&pages, sizeof(pages), pa);
-	}
+	(void)words;
 
-	err = kho_fdt_u64(KHO_DIR "out/fdt", "LUO", "preserved-data", &pa);
-
-	return err ? err : memory_write(version, sizeof(version), pa);
+	return err ? err : memory_write(&pages, sizeof(pages), pa);
 }
 
 const struct action damage_actions[] = {
 	{ "damage-session", "SESSION FIELD VALUE", 3, damage_session },
 	{ "damage-block", "SESSION FIELD VALUE", 3, damage_block },
 	{ "damage-file", "SESSION TOKEN FIELD VALUE", 4, damage_file },
-	{ "damage-out", "flbs|version", 1, damage_out },
+	{ "damage-flbs", "", 0, damage_flbs },
 	{ }
 };

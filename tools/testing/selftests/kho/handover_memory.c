@@ -5,7 +5,6 @@
  */
 
 #define _GNU_SOURCE
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,119 +14,12 @@
 
 #include "handover.h"
 
-#define KHO_DIR		"/sys/kernel/debug/kho/"
-#define BLOB_MAX	(64UL << 10)
 #define PAGE		4096UL
-
-/* Tokens of a flattened device tree, and the magic number at its start. */
-#define FDT_MAGIC	0xd00dfeedu
-#define FDT_BEGIN_NODE	1
-#define FDT_END_NODE	2
-#define FDT_PROP	3
-#define FDT_NOP		4
-
-struct blob {
-	uint8_t bytes[BLOB_MAX];
-	size_t len;
-};
-
-static int blob_read(struct blob *blob, const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len;
-
-	if (fd < 0)
-		return problem(-errno, "%s: %s", path, strerror(errno));
-	blob->len = 0;
-	do {
-		len = read(fd, blob->bytes + blob->len, BLOB_MAX - blob->len);
-		blob->len += len > 0 ? len : 0;
-	} while (len > 0);
-	close(fd);
-
-	return len < 0 ? problem(-errno, "%s: %s", path, strerror(errno)) : 0;
-}
-
-static uint32_t fdt_word(const struct blob *blob, size_t at)
-{
-	uint32_t word;
-
-	if (at + sizeof(word) > blob->len)
-		return 0;
-	memcpy(&word, blob->bytes + at, sizeof(word));
-
-	return be32toh(word);
-}
-
-/*
- * The value of property @prop of @node, a child of the root; "" is the root
- * itself.  NULL when it is not there or has another length than @len.
- */
-static const void *fdt_prop(const struct blob *blob, const char *node,
-			    const char *prop, size_t *len)
-{
-	size_t at = fdt_word(blob, 8), strings = fdt_word(blob, 12);
-	const char *name, *current = NULL;
-
-	if (fdt_word(blob, 0) != FDT_MAGIC)
-		return NULL;
-
-	while (at + 4 <= blob->len) {
-		uint32_t token = fdt_word(blob, at);
-
-		at += 4;
-		if (token == FDT_BEGIN_NODE) {
-			current = (const char *)blob->bytes + at;
-			at += (strnlen(current, blob->len - at) + 4) & ~3ul;
-		} else if (token == FDT_PROP) {
-			name = (const char *)blob->bytes + strings +
-			       fdt_word(blob, at + 4);
-			*len = fdt_word(blob, at);
-			at += 8;
-			if (name >= (const char *)blob->bytes + blob->len ||
-			    at + *len > blob->len)
-				return NULL;
-			if (current && !strcmp(current, node) &&
-			    !strcmp(name, prop))
-				return blob->bytes + at;
-			at += (*len + 3) & ~3ul;
-		} else if (token == FDT_END_NODE) {
-			current = NULL;
-		} else if (token != FDT_NOP) {
-			return NULL;
-		}
-	}
-
-	return NULL;
-}
 
 struct region {
 	uint64_t start;
 	uint64_t size;
 };
-
-static int region_prop(const struct blob *blob, const char *node,
-		       const char *prop, uint64_t *value)
-{
-	size_t len;
-	const void *bytes = fdt_prop(blob, node, prop, &len);
-
-	if (!bytes || len != sizeof(*value))
-		return problem(-ENOENT, "%s of %s not found", prop,
-			       node);
-	memcpy(value, bytes, sizeof(*value));
-
-	return 0;
-}
-
-int kho_fdt_u64(const char *path, const char *node, const char *prop,
-		uint64_t *value)
-{
-	static struct blob blob;
-	int err = blob_read(&blob, path);
-
-	return err ? err : region_prop(&blob, node, prop, value);
-}
 
 /* A kernel that was handed the region says so, else the one that hands it. */
 static int region_find(const char *name, struct region *region)
@@ -139,9 +31,9 @@ static int region_find(const char *name, struct region *region)
 	if (err)
 		err = blob_read(&blob, KHO_DIR "out/sub_fdts/memblock");
 	if (!err)
-		err = region_prop(&blob, name, "start", &region->start);
+		err = fdt_u64(&blob, name, "start", &region->start);
 	if (!err)
-		err = region_prop(&blob, name, "size", &region->size);
+		err = fdt_u64(&blob, name, "size", &region->size);
 	if (!err)
 		note("region %s at %#llx, %llu bytes", name,
 		     (unsigned long long)region->start,

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Runs kexec cases: each is one guest that goes through a row of kernels."""
+import concurrent.futures
+import difflib
+import os
+import shutil
+
+from dev import cases, compat, guest
+from dev.cases import HALF, LOAD, LOAD_PLAIN, OURS, SEED
+from dev.host import Result, Stop, spell
+from dev.kernel import build
+
+CASES = cases.CASES + compat.CASES
+GROUPS = ("luo", "compat")
+
+
+def seed():
+    """What random cases start from."""
+    text = os.environ.get("KHO_SEED", "1")
+    if not (text.isascii() and text.isdigit() and int(text) < 1 << 32):
+        raise Stop(f"KHO_SEED={text} is not a whole number below 2^32")
+    return text
+
+
+def listing():
+    """The cases, for --help."""
+    lines = [f"  {c.name:28} {c.sentence}{'' if c.default else '  Only by name.'}\n" for c in CASES]
+    return f"cases, and {' and '.join(GROUPS)} for all whose names begin so:\n" + "".join(lines)
+
+
+def choose(names):
+    """The cases of these names, those of the default run without names; Stop at one that is not there."""
+    seed()
+    found = {case.name: case for case in CASES if case.default and not names}
+    known = {case.name: case for case in CASES}
+    for name in names:
+        group = [c for c in CASES if c.default and c.name.startswith(f"{name}-")] if name in GROUPS else []
+        if not group and name not in known:
+            near = difflib.get_close_matches(name, [*known, *GROUPS], 1, 0)
+            raise Stop(f"no case '{name}'; nearest: {near[0]}.  './kho kexec --help' lists them")
+        found.update({case.name: case for case in group or [known[name]]})
+    return list(found.values())
+
+
+def at(row, hop):
+    """What a row that ends early says about a kernel."""
+    return row[min(hop, len(row) - 1)]
+
+
+def script(case, hop, following):
+    """The text of one script, with the way to the kernel that follows, if any."""
+    lines = [line.replace(SEED, seed()) for line in case.scripts[hop]]
+    if not following:
+        return "\n".join(lines) + "\n"
+    append = guest.command_line(following, case.name, hop + 1, at(case.append, hop + 1))
+    load, plain = guest.load_line(following, append), guest.load_line(following, append, "-c")
+    if {LOAD, LOAD_PLAIN} & set(lines):
+        both = [{LOAD: load, LOAD_PLAIN: plain}.get(line, line) for line in lines]
+    else:
+        both = [load, *lines] if case.load_first else [*lines, load]
+    return "\n".join([*both, "kexec"]) + "\n"
+
+
+def run_case(run, kernels, initrd, accel, case):
+    """One guest through all kernels of a case."""
+    where = run.path(case.name)
+    share = where / "share"
+    row = [kernels[at(case.kernels, hop)] for hop in range(len(case.scripts))]
+    guest.share_kernels(share, initrd, *row)
+    for hop, following in enumerate([*row[1:], None]):
+        (share / f"hop{hop}").write_text(script(case, hop, following))
+    weights = [guest.weight(kernel) for kernel in row]
+    memory = case.memory + max(weight.memory for weight in weights)
+    words = guest.command(row[0], accel, share,
+                          guest.command_line(row[0], case.name, 0, case.append[0]),
+                          memory, [word.replace(HALF, f"{memory // 2}M") for word in case.extra])
+    slower = guest.SLOWER[accel] * max(weight.slower for weight in weights)
+    outcome = guest.boot(words, where, case.deadline * slower)
+    why = guest.problem(outcome, len(row), case.allowed)
+    if why:
+        why += f"; logs: {where}"
+    else:
+        shutil.rmtree(share)
+    return Result(case.name, not why, why, outcome.seconds)
+
+
+def jobs():
+    return max(1, min(4, os.cpu_count() or 1))
+
+
+def run_cases(run, kernel, names):
+    """Run the named cases, all without names; KTAP on stdout as they end, in order."""
+    chosen = choose(names)
+    others = {flavour for case in chosen for flavour in case.kernels} - {OURS}
+    kernels = {OURS: kernel, **{flavour: build(run, flavour=flavour) for flavour in sorted(others)}}
+    guest.splat_patterns()
+    initrd = guest.initramfs(run, kernel)
+    accel = guest.accelerator(kernel, initrd)
+    run.say(f"# {len(chosen)} cases under {accel}, {jobs()} at a time, kernel {kernel.release}, "
+            f"seed {seed()}")
+    run.say(f"KTAP version 1\n1..{len(chosen)}")
+    results = []
+    with concurrent.futures.ThreadPoolExecutor(jobs()) as pool:
+        running = [pool.submit(run_case, run, kernels, initrd, accel, case) for case in chosen]
+        try:
+            for number, job in enumerate(running, 1):
+                result = job.result()
+                results.append(result)
+                if not result.ok:
+                    run.say(f"# {result.why}")
+                verdict = "ok" if result.ok else "not ok"
+                run.say(f"{verdict} {number} - {result.name} ({spell(result.seconds)})")
+        except BaseException:
+            for job in running:
+                job.cancel()
+            guest.stop_all()
+            raise
+    if "compat" in names:
+        run.say(compat.table(results))
+    return results

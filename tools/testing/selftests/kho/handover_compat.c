@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Actions that make this kernel offer its data in another version: the strings
+ * of the hand-over are changed in memory, after they were written and before
+ * the next kernel reads them.
+ *
+ * The records of files get their strings when the kexec begins.  These are
+ * changed in the next kernel, see handover_damage.c.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "handover.h"
+
+#define OUT_FDT		KHO_DIR "out/fdt"
+#define PAGE		4096UL
+#define WINDOW		(64UL << 20)
+
+#define LUO_STRING	16	/* size in struct luo_ser */
+#define FLB_NAME	48	/* size in struct luo_flb_ser */
+#define FLB_MAGIC	0xfeedf00dcafebee0ull	/* lib/tests/liveupdate.c */
+
+/* Long enough to be no version, and there is room in the page of the tree. */
+#define LONG_STRING	2500
+
+struct flb {
+	char name[FLB_NAME];
+	uint64_t data;
+	uint64_t count;
+};
+
+struct flb_page {
+	uint64_t pages;
+	uint64_t count;
+	struct flb flb[63];
+};
+
+size_t bad_text(const char *kind, void *bytes, size_t size, size_t room)
+{
+	if (!strcmp(kind, "huge"))
+		size = room;
+
+	if (!strcmp(kind, "endless") || !strcmp(kind, "huge"))
+		memset(bytes, 'x', size);
+	else if (!strcmp(kind, "garbage"))
+		pattern_fill(bytes, size, 7, 0);
+	else if (!strcmp(kind, "empty"))
+		memset(bytes, 0, size);
+	else
+		return 0;
+
+	return size;
+}
+
+/* Looks for the page in [start, end), which is RAM. */
+static int page_find(int mem, const void *page, uint64_t start, uint64_t end,
+		     uint64_t *pa)
+{
+	size_t len = end - start;
+	uint8_t *map = mmap(NULL, len, PROT_READ, MAP_SHARED, mem, start);
+	bool found = false;
+
+	if (map == MAP_FAILED)
+		return problem(-errno, "map /dev/mem at %#llx: %s",
+			       (unsigned long long)start, strerror(errno));
+	for (size_t at = 0; at < len && !found; at += PAGE) {
+		found = !memcmp(map + at, page, PAGE);
+		*pa = start + at;
+	}
+	munmap(map, len);
+
+	return found ? 0 : -ENOENT;
+}
+
+static int ram_search(const void *page, uint64_t *pa)
+{
+	int mem = open("/dev/mem", O_RDONLY | O_CLOEXEC), err = -ENOENT;
+	FILE *ram = fopen("/proc/iomem", "re");
+	unsigned long long start, end;
+	char line[128];
+
+	while (err == -ENOENT && ram && fgets(line, sizeof(line), ram)) {
+		if (line[0] == ' ' || !strstr(line, " : System RAM") ||
+		    sscanf(line, "%llx-%llx", &start, &end) != 2)
+			continue;
+		start = (start + PAGE - 1) & -PAGE;
+		end = (end + 1) & -PAGE;
+		for (; err == -ENOENT && start < end; start += WINDOW)
+			err = page_find(mem, page, start,
+					end - start > WINDOW ? start + WINDOW :
+							       end, pa);
+	}
+	if (ram)
+		fclose(ram);
+	close(mem);
+
+	return err == -ENOENT ? problem(err, "the tree is not in memory") : err;
+}
+
+/* The root tree is handed over by its address, which nobody tells: look for it. */
+static int root_write(const struct blob *was, const struct blob *blob)
+{
+	static struct blob seen;
+	uint64_t pa = 0;
+	int err = ram_search(was->bytes, &pa);
+
+	if (!err)
+		err = memory_write(blob->bytes, PAGE, pa);
+	if (!err)
+		err = blob_read(&seen, OUT_FDT);
+	if (!err && memcmp(seen.bytes, blob->bytes, PAGE))
+		err = problem(-EIO, "page at %#llx was not the tree",
+			      (unsigned long long)pa);
+
+	return err;
+}
+
+static int root_set(const char *node, const char *prop, const void *value,
+		    size_t len, uint64_t lie)
+{
+	static struct blob was, blob;
+	int err = blob_read(&was, OUT_FDT);
+
+	if (!err && was.len != PAGE)
+		err = problem(-EINVAL, "the tree has %zu bytes", was.len);
+	blob = was;
+	if (!err)
+		err = fdt_prop_set(&blob, node, prop, value, len);
+	if (!err && lie)
+		err = fdt_prop_lie(&blob, node, prop, lie);
+
+	return err ? err : root_write(&was, &blob);
+}
+
+static int offer_root(char **words)
+{
+	char text[LONG_STRING];
+	uint64_t lie;
+	size_t len = bad_text(words[0], text, 24, sizeof(text));
+	int err = option_u64(words + 1, "length", 0, &lie);
+
+	if (!len)
+		len = snprintf(text, sizeof(text), "%s", words[0]) + 1;
+	else if (!strcmp(words[0], "empty"))
+		len = 1;
+
+	return err ? err : root_set("", "compatible", text, len, lie);
+}
+
+static int offer_luo(char **words)
+{
+	const uint64_t size = 64 << 10;
+	char text[PAGE];
+	uint64_t pa;
+	size_t len = bad_text(words[0], text, LUO_STRING, sizeof(text));
+	int err = 0;
+
+	if (!len) {
+		len = LUO_STRING;
+		memset(text, 0, len);
+		memcpy(text, words[0], strnlen(words[0], len));
+	} else if (!strcmp(words[0], "huge")) {
+		err = root_set("LUO", "blob-size", &size, sizeof(size), 0);
+	}
+	if (!err)
+		err = kho_fdt_u64(OUT_FDT, "LUO", "preserved-data", &pa);
+
+	return err ? err : memory_write(text, len, pa);
+}
+
+static int page_address(void *map, uint64_t *pa)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = 0;
+	ssize_t len;
+
+	len = pread(fd, &entry, sizeof(entry), (uintptr_t)map / PAGE * 8);
+	close(fd);
+	*pa = (entry & ((1ull << 55) - 1)) * PAGE;
+
+	return len == sizeof(entry) && *pa ? 0 :
+	       problem(-EIO, "page without an address");
+}
+
+/* Records are kept as they are up to the next kernel in a page of a memfd. */
+static int offer_flbs(char **words)
+{
+	int fd = fd_find(words[0]), err;
+	struct flb_page *page;
+	uint64_t luo, pa;
+
+	if (fd < 0)
+		return fd;
+	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (page == MAP_FAILED)
+		return problem(-errno, "mmap: %s", strerror(errno));
+
+	page->pages = 1;
+	page->count = ARRAY_SIZE(page->flb);
+	memset(page->flb, 0, sizeof(page->flb));
+	for (int i = 0; words[1 + i]; i++) {
+		struct flb *flb = &page->flb[i];
+
+		if (!bad_text(words[1 + i], flb->name, FLB_NAME,
+			      (char *)page + PAGE - flb->name))
+			snprintf(flb->name, FLB_NAME, "%s", words[1 + i]);
+		if (strcmp(words[1 + i], "huge"))
+			flb->data = FLB_MAGIC + i;
+		flb->count = 1;
+	}
+
+	err = page_address(page, &pa);
+	if (!err)
+		err = kho_fdt_u64(OUT_FDT, "LUO", "preserved-data", &luo);
+	munmap(page, PAGE);
+
+	return err ? err : memory_write(&pa, sizeof(pa), luo + LUO_FLBS);
+}
+
+const struct action compat_actions[] = {
+	{ "offer-root", "STRING|garbage|empty|endless|huge [length=]", 1,
+	  offer_root },
+	{ "offer-luo", "STRING|garbage|empty|endless|huge", 1, offer_luo },
+	{ "offer-flbs", "MEMFD STRING|garbage|empty|endless|huge...", 2,
+	  offer_flbs },
+	{ }
+};
