@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * KUnit tests of the keys by which the map of preserved memory, a radix tree,
- * names a block of pages.
+ * names a block of pages.  What exactly they are is in kho_abi_kunit.c.
  */
 
 #include <kunit/test.h>
@@ -9,7 +9,6 @@
 #include <linux/bits.h>
 #include <linux/kho/abi/radix_tree.h>
 #include <linux/module.h>
-#include <linux/sizes.h>
 
 #include "../kexec_handover_internal.h"
 
@@ -54,33 +53,6 @@ static void kho_radix_key_test_neighbours(struct kunit *test)
 			kho_encode_key(16 * PAGE_SIZE, 2));
 }
 
-static const struct golden_key {
-	const char *name;
-	phys_addr_t phys;
-	unsigned int order;
-	unsigned long key;
-} golden_keys[] = {
-	{ "first page", 0, 0, 0x0010000000000000 },
-	{ "a page", 0x12345000, 0, 0x0010000000012345 },
-	{ "last page", 0xfffffffffffff000, 0, 0x001fffffffffffff },
-	{ "two pages", 0x12346000, 1, 0x00080000000091a3 },
-	{ "two megabytes", 0x40000000, 9, 0x0000080000000200 },
-	{ "a gigabyte", 0x140000000, 18, 0x0000000400000005 },
-	{ "largest order", 0x4000000000000, 37, 0x8002 },
-};
-
-KUNIT_ARRAY_PARAM_DESC(golden_key, golden_keys, name);
-
-static void kho_radix_key_test_golden(struct kunit *test)
-{
-	const struct golden_key *g = test->param_value;
-
-	if (PAGE_SIZE != SZ_4K)
-		kunit_skip(test, "the numbers are for pages of 4 KiB");
-
-	KUNIT_EXPECT_EQ(test, kho_encode_key(g->phys, g->order), g->key);
-}
-
 static const struct bad_key {
 	const char *name;
 	unsigned long key;
@@ -110,7 +82,6 @@ static struct kunit_case kho_radix_key_cases[] = {
 	KUNIT_CASE(kho_radix_key_test_orders),
 	KUNIT_CASE(kho_radix_key_test_width),
 	KUNIT_CASE(kho_radix_key_test_neighbours),
-	KUNIT_CASE_PARAM(kho_radix_key_test_golden, golden_key_gen_params),
 	KUNIT_CASE_PARAM(kho_radix_key_test_refused, bad_key_gen_params),
 	{}
 };
