@@ -71,6 +71,9 @@ const void *kho_in_fdt(void);
 int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val);
 bool kho_in_covers(phys_addr_t phys, size_t size);
 
+/* kho_reserve.c */
+int kho_reserve_incoming(void);
+
 /* kho_scratch.c */
 extern struct kho_scratch *kho_scratch;
 extern unsigned int kho_scratch_cnt;

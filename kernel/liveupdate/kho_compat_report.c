@@ -11,12 +11,14 @@
 
 #include <linux/array_size.h>
 #include <linux/cleanup.h>
+#include <linux/export.h>
 #include <linux/kho/compat.h>
 #include <linux/minmax.h>
 #include <linux/printk.h>
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <linux/string_helpers.h>
 
 #include "kexec_handover_internal.h"
 
@@ -91,6 +93,23 @@ static void kho_compat_print(const struct kho_compat_it *it)
 			    theirs->s, ours->len, ours->s);
 }
 
+static void kho_compat_print_malformed(const char *offered, size_t size,
+				       const char *supported, const char *why)
+{
+	char text[4 * KHO_COMPAT_SPECIMEN + 1];
+	size_t len;
+
+	size = strnlen(offered, min_t(size_t, size, KHO_COMPAT_SPECIMEN));
+	len = string_escape_mem(offered, size, text, sizeof(text) - 1,
+				ESCAPE_ANY | ESCAPE_NAP, NULL);
+	text[len] = '\0';
+	if (*supported)
+		pr_warn_ratelimited("'%s' instead of '%s': %s\n", text,
+				    supported, why);
+	else
+		pr_warn_ratelimited("'%s': %s\n", text, why);
+}
+
 /**
  * kho_compat_report - tell people about a comparison
  * @offered: string of the previous kernel, from anywhere
@@ -110,9 +129,7 @@ void kho_compat_report(const char *offered, size_t size, const char *supported)
 		return;
 
 	if (why) {
-		pr_warn_ratelimited("'%*pE' instead of '%s': %s\n",
-				    (int)min_t(size_t, size, KHO_COMPAT_SPECIMEN),
-				    offered, supported, why);
+		kho_compat_print_malformed(offered, size, supported, why);
 		return;
 	}
 
@@ -126,6 +143,7 @@ void kho_compat_report(const char *offered, size_t size, const char *supported)
 			kho_compat_print(&it);
 	}
 }
+EXPORT_SYMBOL_GPL(kho_compat_report);
 
 /**
  * kho_compat_reported - tell whether there is anything to show

@@ -190,6 +190,66 @@ bool kho_radix_test_key(const struct kho_radix_tree *tree, unsigned long key)
 }
 EXPORT_SYMBOL_GPL(kho_radix_test_key);
 
+static bool kho_radix_next_in_leaf(const unsigned long *bitmap,
+				   unsigned long *key, unsigned long *nr)
+{
+	unsigned long pos = *key % LEAF_KEYS;
+	unsigned long start = find_next_bit(bitmap, LEAF_KEYS, pos);
+
+	if (start == LEAF_KEYS)
+		return false;
+
+	*key += start - pos;
+	/* It counts as one even if somebody is just taking it. */
+	*nr = find_next_zero_bit(bitmap, LEAF_KEYS, start + 1) - start;
+	return true;
+}
+
+/* On failure the key is still below the node. */
+static bool kho_radix_next_in_node(struct kho_radix_node *node,
+				   unsigned int level, unsigned long *key,
+				   unsigned long *nr)
+{
+	unsigned int shift;
+
+	if (level == 0)
+		return kho_radix_next_in_leaf(((struct kho_radix_leaf *)node)->bitmap,
+					      key, nr);
+
+	for (shift = kho_radix_shift(level);; ) {
+		struct kho_radix_node *child;
+		unsigned long next;
+
+		child = kho_radix_child(kho_radix_slot(node, *key, level));
+		if (child && kho_radix_next_in_node(child, level - 1, key, nr))
+			return true;
+
+		next = ((*key >> shift) + 1) << shift;
+		if (!((next >> shift) % ARRAY_SIZE(node->table)))
+			return false;
+		*key = next;
+	}
+}
+
+/**
+ * kho_radix_next_run - find consecutive keys
+ * @tree: the tree
+ * @key: where to begin; set to the first key that is there or behind it
+ * @nr: set to the number of keys in a row from that one on
+ *
+ * A run does not reach beyond its leaf.
+ *
+ * Context: Any.
+ * Return: false when there is no such key; @key means nothing then.
+ */
+bool kho_radix_next_run(const struct kho_radix_tree *tree, unsigned long *key,
+			unsigned long *nr)
+{
+	return tree->root && kho_radix_key_valid(*key) &&
+	       kho_radix_next_in_node(tree->root, ROOT_LEVEL, key, nr);
+}
+EXPORT_SYMBOL_GPL(kho_radix_next_run);
+
 /**
  * kho_radix_init_tree - initialize a tree
  * @tree: the tree

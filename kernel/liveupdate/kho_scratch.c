@@ -298,7 +298,9 @@ bool kho_scratch_overlap(phys_addr_t phys, size_t size)
 	for (unsigned int i = 0; i < kho_scratch_cnt; i++) {
 		const struct kho_scratch *area = &kho_scratch[i];
 
-		if (phys < area->addr + area->size && area->addr < phys + size)
+		/* An area of no size is in nobody's way. */
+		if (area->size && phys < area->addr + area->size &&
+		    area->addr < phys + size)
 			return true;
 	}
 
@@ -411,7 +413,7 @@ int kho_locate_mem_hole(struct kexec_buf *kbuf,
 			.start = kho_scratch[i].addr,
 			.end = kho_scratch[i].addr + kho_scratch[i].size - 1,
 		};
-		int ret = func(&res, kbuf);
+		int ret = kho_scratch[i].size ? func(&res, kbuf) : 0;
 
 		if (ret)
 			return ret == 1 ? 0 : -EADDRNOTAVAIL;

@@ -13,9 +13,9 @@
  *
  * Writing ``release`` to it gives all of it to the page allocator, but for the
  * root tree.  Whoever comes too late finds nothing; nothing that is in use is
- * touched.  As long as
- * the Live Update Orchestrator has sessions of the previous kernel the request
- * fails with ``-EBUSY``: these have to be finished before.
+ * touched.  As long as the Live Update Orchestrator has sessions of the
+ * previous kernel the request fails with ``-EBUSY``: these have to be finished
+ * before.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt

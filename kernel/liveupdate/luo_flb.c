@@ -635,6 +635,19 @@ static const char *__init luo_flb_verify(u64 flbs_pa)
 	return NULL;
 }
 
+/* What has no name can only be told apart by nobody. */
+static void __init luo_flb_drop_nameless(struct luo_flb_header_ser *header)
+{
+	struct luo_flb_ser *rec = luo_flb_records(header);
+
+	for (u64 i = 0; i < header->count; i++) {
+		if (!kho_compat_defect(rec[i].name, sizeof(rec[i].name)))
+			continue;
+		kho_compat_report(rec[i].name, sizeof(rec[i].name), "");
+		rec[i].count = 0;
+	}
+}
+
 /**
  * luo_flb_setup_incoming - take over the records of the previous kernel
  * @flbs_pa: where it left them
@@ -651,11 +664,14 @@ void __init luo_flb_setup_incoming(u64 flbs_pa)
 
 	why = luo_flb_verify(flbs_pa);
 	folio = why ? NULL : kho_restore_folio(flbs_pa);
-	if (folio)
-		luo_flb_in = folio_address(folio);
-	else
+	if (!folio) {
 		pr_err("FLBs are lost: records at %#llx are %s\n", flbs_pa,
 		       why ?: "taken");
+		return;
+	}
+
+	luo_flb_in = folio_address(folio);
+	luo_flb_drop_nameless(luo_flb_in);
 }
 
 /**

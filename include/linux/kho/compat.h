@@ -39,10 +39,6 @@ struct kho_compat_part {
  * @verdict: about the component at hand
  * @offered: as the other kernel has it
  * @supported: as this kernel has it
- * @theirs: string of the other kernel; private, like what follows
- * @ours: string of this kernel
- * @next: what comes next in @theirs, or in @ours when that is through
- * @missing: @theirs is through
  *
  * The parts are valid as long as the strings are.
  */
@@ -53,8 +49,8 @@ struct kho_compat_it {
 	/* private: */
 	const char *theirs;
 	const char *ours;
-	const char *next;
-	bool missing;
+	const char *next;	/* in theirs, or in ours when that is through */
+	bool missing;		/* theirs is through */
 };
 
 void kho_compat_it_init(struct kho_compat_it *it, const char *offered,

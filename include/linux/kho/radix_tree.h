@@ -62,6 +62,8 @@ int kho_radix_add_key(struct kho_radix_tree *tree, unsigned long key);
 void kho_radix_del_key(struct kho_radix_tree *tree, unsigned long key);
 bool kho_radix_test_key(const struct kho_radix_tree *tree, unsigned long key);
 bool kho_radix_take_key(struct kho_radix_tree *tree, unsigned long key);
+bool kho_radix_next_run(const struct kho_radix_tree *tree, unsigned long *key,
+			unsigned long *nr);
 int kho_radix_walk_tree(struct kho_radix_tree *tree,
 			const struct kho_radix_walk_cb *cb, void *data);
 
@@ -92,6 +94,12 @@ static inline bool kho_radix_test_key(const struct kho_radix_tree *tree,
 
 static inline bool kho_radix_take_key(struct kho_radix_tree *tree,
 				      unsigned long key)
+{
+	return false;
+}
+
+static inline bool kho_radix_next_run(const struct kho_radix_tree *tree,
+				      unsigned long *key, unsigned long *nr)
 {
 	return false;
 }

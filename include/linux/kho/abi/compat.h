@@ -55,7 +55,7 @@
  * @a: string literal with the version of a component
  * @b: string literal of the component right behind it
  *
- * For static_assert(), which gets by without the libraries of a test.
+ * For ``static_assert``, which gets by without the libraries of a test.
  *
  * Return: true when they are unique and in order.
  */

@@ -120,9 +120,9 @@ struct luo_flb_ser {
 
 static_assert(sizeof(struct luo_ser) == LUO_ABI_COMPAT_LEN + 24);
 static_assert(offsetof(struct luo_ser, compatible) == 0);
-static_assert(offsetof(struct luo_ser, liveupdate_num) == 16);
-static_assert(offsetof(struct luo_ser, sessions_pa) == 24);
-static_assert(offsetof(struct luo_ser, flbs_pa) == 32);
+static_assert(offsetof(struct luo_ser, liveupdate_num) == LUO_ABI_COMPAT_LEN);
+static_assert(offsetof(struct luo_ser, sessions_pa) == LUO_ABI_COMPAT_LEN + 8);
+static_assert(offsetof(struct luo_ser, flbs_pa) == LUO_ABI_COMPAT_LEN + 16);
 
 static_assert(sizeof(struct luo_file_ser) == 64);
 static_assert(offsetof(struct luo_file_ser, compatible) == 0);

@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Keeps the page allocator off memory that was handed over.
+ *
+ * The map of preserved memory holds the blocks of one order in ascending order,
+ * and one order behind the other.  So there is a stream of blocks for each
+ * order, and one of the nodes of the map, which are not in the map.  They are
+ * merged into one ascending stream, what touches becomes one run, and what of
+ * it is RAM and not in use yet goes to memblock in one sorted batch.  All of
+ * this costs by the run, and nothing looks at a page.
+ *
+ * What the map says is not trusted.  Memory that cannot be what it says costs
+ * the keys that name it; a damaged node costs the map.
+ */
+
+#define pr_fmt(fmt) "KHO: " fmt
+
+#include <linux/init.h>
+#include <linux/io.h>
+#include <linux/kexec_handover.h>
+#include <linux/kho/radix_tree.h>
+#include <linux/memblock.h>
+#include <linux/overflow.h>
+#include <linux/sort.h>
+
+#include "../../mm/mm_init.h"
+#include "kexec_handover_internal.h"
+
+/* Enough to boot on when there is no memory for a larger array. */
+#define KHO_FEW_SPANS	256
+
+/* Regions that come and go in memblock while the spans are counted. */
+#define KHO_SPARE_SPANS	16
+
+/* Memory that is in the map and must not be restored. */
+#define KHO_MAX_BAD	128
+
+/* Ascending and disjoint. */
+struct kho_spans {
+	struct memblock_span *span;	/* NULL while they are only counted */
+	unsigned long nr;
+	unsigned long max;
+	bool coarse;			/* there is free memory in them, too */
+};
+
+/* The blocks of one order, or the nodes of the map. */
+struct kho_stream {
+	struct memblock_span now;	/* empty when the stream is through */
+	unsigned long next;		/* key, or index of the node */
+	unsigned int order;
+	bool nodes;
+};
+
+/* All of them, merged. */
+struct kho_merge {
+	struct kho_stream stream[KHO_MAX_ORDER + 2];
+	unsigned int nr;
+	const phys_addr_t *node;
+	unsigned long nr_nodes;
+	bool quiet;
+};
+
+/* Where a span that is behind all spans so far has to be compared. */
+struct kho_clip {
+	unsigned long memory;
+	unsigned long reserved;
+	bool quiet;
+};
+
+static struct memblock_span kho_few_spans[KHO_FEW_SPANS] __initdata;
+
+/* When there is no room for another piece, the last one grows up to it. */
+static struct memblock_span kho_bad[KHO_MAX_BAD] __initdata;
+static unsigned int kho_nr_bad __initdata;
+
+static void __init kho_mark_bad(phys_addr_t start, phys_addr_t end,
+				const char *why)
+{
+	struct memblock_span *last = &kho_bad[KHO_MAX_BAD - 1];
+	phys_addr_t incl = end - 1;
+
+	pr_err_ratelimited("preserved memory [%pa-%pa] is lost: %s\n", &start,
+			   &incl, why);
+
+	if (kho_nr_bad < KHO_MAX_BAD) {
+		kho_bad[kho_nr_bad++] = (struct memblock_span){ start, end };
+	} else {
+		last->start = min(last->start, start);
+		last->end = max(last->end, end);
+	}
+}
+
+static bool __init kho_is_bad(phys_addr_t start, phys_addr_t end)
+{
+	for (unsigned int i = 0; i < kho_nr_bad; i++) {
+		if (start < kho_bad[i].end && kho_bad[i].start < end)
+			return true;
+	}
+
+	return false;
+}
+
+/* The streams. */
+
+static bool __init kho_stream_next(struct kho_stream *s,
+				   const struct kho_merge *merge)
+{
+	unsigned long key = s->next, nr = 1;
+	unsigned int order;
+
+	s->now = (struct memblock_span){ };
+
+	if (s->nodes) {
+		if (key == merge->nr_nodes)
+			return false;
+		s->now.start = merge->node[key];
+	} else {
+		if (!kho_radix_next_run(&kho_in.map, &key, &nr) ||
+		    !kho_decode_key(key, &s->now.start, &order) ||
+		    order != s->order) {
+			s->now = (struct memblock_span){ };
+			return false;
+		}
+	}
+
+	s->next = key + nr;
+	s->now.end = s->now.start + ((phys_addr_t)nr << (PAGE_SHIFT + s->order));
+	return true;
+}
+
+static void __init kho_merge_init(struct kho_merge *merge,
+				  const phys_addr_t *node,
+				  unsigned long nr_nodes)
+{
+	struct kho_stream *s = merge->stream;
+
+	merge->node = node;
+	merge->nr_nodes = nr_nodes;
+
+	for (unsigned int order = 0; order <= KHO_MAX_ORDER; order++) {
+		*s = (struct kho_stream){
+			.next = kho_encode_key(0, order),
+			.order = order,
+		};
+		s += kho_stream_next(s, merge);
+	}
+
+	*s = (struct kho_stream){ .nodes = true };
+	s += kho_stream_next(s, merge);
+
+	merge->nr = s - merge->stream;
+}
+
+static struct kho_stream *__init kho_merge_first(struct kho_merge *merge)
+{
+	struct kho_stream *first = NULL;
+
+	for (unsigned int i = 0; i < merge->nr; i++) {
+		struct kho_stream *s = &merge->stream[i];
+
+		if (!first || s->now.start < first->now.start)
+			first = s;
+	}
+
+	return first;
+}
+
+static void __init kho_merge_advance(struct kho_merge *merge,
+				     struct kho_stream *s)
+{
+	if (!kho_stream_next(s, merge))
+		*s = merge->stream[--merge->nr];
+}
+
+/* Takes all that touches the next block.  Returns false when there is none. */
+static bool __init kho_merge_next(struct kho_merge *merge,
+				  struct memblock_span *span)
+{
+	struct kho_stream *s = kho_merge_first(merge);
+
+	if (!s)
+		return false;
+
+	*span = s->now;
+	kho_merge_advance(merge, s);
+
+	while ((s = kho_merge_first(merge)) && s->now.start <= span->end) {
+		if (s->now.start < span->end && !merge->quiet)
+			kho_mark_bad(s->now.start, min(s->now.end, span->end),
+				     "preserved twice");
+		span->end = max(span->end, s->now.end);
+		kho_merge_advance(merge, s);
+	}
+
+	return true;
+}
+
+/* The spans. */
+
+/* Whether a span is in RAM; it may reach over several regions of it. */
+static bool __init kho_span_is_ram(phys_addr_t start, phys_addr_t end)
+{
+	struct memblock_region *r;
+
+	for_each_mem_region(r) {
+		if (r->base > start)
+			break;
+		start = max(start, r->base + r->size);
+		if (start >= end)
+			return true;
+	}
+
+	return false;
+}
+
+/* Memory between two spans that may be kept from the page allocator, too. */
+static bool __init kho_gap_is_free(phys_addr_t start, phys_addr_t end)
+{
+	return kho_span_is_ram(start, end) &&
+	       !memblock_is_region_reserved(start, end - start) &&
+	       !kho_scratch_overlap(start, end - start);
+}
+
+/* Joins neighbours that are at most @gap bytes apart. */
+static void __init kho_spans_join(struct kho_spans *spans, phys_addr_t gap)
+{
+	struct memblock_span *last = spans->span;
+
+	for (unsigned long i = 1; i < spans->nr; i++) {
+		struct memblock_span *span = &spans->span[i];
+
+		if (span->start - last->end <= gap &&
+		    kho_gap_is_free(last->end, span->start))
+			last->end = span->end;
+		else
+			*++last = *span;
+	}
+
+	spans->nr = last - spans->span + 1;
+}
+
+/*
+ * Gets along with fewer spans at the price of free memory between them, which
+ * stays out of use until the next kexec.
+ */
+static int __init kho_spans_coarsen(struct kho_spans *spans)
+{
+	unsigned long target = spans->nr / 2;
+	phys_addr_t limit = memblock_end_of_DRAM();
+
+	spans->coarse = true;
+
+	for (phys_addr_t gap = PAGE_SIZE; spans->nr > target; gap *= 2) {
+		if (gap > limit)
+			return -ENOMEM;
+		kho_spans_join(spans, gap);
+	}
+
+	return 0;
+}
+
+static int __init kho_spans_add(struct kho_spans *spans, phys_addr_t start,
+				phys_addr_t end)
+{
+	int err = 0;
+
+	if (spans->span && spans->nr == spans->max)
+		err = kho_spans_coarsen(spans);
+	if (err)
+		return err;
+
+	if (spans->span)
+		spans->span[spans->nr] = (struct memblock_span){ start, end };
+	spans->nr++;
+	return 0;
+}
+
+/* Clipping to what is RAM and not in use. */
+
+/* First region from @i on that ends behind @pos. */
+static const struct memblock_region *__init kho_region_behind(
+		const struct memblock_type *type, unsigned long *i,
+		phys_addr_t pos)
+{
+	for (; *i < type->cnt; ++*i) {
+		const struct memblock_region *r = &type->regions[*i];
+
+		if (r->base + r->size > pos)
+			return r;
+	}
+
+	return NULL;
+}
+
+static void __init kho_clip_bad(const struct kho_clip *clip, phys_addr_t start,
+				phys_addr_t end, const char *why)
+{
+	if (!clip->quiet)
+		kho_mark_bad(start, end, why);
+}
+
+static int __init kho_clip_ram(struct kho_clip *clip, phys_addr_t start,
+			       phys_addr_t end, struct kho_spans *spans)
+{
+	while (start < end) {
+		const struct memblock_region *r;
+		phys_addr_t stop = end;
+		int err;
+
+		r = kho_region_behind(&memblock.reserved, &clip->reserved, start);
+		if (r && r->base <= start) {
+			stop = min(end, r->base + r->size);
+			kho_clip_bad(clip, start, stop, "in use by this kernel");
+			start = stop;
+			continue;
+		}
+
+		if (r)
+			stop = min(end, r->base);
+		err = kho_spans_add(spans, start, stop);
+		if (err)
+			return err;
+		start = stop;
+	}
+
+	return 0;
+}
+
+static int __init kho_clip_span(struct kho_clip *clip,
+				const struct memblock_span *span,
+				struct kho_spans *spans)
+{
+	phys_addr_t start = span->start;
+
+	while (start < span->end) {
+		const struct memblock_region *r;
+		phys_addr_t stop = span->end;
+		int err;
+
+		r = kho_region_behind(&memblock.memory, &clip->memory, start);
+		if (!r || r->base > start) {
+			if (r)
+				stop = min(stop, r->base);
+			kho_clip_bad(clip, start, stop, "not in RAM");
+		} else {
+			stop = min(stop, r->base + r->size);
+			err = kho_clip_ram(clip, start, stop, spans);
+			if (err)
+				return err;
+		}
+		start = stop;
+	}
+
+	return 0;
+}
+
+/* The nodes of the map. */
+
+struct kho_node_list {
+	phys_addr_t *node;
+	unsigned long nr;
+	unsigned long max;
+};
+
+static int __init kho_count_node(phys_addr_t phys, void *data)
+{
+	struct kho_node_list *list = data;
+
+	list->max++;
+	return 0;
+}
+
+static int __init kho_collect_node(phys_addr_t phys, void *data)
+{
+	struct kho_node_list *list = data;
+
+	list->node[list->nr++] = phys;
+	return 0;
+}
+
+static int __init kho_cmp_nodes(const void *a, const void *b)
+{
+	const phys_addr_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static int __init kho_nodes_collect(struct kho_node_list *list)
+{
+	const struct kho_radix_walk_cb count = { .node = kho_count_node };
+	const struct kho_radix_walk_cb collect = { .node = kho_collect_node };
+	int err;
+
+	err = kho_radix_walk_tree(&kho_in.map, &count, list);
+	if (err)
+		return err;
+
+	list->node = memblock_alloc(array_size(list->max, sizeof(*list->node)),
+				    SMP_CACHE_BYTES);
+	if (!list->node)
+		return -ENOMEM;
+
+	err = kho_radix_walk_tree(&kho_in.map, &collect, list);
+	sort(list->node, list->nr, sizeof(*list->node), kho_cmp_nodes, NULL);
+	return err;
+}
+
+static void __init kho_nodes_free(struct kho_node_list *list)
+{
+	if (list->node)
+		memblock_free(list->node, list->max * sizeof(*list->node));
+}
+
+/* All together. */
+
+/* Counts the spans, or collects them when there is an array. */
+static int __init kho_spans_scan(struct kho_spans *spans,
+				 const struct kho_node_list *nodes)
+{
+	static struct kho_merge merge __initdata;
+	struct kho_clip clip = { .quiet = !spans->span };
+	struct memblock_span span;
+	int err = 0;
+
+	merge.quiet = clip.quiet;
+	kho_merge_init(&merge, nodes->node, nodes->nr);
+	while (!err && kho_merge_next(&merge, &span))
+		err = kho_clip_span(&clip, &span, spans);
+
+	return err;
+}
+
+static void __init kho_spans_alloc(struct kho_spans *spans)
+{
+	spans->max = spans->nr + KHO_SPARE_SPANS;
+	spans->nr = 0;
+
+	while (spans->max > KHO_FEW_SPANS && !spans->span) {
+		spans->span = memblock_alloc(array_size(spans->max,
+							sizeof(*spans->span)),
+					     SMP_CACHE_BYTES);
+		if (!spans->span)
+			spans->max /= 2;
+	}
+
+	if (!spans->span) {
+		spans->span = kho_few_spans;
+		spans->max = KHO_FEW_SPANS;
+	}
+}
+
+static void __init kho_spans_free(struct kho_spans *spans)
+{
+	if (spans->span && spans->span != kho_few_spans)
+		memblock_free(spans->span, spans->max * sizeof(*spans->span));
+}
+
+static int __init kho_spans_collect(struct kho_spans *spans)
+{
+	struct kho_node_list nodes = { };
+	int err;
+
+	err = kho_nodes_collect(&nodes);
+	if (!err)
+		err = kho_spans_scan(spans, &nodes);
+	if (!err) {
+		kho_spans_alloc(spans);
+		err = kho_spans_scan(spans, &nodes);
+	}
+
+	kho_nodes_free(&nodes);
+	return err;
+}
+
+/*
+ * With DEFERRED_STRUCT_PAGE_INIT not all struct pages are set up yet, and for
+ * memory that is reserved with NOINIT nobody else will do it.
+ */
+static void __init kho_init_struct_pages(phys_addr_t start, phys_addr_t stop)
+{
+	unsigned long end = PHYS_PFN(stop);
+	int nid = NUMA_NO_NODE;
+
+	if (!IS_ENABLED(CONFIG_DEFERRED_STRUCT_PAGE_INIT))
+		return;
+
+	for (unsigned long pfn = PHYS_PFN(start); pfn < end; pfn++) {
+		if (nid == NUMA_NO_NODE || pageblock_aligned(pfn))
+			nid = early_pfn_to_nid(pfn);
+		init_deferred_page(pfn, nid);
+	}
+}
+
+/*
+ * memblock may find no room for as many regions.  Preserved memory must not be
+ * given away then, so go on in coarser pieces.
+ */
+static int __init kho_spans_reserve(struct kho_spans *spans)
+{
+	int err;
+
+	do {
+		err = memblock_reserve_sorted(spans->span, spans->nr,
+					      MEMBLOCK_RSRV_NOINIT);
+	} while (err && spans->nr > 1 && !kho_spans_coarsen(spans));
+
+	if (err)
+		return err;
+
+	for (unsigned long i = 0; i < spans->nr; i++)
+		kho_init_struct_pages(spans->span[i].start, spans->span[i].end);
+	return 0;
+}
+
+static int __init kho_forget_bad_key(unsigned long key, void *data)
+{
+	unsigned int order;
+	phys_addr_t phys;
+
+	if (!kho_decode_key(key, &phys, &order) ||
+	    kho_is_bad(phys, phys + (PAGE_SIZE << order)))
+		kho_radix_del_key(&kho_in.map, key);
+	return 0;
+}
+
+static int __init kho_refuse_bad_node(phys_addr_t phys, void *data)
+{
+	return kho_is_bad(phys, phys + PAGE_SIZE) ? -EINVAL : 0;
+}
+
+/* Nobody can restore what is no longer in the map. */
+static int __init kho_forget_bad(void)
+{
+	const struct kho_radix_walk_cb nodes = { .node = kho_refuse_bad_node };
+	const struct kho_radix_walk_cb keys = { .leaf = kho_forget_bad_key };
+	int err;
+
+	if (!kho_nr_bad)
+		return 0;
+
+	err = kho_radix_walk_tree(&kho_in.map, &nodes, NULL);
+	if (!err)
+		err = kho_radix_walk_tree(&kho_in.map, &keys, NULL);
+	return err;
+}
+
+/**
+ * kho_reserve_incoming - reserve all preserved memory in memblock
+ *
+ * Context: Early boot, as the last user of memblock before the page allocator.
+ * Return: 0, or an error when what was handed over cannot be used: the map is
+ * damaged, or there is no memory to work with.
+ */
+int __init kho_reserve_incoming(void)
+{
+	struct kho_spans spans = { };
+	int err;
+
+	err = kho_spans_collect(&spans);
+	if (!err)
+		err = kho_spans_reserve(&spans);
+	if (!err)
+		err = kho_forget_bad();
+	if (spans.coarse)
+		pr_warn("short of memory: free memory between preserved pages stays unused\n");
+
+	kho_spans_free(&spans);
+	return err;
+}
