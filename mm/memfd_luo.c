@@ -2,89 +2,8 @@
 /*
  * Memfds that outlive their kernel: the Live Update Orchestrator's handler for
  * files of shared memory.  The pages stay where they are; what crosses the
- * kexec is the list of them, described in include/linux/kho/abi/memfd.h.
- */
-
-/**
- * DOC: Memfd Preservation via LUO
- *
- * Overview
- * ========
- *
- * A memfd handed to a Live Update Orchestrator (LUO) session is there again in
- * the next kernel, with its contents at the same physical addresses and
- * without a byte having been copied.  This is how the RAM of a virtual machine
- * survives the replacement of the host kernel under it.
- *
- * Not everything about a file comes along.  What does is listed below;
- * anything else is as in a new memfd.
- *
- * .. note::
- *    LUO is still developing.  The set of properties that come along may
- *    change in ways that are not backwards compatible.
- *
- * .. note::
- *    Memfds made of HugeTLB pages (``MFD_HUGETLB``) are not supported and are
- *    refused.
- *
- * What is preserved
- * =================
- *
- * Contents
- *   Every byte, whether written before or after the file was handed to LUO.
- *
- * Size
- *   Fixed from the moment the file is handed to LUO.  A hole is filled with
- *   zeroed memory at that moment, so a sparse file takes its full size in RAM.
- *   A file with more pages than the machine is refused with ``-EFBIG``.
- *
- * File position
- *   As it is at the time of the kexec.
- *
- * Status flags
- *   The file is open for reading and writing, with ``O_LARGEFILE``, like every
- *   memfd.
- *
- * Seals
- *   Exactly those the file has at the time of the kexec, no more and no fewer.
- *   A file with seals other than ``MEMFD_LUO_ALL_SEALS`` is refused with
- *   ``-EOPNOTSUPP``.
- *
- * Executable or not
- *   A file sealed with ``F_SEAL_EXEC`` comes back without any execute
- *   permission, as ``MFD_NOEXEC_SEAL`` made it.  Any other file comes back
- *   with mode 0777.
- *
- * What is not preserved
- * =====================
- *
- * File mode
- *   The mode itself is not handed over, only what the seals tell about it.
- *   ``fchmod()`` is forgotten, and a file that was executable when it got
- *   ``F_SEAL_EXEC`` is not any more.
- *
- * ``FD_CLOEXEC``
- *   Belongs to the descriptor, not to the file.  The process that retrieves
- *   the file sets it with ``fcntl()`` if it wants it.
- *
- * Name, owner, memory cgroup, NUMA policy
- *   Memory is charged to whoever retrieves the file.
- *
- * Broken memory
- *   A file that holds a page with a hardware memory error is refused with
- *   ``-EHWPOISON``: the next kernel would take that page for a good one.
- *
- * When something goes wrong
- * =========================
- *
- * Everything read from the previous kernel is checked.  A value that cannot be
- * right is named in one line of the kernel log, and the file is refused with
- * ``-EINVAL``.
- *
- * Retrieving a file that ends with ``-ENOMEM``, for want of memory or because
- * of a limit of the memory cgroup, or with ``-EINTR``, loses nothing: the next
- * attempt goes on where it ended.  Whatever of a file did not get into a new
- * one is given back to the system when its session is finished.
+ * kexec is the list of them, described in include/linux/kho/abi/memfd.h.  What
+ * users see of it is in Documentation/mm/memfd_preservation.rst.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -114,7 +33,10 @@ static_assert(sizeof(MEMFD_LUO_FH_COMPATIBLE) <= LIVEUPDATE_HNDL_COMPAT_LENGTH,
  * How many folios are pinned at a time.  Bounds the temporary memory, and the
  * time until a fatal signal is seen.
  */
-#define MEMFD_LUO_BATCH		32768
+#define MEMFD_LUO_BATCH		4096
+
+/* How many folios are put into a file at a time: a node of its page cache. */
+#define MEMFD_LUO_WINDOW	XA_CHUNK_SIZE
 
 #define MEMFD_LUO_FOLIO_FLAGS	(MEMFD_LUO_FOLIO_DIRTY | MEMFD_LUO_FOLIO_UPTODATE)
 
@@ -138,9 +60,10 @@ struct memfd_luo_array {
  * @ser:     its description
  * @entries: one entry per folio
  * @next:    first entry whose folio is still in the hand-over
- * @folio:   folio of the entry before @next when it is not in the file yet
- * @charged: @folio is accounted to the file
- * @blocks:  pages in the file that it does not count yet
+ * @folio:   folios of the entries before @next that are not in the file yet
+ * @nr:      number of @folio
+ * @end:     index behind the last folio that was taken
+ * @batch:   what is restored and not counted yet
  *
  * Lives from the first attempt to retrieve a file to the last one: an attempt
  * that ends early, for want of memory or because the kernel is about to be
@@ -151,9 +74,10 @@ struct memfd_luo_fill {
 	struct memfd_luo_ser *ser;
 	struct memfd_luo_folio_ser *entries;
 	u64 next;
-	struct folio *folio;
-	bool charged;
-	long blocks;
+	struct folio *folio[MEMFD_LUO_WINDOW];
+	unsigned int nr;
+	u64 end;
+	struct kho_restore_batch batch;
 };
 
 static u64 memfd_luo_pages(u64 size)
@@ -218,10 +142,14 @@ static void memfd_luo_release(struct memfd_luo_folio_ser *entries, u64 nr)
  * handed over as clean, the next kernel could drop it and the data with it.
  * A folio that is not up to date now can be filled later, and would then be
  * zeroed on its next first use.  So every folio becomes dirty and up to date
- * here; the price is some memory that reclaim could have had.
+ * here; the price is some memory that reclaim could have had.  What is so
+ * already stays so, because pinned folios are not written to swap.
  */
 static void memfd_luo_settle_folio(struct folio *folio)
 {
+	if (folio_test_uptodate(folio) && folio_test_dirty(folio))
+		return;
+
 	folio_lock(folio);
 	if (!folio_test_uptodate(folio)) {
 		folio_zero_segment(folio, 0, folio_size(folio));
@@ -232,49 +160,35 @@ static void memfd_luo_settle_folio(struct folio *folio)
 	folio_unlock(folio);
 }
 
-static int memfd_luo_preserve_folio(struct folio *folio,
-				    struct memfd_luo_folio_ser *entry)
-{
-	int err;
-
-	if (folio_contain_hwpoisoned_page(folio))
-		return -EHWPOISON;
-
-	err = kho_preserve_folio(folio);
-	if (err)
-		return err;
-
-	memfd_luo_settle_folio(folio);
-
-	entry->pfn = folio_pfn(folio);
-	entry->index = folio->index;
-	entry->flags = MEMFD_LUO_FOLIO_FLAGS;
-	return 0;
-}
-
 /* Takes the pins over: afterwards they belong to @arr or are dropped. */
 static int memfd_luo_add_batch(struct memfd_luo_array *arr,
 			       struct folio **batch, long nr)
 {
-	long i = 0;
-	int err;
+	int err = 0;
 
-	err = memfd_luo_array_reserve(arr, nr);
-	if (err)
-		goto err_unpin;
+	for (long i = 0; i < nr && !err; i++) {
+		if (folio_contain_hwpoisoned_page(batch[i]))
+			err = -EHWPOISON;
+	}
+	if (!err)
+		err = memfd_luo_array_reserve(arr, nr);
+	if (!err)
+		err = kho_preserve_folios(batch, nr);
+	if (err) {
+		unpin_folios(batch, nr);
+		return err;
+	}
 
-	for (; i < nr; i++) {
-		err = memfd_luo_preserve_folio(batch[i], &arr->entries[arr->nr]);
-		if (err)
-			goto err_unpin;
-		arr->nr++;
+	for (long i = 0; i < nr; i++) {
+		memfd_luo_settle_folio(batch[i]);
+		arr->entries[arr->nr++] = (struct memfd_luo_folio_ser){
+			.pfn = folio_pfn(batch[i]),
+			.flags = MEMFD_LUO_FOLIO_FLAGS,
+			.index = batch[i]->index,
+		};
 		cond_resched();
 	}
 	return 0;
-
-err_unpin:
-	unpin_folios(batch + i, nr - i);
-	return err;
 }
 
 /*
@@ -527,6 +441,7 @@ static void memfd_luo_discard(const struct memfd_luo_ser *ser,
 			      const struct memfd_luo_folio_ser *entries,
 			      u64 first, u64 nr)
 {
+	struct kho_restore_batch batch = { };
 	u64 min_index = 0, missing = 0;
 
 	for (u64 i = first; i < nr; i++) {
@@ -534,7 +449,8 @@ static void memfd_luo_discard(const struct memfd_luo_ser *ser,
 		struct folio *folio = NULL;
 
 		if (!memfd_luo_bad_entry(ser, entry, min_index)) {
-			folio = kho_restore_folio(PFN_PHYS(entry->pfn));
+			folio = kho_restore_folio_batched(PFN_PHYS(entry->pfn),
+							  &batch);
 			min_index = entry->index + 1;
 		}
 		if (folio)
@@ -543,6 +459,7 @@ static void memfd_luo_discard(const struct memfd_luo_ser *ser,
 			missing++;
 		cond_resched();
 	}
+	kho_restore_batch_end(&batch);
 
 	if (missing)
 		pr_warn("%llu folios of a discarded memfd could not be freed\n",
@@ -572,99 +489,210 @@ static void memfd_luo_discard_file(struct memfd_luo_ser *ser)
 }
 
 /*
- * Put the folio at hand into the page cache of the file.  On failure it stays
- * at hand, and what was done for it already is not done again next time.
+ * Nobody else sees the folio yet.  It stays locked until it is in the file, or
+ * until it is clear that it will not be there now.
  */
-static int memfd_luo_insert(struct memfd_luo_fill *fill,
-			    const struct memfd_luo_folio_ser *entry)
+static int memfd_luo_prepare(struct folio *folio,
+			     const struct memfd_luo_folio_ser *entry, gfp_t gfp)
 {
-	struct address_space *mapping = fill->file->f_mapping;
-	gfp_t gfp = mapping_gfp_mask(mapping);
-	struct folio *folio = fill->folio;
-	long nr = folio_nr_pages(folio);
 	int err = 0;
-
-	__folio_set_locked(folio);
-	__folio_set_swapbacked(folio);
 
 	/* A limit of the cgroup is for the caller to see, not to be killed by. */
 	if (!folio_memcg_charged(folio))
 		err = mem_cgroup_charge(folio, NULL, gfp | __GFP_RETRY_MAYFAIL);
-	if (!err && !fill->charged) {
-		err = shmem_inode_acct_blocks(mapping->host, nr);
-		fill->charged = !err;
-	}
-	if (!err)
-		err = shmem_add_to_page_cache(folio, mapping, entry->index,
-					      NULL, gfp);
 	if (err)
-		goto out;
+		return err;
 
+	__folio_set_locked(folio);
+	__folio_set_swapbacked(folio);
 	if (entry->flags & MEMFD_LUO_FOLIO_UPTODATE)
-		folio_mark_uptodate(folio);
+		__folio_mark_uptodate(folio);
 	if (entry->flags & MEMFD_LUO_FOLIO_DIRTY)
-		folio_mark_dirty(folio);
-	folio_add_lru(folio);
-	fill->blocks += nr;
-	fill->charged = false;
-	fill->folio = NULL;
-out:
-	folio_unlock(folio);
-	if (!err)
-		folio_put(folio);
+		folio_test_set_dirty(folio);
+	folio->index = entry->index;
+	return 0;
+}
+
+/* Counts @pages that are in folios of the node and the cgroup of @folio. */
+static void memfd_luo_count(struct folio *folio, long pages)
+{
+	lruvec_stat_mod_folio(folio, NR_FILE_PAGES, pages);
+	lruvec_stat_mod_folio(folio, NR_SHMEM, pages);
+}
+
+/* Stores one folio in the page cache, which is locked. */
+static int memfd_luo_store(struct xa_state *xas, struct address_space *mapping,
+			   struct folio *folio, bool first)
+{
+	unsigned int order = folio_order(folio);
+	long nr = folio_nr_pages(folio);
+
+	/* The walk from the root is only needed where a node ends. */
+	if (first || order || folio->index != xas->xa_index + 1 ||
+	    !(folio->index & XA_CHUNK_MASK))
+		xas_set_order(xas, folio->index, order);
+	else
+		xas_next(xas);
+
+	folio_ref_add(folio, nr);
+	folio->mapping = mapping;
+	xas_store(xas, folio);
+	if (xas_error(xas)) {
+		folio->mapping = NULL;
+		folio_ref_sub(folio, nr);
+		return xas_error(xas);
+	}
+
+	mapping->nrpages += nr;
+	if (folio_test_pmd_mappable(folio))
+		lruvec_stat_mod_folio(folio, NR_SHMEM_THPS, nr);
+	return 0;
+}
+
+/* Stores as many as there is memory for; returns how many. */
+static unsigned int memfd_luo_store_all(struct address_space *mapping,
+					struct folio **folios, unsigned int nr,
+					gfp_t gfp)
+{
+	XA_STATE(xas, &mapping->i_pages, 0);
+	unsigned int i = 0;
+
+	do {
+		unsigned int start = i;
+		long pages = 0;
+
+		xas_lock_irq(&xas);
+		for (; i < nr; i++) {
+			struct folio *folio = folios[i];
+			struct folio *last = folios[max(i, 1) - 1];
+
+			if (memfd_luo_store(&xas, mapping, folio, i == start))
+				break;
+			if (pages && (folio_nid(folio) != folio_nid(last) ||
+				      folio_memcg(folio) != folio_memcg(last))) {
+				memfd_luo_count(last, pages);
+				pages = 0;
+			}
+			pages += folio_nr_pages(folio);
+		}
+		if (pages)
+			memfd_luo_count(folios[i - 1], pages);
+		xas_unlock_irq(&xas);
+	} while (xas_nomem(&xas, gfp & GFP_RECLAIM_MASK));
+
+	return i;
+}
+
+/*
+ * Put the folios at hand into the page cache of the file.  On failure the rest
+ * stays at hand, and what was done for it already is not done again next time.
+ */
+static int memfd_luo_insert(struct memfd_luo_fill *fill)
+{
+	const struct memfd_luo_folio_ser *entry = &fill->entries[fill->next - fill->nr];
+	struct address_space *mapping = fill->file->f_mapping;
+	gfp_t gfp = mapping_gfp_mask(mapping);
+	unsigned int ready, stored;
+	int err = 0;
+
+	for (ready = 0; ready < fill->nr; ready++) {
+		err = memfd_luo_prepare(fill->folio[ready], &entry[ready], gfp);
+		if (err)
+			break;
+	}
+
+	stored = memfd_luo_store_all(mapping, fill->folio, ready, gfp);
+	if (!err && stored < ready)
+		err = -ENOMEM;
+
+	for (unsigned int i = 0; i < ready; i++) {
+		struct folio *folio = fill->folio[i];
+
+		if (i < stored)
+			folio_add_lru(folio);
+		folio_unlock(folio);
+		if (i < stored)
+			folio_put(folio);
+	}
+
+	fill->nr -= stored;
+	memmove(fill->folio, fill->folio + stored,
+		fill->nr * sizeof(*fill->folio));
 	return err;
 }
 
-/* Takes the next folio out of the hand-over, unless there is one at hand. */
+/* Takes the next folio out of the hand-over. */
 static int memfd_luo_take(struct memfd_luo_fill *fill)
 {
 	const struct memfd_luo_folio_ser *entry = &fill->entries[fill->next];
+	struct folio *folio;
 	unsigned int order;
 
-	if (fill->folio)
-		return 0;
-
-	fill->folio = kho_restore_folio(PFN_PHYS(entry->pfn));
-	if (!fill->folio) {
+	folio = kho_restore_folio_batched(PFN_PHYS(entry->pfn), &fill->batch);
+	if (!folio) {
 		pr_err("bad hand-over: no preserved folio at pfn %#llx\n",
 		       (u64)entry->pfn);
 		return -EIO;
 	}
+
+	fill->folio[fill->nr++] = folio;
 	fill->next++;
 
-	order = folio_order(fill->folio);
+	order = folio_order(folio);
 	if (order > mapping_max_folio_order(fill->file->f_mapping)) {
 		pr_err("folio of order %u at index %llu is larger than this kernel puts into a memfd\n",
 		       order, entry->index);
 		return -EFBIG;
 	}
-	if (!IS_ALIGNED(entry->index, 1UL << order)) {
+	if (!IS_ALIGNED(entry->index, 1UL << order) || entry->index < fill->end) {
 		pr_err("bad hand-over: index %llu of a folio of order %u\n",
 		       entry->index, order);
 		return -EINVAL;
 	}
+
+	fill->end = entry->index + BIT(order);
 	return 0;
+}
+
+static int memfd_luo_take_window(struct memfd_luo_fill *fill)
+{
+	int err = 0;
+
+	while (!err && fill->nr < MEMFD_LUO_WINDOW &&
+	       fill->next < fill->ser->nr_folios)
+		err = memfd_luo_take(fill);
+
+	return err;
 }
 
 static int memfd_luo_take_all(struct memfd_luo_fill *fill)
 {
+	struct inode *inode = file_inode(fill->file);
+	long blocks;
 	int err = 0;
 
-	while (!err && (fill->folio || fill->next < fill->ser->nr_folios)) {
+	/*
+	 * At most so many; the file gives back what it does not need.  There is
+	 * no limit on the file, so it can only be memory that is not granted.
+	 */
+	blocks = min_t(u64, memfd_luo_pages(fill->ser->size), totalram_pages());
+	if (shmem_inode_acct_blocks(inode, blocks))
+		return -ENOMEM;
+
+	while (!err && (fill->nr || fill->next < fill->ser->nr_folios)) {
 		if (liveupdate_interrupted()) {
 			err = -EINTR;
 			break;
 		}
 
-		err = memfd_luo_take(fill);
+		err = memfd_luo_take_window(fill);
 		if (!err)
-			err = memfd_luo_insert(fill,
-					       &fill->entries[fill->next - 1]);
+			err = memfd_luo_insert(fill);
 		cond_resched();
 	}
 
-	shmem_recalc_inode(file_inode(fill->file), fill->blocks, 0);
-	fill->blocks = 0;
+	shmem_recalc_inode(inode, blocks, 0);
+	kho_restore_batch_end(&fill->batch);
 	return err;
 }
 
@@ -715,12 +743,8 @@ static void memfd_luo_fill_free(struct memfd_luo_fill *fill)
 /* Frees what is in the file, at hand, and still in the hand-over. */
 static void memfd_luo_abandon(struct memfd_luo_fill *fill)
 {
-	/* Counting a folio that is not in the file takes its account back. */
-	if (fill->charged)
-		shmem_recalc_inode(file_inode(fill->file),
-				   folio_nr_pages(fill->folio), 0);
-	if (fill->folio)
-		folio_put(fill->folio);
+	while (fill->nr)
+		folio_put(fill->folio[--fill->nr]);
 	memfd_luo_discard(fill->ser, fill->entries, fill->next,
 			  fill->ser->nr_folios);
 	fput(fill->file);

@@ -5,11 +5,28 @@
 #include <asm-generic/kexec_handover.h>
 #include <linux/err.h>
 #include <linux/errno.h>
+#include <linux/kho/radix_tree.h>
 #include <linux/mm.h>
 #include <linux/types.h>
 
 struct folio;
 struct page;
+
+/**
+ * struct kho_restore_batch - what restoring many folios has in common
+ * @cursor: where the last one was in the map
+ * @order: its order
+ * @page: a page of the zone that @nr_pages are in
+ * @nr_pages: restored pages that are not counted as managed yet
+ *
+ * All zero to begin with, and ended with kho_restore_batch_end().
+ */
+struct kho_restore_batch {
+	struct kho_radix_cursor cursor;
+	unsigned int order;
+	struct page *page;
+	unsigned long nr_pages;
+};
 
 #ifdef CONFIG_KEXEC_HANDOVER
 
@@ -17,8 +34,12 @@ bool kho_is_enabled(void);
 bool is_kho_boot(void);
 
 int kho_preserve_folio(struct folio *folio);
+int kho_preserve_folios(struct folio **folios, unsigned long nr);
 void kho_unpreserve_folio(struct folio *folio);
 struct folio *kho_restore_folio(phys_addr_t phys);
+struct folio *kho_restore_folio_batched(phys_addr_t phys,
+					struct kho_restore_batch *batch);
+void kho_restore_batch_end(struct kho_restore_batch *batch);
 
 int kho_preserve_pages(struct page *page, unsigned long nr_pages);
 void kho_unpreserve_pages(struct page *page, unsigned long nr_pages);
@@ -67,9 +88,24 @@ static inline void kho_unpreserve_folio(struct folio *folio)
 {
 }
 
+static inline int kho_preserve_folios(struct folio **folios, unsigned long nr)
+{
+	return -EOPNOTSUPP;
+}
+
 static inline struct folio *kho_restore_folio(phys_addr_t phys)
 {
 	return NULL;
+}
+
+static inline struct folio *
+kho_restore_folio_batched(phys_addr_t phys, struct kho_restore_batch *batch)
+{
+	return NULL;
+}
+
+static inline void kho_restore_batch_end(struct kho_restore_batch *batch)
+{
 }
 
 static inline int kho_preserve_pages(struct page *page, unsigned long nr_pages)

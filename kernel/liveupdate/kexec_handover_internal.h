@@ -7,6 +7,7 @@
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/kexec_handover.h>
 #include <linux/kho/radix_tree.h>
+#include <linux/mutex.h>
 #include <linux/types.h>
 
 /*
@@ -64,11 +65,26 @@ struct kho_in {
 	struct kho_radix_tree map;
 };
 
+/**
+ * struct kho_out - what this kernel hands over
+ * @fdt: root tree, PAGE_SIZE bytes; NULL as long as nothing can be handed over
+ * @lock: protects the contents of @fdt
+ * @map: preserved memory
+ */
+struct kho_out {
+	void *fdt;
+	struct mutex lock;
+	struct kho_radix_tree map;
+};
+
 extern struct kho_in kho_in;
+extern struct kho_out kho_out;
 extern bool kho_enable;
 
 const void *kho_in_fdt(void);
 int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val);
+
+/* kho_pages.c */
 bool kho_in_covers(phys_addr_t phys, size_t size);
 
 /* kho_reserve.c */

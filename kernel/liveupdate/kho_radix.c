@@ -15,6 +15,7 @@
 #include <linux/atomic.h>
 #include <linux/bitmap.h>
 #include <linux/bitops.h>
+#include <linux/err.h>
 #include <linux/export.h>
 #include <linux/find.h>
 #include <linux/gfp.h>
@@ -106,6 +107,42 @@ static unsigned long *kho_radix_find_leaf(const struct kho_radix_tree *tree,
 	return node ? ((struct kho_radix_leaf *)node)->bitmap : NULL;
 }
 
+/* The leaf that a key is in, made when there is none; or an error. */
+static unsigned long *kho_radix_make_leaf(struct kho_radix_tree *tree,
+					  unsigned long key)
+{
+	struct kho_radix_node *node = tree->root;
+	unsigned int level;
+
+	might_sleep();
+
+	if (!node)
+		return ERR_PTR(-EINVAL);
+	if (!kho_radix_key_valid(key))
+		return ERR_PTR(-ERANGE);
+
+	for (level = ROOT_LEVEL; level > 0; level--) {
+		node = kho_radix_child_create(kho_radix_slot(node, key, level));
+		if (!node)
+			return ERR_PTR(-ENOMEM);
+	}
+
+	return ((struct kho_radix_leaf *)node)->bitmap;
+}
+
+static bool kho_radix_cursor_at(const struct kho_radix_cursor *cursor,
+				unsigned long key)
+{
+	return cursor->bitmap && key - cursor->first < LEAF_KEYS;
+}
+
+static void kho_radix_cursor_set(struct kho_radix_cursor *cursor,
+				 unsigned long key, unsigned long *bitmap)
+{
+	cursor->bitmap = bitmap;
+	cursor->first = key & ~(LEAF_KEYS - 1);
+}
+
 /**
  * kho_radix_add_key - add a key to a tree
  * @tree: the tree
@@ -120,26 +157,40 @@ static unsigned long *kho_radix_find_leaf(const struct kho_radix_tree *tree,
  */
 int kho_radix_add_key(struct kho_radix_tree *tree, unsigned long key)
 {
-	struct kho_radix_node *node = tree->root;
-	unsigned int level;
+	unsigned long *bitmap = kho_radix_make_leaf(tree, key);
 
-	might_sleep();
+	if (IS_ERR(bitmap))
+		return PTR_ERR(bitmap);
 
-	if (!node)
-		return -EINVAL;
-	if (!kho_radix_key_valid(key))
-		return -ERANGE;
-
-	for (level = ROOT_LEVEL; level > 0; level--) {
-		node = kho_radix_child_create(kho_radix_slot(node, key, level));
-		if (!node)
-			return -ENOMEM;
-	}
-
-	set_bit(key % LEAF_KEYS, ((struct kho_radix_leaf *)node)->bitmap);
+	set_bit(key % LEAF_KEYS, bitmap);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kho_radix_add_key);
+
+/**
+ * kho_radix_add_key_at - kho_radix_add_key() for one of many keys
+ * @tree: the tree
+ * @key: the key
+ * @cursor: where the last key was; all zero before the first one
+ *
+ * Context: As kho_radix_add_key().
+ * Return: As kho_radix_add_key().
+ */
+int kho_radix_add_key_at(struct kho_radix_tree *tree, unsigned long key,
+			 struct kho_radix_cursor *cursor)
+{
+	if (!kho_radix_cursor_at(cursor, key)) {
+		unsigned long *bitmap = kho_radix_make_leaf(tree, key);
+
+		if (IS_ERR(bitmap))
+			return PTR_ERR(bitmap);
+		kho_radix_cursor_set(cursor, key, bitmap);
+	}
+
+	set_bit(key % LEAF_KEYS, cursor->bitmap);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kho_radix_add_key_at);
 
 /**
  * kho_radix_take_key - remove a key and tell whether it was there
@@ -158,6 +209,30 @@ bool kho_radix_take_key(struct kho_radix_tree *tree, unsigned long key)
 	return bitmap && test_and_clear_bit(key % LEAF_KEYS, bitmap);
 }
 EXPORT_SYMBOL_GPL(kho_radix_take_key);
+
+/**
+ * kho_radix_take_key_at - kho_radix_take_key() for one of many keys
+ * @tree: the tree
+ * @key: the key
+ * @cursor: where the last key was; all zero before the first one
+ *
+ * Context: Any.
+ * Return: As kho_radix_take_key().
+ */
+bool kho_radix_take_key_at(struct kho_radix_tree *tree, unsigned long key,
+			   struct kho_radix_cursor *cursor)
+{
+	if (!kho_radix_cursor_at(cursor, key)) {
+		unsigned long *bitmap = kho_radix_find_leaf(tree, key);
+
+		if (!bitmap)
+			return false;
+		kho_radix_cursor_set(cursor, key, bitmap);
+	}
+
+	return test_and_clear_bit(key % LEAF_KEYS, cursor->bitmap);
+}
+EXPORT_SYMBOL_GPL(kho_radix_take_key_at);
 
 /**
  * kho_radix_del_key - remove a key from a tree

@@ -299,6 +299,45 @@ static void __init kho_clip_bad(const struct kho_clip *clip, phys_addr_t start,
 		kho_mark_bad(start, end, why);
 }
 
+/* Scratch memory in [start, end), or nothing at its end. */
+static struct memblock_span __init kho_scratch_in(phys_addr_t start,
+						  phys_addr_t end)
+{
+	struct memblock_span found = { end, end };
+
+	for (unsigned int i = 0; i < kho_scratch_cnt; i++) {
+		phys_addr_t first = max(start, kho_scratch[i].addr);
+		phys_addr_t stop = min(end, kho_scratch[i].addr +
+					    kho_scratch[i].size);
+
+		if (first < stop && first < found.start)
+			found = (struct memblock_span){ first, stop };
+	}
+
+	return found;
+}
+
+/* The previous kernel never preserves scratch memory, which this one uses. */
+static int __init kho_clip_scratch(struct kho_clip *clip, phys_addr_t start,
+				   phys_addr_t end, struct kho_spans *spans)
+{
+	while (start < end) {
+		struct memblock_span scratch = kho_scratch_in(start, end);
+		int err = 0;
+
+		if (start < scratch.start)
+			err = kho_spans_add(spans, start, scratch.start);
+		if (err)
+			return err;
+		if (scratch.start < scratch.end)
+			kho_clip_bad(clip, scratch.start, scratch.end,
+				     "in scratch memory");
+		start = scratch.end;
+	}
+
+	return 0;
+}
+
 static int __init kho_clip_ram(struct kho_clip *clip, phys_addr_t start,
 			       phys_addr_t end, struct kho_spans *spans)
 {
@@ -317,7 +356,7 @@ static int __init kho_clip_ram(struct kho_clip *clip, phys_addr_t start,
 
 		if (r)
 			stop = min(end, r->base);
-		err = kho_spans_add(spans, start, stop);
+		err = kho_clip_scratch(clip, start, stop, spans);
 		if (err)
 			return err;
 		start = stop;

@@ -37,6 +37,19 @@ struct kho_radix_tree {
 };
 
 /**
+ * struct kho_radix_cursor - remembers where the last key was
+ * @bitmap: the leaf, NULL before the first key
+ * @first: the lowest key of the leaf
+ *
+ * Saves the way from the root when keys come in ascending order, or near each
+ * other.  Belongs to one tree and one user, and is valid as long as the tree.
+ */
+struct kho_radix_cursor {
+	unsigned long *bitmap;
+	unsigned long first;
+};
+
+/**
  * struct kho_radix_walk_cb - what to call during a walk, all optional
  * @leaf: for each key.
  * @run: for each run of @nr consecutive keys from @key on.  A run does not
@@ -62,6 +75,10 @@ int kho_radix_add_key(struct kho_radix_tree *tree, unsigned long key);
 void kho_radix_del_key(struct kho_radix_tree *tree, unsigned long key);
 bool kho_radix_test_key(const struct kho_radix_tree *tree, unsigned long key);
 bool kho_radix_take_key(struct kho_radix_tree *tree, unsigned long key);
+int kho_radix_add_key_at(struct kho_radix_tree *tree, unsigned long key,
+			 struct kho_radix_cursor *cursor);
+bool kho_radix_take_key_at(struct kho_radix_tree *tree, unsigned long key,
+			   struct kho_radix_cursor *cursor);
 bool kho_radix_next_run(const struct kho_radix_tree *tree, unsigned long *key,
 			unsigned long *nr);
 int kho_radix_walk_tree(struct kho_radix_tree *tree,
@@ -94,6 +111,20 @@ static inline bool kho_radix_test_key(const struct kho_radix_tree *tree,
 
 static inline bool kho_radix_take_key(struct kho_radix_tree *tree,
 				      unsigned long key)
+{
+	return false;
+}
+
+static inline int kho_radix_add_key_at(struct kho_radix_tree *tree,
+				       unsigned long key,
+				       struct kho_radix_cursor *cursor)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline bool kho_radix_take_key_at(struct kho_radix_tree *tree,
+					 unsigned long key,
+					 struct kho_radix_cursor *cursor)
 {
 	return false;
 }

@@ -344,6 +344,72 @@ static void kho_radix_test_run_of_full_leaf(struct kunit *test)
 	expect_run(test, w, 0, 7 * LEAF_KEYS, LEAF_KEYS);
 }
 
+/* From any position on, the runs are those of a walk. */
+static void kho_radix_test_next_run(struct kunit *test)
+{
+	struct kho_radix_tree *tree = new_tree(test);
+	unsigned long key, nr;
+
+	for (int i = 0; i < ARRAY_SIZE(edges); i++) {
+		key = i ? edges[i - 1].key + 1 : 0;
+		KUNIT_EXPECT_FALSE(test, kho_radix_next_run(tree, &key, &nr));
+
+		KUNIT_ASSERT_EQ(test, kho_radix_add_key(tree, edges[i].key), 0);
+		key = i ? edges[i - 1].key + 1 : 0;
+		KUNIT_ASSERT_TRUE(test, kho_radix_next_run(tree, &key, &nr));
+		KUNIT_EXPECT_EQ(test, key, edges[i].key);
+		KUNIT_EXPECT_EQ(test, nr, 1);
+	}
+
+	key = KEY_END;
+	KUNIT_EXPECT_FALSE(test, kho_radix_next_run(tree, &key, &nr));
+}
+
+static void kho_radix_test_next_run_inside(struct kunit *test)
+{
+	struct kho_radix_tree *tree = new_tree(test);
+	unsigned long key = LEAF_KEYS - 2, nr;
+
+	add_keys(test, tree, LEAF_KEYS - 9, LEAF_KEYS + 5);
+
+	KUNIT_ASSERT_TRUE(test, kho_radix_next_run(tree, &key, &nr));
+	KUNIT_EXPECT_EQ(test, key, LEAF_KEYS - 2);
+	KUNIT_EXPECT_EQ(test, nr, 2);
+
+	key += nr;
+	KUNIT_ASSERT_TRUE(test, kho_radix_next_run(tree, &key, &nr));
+	KUNIT_EXPECT_EQ(test, key, LEAF_KEYS);
+	KUNIT_EXPECT_EQ(test, nr, 5);
+}
+
+/* A cursor makes no difference but in speed, wherever the keys are. */
+static void kho_radix_test_cursor(struct kunit *test)
+{
+	struct kho_radix_tree *tree = new_tree(test);
+	struct kho_radix_cursor cursor = { };
+
+	for (int i = 0; i < ARRAY_SIZE(edges); i++) {
+		unsigned long key = edges[i].key;
+
+		KUNIT_EXPECT_FALSE(test, kho_radix_take_key_at(tree, key, &cursor));
+		KUNIT_ASSERT_EQ(test, kho_radix_add_key_at(tree, key, &cursor), 0);
+		KUNIT_EXPECT_TRUE(test, kho_radix_test_key(tree, key));
+	}
+
+	for (int i = 0; i < ARRAY_SIZE(edges); i += 2) {
+		unsigned long key = edges[i].key;
+
+		KUNIT_EXPECT_TRUE(test, kho_radix_take_key_at(tree, key, &cursor));
+		KUNIT_EXPECT_FALSE(test, kho_radix_test_key(tree, key));
+	}
+
+	KUNIT_EXPECT_EQ(test, walk(test, tree, &cb_keys)->nr,
+			ARRAY_SIZE(edges) / 2);
+	KUNIT_EXPECT_EQ(test, kho_radix_add_key_at(tree, KEY_END, &cursor),
+			-ERANGE);
+	KUNIT_EXPECT_FALSE(test, kho_radix_take_key_at(tree, KEY_END, &cursor));
+}
+
 static void kho_radix_test_walk_nodes(struct kunit *test)
 {
 	struct kho_radix_tree *tree = new_tree(test);
@@ -481,6 +547,9 @@ static struct kunit_case kho_radix_tree_cases[] = {
 	KUNIT_CASE(kho_radix_test_runs),
 	KUNIT_CASE(kho_radix_test_run_ends_with_leaf),
 	KUNIT_CASE(kho_radix_test_run_of_full_leaf),
+	KUNIT_CASE(kho_radix_test_next_run),
+	KUNIT_CASE(kho_radix_test_next_run_inside),
+	KUNIT_CASE(kho_radix_test_cursor),
 	KUNIT_CASE(kho_radix_test_walk_nodes),
 	KUNIT_CASE_PARAM(kho_radix_test_walk_stops, stop_gen_params),
 	KUNIT_CASE(kho_radix_test_golden),
