@@ -9,7 +9,7 @@
  * radix tree, kept as they were found.  kho_pages.c puts memory into the one
  * and takes it out of the other; here are the root trees.
  *
- * kho_out.lock serializes the writers of the outgoing root tree and its view in
+ * kho_out.fdt_lock serializes the writers of the outgoing root tree and its view in
  * debugfs.
  */
 
@@ -41,7 +41,7 @@ bool kho_enable __ro_after_init =
 struct kho_in kho_in;
 
 struct kho_out kho_out = {
-	.lock = __MUTEX_INITIALIZER(kho_out.lock),
+	.fdt_lock = __MUTEX_INITIALIZER(kho_out.fdt_lock),
 };
 
 static int __init kho_parse_enable(char *p)
@@ -112,7 +112,7 @@ int kho_add_subtree(const char *name, void *blob, size_t size)
 	u64 len = size;
 	int node, err;
 
-	guard(mutex)(&kho_out.lock);
+	guard(mutex)(&kho_out.fdt_lock);
 
 	if (!kho_out.fdt)
 		return -EOPNOTSUPP;
@@ -150,7 +150,7 @@ void kho_remove_subtree(void *blob)
 	u64 phys;
 	int node;
 
-	guard(mutex)(&kho_out.lock);
+	guard(mutex)(&kho_out.fdt_lock);
 
 	if (!kho_out.fdt)
 		return;
@@ -240,8 +240,8 @@ EXPORT_SYMBOL_GPL(kho_incoming_differs);
 /* Names the kernels of this chain to whoever reads their logs. */
 static u32 __init kho_read_metadata(void)
 {
-	const struct kho_kexec_metadata *metadata;
-	char release[sizeof(metadata->previous_release)];
+	const struct kho_kexec_metadata *chain;
+	char release[sizeof(chain->previous_release)];
 	u32 kexec_count;
 	phys_addr_t phys;
 	size_t size;
@@ -249,21 +249,21 @@ static u32 __init kho_read_metadata(void)
 	if (kho_retrieve_subtree(KHO_METADATA_NODE_NAME, &phys, &size))
 		return 0;
 
-	if (size < sizeof(*metadata)) {
+	if (size < sizeof(*chain)) {
 		pr_warn("kexec-metadata ignored: %zu bytes at %pa\n", size,
 			&phys);
 		return 0;
 	}
 
-	metadata = phys_to_virt(phys);
-	if (metadata->version != KHO_KEXEC_METADATA_VERSION) {
+	chain = phys_to_virt(phys);
+	if (chain->version != KHO_KEXEC_METADATA_VERSION) {
 		pr_warn("kexec-metadata ignored: version %u, not %u\n",
-			metadata->version, KHO_KEXEC_METADATA_VERSION);
+			chain->version, KHO_KEXEC_METADATA_VERSION);
 		return 0;
 	}
 
-	strscpy(release, metadata->previous_release, sizeof(release));
-	kexec_count = metadata->kexec_count;
+	strscpy(release, chain->previous_release, sizeof(release));
+	kexec_count = chain->kexec_count;
 	pr_info("exec from: %s (count %u)\n", release, kexec_count);
 	kho_restore_free(phys_to_virt(phys));
 	return kexec_count;
@@ -271,22 +271,22 @@ static u32 __init kho_read_metadata(void)
 
 static int __init kho_write_metadata(u32 kexec_count)
 {
-	struct kho_kexec_metadata *metadata;
+	struct kho_kexec_metadata *chain;
 	int err;
 
-	metadata = kho_alloc_preserve(sizeof(*metadata));
-	if (IS_ERR(metadata))
-		return PTR_ERR(metadata);
+	chain = kho_alloc_preserve(sizeof(*chain));
+	if (IS_ERR(chain))
+		return PTR_ERR(chain);
 
-	metadata->version = KHO_KEXEC_METADATA_VERSION;
-	metadata->kexec_count = kexec_count;
-	strscpy(metadata->previous_release, init_uts_ns.name.release,
-		sizeof(metadata->previous_release));
+	chain->version = KHO_KEXEC_METADATA_VERSION;
+	chain->kexec_count = kexec_count;
+	strscpy(chain->previous_release, init_uts_ns.name.release,
+		sizeof(chain->previous_release));
 
-	err = kho_add_subtree(KHO_METADATA_NODE_NAME, metadata,
-			      sizeof(*metadata));
+	err = kho_add_subtree(KHO_METADATA_NODE_NAME, chain,
+			      sizeof(*chain));
 	if (err)
-		kho_unpreserve_free(metadata);
+		kho_unpreserve_free(chain);
 	return err;
 }
 

@@ -68,12 +68,12 @@ struct kho_in {
 /**
  * struct kho_out - what this kernel hands over
  * @fdt: root tree, PAGE_SIZE bytes; NULL as long as nothing can be handed over
- * @lock: protects the contents of @fdt
+ * @fdt_lock: protects the contents of @fdt
  * @map: preserved memory
  */
 struct kho_out {
 	void *fdt;
-	struct mutex lock;
+	struct mutex fdt_lock;
 	struct kho_radix_tree map;
 };
 

@@ -22,6 +22,7 @@
 #include <linux/libfdt.h>
 #include <linux/memblock.h>
 #include <linux/overflow.h>
+#include <linux/sizes.h>
 
 #include <asm/early_ioremap.h>
 
@@ -36,6 +37,9 @@ static void __init kho_give_up(void)
 	kho_in.fdt_phys = 0;
 	kho_in.map.root = NULL;
 }
+
+/* More than any root tree or array of scratch areas has. */
+#define KHO_MAX_EARLY_BYTES	SZ_64K
 
 /*
  * There is one scratch area for each node and two more.  They are the first
@@ -226,9 +230,21 @@ static int __init kho_add_scratch(const struct kho_scratch *area,
 	return err;
 }
 
+/* For early_memremap(), sizes that make no sense are bugs of its caller. */
+static void *__init kho_map_early(phys_addr_t phys, u64 len)
+{
+	phys_addr_t end;
+
+	if (!len || len > KHO_MAX_EARLY_BYTES ||
+	    check_add_overflow(phys, len, &end))
+		return NULL;
+
+	return early_memremap(phys, len);
+}
+
 static bool __init kho_take_scratch(phys_addr_t phys, u64 len)
 {
-	struct kho_scratch *area = early_memremap(phys, len);
+	struct kho_scratch *area = kho_map_early(phys, len);
 	bool valid;
 
 	if (!area) {
@@ -260,7 +276,7 @@ static bool __init kho_take_scratch(phys_addr_t phys, u64 len)
 void __init kho_populate(phys_addr_t fdt_phys, u64 fdt_len,
 			 phys_addr_t scratch_phys, u64 scratch_len)
 {
-	void *fdt = early_memremap(fdt_phys, fdt_len);
+	void *fdt = kho_map_early(fdt_phys, fdt_len);
 	bool valid = false;
 
 	if (fdt) {

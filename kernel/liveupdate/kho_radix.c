@@ -326,6 +326,32 @@ bool kho_radix_next_run(const struct kho_radix_tree *tree, unsigned long *key,
 EXPORT_SYMBOL_GPL(kho_radix_next_run);
 
 /**
+ * kho_radix_next_run_at - kho_radix_next_run() for one of many runs
+ * @tree: the tree
+ * @key: as there
+ * @nr: as there
+ * @cursor: where the last run was; all zero before the first one
+ *
+ * Context: Any.
+ * Return: As kho_radix_next_run().
+ */
+bool kho_radix_next_run_at(const struct kho_radix_tree *tree,
+			   unsigned long *key, unsigned long *nr,
+			   struct kho_radix_cursor *cursor)
+{
+	if (kho_radix_cursor_at(cursor, *key) &&
+	    kho_radix_next_in_leaf(cursor->bitmap, key, nr))
+		return true;
+
+	if (!kho_radix_next_run(tree, key, nr))
+		return false;
+
+	kho_radix_cursor_set(cursor, *key, kho_radix_find_leaf(tree, *key));
+	return true;
+}
+EXPORT_SYMBOL_GPL(kho_radix_next_run_at);
+
+/**
  * kho_radix_init_tree - initialize a tree
  * @tree: the tree
  * @root: root node left by the previous kernel, or NULL for an empty tree

@@ -29,7 +29,7 @@
 /* Enough to boot on when there is no memory for a larger array. */
 #define KHO_FEW_SPANS	256
 
-/* Regions that come and go in memblock while the spans are counted. */
+/* Regions that come into memblock for what is allocated here. */
 #define KHO_SPARE_SPANS	16
 
 /* Memory that is in the map and must not be restored. */
@@ -37,7 +37,7 @@
 
 /* Ascending and disjoint. */
 struct kho_spans {
-	struct memblock_span *span;	/* NULL while they are only counted */
+	struct memblock_span *span;
 	unsigned long nr;
 	unsigned long max;
 	bool coarse;			/* there is free memory in them, too */
@@ -47,6 +47,7 @@ struct kho_spans {
 struct kho_stream {
 	struct memblock_span now;	/* empty when the stream is through */
 	unsigned long next;		/* key, or index of the node */
+	struct kho_radix_cursor cursor;
 	unsigned int order;
 	bool nodes;
 };
@@ -57,14 +58,12 @@ struct kho_merge {
 	unsigned int nr;
 	const phys_addr_t *node;
 	unsigned long nr_nodes;
-	bool quiet;
 };
 
 /* Where a span that is behind all spans so far has to be compared. */
 struct kho_clip {
 	unsigned long memory;
 	unsigned long reserved;
-	bool quiet;
 };
 
 static struct memblock_span kho_few_spans[KHO_FEW_SPANS] __initdata;
@@ -115,7 +114,7 @@ static bool __init kho_stream_next(struct kho_stream *s,
 			return false;
 		s->now.start = merge->node[key];
 	} else {
-		if (!kho_radix_next_run(&kho_in.map, &key, &nr) ||
+		if (!kho_radix_next_run_at(&kho_in.map, &key, &nr, &s->cursor) ||
 		    !kho_decode_key(key, &s->now.start, &order) ||
 		    order != s->order) {
 			s->now = (struct memblock_span){ };
@@ -185,7 +184,7 @@ static bool __init kho_merge_next(struct kho_merge *merge,
 	kho_merge_advance(merge, s);
 
 	while ((s = kho_merge_first(merge)) && s->now.start <= span->end) {
-		if (s->now.start < span->end && !merge->quiet)
+		if (s->now.start < span->end)
 			kho_mark_bad(s->now.start, min(s->now.end, span->end),
 				     "preserved twice");
 		span->end = max(span->end, s->now.end);
@@ -264,15 +263,11 @@ static int __init kho_spans_add(struct kho_spans *spans, phys_addr_t start,
 {
 	int err = 0;
 
-	if (spans->span && spans->nr == spans->max)
+	if (spans->nr == spans->max)
 		err = kho_spans_coarsen(spans);
-	if (err)
-		return err;
-
-	if (spans->span)
-		spans->span[spans->nr] = (struct memblock_span){ start, end };
-	spans->nr++;
-	return 0;
+	if (!err)
+		spans->span[spans->nr++] = (struct memblock_span){ start, end };
+	return err;
 }
 
 /* Clipping to what is RAM and not in use. */
@@ -290,13 +285,6 @@ static const struct memblock_region *__init kho_region_behind(
 	}
 
 	return NULL;
-}
-
-static void __init kho_clip_bad(const struct kho_clip *clip, phys_addr_t start,
-				phys_addr_t end, const char *why)
-{
-	if (!clip->quiet)
-		kho_mark_bad(start, end, why);
 }
 
 /* Scratch memory in [start, end), or nothing at its end. */
@@ -318,8 +306,8 @@ static struct memblock_span __init kho_scratch_in(phys_addr_t start,
 }
 
 /* The previous kernel never preserves scratch memory, which this one uses. */
-static int __init kho_clip_scratch(struct kho_clip *clip, phys_addr_t start,
-				   phys_addr_t end, struct kho_spans *spans)
+static int __init kho_clip_scratch(phys_addr_t start, phys_addr_t end,
+				   struct kho_spans *spans)
 {
 	while (start < end) {
 		struct memblock_span scratch = kho_scratch_in(start, end);
@@ -330,7 +318,7 @@ static int __init kho_clip_scratch(struct kho_clip *clip, phys_addr_t start,
 		if (err)
 			return err;
 		if (scratch.start < scratch.end)
-			kho_clip_bad(clip, scratch.start, scratch.end,
+			kho_mark_bad(scratch.start, scratch.end,
 				     "in scratch memory");
 		start = scratch.end;
 	}
@@ -349,14 +337,14 @@ static int __init kho_clip_ram(struct kho_clip *clip, phys_addr_t start,
 		r = kho_region_behind(&memblock.reserved, &clip->reserved, start);
 		if (r && r->base <= start) {
 			stop = min(end, r->base + r->size);
-			kho_clip_bad(clip, start, stop, "in use by this kernel");
+			kho_mark_bad(start, stop, "in use by this kernel");
 			start = stop;
 			continue;
 		}
 
 		if (r)
 			stop = min(end, r->base);
-		err = kho_clip_scratch(clip, start, stop, spans);
+		err = kho_clip_scratch(start, stop, spans);
 		if (err)
 			return err;
 		start = stop;
@@ -380,7 +368,7 @@ static int __init kho_clip_span(struct kho_clip *clip,
 		if (!r || r->base > start) {
 			if (r)
 				stop = min(stop, r->base);
-			kho_clip_bad(clip, start, stop, "not in RAM");
+			kho_mark_bad(start, stop, "not in RAM");
 		} else {
 			stop = min(stop, r->base + r->size);
 			err = kho_clip_ram(clip, start, stop, spans);
@@ -399,6 +387,7 @@ struct kho_node_list {
 	phys_addr_t *node;
 	unsigned long nr;
 	unsigned long max;
+	unsigned long runs;	/* of keys, in all the leaves */
 };
 
 static int __init kho_count_node(phys_addr_t phys, void *data)
@@ -406,6 +395,14 @@ static int __init kho_count_node(phys_addr_t phys, void *data)
 	struct kho_node_list *list = data;
 
 	list->max++;
+	return 0;
+}
+
+static int __init kho_count_run(unsigned long key, unsigned long nr, void *data)
+{
+	struct kho_node_list *list = data;
+
+	list->runs++;
 	return 0;
 }
 
@@ -426,7 +423,10 @@ static int __init kho_cmp_nodes(const void *a, const void *b)
 
 static int __init kho_nodes_collect(struct kho_node_list *list)
 {
-	const struct kho_radix_walk_cb count = { .node = kho_count_node };
+	const struct kho_radix_walk_cb count = {
+		.node = kho_count_node,
+		.run = kho_count_run,
+	};
 	const struct kho_radix_walk_cb collect = { .node = kho_collect_node };
 	int err;
 
@@ -452,16 +452,14 @@ static void __init kho_nodes_free(struct kho_node_list *list)
 
 /* All together. */
 
-/* Counts the spans, or collects them when there is an array. */
 static int __init kho_spans_scan(struct kho_spans *spans,
 				 const struct kho_node_list *nodes)
 {
 	static struct kho_merge merge __initdata;
-	struct kho_clip clip = { .quiet = !spans->span };
 	struct memblock_span span;
+	struct kho_clip clip = { };
 	int err = 0;
 
-	merge.quiet = clip.quiet;
 	kho_merge_init(&merge, nodes->node, nodes->nr);
 	while (!err && kho_merge_next(&merge, &span))
 		err = kho_clip_span(&clip, &span, spans);
@@ -469,10 +467,12 @@ static int __init kho_spans_scan(struct kho_spans *spans,
 	return err;
 }
 
-static void __init kho_spans_alloc(struct kho_spans *spans)
+/* At most every run is a span, and those are cut by regions of memblock. */
+static void __init kho_spans_alloc(struct kho_spans *spans,
+				   const struct kho_node_list *nodes)
 {
-	spans->max = spans->nr + KHO_SPARE_SPANS;
-	spans->nr = 0;
+	spans->max = nodes->runs + nodes->nr + memblock.memory.cnt +
+		     memblock.reserved.cnt + kho_scratch_cnt + KHO_SPARE_SPANS;
 
 	while (spans->max > KHO_FEW_SPANS && !spans->span) {
 		spans->span = memblock_alloc(array_size(spans->max,
@@ -500,10 +500,8 @@ static int __init kho_spans_collect(struct kho_spans *spans)
 	int err;
 
 	err = kho_nodes_collect(&nodes);
-	if (!err)
-		err = kho_spans_scan(spans, &nodes);
 	if (!err) {
-		kho_spans_alloc(spans);
+		kho_spans_alloc(spans, &nodes);
 		err = kho_spans_scan(spans, &nodes);
 	}
 
@@ -515,18 +513,27 @@ static int __init kho_spans_collect(struct kho_spans *spans)
  * With DEFERRED_STRUCT_PAGE_INIT not all struct pages are set up yet, and for
  * memory that is reserved with NOINIT nobody else will do it.
  */
-static void __init kho_init_struct_pages(phys_addr_t start, phys_addr_t stop)
+static void __init kho_init_struct_pages(const struct kho_spans *spans)
 {
-	unsigned long end = PHYS_PFN(stop);
+	unsigned long block_end = 0;
 	int nid = NUMA_NO_NODE;
 
 	if (!IS_ENABLED(CONFIG_DEFERRED_STRUCT_PAGE_INIT))
 		return;
 
-	for (unsigned long pfn = PHYS_PFN(start); pfn < end; pfn++) {
-		if (nid == NUMA_NO_NODE || pageblock_aligned(pfn))
-			nid = early_pfn_to_nid(pfn);
-		init_deferred_page(pfn, nid);
+	for (unsigned long i = 0; i < spans->nr; i++) {
+		unsigned long pfn = PHYS_PFN(spans->span[i].start);
+		unsigned long end = PHYS_PFN(spans->span[i].end);
+
+		while (pfn < end) {
+			/* A pageblock is in one node. */
+			if (pfn >= block_end) {
+				nid = early_pfn_to_nid(pfn);
+				block_end = pageblock_end_pfn(pfn);
+			}
+			for (; pfn < min(end, block_end); pfn++)
+				init_deferred_page(pfn, nid);
+		}
 	}
 }
 
@@ -543,12 +550,9 @@ static int __init kho_spans_reserve(struct kho_spans *spans)
 					      MEMBLOCK_RSRV_NOINIT);
 	} while (err && spans->nr > 1 && !kho_spans_coarsen(spans));
 
-	if (err)
-		return err;
-
-	for (unsigned long i = 0; i < spans->nr; i++)
-		kho_init_struct_pages(spans->span[i].start, spans->span[i].end);
-	return 0;
+	if (!err)
+		kho_init_struct_pages(spans);
+	return err;
 }
 
 static int __init kho_forget_bad_key(unsigned long key, void *data)

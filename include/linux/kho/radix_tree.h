@@ -81,6 +81,9 @@ bool kho_radix_take_key_at(struct kho_radix_tree *tree, unsigned long key,
 			   struct kho_radix_cursor *cursor);
 bool kho_radix_next_run(const struct kho_radix_tree *tree, unsigned long *key,
 			unsigned long *nr);
+bool kho_radix_next_run_at(const struct kho_radix_tree *tree,
+			   unsigned long *key, unsigned long *nr,
+			   struct kho_radix_cursor *cursor);
 int kho_radix_walk_tree(struct kho_radix_tree *tree,
 			const struct kho_radix_walk_cb *cb, void *data);
 
@@ -131,6 +134,13 @@ static inline bool kho_radix_take_key_at(struct kho_radix_tree *tree,
 
 static inline bool kho_radix_next_run(const struct kho_radix_tree *tree,
 				      unsigned long *key, unsigned long *nr)
+{
+	return false;
+}
+
+static inline bool kho_radix_next_run_at(const struct kho_radix_tree *tree,
+					 unsigned long *key, unsigned long *nr,
+					 struct kho_radix_cursor *cursor)
 {
 	return false;
 }

@@ -368,18 +368,22 @@ static void kho_radix_test_next_run(struct kunit *test)
 static void kho_radix_test_next_run_inside(struct kunit *test)
 {
 	struct kho_radix_tree *tree = new_tree(test);
+	struct kho_radix_cursor cursor = { };
 	unsigned long key = LEAF_KEYS - 2, nr;
 
 	add_keys(test, tree, LEAF_KEYS - 9, LEAF_KEYS + 5);
 
-	KUNIT_ASSERT_TRUE(test, kho_radix_next_run(tree, &key, &nr));
+	KUNIT_ASSERT_TRUE(test, kho_radix_next_run_at(tree, &key, &nr, &cursor));
 	KUNIT_EXPECT_EQ(test, key, LEAF_KEYS - 2);
 	KUNIT_EXPECT_EQ(test, nr, 2);
 
 	key += nr;
-	KUNIT_ASSERT_TRUE(test, kho_radix_next_run(tree, &key, &nr));
+	KUNIT_ASSERT_TRUE(test, kho_radix_next_run_at(tree, &key, &nr, &cursor));
 	KUNIT_EXPECT_EQ(test, key, LEAF_KEYS);
 	KUNIT_EXPECT_EQ(test, nr, 5);
+
+	key += nr;
+	KUNIT_EXPECT_FALSE(test, kho_radix_next_run_at(tree, &key, &nr, &cursor));
 }
 
 /* A cursor makes no difference but in speed, wherever the keys are. */

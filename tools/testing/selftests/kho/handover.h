@@ -31,6 +31,7 @@ extern const struct action ioctl_actions[];
 extern const struct action holder_actions[];
 extern const struct action damage_actions[];
 extern const struct action compat_actions[];
+extern const struct action hostile_actions[];
 extern const struct action stress_actions[];
 extern const struct action bench_actions[];
 
@@ -67,6 +68,7 @@ int seeded_make(const char *name, uint64_t size, uint64_t seed);
 int seeded_check(int fd, uint64_t size, uint64_t seed);
 
 #define KHO_DIR		"/sys/kernel/debug/kho/"
+#define OUT_FDT		KHO_DIR "out/fdt"
 #define BLOB_MAX	(64UL << 10)
 
 /* The bytes never begin a page: who looks for a page does not find these. */
@@ -96,10 +98,26 @@ int memory_read(void *buf, size_t len, uint64_t pa);
 int memory_write(const void *buf, size_t len, uint64_t pa);
 #define LUO_FLBS	32
 
+/* The record of a file in a session of the previous kernel. */
+int file_record(const char *session, const char *token, uint64_t *pa);
+
 /*
  * handover_compat.c: text that no kernel would write, in a field of @size bytes
  * or, if huge, in @room; returns how much, 0 when @kind is no such text.
  */
 size_t bad_text(const char *kind, void *bytes, size_t size, size_t room);
+
+/* What is looked for in memory, at multiples of @step, a power of two from 8 on. */
+struct wanted {
+	const void *bytes;
+	size_t len;
+	size_t step;
+	uint64_t from;	/* of a page */
+};
+
+/* The same file: addresses of bytes, of the root tree, of a page of one's own. */
+int ram_search(const struct wanted *wanted, uint64_t *pa);
+int root_address(uint64_t *pa);
+int page_address(void *map, uint64_t *pa);
 
 #endif

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Actions that measure a hand-over, for guests in which the time stamp counter
+ * counts instructions (QEMU's -icount).  The agent is the first process there
+ * and all it needs is in the first file system: a guest that waits for nobody
+ * does the same again when it is started again.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <linux/reboot.h>
+
+#include "handover.h"
+
+#define PAGE		4096UL
+#define SESSION		"bench"
+/* By then a kernel has done what it puts off at boot; a jump is not before. */
+#define SETTLED		1500000000ull
+/* Time for the last words to leave the serial port. */
+#define DRAIN		20000000ull
+
+/* What is handed over: @nr files of @pages pages each. */
+static struct load {
+	uint64_t nr;
+	uint64_t pages;
+	int *fds;
+} load;
+
+/* In instructions of the guest, through all its kernels. */
+static uint64_t now(void)
+{
+#ifdef __x86_64__
+	return __builtin_ia32_rdtsc();
+#else
+	return 0;
+#endif
+}
+
+static uint64_t born;
+
+/* Before main(): nothing of this program shall count as boot. */
+static void __attribute__((constructor)) birth(void)
+{
+	born = now();
+}
+
+/* An idle guest takes no time of the host, a busy one does. */
+static void wait_until(uint64_t when)
+{
+	const uint64_t slack = 10000000;
+
+	if (now() + slack < when)
+		usleep((when - slack - now()) / 1000);
+	while (now() < when)
+		;
+}
+
+static void power_off(void)
+{
+	tcdrain(STDOUT_FILENO);
+	reboot(LINUX_REBOOT_CMD_POWER_OFF);
+}
+
+static int mount_all(void)
+{
+	static const struct {
+		const char *type;
+		const char *where;
+	} table[] = {
+		{ "proc", "/proc" },
+		{ "sysfs", "/sys" },
+		{ "debugfs", "/sys/kernel/debug" },
+		{ "devtmpfs", "/dev" },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(table); i++) {
+		mkdir(table[i].where, 0755);
+		if (mount(table[i].type, table[i].where, table[i].type, 0, ""))
+			return problem(-errno, "mount %s: %s", table[i].where,
+				       strerror(errno));
+	}
+
+	return 0;
+}
+
+/* @wait shifts all that follows against the clocks of the machine. */
+static int bench_begin(char **words)
+{
+	struct rlimit limit = { 1 << 20, 1 << 20 };
+	uint64_t wait;
+	int err;
+
+	if (!now())
+		return problem(-EOPNOTSUPP,
+			       "no counter of instructions is known here");
+	if (getpid() == 1)
+		atexit(power_off);
+	note("bench init %llu", (unsigned long long)born);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	err = mount_all();
+	if (!err)
+		err = option_u64(words, "wait", 0, &wait);
+	if (!err)
+		wait_until(now() + wait);
+
+	return err;
+}
+
+static int bench_load(char **words)
+{
+	static struct blob line;
+	int kernel, initrd, err;
+
+	err = blob_read(&line, words[2]);
+	if (err)
+		return err;
+	line.bytes[line.len - 1] = '\0';
+	kernel = open(words[0], O_RDONLY | O_CLOEXEC);
+	initrd = open(words[1], O_RDONLY | O_CLOEXEC);
+	if (syscall(SYS_kexec_file_load, kernel, initrd, line.len, line.bytes,
+		    0))
+		err = problem(-errno, "load %s: %s", words[0], strerror(errno));
+	close(kernel);
+	close(initrd);
+
+	return err;
+}
+
+/* ---- what is handed over: every page begins with its own number */
+
+static int page_write(int fd, uint64_t page, uint64_t number)
+{
+	if (pwrite(fd, &number, sizeof(number), page * PAGE) !=
+	    sizeof(number))
+		return problem(-errno, "write page %llu: %s",
+			       (unsigned long long)page, strerror(errno));
+
+	return 0;
+}
+
+static int page_check(int fd, uint64_t page, uint64_t number)
+{
+	uint64_t seen;
+
+	if (pread(fd, &seen, sizeof(seen), page * PAGE) != sizeof(seen) ||
+	    seen != number)
+		return problem(-EIO, "page %llu is not what it was",
+			       (unsigned long long)number);
+
+	return 0;
+}
+
+static int load_alloc(uint64_t nr, uint64_t pages)
+{
+	load.nr = nr;
+	load.pages = pages;
+	load.fds = calloc(nr, sizeof(*load.fds));
+
+	return load.fds ? 0 : problem(-ENOMEM, "no memory");
+}
+
+static int load_open(uint64_t nr, uint64_t pages)
+{
+	int err = load_alloc(nr, pages);
+
+	for (uint64_t i = 0; i < nr && !err; i++) {
+		load.fds[i] = memfd_create(SESSION, MFD_CLOEXEC);
+		if (load.fds[i] < 0 || ftruncate(load.fds[i], pages * PAGE))
+			err = problem(-errno, "memfd %llu: %s",
+				      (unsigned long long)i, strerror(errno));
+	}
+
+	return err;
+}
+
+static int fill_order(void)
+{
+	int err = 0;
+
+	for (uint64_t i = 0; i < load.nr * load.pages && !err; i++)
+		err = page_write(load.fds[i / load.pages], i % load.pages, i);
+
+	return err;
+}
+
+/* The pages between go to another file, and are free again at the end. */
+static int fill_alternate(void)
+{
+	int other = memfd_create("other", MFD_CLOEXEC), err = 0;
+
+	for (uint64_t i = 0; i < load.pages && !err; i++) {
+		err = page_write(load.fds[0], i, i);
+		if (!err)
+			err = page_write(other, i, i);
+	}
+	close(other);
+
+	return err;
+}
+
+/* An odd step through a power of two meets each page once. */
+static int fill_random(void)
+{
+	uint64_t size = 1, at = 0;
+	int err = 0;
+
+	while (size < load.pages)
+		size <<= 1;
+	for (uint64_t i = 0; i < size && !err; i++) {
+		at = (at * 5 + 0x3c6ef35f) & (size - 1);
+		if (at < load.pages)
+			err = page_write(load.fds[0], at, at);
+	}
+
+	return err;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+#define PAGEMAP_PRESENT	(1ull << 63)
+#define PAGEMAP_PFN	((1ull << 55) - 1)
+
+/* Frame numbers of the pages of a file, in the order of the file. */
+static int file_frames(int fd, uint64_t *frames)
+{
+	size_t size = load.pages * PAGE;
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), err = 0;
+	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd,
+			 0);
+	size_t want = load.pages * sizeof(*frames);
+
+	if (map == MAP_FAILED || pagemap < 0)
+		return problem(-errno, "pagemap: %s", strerror(errno));
+	if (pread(pagemap, frames, want, (uintptr_t)map / PAGE *
+		  sizeof(*frames)) != (ssize_t)want)
+		err = problem(-EIO, "pagemap: short read");
+	for (uint64_t i = 0; i < load.pages && !err; i++) {
+		if (!(frames[i] & PAGEMAP_PRESENT))
+			err = problem(-EIO, "page %llu is not there",
+				      (unsigned long long)i);
+		frames[i] &= PAGEMAP_PFN;
+	}
+	munmap(map, size);
+	close(pagemap);
+
+	return err;
+}
+
+static int load_runs(void)
+{
+	uint64_t pages = load.nr * load.pages, runs = 0;
+	uint64_t *frames = calloc(pages, sizeof(*frames));
+	int err = frames ? 0 : problem(-ENOMEM, "no memory");
+
+	for (uint64_t i = 0; i < load.nr && !err; i++)
+		err = file_frames(load.fds[i], frames + i * load.pages);
+	if (err)
+		return err;
+	qsort(frames, pages, sizeof(*frames), compare);
+	for (uint64_t i = 0; i < pages; i++)
+		runs += !i || frames[i] != frames[i - 1] + 1;
+	free(frames);
+	note("bench runs %llu", (unsigned long long)runs);
+
+	return 0;
+}
+
+static int bench_fill(char **words)
+{
+	static const struct {
+		const char *name;
+		int (*fill)(void);
+	} table[] = {
+		{ "order", fill_order },
+		{ "alternate", fill_alternate },
+		{ "random", fill_random },
+	};
+	uint64_t files, pages;
+	int err;
+
+	err = parse_u64(words[1], &files);
+	if (!err)
+		err = parse_u64(words[2], &pages);
+	if (!err)
+		err = load_open(files, pages);
+	if (err)
+		return err;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(table); i++) {
+		if (strcmp(table[i].name, words[0]))
+			continue;
+		return table[i].fill();
+	}
+
+	return problem(-EINVAL, "no way to fill: %s", words[0]);
+}
+
+/* ---- before the jump */
+
+/* Free memory to the page: what CPUs keep for themselves is free, too. */
+static uint64_t free_bytes(void)
+{
+	unsigned long long value, pages = 0;
+	char line[128];
+	FILE *file;
+
+	file = fopen("/proc/sys/vm/stat_refresh", "re");
+	if (file) {
+		(void)!fread(line, 1, sizeof(line), file);
+		fclose(file);
+	}
+	file = fopen("/proc/zoneinfo", "re");
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, " nr_free_pages %llu", &value) == 1 ||
+		    sscanf(line, " count: %llu", &value) == 1)
+			pages += value;
+	}
+	fclose(file);
+
+	return pages * PAGE;
+}
+
+static int session_keep(int session)
+{
+	int err = 0;
+
+	for (uint64_t i = 0; i < load.nr && !err; i++)
+		err = luo_preserve(session, i, load.fds[i]);
+
+	return err ? problem(err, "preserve: %s", strerror(-err)) : 0;
+}
+
+/* A small file of the same kind takes the way first: code and caches are warm. */
+static int warm_up(void)
+{
+	int session = luo_create("warm"), fd = memfd_create("warm", 0), err = 0;
+
+	if (session < 0 || fd < 0)
+		return problem(-EIO, "no session to begin with");
+	for (uint64_t i = 0; i < 64 && !err; i++)
+		err = page_write(fd, i, i);
+	if (!err)
+		err = luo_preserve(session, 1, fd);
+	close(session);
+	close(fd);
+
+	return err;
+}
+
+static int keep(const char *what, int *session)
+{
+	uint64_t begin;
+	int err;
+
+	*session = luo_create(SESSION);
+	if (*session < 0)
+		return problem(*session, "create session: %s",
+			       strerror(-*session));
+	begin = now();
+	err = session_keep(*session);
+	note("bench %s %llu", what, (unsigned long long)(now() - begin));
+
+	return err;
+}
+
+/*
+ * The first time, pages move out of memory that can be pinned for a short time
+ * only.  That is the work of others, so the second time counts, and where the
+ * pages are is looked at in between.
+ */
+static int bench_preserve(char **words)
+{
+	uint64_t begin, before;
+	int session, err;
+
+	(void)words;
+	err = warm_up();
+	if (err)
+		return err;
+	before = free_bytes();
+	err = keep("first", &session);
+	if (err)
+		return err;
+	note("bench metadata %lld", (long long)(before - free_bytes()));
+	begin = now();
+	close(session);
+	note("bench unpreserve %llu", (unsigned long long)(now() - begin));
+
+	err = load_runs();
+
+	return err ? err : keep("preserve", &session);
+}
+
+/* The moment of the jump is told before it has come. */
+static int bench_jump(char **words)
+{
+	uint64_t when = now() + DRAIN;
+
+	(void)words;
+	when = when < SETTLED ? SETTLED : when;
+	note("bench jump %llu", (unsigned long long)when);
+	tcdrain(STDOUT_FILENO);
+	wait_until(when);
+	reboot(LINUX_REBOOT_CMD_KEXEC);
+
+	return problem(-errno, "kexec came back: %s", strerror(errno));
+}
+
+/* ---- behind it */
+
+static int load_check(void)
+{
+	int err = 0;
+
+	for (uint64_t i = 0; i < load.nr * load.pages && !err; i++)
+		err = page_check(load.fds[i / load.pages], i % load.pages, i);
+
+	return err;
+}
+
+static int bench_retrieve(char **words)
+{
+	uint64_t files, pages, begin, end;
+	int session = luo_get(SESSION), err;
+
+	if (session < 0)
+		return problem(session, "get session: %s", strerror(-session));
+	err = parse_u64(words[0], &files);
+	if (!err)
+		err = parse_u64(words[1], &pages);
+	if (!err)
+		err = load_alloc(files, pages);
+	if (err)
+		return err;
+
+	begin = now();
+	for (uint64_t i = 0; i < files; i++)
+		load.fds[i] = luo_retrieve(session, i);
+	end = now();
+	note("bench retrieve %llu", (unsigned long long)(end - begin));
+	err = load_check();
+	if (err)
+		return err;
+	begin = now();
+	err = luo_finish(session);
+	end = now();
+	note("bench finish %llu", (unsigned long long)(end - begin));
+
+	return err ? problem(err, "finish: %s", strerror(-err)) : 0;
+}
+
+const struct action bench_actions[] = {
+	{ "bench-begin", "[wait=]", 0, bench_begin },
+	{ "bench-load", "KERNEL INITRD FILE-WITH-COMMAND-LINE", 3, bench_load },
+	{ "bench-fill", "order|alternate|random FILES PAGES", 3, bench_fill },
+	{ "bench-preserve", "", 0, bench_preserve },
+	{ "bench-jump", "", 0, bench_jump },
+	{ "bench-retrieve", "FILES PAGES", 2, bench_retrieve },
+	{ }
+};
