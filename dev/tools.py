@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """The programs and headers the verbs use, and the Debian packages that hold them."""
 import os
+import re
 import shutil
 from pathlib import Path
 
-from dev.host import Failed, Stop
+from dev.host import Failed, Stop, output
 
 SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
@@ -46,6 +47,7 @@ NEEDED = [
     ("git", "apply", lambda: command("git")),
     ("python3", "KUnit", lambda: command("python3")),
 ]
+CLANG = [("clang", "fuzzing", lambda: command("clang"))]
 USEFUL = [
     ("ccache", "fast rebuilds", lambda: command("ccache")),
     ("kmod", "modules", lambda: command("depmod")),
@@ -56,12 +58,22 @@ def missing(table):
     return [package for package, _, present in table if not present()]
 
 
-def require(run, everything=False):
+def clang_runtime():
+    """The package with libFuzzer for the clang that is installed, as a table."""
+    version = re.search(r"version (\d+)", output(["clang", "--version"]) or "")
+    where = Path((output(["clang", "--print-runtime-dir"]) or "").strip() or "/nowhere")
+    return [(f"libclang-rt-{version[1] if version else ''}-dev", "fuzzing",
+             lambda: any(where.glob("libclang_rt.fuzzer*.a")))]
+
+
+def require(run, everything=False, more=()):
     """Make sure every needed tool is there: install as root, else say what to install.
 
-    What is only useful is no reason to start an installation, unless asked for.
+    What is only useful is no reason to start an installation, unless asked for.  more is
+    a table of what this verb needs besides.
     """
-    needed, useful = missing(NEEDED), missing(USEFUL)
+    table = [*NEEDED, *more]
+    needed, useful = missing(table), missing(USEFUL)
     if not needed and not (useful and everything):
         return
     line = "apt-get install --no-install-recommends " + " ".join(needed + useful)
@@ -82,5 +94,5 @@ def require(run, everything=False):
     except Failed as e:
         raise Stop(f"cannot install {', '.join(needed + useful)}: {e.why}\n  log: {e.log}\n"
                    f"  run: {line}") from None
-    if missing(NEEDED):
-        raise Stop(f"installed, and still not usable: {', '.join(missing(NEEDED))}")
+    if missing(table):
+        raise Stop(f"installed, and still not usable: {', '.join(missing(table))}")

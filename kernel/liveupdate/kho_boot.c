@@ -190,7 +190,7 @@ static bool __init kho_fdt_is_valid(const void *fdt, u64 len)
 static bool __init kho_scratch_is_valid(const struct kho_scratch *area,
 					u64 len)
 {
-	phys_addr_t end;
+	phys_addr_t end, all = 0;
 
 	if (!len || len % sizeof(*area) ||
 	    len / sizeof(*area) > KHO_MAX_SCRATCH_AREAS) {
@@ -205,9 +205,13 @@ static bool __init kho_scratch_is_valid(const struct kho_scratch *area,
 				&area[i].size, &area[i].addr);
 			return false;
 		}
+		all |= area[i].size;
 	}
 
-	return true;
+	/* Until what is preserved is known, there is no other memory. */
+	if (!all)
+		pr_warn("scratch areas are all empty\n");
+	return all;
 }
 
 /* Makes the areas known to memblock, which has no other memory yet. */

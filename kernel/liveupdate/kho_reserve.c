@@ -45,7 +45,7 @@ struct kho_spans {
 
 /* The blocks of one order, or the nodes of the map. */
 struct kho_stream {
-	struct memblock_span now;	/* empty when the stream is through */
+	struct memblock_span now;
 	unsigned long next;		/* key, or index of the node */
 	struct kho_radix_cursor cursor;
 	unsigned int order;
@@ -99,7 +99,51 @@ static bool __init kho_is_bad(phys_addr_t start, phys_addr_t end)
 	return false;
 }
 
+/* Whether a span is in RAM; it may reach over several regions of it. */
+static bool __init kho_span_is_ram(phys_addr_t start, phys_addr_t end)
+{
+	struct memblock_region *r;
+
+	for_each_mem_region(r) {
+		if (r->base > start)
+			break;
+		start = max(start, r->base + r->size);
+		if (start >= end)
+			return true;
+	}
+
+	return false;
+}
+
 /* The streams. */
+
+/*
+ * Blocks that no allocator makes may be as large as all memory, so that those
+ * which cannot be right must not cost the memory that they name.  Returns
+ * whether none of @nr had to be dropped.
+ */
+static bool __init kho_drop_misfits(unsigned long key, unsigned long nr,
+				    unsigned int order)
+{
+	unsigned long end = key + nr;
+	bool fine = true;
+
+	for (; order > MAX_PAGE_ORDER && key < end; key++) {
+		phys_addr_t start, last;
+
+		kho_decode_key(key, &start, &order);
+		last = start + (PAGE_SIZE << order) - 1;
+		if (kho_span_is_ram(start, last))
+			continue;
+
+		pr_err_ratelimited("preserved memory [%pa-%pa] is lost: not in RAM\n",
+				   &start, &last);
+		kho_radix_del_key(&kho_in.map, key);
+		fine = false;
+	}
+
+	return fine;
+}
 
 static bool __init kho_stream_next(struct kho_stream *s,
 				   const struct kho_merge *merge)
@@ -107,19 +151,18 @@ static bool __init kho_stream_next(struct kho_stream *s,
 	unsigned long key = s->next, nr = 1;
 	unsigned int order;
 
-	s->now = (struct memblock_span){ };
-
 	if (s->nodes) {
 		if (key == merge->nr_nodes)
 			return false;
 		s->now.start = merge->node[key];
 	} else {
-		if (!kho_radix_next_run_at(&kho_in.map, &key, &nr, &s->cursor) ||
-		    !kho_decode_key(key, &s->now.start, &order) ||
-		    order != s->order) {
-			s->now = (struct memblock_span){ };
-			return false;
-		}
+		do {
+			if (!kho_radix_next_run_at(&kho_in.map, &key, &nr,
+						   &s->cursor) ||
+			    !kho_decode_key(key, &s->now.start, &order) ||
+			    order != s->order)
+				return false;
+		} while (!kho_drop_misfits(key, nr, order));
 	}
 
 	s->next = key + nr;
@@ -195,22 +238,6 @@ static bool __init kho_merge_next(struct kho_merge *merge,
 }
 
 /* The spans. */
-
-/* Whether a span is in RAM; it may reach over several regions of it. */
-static bool __init kho_span_is_ram(phys_addr_t start, phys_addr_t end)
-{
-	struct memblock_region *r;
-
-	for_each_mem_region(r) {
-		if (r->base > start)
-			break;
-		start = max(start, r->base + r->size);
-		if (start >= end)
-			return true;
-	}
-
-	return false;
-}
 
 /* Memory between two spans that may be kept from the page allocator, too. */
 static bool __init kho_gap_is_free(phys_addr_t start, phys_addr_t end)
@@ -441,6 +468,16 @@ static int __init kho_nodes_collect(struct kho_node_list *list)
 
 	err = kho_radix_walk_tree(&kho_in.map, &collect, list);
 	sort(list->node, list->nr, sizeof(*list->node), kho_cmp_nodes, NULL);
+
+	/* To take a key out of a leaf must not change a table. */
+	for (unsigned long i = 1; i < list->nr && !err; i++) {
+		if (list->node[i - 1] != list->node[i])
+			continue;
+		pr_err("map of preserved memory has the node at %pa twice\n",
+		       &list->node[i]);
+		err = -EINVAL;
+	}
+
 	return err;
 }
 
@@ -592,7 +629,7 @@ static int __init kho_forget_bad(void)
  *
  * Context: Early boot, as the last user of memblock before the page allocator.
  * Return: 0, or an error when what was handed over cannot be used: the map is
- * damaged, or there is no memory to work with.
+ * damaged, or there is no memory to work with.  Nothing is reserved then.
  */
 int __init kho_reserve_incoming(void)
 {
@@ -600,10 +637,19 @@ int __init kho_reserve_incoming(void)
 	int err;
 
 	err = kho_spans_collect(&spans);
+	if (!err && kho_nr_bad) {
+		/* What is not in the map any more need not be reserved. */
+		err = kho_forget_bad();
+		kho_nr_bad = 0;
+		kho_spans_free(&spans);
+		spans = (struct kho_spans){ };
+		if (!err)
+			err = kho_spans_collect(&spans);
+		if (!err)
+			err = kho_forget_bad();
+	}
 	if (!err)
 		err = kho_spans_reserve(&spans);
-	if (!err)
-		err = kho_forget_bad();
 	if (spans.coarse)
 		pr_warn("short of memory: free memory between preserved pages stays unused\n");
 

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What a user of live update does, see agent.h. */
+
+#include "agent.h"
+
+/* Fills in the size, which every ioctl wants first, and calls it. */
+#define CALL(fd, cmd, request) ({					\
+	(request)->size = sizeof(*(request));				\
+	sim_ioctl(fd, cmd, request);					\
+})
+
+int agent_create(int dev, const char *name)
+{
+	struct liveupdate_ioctl_create_session create = { };
+	int err;
+
+	strncpy((char *)create.name, name, sizeof(create.name));
+	err = CALL(dev, LIVEUPDATE_IOCTL_CREATE_SESSION, &create);
+	return err ?: create.fd;
+}
+
+int agent_retrieve(int dev, const char *name)
+{
+	struct liveupdate_ioctl_retrieve_session retrieve = { };
+	int err;
+
+	strncpy((char *)retrieve.name, name, sizeof(retrieve.name));
+	err = CALL(dev, LIVEUPDATE_IOCTL_RETRIEVE_SESSION, &retrieve);
+	return err ?: retrieve.fd;
+}
+
+int agent_preserve(int session, u64 token, int fd)
+{
+	struct liveupdate_session_preserve_fd preserve = { .fd = fd, .token = token };
+
+	return CALL(session, LIVEUPDATE_SESSION_PRESERVE_FD, &preserve);
+}
+
+int agent_get(int session, u64 token)
+{
+	struct liveupdate_session_retrieve_fd get = { .token = token };
+	int err = CALL(session, LIVEUPDATE_SESSION_RETRIEVE_FD, &get);
+
+	return err ?: get.fd;
+}
+
+int agent_finish(int session)
+{
+	struct liveupdate_session_finish finish = { };
+
+	return CALL(session, LIVEUPDATE_SESSION_FINISH, &finish);
+}
+
+static void *page_of(struct file *file, u64 i)
+{
+	struct folio *folio = file->f_inode->cache[i];
+
+	return folio_address(folio) + (i - folio->index) * PAGE_SIZE;
+}
+
+int agent_memfd(loff_t size, unsigned int order, unsigned int seals, u8 salt)
+{
+	struct file *file = memfd_alloc_file("", MFD_ALLOW_SEALING);
+	int fd;
+
+	BUG_ON(IS_ERR(file));
+	if (sim_shmem_fill(file, size, order)) {
+		fput(file);
+		return -ENOMEM;
+	}
+	for (u64 i = 0; i < DIV_ROUND_UP(size, PAGE_SIZE); i++)
+		memset(page_of(file, i), salt + i, PAGE_SIZE);
+	memfd_add_seals(file, seals);
+
+	fd = get_unused_fd_flags(0);
+	BUG_ON(fd < 0);
+	fd_install(fd, file);
+	return fd;
+}
+
+bool agent_memfd_is(int fd, loff_t size, unsigned int seals, u8 salt)
+{
+	struct file *file = fget(fd);
+	bool same;
+
+	if (!file)
+		return false;
+
+	same = i_size_read(file_inode(file)) == size &&
+	       file_inode(file)->seals == seals;
+	for (u64 i = 0; same && i < DIV_ROUND_UP(size, PAGE_SIZE); i++) {
+		struct inode *inode = file_inode(file);
+
+		same = i < inode->cache_size && inode->cache[i] &&
+		       !memchr_inv(page_of(file, i), salt + i, PAGE_SIZE);
+	}
+	fput(file);
+	return same;
+}

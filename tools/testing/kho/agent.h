@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What a user of live update does, by the ioctls it has. */
+#ifndef KHO_AGENT_H
+#define KHO_AGENT_H
+
+#include "shims.h"
+
+#include <linux/liveupdate.h>
+#include <uapi/linux/liveupdate.h>
+
+/* Descriptors or errors. */
+int agent_create(int dev, const char *name);
+int agent_retrieve(int dev, const char *name);
+int agent_preserve(int session, u64 token, int fd);
+int agent_get(int session, u64 token);
+int agent_finish(int session);
+
+/* A memfd of @size bytes in folios of @order, each page filled from @salt. */
+int agent_memfd(loff_t size, unsigned int order, unsigned int seals, u8 salt);
+/* Whether every byte is there. */
+bool agent_memfd_is(int fd, loff_t size, unsigned int seals, u8 salt);
+
+#endif /* KHO_AGENT_H */

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Files and shared memory, see files.h. */
+
+#include "../shims.h"
+
+#define MAX_FDS		256
+
+static struct file *fds[MAX_FDS];
+static const struct file_operations *device;
+static struct kimage loaded = { .kho.fdt = 1 };
+struct kimage *kexec_image = &loaded;
+
+/* Not open, but taken. */
+static struct file reserved;
+
+static struct file *new_file(const struct file_operations *fops, void *priv)
+{
+	struct file *file = kzalloc_obj(*file);
+
+	if (file) {
+		file->f_op = fops;
+		file->private_data = priv;
+		file->refs = 1;
+	}
+	return file;
+}
+
+struct file *get_file(struct file *file)
+{
+	file->refs++;
+	return file;
+}
+
+static void inode_free(struct inode *inode)
+{
+	for (u64 i = 0; i < inode->cache_size;) {
+		struct folio *folio = inode->cache[i];
+
+		if (!folio) {
+			i++;
+			continue;
+		}
+		i += folio_nr_pages(folio);
+		/* The page cache has a reference for each page. */
+		folio_ref_sub(folio, folio_nr_pages(folio) - 1);
+		folio_put(folio);
+	}
+	kfree(inode->cache);
+	kfree(inode);
+}
+
+void fput(struct file *file)
+{
+	BUG_ON(file->refs <= 0);
+	if (--file->refs)
+		return;
+	if (file->f_op && file->f_op->release)
+		file->f_op->release(NULL, file);
+	if (file->f_inode)
+		inode_free(file->f_inode);
+	kfree(file);
+}
+
+struct file *fget(unsigned int fd)
+{
+	if (fd >= MAX_FDS || !fds[fd] || fds[fd] == &reserved)
+		return NULL;
+	return get_file(fds[fd]);
+}
+
+int get_unused_fd_flags(unsigned int flags)
+{
+	for (int fd = 0; fd < MAX_FDS; fd++) {
+		if (fds[fd])
+			continue;
+		fds[fd] = &reserved;
+		return fd;
+	}
+	return -EMFILE;
+}
+
+void put_unused_fd(int fd)
+{
+	BUG_ON(fds[fd] != &reserved);
+	fds[fd] = NULL;
+}
+
+void fd_install(int fd, struct file *file)
+{
+	BUG_ON(fds[fd] != &reserved);
+	fds[fd] = file;
+}
+
+void sim_close(int fd)
+{
+	struct file *file = fds[fd];
+
+	fds[fd] = NULL;
+	fput(file);
+}
+
+void sim_files_forget(void)
+{
+	memset(fds, 0, sizeof(fds));
+	device = NULL;
+}
+
+struct file *anon_inode_getfile(const char *name, const struct file_operations *fops,
+				void *priv, int flags)
+{
+	return new_file(fops, priv) ?: ERR_PTR(-ENOMEM);
+}
+
+loff_t vfs_setpos(struct file *file, loff_t pos, loff_t max)
+{
+	BUG_ON(pos < 0 || pos > max);
+	return file->f_pos = pos;
+}
+
+/* Devices. */
+
+int misc_register(struct miscdevice *dev)
+{
+	device = dev->fops;
+	return 0;
+}
+
+int sim_open_device(void)
+{
+	struct file *file;
+	int fd, err;
+
+	if (!device)
+		return -ENOENT;
+	file = new_file(device, NULL);
+	BUG_ON(!file);
+	err = device->open(NULL, file);
+	if (err) {
+		kfree(file);
+		return err;
+	}
+	fd = get_unused_fd_flags(0);
+	fd_install(fd, file);
+	return fd;
+}
+
+long sim_ioctl(int fd, unsigned int cmd, void *arg)
+{
+	struct file *file = fds[fd];
+
+	return file->f_op->unlocked_ioctl(file, cmd, (unsigned long)arg);
+}
+
+int copy_struct_from_user(void *dst, size_t ksize, const void *src, size_t usize)
+{
+	size_t size = min(ksize, usize);
+
+	if (usize > ksize && memchr_inv(src + ksize, 0, usize - ksize))
+		return -E2BIG;
+	memset(dst, 0, ksize);
+	memcpy(dst, src, size);
+	return 0;
+}
+
+/* Shared memory. */
+
+struct file *memfd_alloc_file(const char *name, unsigned int flags)
+{
+	struct inode *inode = kzalloc_obj(*inode);
+	struct file *file = inode ? new_file(NULL, NULL) : NULL;
+
+	if (!file) {
+		kfree(inode);
+		return ERR_PTR(-ENOMEM);
+	}
+	inode->mapping.host = inode;
+	inode->mapping.i_pages.owner = inode;
+	inode->noexec = flags & MFD_NOEXEC_SEAL;
+	if (inode->noexec)
+		inode->seals = F_SEAL_EXEC;
+	file->f_inode = inode;
+	file->f_mapping = &inode->mapping;
+	return file;
+}
+
+int memfd_add_seals(struct file *file, unsigned int seals)
+{
+	file->f_inode->seals |= seals;
+	return 0;
+}
+
+int memfd_get_seals(struct file *file)
+{
+	return file->f_inode->seals;
+}
+
+bool shmem_file(struct file *file)
+{
+	return file->f_inode;
+}
+
+void shmem_freeze(struct inode *inode, bool freeze)
+{
+	inode->frozen = freeze;
+}
+
+int shmem_inode_acct_blocks(struct inode *inode, long pages)
+{
+	if (sim_alloc_fails(GFP_KERNEL))
+		return -ENOSPC;
+	inode->blocks += pages;
+	return 0;
+}
+
+/* The file gives back what is accounted and not in it. */
+void shmem_recalc_inode(struct inode *inode, long alloced, long swapped)
+{
+	inode->blocks = inode->mapping.nrpages;
+}
+
+static int make_room(struct inode *inode, u64 pages)
+{
+	struct folio **cache;
+
+	if (pages <= inode->cache_size)
+		return 0;
+	/* The arrays of a real page cache are sparse. */
+	if (pages > 1 << 16)
+		return -ENOMEM;
+
+	cache = kzalloc(pages * sizeof(*cache), GFP_KERNEL | __GFP_NOFAIL);
+	memcpy(cache, inode->cache, inode->cache_size * sizeof(*cache));
+	kfree(inode->cache);
+	inode->cache = cache;
+	inode->cache_size = pages;
+	return 0;
+}
+
+static int cache_put(struct inode *inode, struct folio *folio, u64 index)
+{
+	long nr = folio_nr_pages(folio);
+
+	BUG_ON(!IS_ALIGNED(index, nr));
+	if (make_room(inode, index + nr))
+		return -ENOMEM;
+	for (long i = 0; i < nr; i++) {
+		if (inode->cache[index + i])
+			return -EEXIST;
+	}
+	for (long i = 0; i < nr; i++)
+		inode->cache[index + i] = folio;
+	return 0;
+}
+
+int shmem_add_to_page_cache(struct folio *folio, struct address_space *mapping,
+			    pgoff_t index, void *expected, gfp_t gfp)
+{
+	int err;
+
+	BUG_ON(folio->mapping);
+	err = sim_alloc_fails(gfp) ? -ENOMEM : cache_put(mapping->host, folio, index);
+	if (err)
+		return err;
+
+	folio->index = index;
+	folio->mapping = mapping;
+	folio_ref_add(folio, folio_nr_pages(folio));
+	mapping->nrpages += folio_nr_pages(folio);
+	return 0;
+}
+
+/* The caller has seen to it that there is nothing else at this place. */
+void xas_store(struct xa_state *xas, struct folio *folio)
+{
+	BUG_ON(xas->order != folio_order(folio));
+	if (!xas->granted && sim_alloc_fails(GFP_KERNEL)) {
+		xas->err = -ENOMEM;
+		return;
+	}
+	xas->granted = false;
+	xas->err = cache_put(xas->inode, folio, xas->xa_index);
+	BUG_ON(xas->err == -EEXIST);
+}
+
+bool xas_nomem(struct xa_state *xas, gfp_t gfp)
+{
+	if (xas->err != -ENOMEM || sim_alloc_fails(gfp))
+		return false;
+	/* A place that no array here is large enough for. */
+	if (xas->xa_index >> 16)
+		return false;
+	xas->err = 0;
+	xas->granted = true;
+	return true;
+}
+
+int sim_shmem_fill(struct file *file, loff_t size, unsigned int order)
+{
+	struct inode *inode = file->f_inode;
+	u64 pages = DIV_ROUND_UP(size, PAGE_SIZE);
+
+	inode->size = size;
+	for (u64 i = 0; i < pages; i += BIT(order)) {
+		struct folio *folio = folio_alloc(GFP_KERNEL | __GFP_ZERO, order);
+
+		if (!folio || shmem_add_to_page_cache(folio, &inode->mapping, i,
+						      NULL, GFP_KERNEL))
+			return -ENOMEM;
+		folio_mark_uptodate(folio);
+		folio_put(folio);
+	}
+	inode->blocks = inode->mapping.nrpages;
+	return 0;
+}
+
+long memfd_pin_folios(struct file *file, loff_t start, loff_t end,
+		      struct folio **folios, unsigned int max, pgoff_t *offset)
+{
+	struct inode *inode = file->f_inode;
+	u64 i = start >> PAGE_SHIFT;
+	long nr = 0;
+
+	*offset = start % PAGE_SIZE;
+	while (i <= end >> PAGE_SHIFT && nr < max) {
+		struct folio *folio = i < inode->cache_size ? inode->cache[i] : NULL;
+
+		if (!folio)
+			return nr ?: -ENOMEM;
+		folio->page.refcount++;
+		folio->page.pincount++;
+		folios[nr++] = folio;
+		i = folio->page.index + folio_nr_pages(folio);
+	}
+	return nr;
+}
+
+void unpin_folio(struct folio *folio)
+{
+	BUG_ON(folio->page.pincount <= 0);
+	folio->page.pincount--;
+	folio_put(folio);
+}
+
+void unpin_folios(struct folio **folios, unsigned long nr)
+{
+	while (nr--)
+		unpin_folio(*folios++);
+}
+
+int xa_insert(struct xarray *xa, unsigned long id, void *entry, gfp_t gfp)
+{
+	for (unsigned int i = 0; i < xa->nr; i++) {
+		if (xa->id[i] == id)
+			return -EBUSY;
+	}
+	if (sim_alloc_fails(gfp) || xa->nr == ARRAY_SIZE(xa->id))
+		return -ENOMEM;
+	xa->id[xa->nr++] = id;
+	return 0;
+}
+
+void xa_erase(struct xarray *xa, unsigned long id)
+{
+	for (unsigned int i = 0; i < xa->nr; i++) {
+		if (xa->id[i] == id)
+			xa->id[i] = xa->id[--xa->nr];
+	}
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Files: descriptors, the files behind them, and shared memory whose page cache
+ * is an array.  As much as live update needs, without any concurrency.
+ */
+#ifndef KHO_CUSTOM_FILES_H
+#define KHO_CUSTOM_FILES_H
+
+#include "memory.h"
+
+#include <fcntl.h>
+#include <linux/ioctl.h>
+
+#define MAX_LFS_FILESIZE	((loff_t)LLONG_MAX)
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC		0x0020
+#endif
+#ifndef MFD_ALLOW_SEALING
+#define MFD_ALLOW_SEALING	0x0002u
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL		0x0008u
+#endif
+
+struct inode;
+struct file;
+
+struct file_operations {
+	void *owner;
+	int (*open)(struct inode *inode, struct file *file);
+	int (*release)(struct inode *inode, struct file *file);
+	long (*unlocked_ioctl)(struct file *file, unsigned int cmd, unsigned long arg);
+};
+
+/* The page cache: a pointer for each page, in the inode. */
+struct sim_pages {
+	struct inode *owner;
+};
+
+struct address_space {
+	struct inode *host;
+	struct sim_pages i_pages;
+	unsigned long nrpages;
+};
+
+struct inode {
+	struct address_space mapping;
+	loff_t size;
+	unsigned int i_nlink;
+	unsigned int seals;
+	bool frozen;
+	bool noexec;
+	long blocks;			/* pages that are accounted */
+	struct folio **cache;
+	u64 cache_size;
+};
+
+struct file {
+	const struct file_operations *f_op;
+	void *private_data;
+	struct inode *f_inode;
+	struct address_space *f_mapping;
+	loff_t f_pos;
+	int refs;
+};
+
+#define file_inode(file)	((file)->f_inode)
+#define i_size_read(inode)	((inode)->size)
+#define i_size_write(inode, s)	((inode)->size = (s))
+#define inode_lock(inode)	((void)(inode))
+#define inode_unlock(inode)	((void)(inode))
+
+struct file *get_file(struct file *file);
+void fput(struct file *file);
+struct file *fget(unsigned int fd);
+int get_unused_fd_flags(unsigned int flags);
+void put_unused_fd(int fd);
+void fd_install(int fd, struct file *file);
+struct file *anon_inode_getfile(const char *name, const struct file_operations *fops,
+				void *priv, int flags);
+loff_t vfs_setpos(struct file *file, loff_t pos, loff_t max);
+
+/* Closes a descriptor, as a process does. */
+void sim_close(int fd);
+/* All descriptors are gone with their kernel. */
+void sim_files_forget(void);
+
+/* Devices. */
+
+#define MISC_DYNAMIC_MINOR	255
+
+struct miscdevice {
+	int minor;
+	const char *name;
+	const struct file_operations *fops;
+};
+
+int misc_register(struct miscdevice *dev);
+/* Opens the only device there is; a descriptor or an error. */
+int sim_open_device(void);
+long sim_ioctl(int fd, unsigned int cmd, void *arg);
+
+/* User space is in the same memory. */
+#define get_user(x, ptr)	((x) = *(ptr), 0)
+#define copy_to_user(to, from, n)	(memcpy(to, from, n), 0)
+int copy_struct_from_user(void *dst, size_t ksize, const void *src, size_t usize);
+
+#define current			NULL
+#define fatal_signal_pending(task)	((void)(task), false)
+
+/* Shared memory. */
+
+struct file *memfd_alloc_file(const char *name, unsigned int flags);
+int memfd_add_seals(struct file *file, unsigned int seals);
+int memfd_get_seals(struct file *file);
+long memfd_pin_folios(struct file *file, loff_t start, loff_t end,
+		      struct folio **folios, unsigned int max, pgoff_t *offset);
+void unpin_folio(struct folio *folio);
+void unpin_folios(struct folio **folios, unsigned long nr);
+bool shmem_file(struct file *file);
+void shmem_freeze(struct inode *inode, bool freeze);
+int shmem_inode_acct_blocks(struct inode *inode, long pages);
+int shmem_add_to_page_cache(struct folio *folio, struct address_space *mapping,
+			    pgoff_t index, void *expected, gfp_t gfp);
+void shmem_recalc_inode(struct inode *inode, long alloced, long swapped);
+
+/* Grows a file and fills it with folios of @order. */
+int sim_shmem_fill(struct file *file, loff_t size, unsigned int order);
+
+/* A position in the page cache. */
+struct xa_state {
+	struct inode *inode;
+	unsigned long xa_index;
+	unsigned int order;
+	int err;
+	bool granted;			/* memory for the next store */
+};
+
+#define XA_CHUNK_SIZE		64UL
+#define XA_CHUNK_MASK		(XA_CHUNK_SIZE - 1)
+#define XA_STATE(name, pages, index)					\
+	struct xa_state name = { .inode = (pages)->owner, .xa_index = index }
+#define xas_set_order(xas, index, o)	((xas)->xa_index = (index), (xas)->order = (o))
+#define xas_next(xas)		((xas)->xa_index++)
+#define xas_error(xas)		((xas)->err)
+#define xas_lock_irq(xas)	((void)(xas))
+#define xas_unlock_irq(xas)	((void)(xas))
+#define GFP_RECLAIM_MASK	(~0u)
+void xas_store(struct xa_state *xas, struct folio *folio);
+bool xas_nomem(struct xa_state *xas, gfp_t gfp);
+
+/* Flags of folios. */
+enum {
+	SIM_UPTODATE = 1,
+	SIM_DIRTY = 2,
+	SIM_CHARGED = 4,
+};
+
+#define folio_test_uptodate(f)	((f)->page.flags & SIM_UPTODATE)
+#define folio_mark_uptodate(f)	((f)->page.flags |= SIM_UPTODATE)
+#define folio_test_dirty(f)	((f)->page.flags & SIM_DIRTY)
+#define folio_mark_dirty(f)	((f)->page.flags |= SIM_DIRTY)
+#define folio_memcg_charged(f)	((f)->page.flags & SIM_CHARGED)
+#define __folio_mark_uptodate(f)	folio_mark_uptodate(f)
+#define folio_test_set_dirty(f)	folio_mark_dirty(f)
+#define folio_ref_add(f, nr)	((f)->refcount += (nr))
+#define folio_ref_sub(f, nr)	((f)->refcount -= (nr))
+#define folio_nid(f)		((void)(f), 0)
+#define folio_memcg(f)		((void)(f), NULL)
+#define folio_test_pmd_mappable(f)	((void)(f), false)
+#define lruvec_stat_mod_folio(f, item, nr)	((void)(f), (void)(nr))
+#define NR_FILE_PAGES		0
+#define NR_SHMEM		0
+#define NR_SHMEM_THPS		0
+#define folio_pos(f)		((loff_t)(f)->page.index << PAGE_SHIFT)
+#define folio_contain_hwpoisoned_page(f)	((void)(f), false)
+#define folio_zero_segment(f, start, end)				\
+	memset(folio_address(f) + (start), 0, (end) - (start))
+#define folio_lock(f)		((void)(f))
+#define folio_unlock(f)		((void)(f))
+#define __folio_set_locked(f)	((void)(f))
+#define __folio_set_swapbacked(f)	((void)(f))
+#define folio_add_lru(f)	((void)(f))
+#define flush_dcache_folio(f)	((void)(f))
+#define mapping_gfp_mask(m)	((void)(m), GFP_KERNEL)
+#define mapping_max_folio_order(m)	((void)(m), MAX_PAGE_ORDER)
+
+static inline int mem_cgroup_charge(struct folio *folio, void *mm, gfp_t gfp)
+{
+	if (sim_alloc_fails(gfp))
+		return -ENOMEM;
+	folio->page.flags |= SIM_CHARGED;
+	return 0;
+}
+
+/* Claims of files, by id. */
+struct xarray {
+	unsigned long id[256];
+	unsigned int nr;
+};
+
+#define DEFINE_XARRAY(name)	struct xarray name
+int xa_insert(struct xarray *xa, unsigned long id, void *entry, gfp_t gfp);
+void xa_erase(struct xarray *xa, unsigned long id);
+
+/* The image that is loaded for the next kernel. */
+extern struct kimage *kexec_image;
+
+#endif /* KHO_CUSTOM_FILES_H */

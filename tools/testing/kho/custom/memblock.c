@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The allocator of early boot, see memblock.h. */
+
+#include "../shims.h"
+
+struct memblock memblock;
+unsigned long sim_memblock_room = ARRAY_SIZE(memblock.reserved.regions);
+static bool scratch_only;
+
+void sim_memblock_reset(void)
+{
+	memblock.memory.cnt = 0;
+	memblock.memory.max = ARRAY_SIZE(memblock.memory.regions);
+	memblock.reserved.cnt = 0;
+	memblock.reserved.max = sim_memblock_room;
+	scratch_only = false;
+}
+
+static phys_addr_t region_end(const struct memblock_region *r)
+{
+	return r->base + r->size;
+}
+
+static void insert(struct memblock_type *type, struct memblock_region new)
+{
+	unsigned int i = type->cnt;
+
+	BUG_ON(type->cnt == ARRAY_SIZE(type->regions));
+	for (; i && type->regions[i - 1].base > new.base; i--)
+		type->regions[i] = type->regions[i - 1];
+	type->regions[i] = new;
+	type->cnt++;
+}
+
+static void join_neighbours(struct memblock_type *type)
+{
+	unsigned int last = 0;
+
+	for (unsigned int i = 1; i < type->cnt; i++) {
+		struct memblock_region *r = &type->regions[i];
+		struct memblock_region *to = &type->regions[last];
+
+		if (to->flags == r->flags && region_end(to) == r->base)
+			to->size += r->size;
+		else
+			type->regions[++last] = *r;
+	}
+	if (type->cnt)
+		type->cnt = last + 1;
+}
+
+/* Adds what is not there yet, with @flags. */
+static void add(struct memblock_type *type, phys_addr_t base, phys_addr_t end,
+		unsigned int flags)
+{
+	phys_addr_t at = base;
+
+	while (at < end) {
+		phys_addr_t stop = end;
+		bool known = false;
+		struct memblock_region *r;
+
+		for_each_region_of(type, r) {
+			if (r->base <= at && at < region_end(r)) {
+				known = true;
+				stop = min(end, region_end(r));
+				break;
+			}
+			if (r->base > at)
+				stop = min(stop, r->base);
+		}
+		if (!known)
+			insert(type, (struct memblock_region){ at, stop - at, flags });
+		at = stop;
+	}
+	join_neighbours(type);
+}
+
+/* Makes @at a border between regions. */
+static void split(struct memblock_type *type, phys_addr_t at)
+{
+	struct memblock_region *r;
+
+	for_each_region_of(type, r) {
+		if (r->base < at && at < region_end(r)) {
+			struct memblock_region upper = {
+				at, region_end(r) - at, r->flags
+			};
+
+			r->size = at - r->base;
+			insert(type, upper);
+			return;
+		}
+	}
+}
+
+int memblock_add(phys_addr_t base, phys_addr_t size)
+{
+	/* The kernel would make memory of all addresses from @base on. */
+	BUG_ON(base + size < base);
+	add(&memblock.memory, base, base + size, 0);
+	return 0;
+}
+
+int memblock_mark_kho_scratch(phys_addr_t base, phys_addr_t size)
+{
+	struct memblock_type *type = &memblock.memory;
+	struct memblock_region *r;
+
+	if (sim_alloc_fails(GFP_KERNEL))
+		return -ENOMEM;
+
+	split(type, base);
+	split(type, base + size);
+	for_each_region_of(type, r) {
+		if (r->base >= base && region_end(r) <= base + size)
+			r->flags |= MEMBLOCK_KHO_SCRATCH;
+	}
+	return 0;
+}
+
+int __memblock_reserve(phys_addr_t base, phys_addr_t size, int nid,
+		       unsigned int flags)
+{
+	struct memblock_type *type = &memblock.reserved;
+	phys_addr_t end = base + size;
+
+	BUG_ON(end < base || !size);
+	if (type->cnt >= type->max || sim_alloc_fails(GFP_KERNEL))
+		return -ENOMEM;
+	add(type, base, end, flags);
+	return 0;
+}
+
+/* The caller promises much; here it is held to it. */
+int memblock_reserve_sorted(const struct memblock_span *span, unsigned long nr,
+			    unsigned int flags)
+{
+	struct memblock_type *type = &memblock.reserved;
+	phys_addr_t before = 0;
+
+	if (type->cnt + nr > type->max || sim_alloc_fails(GFP_KERNEL))
+		return -ENOMEM;
+
+	for (unsigned long i = 0; i < nr; before = span[i++].end) {
+		phys_addr_t start = span[i].start, size = span[i].end - start;
+
+		if (!size || span[i].end < start || start < before ||
+		    memblock_is_region_reserved(start, size))
+			sim_bug("span %lu of %lu: %#llx bytes at %#llx", i, nr,
+				size, start);
+		insert(type, (struct memblock_region){ start, size, flags });
+	}
+	join_neighbours(type);
+	return 0;
+}
+
+int memblock_reserve(phys_addr_t base, phys_addr_t size)
+{
+	return __memblock_reserve(base, size, NUMA_NO_NODE, 0);
+}
+
+bool memblock_is_memory(phys_addr_t addr)
+{
+	struct memblock_region *r;
+
+	for_each_mem_region(r) {
+		if (r->base <= addr && addr < region_end(r))
+			return true;
+	}
+	return false;
+}
+
+bool memblock_is_region_reserved(phys_addr_t base, phys_addr_t size)
+{
+	struct memblock_region *r;
+
+	for_each_reserved_mem_region(r) {
+		if (base < region_end(r) && r->base < base + size)
+			return true;
+	}
+	return false;
+}
+
+phys_addr_t memblock_phys_mem_size(void)
+{
+	phys_addr_t size = 0;
+	struct memblock_region *r;
+
+	for_each_mem_region(r)
+		size += r->size;
+	return size;
+}
+
+phys_addr_t memblock_end_of_DRAM(void)
+{
+	struct memblock_type *type = &memblock.memory;
+
+	return type->cnt ? region_end(&type->regions[type->cnt - 1]) : 0;
+}
+
+void memblock_set_kho_scratch_only(void)
+{
+	scratch_only = true;
+}
+
+/* The highest place in @r that is free. */
+static phys_addr_t find_in(const struct memblock_region *r, phys_addr_t size,
+			   phys_addr_t align, phys_addr_t limit)
+{
+	phys_addr_t end = min(region_end(r), limit);
+	phys_addr_t at;
+
+	if (end < r->base + size)
+		return 0;
+
+	for (at = round_down(end - size, align); at >= r->base && at; at -= align) {
+		if (!memblock_is_region_reserved(at, size))
+			return at;
+		if (at < align)
+			break;
+	}
+	return 0;
+}
+
+phys_addr_t memblock_alloc_range_nid(phys_addr_t size, phys_addr_t align,
+				     phys_addr_t start, phys_addr_t end,
+				     int nid, bool exact_nid)
+{
+	struct memblock_type *type = &memblock.memory;
+
+	if (sim_alloc_fails(GFP_KERNEL))
+		return 0;
+
+	for (unsigned int i = type->cnt; i--;) {
+		const struct memblock_region *r = &type->regions[i];
+		phys_addr_t at;
+
+		if (scratch_only && !(r->flags & MEMBLOCK_KHO_SCRATCH))
+			continue;
+		at = find_in(r, size, align, end ?: U64_MAX);
+		if (at && !memblock_reserve(at, size))
+			return at;
+	}
+	return 0;
+}
+
+void *memblock_alloc(size_t size, size_t align)
+{
+	phys_addr_t at = memblock_alloc_range_nid(size, align, 0, 0, 0, false);
+
+	return at ? memset(phys_to_virt(at), 0, size) : NULL;
+}
+
+int memblock_phys_free(phys_addr_t base, phys_addr_t size)
+{
+	struct memblock_type *type = &memblock.reserved;
+	unsigned int nr = 0;
+
+	split(type, base);
+	split(type, base + size);
+	for (unsigned int i = 0; i < type->cnt; i++) {
+		struct memblock_region *r = &type->regions[i];
+
+		if (r->base < base || region_end(r) > base + size)
+			type->regions[nr++] = *r;
+	}
+	type->cnt = nr;
+	return 0;
+}
+
+void memblock_free(void *mem, size_t size)
+{
+	if (mem)
+		memblock_phys_free(virt_to_phys(mem), size);
+}
+
+phys_addr_t memblock_reserved_kern_size(phys_addr_t limit, int nid)
+{
+	phys_addr_t size = 0;
+	struct memblock_region *r;
+
+	for_each_reserved_mem_region(r) {
+		if (r->base < limit)
+			size += min(region_end(r), limit) - r->base;
+	}
+	return size;
+}
+
+void *early_memremap(phys_addr_t phys, unsigned long size)
+{
+	phys_addr_t end = phys + size;
+
+	if (sim_alloc_fails(GFP_KERNEL) || !size || end < phys)
+		return NULL;
+	for (phys_addr_t at = round_down(phys, PAGE_SIZE); at < end; at += PAGE_SIZE) {
+		if (!pfn_valid(PHYS_PFN(at)))
+			return NULL;
+	}
+	return phys_to_virt(phys);
+}
+
+void early_memunmap(void *mem, unsigned long size)
+{
+}

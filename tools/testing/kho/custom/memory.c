@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The memory of a simulated machine: pages, folios and small objects. */
+
+#include "../model.h"
+
+#include <pthread.h>
+#include <sanitizer/asan_interface.h>
+#include <sys/mman.h>
+
+/* Room around the arena in which nothing is mapped. */
+#define GUARD_BYTES	(1UL << 30)
+#define FREE_BYTE	0x6b
+#define USED_BYTE	0xa5
+
+char *sim_base;
+struct page *sim_memmap;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned long next_pfn;
+static long managed_pages;
+static unsigned long fail_at, fail_count;
+
+static void *map_guarded(size_t size)
+{
+	char *mem = mmap(NULL, size + 2 * GUARD_BYTES, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (mem == MAP_FAILED ||
+	    mprotect(mem + GUARD_BYTES, size, PROT_READ | PROT_WRITE)) {
+		perror("memory of the simulated machine");
+		exit(1);
+	}
+	return mem + GUARD_BYTES;
+}
+
+static bool is_hole(unsigned long pfn)
+{
+	return pfn < SIM_HOLE_PAGES ||
+	       (pfn >= SIM_PAGES / 2 && pfn < SIM_PAGES / 2 + SIM_HOLE_PAGES);
+}
+
+/* Of a large page only the start: more would cost more than it finds. */
+#define POISON_BYTES	min(PAGE_SIZE, SZ_4K)
+
+static bool is_hidden(enum sim_state state)
+{
+	return state == SIM_FREE || state == SIM_CMA || state == SIM_HOLE;
+}
+
+static void set_poison(unsigned long pfn, enum sim_state state)
+{
+	void *mem = phys_to_virt(PFN_PHYS(pfn));
+
+	if (is_hidden(state))
+		ASAN_POISON_MEMORY_REGION(mem, POISON_BYTES);
+	else
+		ASAN_UNPOISON_MEMORY_REGION(mem, POISON_BYTES);
+}
+
+void sim_set_state(unsigned long pfn, unsigned long nr, enum sim_state state)
+{
+	for (; nr--; pfn++) {
+		if (is_hidden(sim_memmap[pfn].state) != is_hidden(state))
+			set_poison(pfn, state);
+		sim_memmap[pfn] = (struct page){ .state = state };
+		INIT_LIST_HEAD(&sim_memmap[pfn].lru);
+	}
+}
+
+void sim_memory_reset(enum sim_state state)
+{
+	managed_pages = 0;
+	next_pfn = SIM_HOLE_PAGES;
+	for (unsigned long pfn = 0; pfn < SIM_PAGES; pfn++) {
+		sim_set_state(pfn, 1, is_hole(pfn) ? SIM_HOLE : state);
+		managed_pages += !is_hole(pfn) && state == SIM_FREE;
+	}
+}
+
+/* Before any other constructor: those may want memory. */
+__attribute__((constructor(101))) static void sim_memory_init(void)
+{
+	size_t memmap_size = SIM_PAGES * sizeof(struct page);
+
+	sim_base = map_guarded(round_up(SIM_PAGES * PAGE_SIZE, SZ_64K));
+	sim_memmap = map_guarded(round_up(memmap_size, SZ_4K));
+	for (unsigned long pfn = 0; pfn < SIM_PAGES; pfn++)
+		set_poison(pfn, SIM_HOLE);
+	sim_memory_reset(SIM_FREE);
+}
+
+unsigned long sim_count(enum sim_state state)
+{
+	unsigned long nr = 0;
+
+	for (unsigned long pfn = 0; pfn < SIM_PAGES; pfn++)
+		nr += sim_memmap[pfn].state == state;
+	return nr;
+}
+
+unsigned long totalram_pages(void)
+{
+	return managed_pages;
+}
+
+/* Failures on demand. */
+
+void sim_fail_nth(unsigned long n)
+{
+	fail_at = n;
+	fail_count = 0;
+}
+
+bool sim_failed(void)
+{
+	return fail_at && fail_count >= fail_at;
+}
+
+bool sim_alloc_fails(gfp_t gfp)
+{
+	if (!fail_at || gfp & __GFP_NOFAIL)
+		return false;
+	return ++fail_count == fail_at;
+}
+
+/* Pages. */
+
+static bool range_is_free(unsigned long pfn, unsigned long nr)
+{
+	while (nr--) {
+		if (sim_memmap[pfn++].state != SIM_FREE)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Goes round, so that a page that was freed is not given away again at once:
+ * who still uses it is caught for longer.  Large blocks come from the upper
+ * half, where single pages come only when there is nothing else.
+ */
+static unsigned long find_free(unsigned long nr)
+{
+	unsigned long start = SIM_PAGES / 2;
+
+	if (nr < 64)
+		start = next_pfn < start ? next_pfn : 0;
+
+	start = round_up(start, nr);
+	for (int round = 0; round < 2; round++, start = 0) {
+		for (unsigned long pfn = start; pfn + nr <= SIM_PAGES; pfn += nr) {
+			if (!range_is_free(pfn, nr))
+				continue;
+			if (nr < 64)
+				next_pfn = pfn + nr;
+			return pfn;
+		}
+	}
+	return 0;
+}
+
+struct page *alloc_pages(gfp_t gfp, unsigned int order)
+{
+	unsigned long pfn;
+
+	BUG_ON(order > MAX_PAGE_ORDER);
+	if (sim_alloc_fails(gfp))
+		return NULL;
+
+	pthread_mutex_lock(&lock);
+	pfn = find_free(BIT(order));
+	if (pfn)
+		sim_set_state(pfn, BIT(order), SIM_USED);
+	pthread_mutex_unlock(&lock);
+	if (!pfn)
+		return NULL;
+
+	memset(phys_to_virt(PFN_PHYS(pfn)), gfp & __GFP_ZERO ? 0 : USED_BYTE,
+	       PAGE_SIZE << order);
+	sim_memmap[pfn].refcount = 1;
+	return &sim_memmap[pfn];
+}
+
+unsigned long __get_free_pages(gfp_t gfp, unsigned int order)
+{
+	struct page *page = alloc_pages(gfp, order);
+
+	return page ? (unsigned long)page_address(page) : 0;
+}
+
+static void release(struct page *page, unsigned long nr)
+{
+	unsigned long pfn = page_to_pfn(page);
+
+	for (unsigned long i = 0; i < nr; i++) {
+		/* Tests also play the kernel that leaves a page, see left.h. */
+		if (page[i].state != SIM_USED && page[i].state != SIM_LEFT)
+			sim_bug("page %#lx is freed in state %d", pfn + i,
+				page[i].state);
+		if (page[i].refcount || page[i].pincount)
+			sim_bug("page %#lx is freed while it is in use", pfn + i);
+	}
+
+	for (unsigned long i = 0; i < nr; i++)
+		memset(phys_to_virt(PFN_PHYS(pfn + i)), FREE_BYTE, POISON_BYTES);
+	pthread_mutex_lock(&lock);
+	sim_set_state(pfn, nr, SIM_FREE);
+	pthread_mutex_unlock(&lock);
+}
+
+static void put(struct page *page, unsigned int order)
+{
+	BUG_ON(page->refcount <= 0);
+	if (!--page->refcount)
+		release(page, BIT(order));
+}
+
+void free_pages(unsigned long addr, unsigned int order)
+{
+	if (addr)
+		put(virt_to_page((void *)addr), order);
+}
+
+void __free_page(struct page *page)
+{
+	BUG_ON(PageCompound(page));
+	put(page, 0);
+}
+
+void split_page(struct page *page, unsigned int order)
+{
+	BUG_ON(PageCompound(page) || page->refcount != 1);
+	for (unsigned long i = 1; i < BIT(order); i++)
+		page[i].refcount = 1;
+}
+
+/* Folios. */
+
+void prep_compound_page(struct page *page, unsigned int order)
+{
+	BUG_ON(!IS_ALIGNED(page_to_pfn(page), BIT(order)));
+	page->order = order;
+	for (unsigned long i = 0; i < BIT(order); i++)
+		page[i].head = page;
+}
+
+struct folio *folio_alloc(gfp_t gfp, unsigned int order)
+{
+	struct page *page = alloc_pages(gfp, order);
+
+	if (page && order)
+		prep_compound_page(page, order);
+	return (struct folio *)page;
+}
+
+void folio_put(struct folio *folio)
+{
+	BUG_ON(folio->page.head && folio->page.head != &folio->page);
+	put(&folio->page, folio_order(folio));
+}
+
+/* Memory that changes hands. */
+
+/* Only whoever takes over memory that was left sets a count, and once. */
+void set_page_count(struct page *page, int count)
+{
+	if (page->state != SIM_LEFT)
+		sim_bug("page %#lx is taken over in state %d",
+			page_to_pfn(page), page->state);
+	page->state = SIM_USED;
+	page->refcount = count;
+}
+
+/*
+ * Memory that is no longer managed is left to the next kernel.  The other way
+ * round the pages need not be the ones that are counted.
+ */
+void adjust_managed_page_count(struct page *page, long nr)
+{
+	managed_pages += nr;
+	for (; nr < 0; nr++, page++) {
+		BUG_ON(page->state != SIM_USED);
+		page->state = SIM_LEFT;
+	}
+}
+
+void sim_give_page(unsigned long pfn, enum sim_state state)
+{
+	sim_set_state(pfn, 1, state);
+	managed_pages++;
+}
+
+void init_cma_reserved_pageblock(struct page *page)
+{
+	for (unsigned long i = 0; i < pageblock_nr_pages; i++)
+		sim_give_page(page_to_pfn(page) + i, SIM_CMA);
+}
+
+unsigned long free_reserved_area(void *start, void *end, int poison,
+				 const char *what)
+{
+	unsigned long nr = (end - start) >> PAGE_SHIFT;
+
+	for (unsigned long i = 0; i < nr; i++)
+		sim_give_page(PHYS_PFN(virt_to_phys(start)) + i, SIM_FREE);
+	return nr;
+}
+
+/* Small objects. */
+
+static struct model objects;
+
+unsigned long sim_live_objects(void)
+{
+	return objects.nr;
+}
+
+void sim_kmalloc_forget(void)
+{
+	for (unsigned long i = 0; i < objects.nr; i++)
+		free((void *)objects.key[i]);
+	model_free(&objects);
+}
+
+void *sim_kmalloc(size_t size, gfp_t gfp)
+{
+	void *mem;
+
+	/* More than all memory there is must fail, not make room. */
+	if (sim_alloc_fails(gfp) || size > 2 * SIM_PAGES * PAGE_SIZE + SZ_1M)
+		return NULL;
+
+	mem = malloc(size ?: 1);
+	BUG_ON(!mem);
+	memset(mem, gfp & __GFP_ZERO ? 0 : USED_BYTE, size);
+	pthread_mutex_lock(&lock);
+	model_add(&objects, (unsigned long)mem);
+	pthread_mutex_unlock(&lock);
+	return mem;
+}
+
+void kfree(const void *mem)
+{
+	if (!mem)
+		return;
+
+	pthread_mutex_lock(&lock);
+	if (!model_del(&objects, (unsigned long)mem))
+		sim_bug("%p is freed and is no object", mem);
+	pthread_mutex_unlock(&lock);
+	free((void *)mem);
+}

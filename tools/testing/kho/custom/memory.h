@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The memory of a simulated machine.
+ *
+ * Physical memory is an arena with nothing mapped around it and a hole in the
+ * middle.  A physical address outside of it becomes a pointer that faults when
+ * it is followed, and that virt_to_phys() turns back.  Each page has a state,
+ * and a page that nobody may look at is poisoned, so that AddressSanitizer
+ * stops whoever does:
+ *
+ *     SIM_HOLE    no memory
+ *     SIM_FREE    belongs to the page allocator; poisoned
+ *     SIM_CMA     the same, and given to nobody who asks here; poisoned
+ *     SIM_USED    allocated
+ *     SIM_LEFT    kept from the page allocator since boot
+ */
+#ifndef KHO_CUSTOM_MEMORY_H
+#define KHO_CUSTOM_MEMORY_H
+
+#include "../duplicated/base.h"
+#include "../duplicated/list.h"
+
+#ifndef PAGE_SHIFT
+#define PAGE_SHIFT		12
+#endif
+#define PAGE_SIZE		(1UL << PAGE_SHIFT)
+#define PAGE_MASK		(~(PAGE_SIZE - 1))
+#define PAGE_ALIGNED(x)		IS_ALIGNED((unsigned long)(x), PAGE_SIZE)
+#define PHYS_PFN(phys)		((unsigned long)((phys) >> PAGE_SHIFT))
+#define PFN_PHYS(pfn)		((phys_addr_t)(pfn) << PAGE_SHIFT)
+#define PMD_SHIFT		(PAGE_SHIFT + (MAX_PAGE_ORDER < 9 ? MAX_PAGE_ORDER : 9))
+#define PMD_SIZE		(1UL << PMD_SHIFT)
+#ifndef MAX_PAGE_ORDER
+#define MAX_PAGE_ORDER		10
+#endif
+#define MAX_ORDER_NR_PAGES	(1UL << MAX_PAGE_ORDER)
+#define MAX_FOLIO_ORDER		18
+#define pageblock_nr_pages	(MAX_PAGE_ORDER < 9 ? MAX_ORDER_NR_PAGES : 512UL)
+#define CMA_MIN_ALIGNMENT_BYTES	(pageblock_nr_pages * PAGE_SIZE)
+#define SMP_CACHE_BYTES		64
+
+/* Pages of the arena; [0, SIM_HOLE_PAGES) and as many in the middle are holes. */
+#ifndef SIM_PAGES
+#define SIM_PAGES		(PAGE_SHIFT > 12 ? 6144UL : 16384UL)
+#endif
+#define SIM_HOLE_PAGES		16UL
+#define max_pfn			SIM_PAGES
+
+enum sim_state {
+	SIM_HOLE,
+	SIM_FREE,
+	SIM_CMA,
+	SIM_USED,
+	SIM_LEFT,
+};
+
+/* A folio is its first page.  @order is its own; @head is NULL outside of one. */
+#define SIM_PAGE_FIELDS							\
+	enum sim_state state;						\
+	int refcount;							\
+	int pincount;							\
+	unsigned int order;						\
+	struct page *head;						\
+	unsigned long flags;						\
+	unsigned long index;						\
+	void *mapping;							\
+	struct list_head lru;
+
+struct page {
+	SIM_PAGE_FIELDS
+};
+
+struct folio {
+	union {
+		struct page page;
+		struct {
+			SIM_PAGE_FIELDS
+		};
+	};
+};
+
+extern char *sim_base;
+extern struct page *sim_memmap;
+
+/*
+ * Flipped in addresses outside the arena.  What a hand-over says does not lead
+ * to memory of this program then, and a pointer to such memory still survives
+ * the way to a physical address and back.
+ */
+#define SIM_WILD		0x5a5a000000000000UL
+
+static inline void *phys_to_virt(phys_addr_t phys)
+{
+	return phys < SIM_PAGES * PAGE_SIZE ? sim_base + phys :
+					      (void *)(phys ^ SIM_WILD);
+}
+
+static inline phys_addr_t virt_to_phys(const void *virt)
+{
+	phys_addr_t phys = (char *)virt - sim_base;
+
+	return phys < SIM_PAGES * PAGE_SIZE ? phys : (unsigned long)virt ^ SIM_WILD;
+}
+
+static inline struct page *pfn_to_page(unsigned long pfn)
+{
+	return pfn < SIM_PAGES ? &sim_memmap[pfn] : (void *)(pfn ^ SIM_WILD);
+}
+
+static inline unsigned long page_to_pfn(const struct page *page)
+{
+	unsigned long i = page - sim_memmap;
+
+	return i < SIM_PAGES ? i : (unsigned long)page ^ SIM_WILD;
+}
+
+#define offset_in_page(p)	((unsigned long)(p) & ~PAGE_MASK)
+#define __pa(virt)		virt_to_phys((const void *)(virt))
+#define __va(phys)		phys_to_virt(phys)
+#define phys_to_page(phys)	pfn_to_page(PHYS_PFN(phys))
+#define page_to_phys(page)	PFN_PHYS(page_to_pfn(page))
+#define virt_to_page(virt)	phys_to_page(virt_to_phys(virt))
+#define page_address(page)	phys_to_virt(page_to_phys(page))
+
+static inline bool pfn_valid(unsigned long pfn)
+{
+	return pfn < SIM_PAGES && sim_memmap[pfn].state != SIM_HOLE;
+}
+
+static inline struct page *pfn_to_online_page(unsigned long pfn)
+{
+	return pfn_valid(pfn) ? &sim_memmap[pfn] : NULL;
+}
+
+static inline int get_order(size_t size)
+{
+	return size <= PAGE_SIZE ? 0 : fls64((size - 1) >> PAGE_SHIFT);
+}
+
+/* Allocation. */
+
+#define GFP_KERNEL		0x01u
+#define __GFP_ZERO		0x02u
+#define __GFP_NOFAIL		0x04u
+#define __GFP_NOWARN		0x08u
+#define __GFP_RETRY_MAYFAIL	0x10u
+
+struct page *alloc_pages(gfp_t gfp, unsigned int order);
+struct folio *folio_alloc(gfp_t gfp, unsigned int order);
+unsigned long __get_free_pages(gfp_t gfp, unsigned int order);
+void free_pages(unsigned long addr, unsigned int order);
+void __free_page(struct page *page);
+void split_page(struct page *page, unsigned int order);
+void *sim_kmalloc(size_t size, gfp_t gfp);
+void kfree(const void *mem);
+
+#define get_zeroed_page(gfp)	__get_free_pages((gfp) | __GFP_ZERO, 0)
+#define free_page(addr)		free_pages(addr, 0)
+
+#define GFP_OR_KERNEL_CHOOSE(ignored, gfp, ...)	gfp
+#define GFP_OR_KERNEL(...)	GFP_OR_KERNEL_CHOOSE(0, ##__VA_ARGS__, GFP_KERNEL)
+#define kzalloc(size, gfp)	sim_kmalloc(size, (gfp) | __GFP_ZERO)
+#define kmalloc(size, gfp)	sim_kmalloc(size, gfp)
+#define kmalloc_obj(obj, ...)						\
+	((typeof(obj) *)kmalloc(sizeof(obj), GFP_OR_KERNEL(__VA_ARGS__)))
+#define kzalloc_obj(obj, ...)						\
+	((typeof(obj) *)kzalloc(sizeof(obj), GFP_OR_KERNEL(__VA_ARGS__)))
+#define kvmalloc_array(n, size, gfp)	kmalloc(array_size(n, size), gfp)
+#define kvmalloc_objs(obj, n)						\
+	((typeof(obj) *)kvmalloc_array(n, sizeof(obj), GFP_KERNEL))
+#define kvfree(mem)		kfree(mem)
+
+/* Folios. */
+
+#define page_folio(p) ({						\
+	struct page *__p = (struct page *)(p);			\
+	(struct folio *)(__p->head ?: __p);				\
+})
+#define virt_to_folio(virt)	page_folio(virt_to_page(virt))
+#define folio_page(folio, n)	(&(folio)->page + (n))
+#define folio_pfn(folio)	page_to_pfn(&(folio)->page)
+#define pfn_folio(pfn)		page_folio(pfn_to_page(pfn))
+#define folio_order(folio)	((folio)->page.order)
+#define folio_nr_pages(folio)	(1L << folio_order(folio))
+#define folio_size(folio)	(PAGE_SIZE << folio_order(folio))
+#define folio_address(folio)	page_address(&(folio)->page)
+#define folio_ref_count(folio)	page_ref_count(&(folio)->page)
+#define page_ref_count(page)	((page)->refcount)
+#define PageCompound(page)	((page)->head != NULL)
+
+void folio_put(struct folio *folio);
+void prep_compound_page(struct page *page, unsigned int order);
+void set_page_count(struct page *page, int count);
+void adjust_managed_page_count(struct page *page, long nr);
+unsigned long totalram_pages(void);
+void init_cma_reserved_pageblock(struct page *page);
+unsigned long free_reserved_area(void *start, void *end, int poison,
+				 const char *what);
+
+/* The machine. */
+
+/* All memory is in the state @state from now on, and the page map is new. */
+void sim_memory_reset(enum sim_state state);
+void sim_set_state(unsigned long pfn, unsigned long nr, enum sim_state state);
+unsigned long sim_count(enum sim_state state);
+
+/* Turns a page over to the page allocator, SIM_FREE or SIM_CMA. */
+void sim_give_page(unsigned long pfn, enum sim_state state);
+
+/* Objects of kmalloc() that are alive, and their end with their kernel. */
+unsigned long sim_live_objects(void);
+void sim_kmalloc_forget(void);
+
+/* The @n-th allocation from here fails, counted from 1; 0 for none. */
+void sim_fail_nth(unsigned long n);
+bool sim_failed(void);
+bool sim_alloc_fails(gfp_t gfp);
+
+/* Ends the test program: what happened must never happen. */
+#define sim_bug(fmt, ...) do {						\
+	fprintf(stderr, "BUG at %s:%d: " fmt "\n", __FILE__, __LINE__,	\
+		##__VA_ARGS__);						\
+	abort();							\
+} while (0)
+#define BUG_ON(bad)		do { if (bad) sim_bug("%s", #bad); } while (0)
+
+#endif /* KHO_CUSTOM_MEMORY_H */

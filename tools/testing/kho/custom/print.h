@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The kernel's log: kept for tests to look at, and shown on request. */
+#ifndef KHO_CUSTOM_PRINT_H
+#define KHO_CUSTOM_PRINT_H
+
+#include "../duplicated/base.h"
+
+#ifndef pr_fmt
+#define pr_fmt(fmt) fmt
+#endif
+
+void sim_printk(const char *fmt, ...);
+int sim_vsnprintf(char *buf, size_t size, const char *fmt, va_list args);
+
+static inline int scnprintf(char *buf, size_t size, const char *fmt, ...)
+{
+	va_list args;
+	int len;
+
+	va_start(args, fmt);
+	len = sim_vsnprintf(buf, size, fmt, args);
+	va_end(args);
+	return len;
+}
+
+#define pr_err(fmt, ...)	sim_printk(pr_fmt(fmt), ##__VA_ARGS__)
+#define pr_warn(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
+#define pr_notice(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
+#define pr_info(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
+#define pr_err_ratelimited(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
+#define pr_warn_ratelimited(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
+#define pr_err_once(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
+#define pr_warn_once(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
+
+/* Show what is printed while it is printed. */
+extern bool sim_log_shown;
+
+void sim_log_clear(void);
+/* Whether @text was printed since the log was cleared. */
+bool sim_logged(const char *text);
+const char *sim_log(void);
+
+#endif /* KHO_CUSTOM_PRINT_H */

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What fuzz targets share.
+ *
+ * A target does not take the bytes of its input for a memory image: nearly all
+ * images are refused at the first word.  The input is a program.  The first part
+ * tells a kernel what to hand over, which it does as it always does; the second
+ * part overwrites words of what it wrote.  Then the next kernel boots.
+ */
+#ifndef KHO_FUZZ_H
+#define KHO_FUZZ_H
+
+#include "shims.h"
+
+struct input {
+	const u8 *at;
+	const u8 *end;
+};
+
+/* Behind the end of the input are zeroes. */
+u8 in_u8(struct input *in);
+u16 in_u16(struct input *in);
+u64 in_u64(struct input *in);
+/* In [0, @below), which is at most 65536. */
+unsigned int in_below(struct input *in, unsigned int below);
+bool in_left(const struct input *in);
+
+/* Memory worth overwriting, and worth pointing to. */
+void fuzz_landmarks_reset(void);
+void fuzz_landmark(const void *mem, size_t size);
+/* A number that means something: an address, a border, or just any. */
+u64 fuzz_value(struct input *in);
+/* Overwrites words of landmarks for as long as there is input, or @max times. */
+void fuzz_damage(struct input *in, unsigned int max);
+
+/* Boots a kernel that hands over, and after it the next one. */
+void fuzz_begin(void);
+bool fuzz_hop(void);
+/* Gives back all that can be, and looks whether the machine is consistent. */
+void fuzz_end(void);
+
+struct fuzz_target {
+	const char *name;
+	void (*one)(struct input *in);
+	struct fuzz_target *next;
+};
+
+extern struct fuzz_target *fuzz_targets;
+
+#define FUZZ_TARGET(_name)						\
+static void fuzz_##_name(struct input *in);				\
+__attribute__((constructor)) static void fuzz_register_##_name(void)	\
+{									\
+	static struct fuzz_target target = { #_name, fuzz_##_name };	\
+									\
+	target.next = fuzz_targets;					\
+	fuzz_targets = &target;						\
+}									\
+static void fuzz_##_name(struct input *in)
+
+void fuzz_run(const struct fuzz_target *target, const u8 *data, size_t size);
+const struct fuzz_target *fuzz_find(const char *name);
+
+#endif /* KHO_FUZZ_H */

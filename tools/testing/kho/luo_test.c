@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Live updates: sessions with memfds, by the ioctls of user space, from one
+ * kernel to the next; and what becomes of them when the records in between are
+ * overwritten.
+ */
+
+#include "agent.h"
+
+#include <linux/kexec_handover.h>
+#include <linux/kho/abi/luo.h>
+#include <linux/kho/abi/memfd.h>
+#include <linux/libfdt.h>
+
+#define SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK)
+
+static int luo_test_init(struct kunit *test)
+{
+	if (PAGE_SIZE < SZ_4K)
+		kunit_skip(test, "a record does not fit into a page");
+
+	sim_liveupdate = true;
+	sim_boot_cold();
+	return 0;
+}
+
+static void luo_test_exit(struct kunit *test)
+{
+	sim_liveupdate = false;
+	sim_boot_cold();
+}
+
+static const struct file_case {
+	const char *name;
+	loff_t size;
+	unsigned int order;
+	unsigned int seals;
+} file_cases[] = {
+	{ "empty", 0, 0, 0 },
+	{ "one byte", 1, 0, 0 },
+	{ "sealed", PAGE_SIZE, 0, SEALS },
+	{ "odd size", 3 * PAGE_SIZE + 5, 0, 0 },
+	{ "large folios", 32 * PAGE_SIZE, 4, 0 },
+	{ "many folios", 300 * PAGE_SIZE, 0, 0 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(file_case, file_cases, name);
+
+static struct sim_handover jump(struct kunit *test)
+{
+	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
+	return sim_kexec();
+}
+
+/* A session "a" with one file under token 7. */
+static void leave_file(struct kunit *test, const struct file_case *f)
+{
+	int dev = sim_open_device();
+	int session = agent_create(dev, "a");
+	int fd = agent_memfd(f->size, f->order, f->seals, 1);
+
+	KUNIT_ASSERT_GE(test, session, 0);
+	KUNIT_ASSERT_GE(test, fd, 0);
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 7, fd), 0);
+}
+
+static void luo_test_memfd(struct kunit *test)
+{
+	const struct file_case *f = test->param_value;
+	struct sim_handover h;
+	int dev, session, fd;
+
+	leave_file(test, f);
+	h = jump(test);
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+
+	dev = sim_open_device();
+	session = agent_retrieve(dev, "a");
+	KUNIT_ASSERT_GE(test, session, 0);
+	KUNIT_EXPECT_EQ(test, agent_get(session, 8), -ENOENT);
+	fd = agent_get(session, 7);
+	KUNIT_ASSERT_GE(test, fd, 0);
+	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, f->size, f->seals, 1));
+	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, f->size, f->seals, 1));
+	sim_close(fd);
+	sim_close(session);
+	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "a"), -ENOENT);
+}
+
+/* What nobody retrieves is free again when the session is finished. */
+static void luo_test_finish(struct kunit *test)
+{
+	const struct file_case *f = test->param_value;
+	struct sim_handover h;
+	unsigned long left;
+	int session;
+
+	leave_file(test, f);
+	h = jump(test);
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+
+	session = agent_retrieve(sim_open_device(), "a");
+	KUNIT_ASSERT_GE(test, session, 0);
+	left = sim_count(SIM_LEFT);
+	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+	KUNIT_EXPECT_GE(test, left - sim_count(SIM_LEFT),
+			DIV_ROUND_UP(f->size, PAGE_SIZE) + 1);
+}
+
+static void luo_test_many_sessions(struct kunit *test)
+{
+	struct sim_handover h;
+	char name[16];
+	int dev = sim_open_device();
+
+	for (int i = 0; i < 60; i++) {
+		int session, fd;
+
+		snprintf(name, sizeof(name), "session-%d", i);
+		session = agent_create(dev, name);
+		KUNIT_ASSERT_GE(test, session, 0);
+		KUNIT_ASSERT_EQ(test, agent_create(dev, name), -EEXIST);
+		for (int t = 0; t < i % 3; t++) {
+			fd = agent_memfd(PAGE_SIZE * (i + 1), 0, 0, i + t);
+			KUNIT_ASSERT_GE(test, fd, 0);
+			KUNIT_ASSERT_EQ(test, agent_preserve(session, t, fd), 0);
+			KUNIT_ASSERT_EQ(test, agent_preserve(session, t, fd), -EEXIST);
+			KUNIT_ASSERT_EQ(test, agent_preserve(session, 99, fd), -EBUSY);
+		}
+	}
+	h = jump(test);
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+
+	dev = sim_open_device();
+	for (int i = 59; i >= 0; i--) {
+		int session;
+
+		snprintf(name, sizeof(name), "session-%d", i);
+		session = agent_retrieve(dev, name);
+		KUNIT_ASSERT_GE(test, session, 0);
+		for (int t = 0; t < i % 3; t++) {
+			int fd = agent_get(session, t);
+
+			KUNIT_ASSERT_GE(test, fd, 0);
+			KUNIT_ASSERT_TRUE(test, agent_memfd_is(fd, PAGE_SIZE * (i + 1),
+							       0, i + t));
+			sim_close(fd);
+		}
+		KUNIT_ASSERT_EQ(test, agent_finish(session), 0);
+		sim_close(session);
+	}
+}
+
+/* However often, and whether the files are retrieved or not. */
+static void luo_test_no_memory_lost(struct kunit *test)
+{
+	static const struct file_case f = { "", 40 * PAGE_SIZE, 2, 0 };
+	unsigned long before = 0, now;
+
+	for (int hop = 0; hop < 8; hop++) {
+		struct sim_handover h;
+		int dev, session;
+
+		leave_file(test, &f);
+		h = jump(test);
+		KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+
+		dev = sim_open_device();
+		session = agent_retrieve(dev, "a");
+		KUNIT_ASSERT_GE(test, session, 0);
+		if (hop % 2)
+			sim_close(agent_get(session, 7));
+		KUNIT_ASSERT_EQ(test, agent_finish(session), 0);
+		sim_close(session);
+		sim_close(dev);
+
+		now = sim_count(SIM_FREE) + sim_count(SIM_CMA);
+		if (hop > 1)
+			KUNIT_EXPECT_EQ(test, now, before);
+		before = now;
+	}
+}
+
+/* A session that is closed in the kernel that made it leaves nothing behind. */
+static void luo_test_close(struct kunit *test)
+{
+	unsigned long used = sim_count(SIM_USED);
+	struct sim_balance before = sim_balance(), after;
+	int dev = sim_open_device();
+	int session = agent_create(dev, "a");
+	int fd = agent_memfd(20 * PAGE_SIZE, 1, 0, 3);
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	KUNIT_ASSERT_GT(test, sim_count(SIM_USED), used);
+	sim_close(session);
+	sim_close(fd);
+	sim_close(dev);
+	after = sim_balance();
+	KUNIT_EXPECT_EQ(test, after.pages, before.pages);
+	KUNIT_EXPECT_EQ(test, after.keys, before.keys);
+	KUNIT_EXPECT_EQ(test, after.objects, before.objects);
+}
+
+/* Damage: one value of what describes the only file of the only session. */
+
+static void *first_record(u64 pa)
+{
+	return (struct kho_block_header_ser *)phys_to_virt(pa) + 1;
+}
+
+static struct luo_file_ser *first_file(void)
+{
+	const void *fdt = sim_core_fdt();
+	int node = fdt_subnode_offset(fdt, 0, LUO_KHO_ENTRY_NAME);
+	const u64 *phys = fdt_getprop(fdt, node, "preserved-data", NULL);
+	struct luo_ser *luo = phys_to_virt(get_unaligned(phys));
+	struct luo_session_ser *session = first_record(luo->sessions_pa);
+
+	return first_record(session->file_set_ser.files);
+}
+
+/* What may be damaged. */
+struct parts {
+	struct luo_file_ser *file;
+	struct memfd_luo_ser *memfd;
+	struct memfd_luo_folio_ser *entry;
+};
+
+static void damage_handle(struct parts *p) { p->file->data = 1ULL << 50; }
+static void damage_handle_0(struct parts *p) { p->file->data = 0; }
+static void damage_handle_odd(struct parts *p) { p->file->data += 8; }
+static void damage_size(struct parts *p) { p->memfd->size = 1ULL << 63; }
+static void damage_pos(struct parts *p) { p->memfd->pos = 1ULL << 63; }
+static void damage_seals(struct parts *p) { p->memfd->seals = 1U << 31; }
+static void damage_flags(struct parts *p) { p->memfd->flags = 1; }
+static void damage_nr(struct parts *p) { p->memfd->nr_folios = 9; }
+static void damage_pfn_0(struct parts *p) { p->entry->pfn = 0; }
+static void damage_pfn(struct parts *p) { p->entry->pfn = 1ULL << 40; }
+static void damage_index(struct parts *p) { p->entry[1].index = 0; }
+static void damage_last_index(struct parts *p) { p->entry[1].index = 64; }
+static void damage_alignment(struct parts *p) { p->entry[1].index = 5; }
+static void damage_overlap(struct parts *p) { p->entry[0].index = 1; }
+static void damage_folio_flags(struct parts *p) { p->entry->flags |= 1 << 11; }
+static void damage_twice(struct parts *p) { p->entry[1].pfn = p->entry[0].pfn; }
+
+/* More entries than the list has room for, in a file that could have as many. */
+static void damage_room(struct parts *p)
+{
+	p->memfd->size = 1ULL << 40;
+	p->memfd->nr_folios = 1 << 20;
+}
+
+static const struct damage {
+	const char *name;
+	void (*apply)(struct parts *p);
+} damages[] = {
+	{ "handle outside memory", damage_handle },
+	{ "no handle", damage_handle_0 },
+	{ "handle not aligned", damage_handle_odd },
+	{ "size", damage_size },
+	{ "position", damage_pos },
+	{ "seals", damage_seals },
+	{ "flags", damage_flags },
+	{ "more folios than pages", damage_nr },
+	{ "more folios than entries", damage_room },
+	{ "page 0", damage_pfn_0 },
+	{ "page outside memory", damage_pfn },
+	{ "order of entries", damage_index },
+	{ "entry behind the file", damage_last_index },
+	{ "entry not aligned", damage_alignment },
+	{ "entries overlap", damage_overlap },
+	{ "flags of a folio", damage_folio_flags },
+	{ "folio twice", damage_twice },
+};
+
+KUNIT_ARRAY_PARAM_DESC(damage, damages, name);
+
+/* The file is refused; its session, and what comes after it, is not affected. */
+static void luo_test_damage(struct kunit *test)
+{
+	static const struct file_case f = { "", 8 * PAGE_SIZE, 2, 0 };
+	const struct damage *d = test->param_value;
+	struct kho_vmalloc_chunk *chunk;
+	struct sim_handover h;
+	int dev, session;
+	struct parts p;
+
+	leave_file(test, &f);
+	h = jump(test);
+	p.file = first_file();
+	p.memfd = phys_to_virt(p.file->data);
+	chunk = phys_to_virt(p.memfd->folios.first.phys);
+	p.entry = phys_to_virt(chunk->phys[0]);
+	d->apply(&p);
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+
+	dev = sim_open_device();
+	session = agent_retrieve(dev, "a");
+	KUNIT_ASSERT_GE(test, session, 0);
+	KUNIT_EXPECT_LT(test, agent_get(session, 7), 0);
+	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+	sim_close(session);
+	KUNIT_EXPECT_GE(test, agent_create(dev, "b"), 0);
+}
+
+/* Preserving fails at every allocation, and then works. */
+static bool attempt_preserve(struct kunit *test, unsigned long n)
+{
+	struct sim_balance before, after;
+	int session, fd, err;
+	bool failed;
+
+	sim_boot_cold();
+	session = agent_create(sim_open_device(), "a");
+	fd = agent_memfd(9 * PAGE_SIZE, 0, 0, 1);
+	before = sim_balance();
+
+	sim_fail_nth(n);
+	err = agent_preserve(session, 1, fd);
+	failed = sim_failed();
+	sim_fail_nth(0);
+	if (err) {
+		after = sim_balance();
+		KUNIT_ASSERT_EQ_MSG(test, err, -ENOMEM, "n = %lu", n);
+		KUNIT_ASSERT_MEMEQ_MSG(test, &before, &after, sizeof(after), "n = %lu", n);
+		err = agent_preserve(session, 1, fd);
+	}
+	KUNIT_ASSERT_EQ_MSG(test, err, 0, "n = %lu", n);
+	return failed;
+}
+
+static void luo_test_fail_preserve(struct kunit *test)
+{
+	unsigned long n = 1;
+
+	while (attempt_preserve(test, n))
+		n++;
+	KUNIT_EXPECT_GE(test, n, 5);
+}
+
+/* Retrieving fails at every allocation, loses nothing, and then works. */
+static bool attempt_retrieve(struct kunit *test, unsigned long n)
+{
+	static const struct file_case f = { "", 9 * PAGE_SIZE, 0, SEALS };
+	int dev, session, fd;
+	struct sim_handover h;
+	bool failed;
+
+	sim_boot_cold();
+	leave_file(test, &f);
+	h = jump(test);
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	dev = sim_open_device();
+
+	sim_fail_nth(n);
+	session = agent_retrieve(dev, "a");
+	failed = sim_failed();
+	if (session < 0) {
+		KUNIT_ASSERT_EQ_MSG(test, session, -ENOMEM, "n = %lu", n);
+		session = agent_retrieve(dev, "a");
+	}
+	KUNIT_ASSERT_GE_MSG(test, session, 0, "n = %lu", n);
+
+	fd = agent_get(session, 7);
+	failed |= sim_failed();
+	sim_fail_nth(0);
+	if (fd < 0) {
+		KUNIT_ASSERT_EQ_MSG(test, fd, -ENOMEM, "n = %lu", n);
+		fd = agent_get(session, 7);
+	}
+	KUNIT_ASSERT_GE_MSG(test, fd, 0, "n = %lu", n);
+	KUNIT_ASSERT_TRUE_MSG(test, agent_memfd_is(fd, f.size, f.seals, 1), "n = %lu", n);
+	return failed;
+}
+
+static void luo_test_fail_retrieve(struct kunit *test)
+{
+	unsigned long n = 1;
+
+	while (attempt_retrieve(test, n))
+		n++;
+	KUNIT_EXPECT_GE(test, n, 8);
+}
+
+static struct kunit_case luo_cases[] = {
+	KUNIT_CASE_PARAM(luo_test_memfd, file_case_gen_params),
+	KUNIT_CASE_PARAM(luo_test_finish, file_case_gen_params),
+	KUNIT_CASE(luo_test_many_sessions),
+	KUNIT_CASE(luo_test_no_memory_lost),
+	KUNIT_CASE(luo_test_close),
+	KUNIT_CASE_PARAM(luo_test_damage, damage_gen_params),
+	KUNIT_CASE(luo_test_fail_preserve),
+	KUNIT_CASE(luo_test_fail_retrieve),
+	{}
+};
+
+static struct kunit_suite luo_suite = {
+	.name = "unit-luo",
+	.init = luo_test_init,
+	.exit = luo_test_exit,
+	.test_cases = luo_cases,
+};
+
+kunit_test_suite(luo_suite);

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A machine that boots, see machine.h. */
+
+#include "shims.h"
+
+#include <linux/kexec_handover.h>
+#include <kernel/liveupdate/kexec_handover_internal.h>
+
+static struct {
+	enum sim_level level;
+	int (*fn)(void);
+} initcalls[16];
+
+static struct {
+	const char *name;
+	int (*fn)(char *value);
+} params[8];
+
+void sim_add_initcall(enum sim_level level, int (*fn)(void))
+{
+	unsigned int i = 0;
+
+	while (initcalls[i].fn)
+		BUG_ON(++i == ARRAY_SIZE(initcalls));
+	initcalls[i].level = level;
+	initcalls[i].fn = fn;
+}
+
+void sim_add_param(const char *name, int (*fn)(char *))
+{
+	unsigned int i = 0;
+
+	while (params[i].fn)
+		BUG_ON(++i == ARRAY_SIZE(params));
+	params[i].name = name;
+	params[i].fn = fn;
+}
+
+int sim_param(const char *name, const char *value)
+{
+	char *copy = value ? strdup(value) : NULL;
+	int err = -ENOENT;
+
+	for (unsigned int i = 0; params[i].fn; i++) {
+		if (!strcmp(params[i].name, name))
+			err = params[i].fn(copy);
+	}
+	free(copy);
+	return err;
+}
+
+static void run_initcalls(void)
+{
+	for (enum sim_level level = SIM_EARLY; level <= SIM_LATE; level++) {
+		for (unsigned int i = 0; i < ARRAY_SIZE(initcalls); i++) {
+			if (initcalls[i].fn && initcalls[i].level == level)
+				initcalls[i].fn();
+		}
+	}
+}
+
+static void find_memory(void)
+{
+	unsigned long start = 0;
+
+	for (unsigned long pfn = 0; pfn <= SIM_PAGES; pfn++) {
+		if (pfn < SIM_PAGES && sim_memmap[pfn].state != SIM_HOLE)
+			continue;
+		if (start < pfn)
+			memblock_add(PFN_PHYS(start), PFN_PHYS(pfn - start));
+		start = pfn + 1;
+	}
+}
+
+/* What memblock has not reserved belongs to the page allocator. */
+static void start_page_allocator(void)
+{
+	for (unsigned long pfn = 0; pfn < SIM_PAGES; pfn++) {
+		phys_addr_t phys = PFN_PHYS(pfn);
+
+		if (!pfn_valid(pfn) || memblock_is_region_reserved(phys, PAGE_SIZE))
+			continue;
+		sim_give_page(pfn, kho_scratch_overlap(phys, PAGE_SIZE) ?
+				   SIM_CMA : SIM_FREE);
+	}
+}
+
+/*
+ * All variables of the sources, which the linker has put into one place, have
+ * the value again that they had when the program began.
+ */
+extern u64 sim_state_start[], sim_state_end[];
+static u64 *first_state;
+
+__attribute__((no_sanitize("address", "undefined")))
+static void forget_variables(void)
+{
+	size_t nr = sim_state_end - sim_state_start;
+
+	if (!first_state) {
+		first_state = malloc(nr * sizeof(u64));
+		for (size_t i = 0; i < nr; i++)
+			((volatile u64 *)first_state)[i] = sim_state_start[i];
+	}
+
+	for (size_t i = 0; i < nr; i++) {
+		if (sim_state_start[i] != first_state[i])
+			((volatile u64 *)sim_state_start)[i] = first_state[i];
+	}
+}
+
+bool sim_liveupdate;
+
+static void forget(void)
+{
+	sim_kmalloc_forget();
+	sim_vmalloc_forget();
+	sim_files_forget();
+	sim_memblock_reset();
+	forget_variables();
+	if (sim_liveupdate)
+		BUG_ON(sim_param("liveupdate", "on"));
+}
+
+/* With the smallest pages the kernel gives up; see sim_core_init_out(). */
+static void take_scratch_back(unsigned int areas)
+{
+	for (unsigned int i = kho_scratch_cnt; i < areas; i++)
+		sim_set_state(PHYS_PFN(kho_scratch[i].addr),
+			      PHYS_PFN(kho_scratch[i].size), SIM_CMA);
+	kho_scratch_cnt = areas;
+}
+
+void sim_boot_cold(void)
+{
+	unsigned int areas;
+	char size[64];
+
+	forget();
+	sim_memory_reset(SIM_LEFT);
+	find_memory();
+
+	snprintf(size, sizeof(size), "%lu,%lu,0", PAGE_SIZE, PAGE_SIZE);
+	BUG_ON(sim_param("kho_scratch", size));
+	kho_memory_init();
+	start_page_allocator();
+	areas = kho_scratch_cnt;
+	run_initcalls();
+	take_scratch_back(areas);
+	sim_core_init_out();
+}
+
+struct sim_handover sim_kexec(void)
+{
+	sim_vmalloc_sync();
+	return (struct sim_handover){
+		.fdt = virt_to_phys(sim_core_fdt()),
+		.fdt_len = max(PAGE_SIZE, SZ_4K),
+		.scratch = virt_to_phys(kho_scratch),
+		.scratch_len = kho_scratch_cnt * sizeof(*kho_scratch),
+	};
+}
+
+bool sim_boot_warm(const struct sim_handover *handover)
+{
+	forget();
+	sim_memory_reset(SIM_LEFT);
+
+	kho_populate(handover->fdt, handover->fdt_len, handover->scratch,
+		     handover->scratch_len);
+	find_memory();
+	kho_memory_init_early();
+	kho_memory_init();
+	start_page_allocator();
+	run_initcalls();
+	sim_core_init_out();
+	return is_kho_boot();
+}
+
+#ifdef KUNIT
+struct sim_balance sim_balance(void)
+{
+	struct sim_balance b = { .objects = sim_live_objects() };
+	unsigned long nodes, keys;
+
+	sim_core_out(&nodes, &keys);
+	b.pages = sim_count(SIM_USED) - nodes;
+	b.keys = keys;
+	return b;
+}
+#endif

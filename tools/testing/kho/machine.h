@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A machine that boots: the hooks of early boot, the parameters of the command
+ * line and the initcalls are called as a kernel would, in its order.
+ */
+#ifndef KHO_MACHINE_H
+#define KHO_MACHINE_H
+
+#include "duplicated/base.h"
+
+#include <linux/kho/radix_tree.h>
+
+/* Boot hooks of the sources, in the order in which they are called. */
+enum sim_level {
+	SIM_EARLY,
+	SIM_FS,
+	SIM_LATE,
+};
+
+void sim_add_initcall(enum sim_level level, int (*fn)(void));
+void sim_add_param(const char *name, int (*fn)(char *));
+
+#define sim_initcall(level, fn)						\
+__attribute__((constructor)) static void sim_initcall_##fn(void)	\
+{									\
+	sim_add_initcall(level, fn);					\
+}
+#define early_initcall(fn)	sim_initcall(SIM_EARLY, fn)
+#define fs_initcall(fn)		sim_initcall(SIM_FS, fn)
+#define late_initcall(fn)	sim_initcall(SIM_LATE, fn)
+
+#define early_param(name, fn)						\
+__attribute__((constructor)) static void sim_param_##fn(void)		\
+{									\
+	sim_add_param(name, fn);					\
+}
+
+/* Gives a parameter of the command line to its parser; returns its result. */
+int sim_param(const char *name, const char *value);
+
+/* What the boot loader passes on from the previous kernel. */
+struct sim_handover {
+	phys_addr_t fdt;
+	u64 fdt_len;
+	phys_addr_t scratch;
+	u64 scratch_len;
+};
+
+/* Boot with "liveupdate=on". */
+extern bool sim_liveupdate;
+
+/* Boots without a hand-over. */
+void sim_boot_cold(void);
+
+/*
+ * Boots with one, found in memory as it is now.  Whatever the kernel before
+ * knew is gone.  Returns is_kho_boot().
+ */
+bool sim_boot_warm(const struct sim_handover *handover);
+
+/* The hand-over of this kernel. */
+struct sim_handover sim_kexec(void);
+
+/* See core.c. */
+void sim_core_init_out(void);
+void *sim_core_fdt(void);
+struct kho_radix_tree sim_core_out_map(void);
+
+/* Nodes and keys of the outgoing map. */
+void sim_core_out(unsigned long *nodes, unsigned long *keys);
+
+#endif /* KHO_MACHINE_H */

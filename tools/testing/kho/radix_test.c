@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The radix tree against a sorted set, at every level and every border, and the
+ * keys of the memory map at every order.
+ */
+
+#include "model.h"
+
+#include <kernel/liveupdate/kexec_handover_internal.h>
+#include <linux/kho/abi/radix_tree.h>
+#include <linux/kho/radix_tree.h>
+
+static ulong seed = 20261122;
+module_param(seed, ulong, 0444);
+
+#define LEAF_KEYS	BIT(KHO_BITMAP_SIZE_LOG2)
+#define LAST_KEY	(BIT(KHO_RADIX_KEY_WIDTH) - 1)
+
+/* Bits of a key that are decided below @level; 0 is the level of the leaves. */
+static unsigned int bits_below(unsigned int level)
+{
+	unsigned int bits = KHO_BITMAP_SIZE_LOG2 + (level - 1) * KHO_TABLE_SIZE_LOG2;
+
+	return level ? min_t(unsigned int, bits, KHO_RADIX_KEY_WIDTH) : 0;
+}
+
+/*
+ * @now holds the keys of the tree, @ever all that were added, for each of which
+ * there is a path of nodes until the tree is destroyed.
+ */
+struct world {
+	struct kho_radix_tree tree;
+	struct model now;
+	struct model ever;
+	struct rnd_state rnd;
+};
+
+static void free_world(void *data)
+{
+	struct world *w = data;
+
+	kho_radix_destroy_tree(&w->tree);
+	model_free(&w->now);
+	model_free(&w->ever);
+}
+
+static struct world *new_world(struct kunit *test, unsigned long variation)
+{
+	struct world *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+
+	KUNIT_ASSERT_EQ(test, kho_radix_init_tree(&w->tree, NULL), 0);
+	kunit_add_action_or_reset(test, free_world, w);
+	prandom_seed_state(&w->rnd, seed + variation);
+	return w;
+}
+
+static void add(struct kunit *test, struct world *w, unsigned long key)
+{
+	KUNIT_ASSERT_EQ_MSG(test, kho_radix_add_key(&w->tree, key), 0,
+			    "key %#lx", key);
+	model_add(&w->now, key);
+	model_add(&w->ever, key);
+}
+
+/* Comparison by walks. */
+
+struct walk {
+	struct kunit *test;
+	const struct model *model;
+	unsigned long seen;		/* keys */
+	unsigned long nodes;
+	unsigned long end;		/* of the last run */
+	struct model addresses;		/* of nodes */
+};
+
+static int walk_key(unsigned long key, void *data)
+{
+	struct walk *k = data;
+
+	KUNIT_ASSERT_LT(k->test, k->seen, k->model->nr);
+	KUNIT_ASSERT_EQ(k->test, key, k->model->key[k->seen]);
+	k->seen++;
+	return 0;
+}
+
+static int walk_run(unsigned long key, unsigned long nr, void *data)
+{
+	struct walk *k = data;
+
+	/* In one leaf, not empty, and as long as it can be. */
+	KUNIT_ASSERT_GT(k->test, nr, 0);
+	KUNIT_ASSERT_EQ(k->test, key / LEAF_KEYS, (key + nr - 1) / LEAF_KEYS);
+	if (k->seen && k->end == key)
+		KUNIT_ASSERT_EQ(k->test, key % LEAF_KEYS, 0);
+	k->end = key + nr;
+
+	while (nr--)
+		walk_key(key++, data);
+	return 0;
+}
+
+static int walk_node(phys_addr_t phys, void *data)
+{
+	struct walk *k = data;
+
+	KUNIT_ASSERT_EQ(k->test, phys % PAGE_SIZE, 0);
+	KUNIT_ASSERT_TRUE(k->test, model_add(&k->addresses, phys));
+	k->nodes++;
+	return 0;
+}
+
+static unsigned long expected_nodes(const struct world *w)
+{
+	unsigned long nr = 1;
+
+	/* A node of level n is named by the bits above those it decides. */
+	for (unsigned int level = 1; level < KHO_TREE_MAX_DEPTH; level++)
+		nr += model_distinct(&w->ever, bits_below(level));
+	return nr;
+}
+
+/* The same, by asking for one run after the other, from any place in between. */
+static void compare_runs(struct kunit *test, struct world *w)
+{
+	struct walk k = { .test = test, .model = &w->now };
+	unsigned long key = 0, nr;
+
+	while (kho_radix_next_run(&w->tree, &key, &nr)) {
+		unsigned long inside = key + rnd_below(&w->rnd, nr), left;
+
+		walk_run(key, nr, &k);
+		left = key + nr - inside;
+		KUNIT_ASSERT_TRUE(test, kho_radix_next_run(&w->tree, &inside, &nr));
+		KUNIT_ASSERT_EQ(test, nr, left);
+		key = inside + nr;
+	}
+	KUNIT_ASSERT_EQ(test, k.seen, w->now.nr);
+}
+
+static void compare(struct kunit *test, struct world *w)
+{
+	static const struct kho_radix_walk_cb cbs[] = {
+		{ .leaf = walk_key },
+		{ .run = walk_run },
+		{ .node = walk_node },
+		{ .leaf = walk_key, .node = walk_node },
+		{ .run = walk_run, .node = walk_node },
+	};
+
+	for (int i = 0; i < ARRAY_SIZE(cbs); i++) {
+		struct walk k = { .test = test, .model = &w->now };
+
+		KUNIT_ASSERT_EQ(test, kho_radix_walk_tree(&w->tree, &cbs[i], &k), 0);
+		KUNIT_ASSERT_EQ(test, k.seen,
+				cbs[i].leaf || cbs[i].run ? w->now.nr : 0);
+		KUNIT_ASSERT_EQ(test, k.nodes,
+				cbs[i].node ? expected_nodes(w) : 0);
+		model_free(&k.addresses);
+	}
+	compare_runs(test, w);
+}
+
+/* Borders: of words, leaves, of what is below each table entry, of the width. */
+
+static unsigned long border(unsigned int i)
+{
+	if (i < KHO_TREE_MAX_DEPTH)
+		return i ? BIT(bits_below(i)) : BITS_PER_LONG;
+	return BIT(KHO_RADIX_KEY_WIDTH - 1);
+}
+
+#define NR_BORDERS	(KHO_TREE_MAX_DEPTH + 1)
+
+static void radix_test_borders(struct kunit *test)
+{
+	for (unsigned int i = 0; i < NR_BORDERS; i++) {
+		struct world *w = new_world(test, i);
+
+		for (long off = 2; off >= -2; off--) {
+			unsigned long key = border(i) + off;
+
+			if (key > LAST_KEY)
+				continue;
+			KUNIT_ASSERT_FALSE(test, kho_radix_test_key(&w->tree, key));
+			add(test, w, key);
+			KUNIT_ASSERT_TRUE(test, kho_radix_test_key(&w->tree, key));
+		}
+		compare(test, w);
+
+		KUNIT_ASSERT_TRUE(test, kho_radix_take_key(&w->tree, border(i) - 1));
+		model_del(&w->now, border(i) - 1);
+		compare(test, w);
+	}
+}
+
+/* Two keys that part at one level share the nodes above it and no other. */
+static void radix_test_parting(struct kunit *test)
+{
+	for (unsigned int level = 0; level < KHO_TREE_MAX_DEPTH; level++) {
+		struct world *w = new_world(test, level);
+		unsigned long other = BIT(bits_below(level));
+
+		if (other > LAST_KEY)
+			continue;
+		add(test, w, 0);
+		add(test, w, other);
+		KUNIT_EXPECT_EQ(test, expected_nodes(w),
+				KHO_TREE_MAX_DEPTH + level);
+		compare(test, w);
+	}
+}
+
+/* All slots of all tables on one path. */
+static void radix_test_full_tables(struct kunit *test)
+{
+	struct world *w = new_world(test, 0);
+	unsigned long slots = BIT(KHO_TABLE_SIZE_LOG2);
+
+	/* With large pages that is more memory than the machine has. */
+	slots = min(slots, 64UL);
+	for (unsigned int level = 1; level < KHO_TREE_MAX_DEPTH; level++) {
+		for (unsigned long slot = 0; slot < slots; slot++) {
+			unsigned long key = slot << bits_below(level);
+
+			if (key <= LAST_KEY && key >> bits_below(level) == slot)
+				add(test, w, key);
+		}
+	}
+	compare(test, w);
+}
+
+static void radix_test_too_wide(struct kunit *test)
+{
+	struct world *w = new_world(test, 0);
+
+	add(test, w, 5);
+	for (unsigned int bit = KHO_RADIX_KEY_WIDTH; bit < BITS_PER_LONG; bit++) {
+		unsigned long key = BIT(bit) | 5;
+
+		KUNIT_EXPECT_EQ(test, kho_radix_add_key(&w->tree, key), -ERANGE);
+		KUNIT_EXPECT_FALSE(test, kho_radix_test_key(&w->tree, key));
+		KUNIT_EXPECT_FALSE(test, kho_radix_take_key(&w->tree, key));
+		kho_radix_del_key(&w->tree, key);
+	}
+	compare(test, w);
+}
+
+/* Random operations. */
+
+/* Near a border, near a key that is there, or anywhere. */
+static unsigned long random_key(struct world *w)
+{
+	unsigned long key;
+
+	switch (rnd_below(&w->rnd, 8)) {
+	case 0:
+		key = rnd_below(&w->rnd, BIT(KHO_RADIX_KEY_WIDTH));
+		break;
+	case 1:
+	case 2:
+		key = border(rnd_below(&w->rnd, NR_BORDERS)) + 4 -
+		      rnd_below(&w->rnd, 8);
+		break;
+	case 3:
+		key = rnd_below(&w->rnd, 5) << bits_below(rnd_below(&w->rnd,
+							KHO_TREE_MAX_DEPTH));
+		break;
+	default:
+		key = rnd_below(&w->rnd, 8) - 4;
+		if (w->now.nr)
+			key += w->now.key[rnd_below(&w->rnd, w->now.nr)];
+	}
+	return key & LAST_KEY;
+}
+
+static void random_range(struct kunit *test, struct world *w)
+{
+	unsigned long start = random_key(w);
+	unsigned long end = min(start + rnd_below(&w->rnd, 200), LAST_KEY);
+	bool del = rnd_below(&w->rnd, 3) == 0;
+
+	for (unsigned long key = start; key < end; key++) {
+		if (del) {
+			kho_radix_del_key(&w->tree, key);
+			model_del(&w->now, key);
+		} else {
+			add(test, w, key);
+		}
+	}
+}
+
+static void random_step(struct kunit *test, struct world *w)
+{
+	unsigned long key = random_key(w);
+	bool there = model_has(&w->now, key);
+
+	KUNIT_ASSERT_EQ(test, kho_radix_test_key(&w->tree, key), there);
+
+	switch (rnd_below(&w->rnd, 16)) {
+	case 0 ... 2:
+		KUNIT_ASSERT_EQ(test, kho_radix_take_key(&w->tree, key), there);
+		model_del(&w->now, key);
+		break;
+	case 3:
+		kho_radix_del_key(&w->tree, key);
+		model_del(&w->now, key);
+		break;
+	case 4:
+		random_range(test, w);
+		break;
+	default:
+		add(test, w, key);
+	}
+}
+
+static void radix_test_random(struct kunit *test)
+{
+	kunit_info(test, "seed=%lu repeats this sequence\n", seed);
+	for (unsigned int round = 0; round < 8; round++) {
+		struct world *w = new_world(test, round);
+
+		for (unsigned int step = 0; step < 400; step++) {
+			random_step(test, w);
+			if (step % 50 == 0)
+				compare(test, w);
+		}
+		compare(test, w);
+		/* Without the nodes there would be no memory for all rounds. */
+		free_world(w);
+	}
+}
+
+/* The next kernel reads what this one wrote. */
+static void radix_test_next_kernel(struct kunit *test)
+{
+	struct world *w = new_world(test, 77);
+	struct kho_radix_tree old;
+
+	for (unsigned int step = 0; step < 200; step++)
+		add(test, w, random_key(w));
+
+	old = w->tree;
+	w->tree.root = NULL;
+	KUNIT_ASSERT_EQ(test, kho_radix_init_tree(&w->tree, old.root), 0);
+	compare(test, w);
+}
+
+/* A callback ends the walk, wherever that is, with its own result. */
+
+struct stop {
+	unsigned long left;
+	unsigned long after;
+};
+
+static int stop_soon(struct stop *s)
+{
+	s->after += !s->left;
+	return s->left-- == 1 ? -ECANCELED : 0;
+}
+
+static int stop_key(unsigned long key, void *data)
+{
+	return stop_soon(data);
+}
+
+static int stop_run(unsigned long key, unsigned long nr, void *data)
+{
+	return stop_soon(data);
+}
+
+static int stop_node(phys_addr_t phys, void *data)
+{
+	return stop_soon(data);
+}
+
+static void radix_test_stop_anywhere(struct kunit *test)
+{
+	static const struct kho_radix_walk_cb all = {
+		.leaf = stop_key, .run = stop_run, .node = stop_node,
+	};
+	struct world *w = new_world(test, 3);
+	unsigned long calls = 0;
+	int err;
+
+	for (unsigned int i = 0; i < NR_BORDERS; i++) {
+		add(test, w, border(i) - 1);
+		if (border(i) <= LAST_KEY)
+			add(test, w, border(i));
+	}
+
+	do {
+		struct stop s = { .left = ++calls };
+
+		err = kho_radix_walk_tree(&w->tree, &all, &s);
+		KUNIT_ASSERT_TRUE(test, err == 0 || err == -ECANCELED);
+		KUNIT_ASSERT_EQ(test, s.after, 0);
+	} while (err);
+	KUNIT_EXPECT_GT(test, calls, expected_nodes(w) + w->now.nr);
+}
+
+/* Keys of the memory map. */
+
+static void radix_test_orders(struct kunit *test)
+{
+	struct rnd_state rnd;
+
+	prandom_seed_state(&rnd, seed);
+	for (unsigned int order = 0; order <= KHO_MAX_ORDER; order++) {
+		unsigned int shift = PAGE_SHIFT + order;
+		unsigned long last = ~0UL >> shift;
+
+		for (unsigned int i = 0; i < 64; i++) {
+			unsigned long block = i < 8 ? i : i < 16 ? last - (i - 8) :
+					      rnd_below(&rnd, last);
+			phys_addr_t phys = (phys_addr_t)block << shift, got;
+			unsigned long key = kho_encode_key(phys, order);
+			unsigned int got_order;
+
+			KUNIT_ASSERT_LE(test, key, LAST_KEY);
+			KUNIT_ASSERT_TRUE(test, kho_decode_key(key, &got, &got_order));
+			KUNIT_ASSERT_EQ(test, got, phys);
+			KUNIT_ASSERT_EQ(test, got_order, order);
+		}
+	}
+}
+
+/* A key that decodes is the one that its block encodes to. */
+static void radix_test_any_key(struct kunit *test)
+{
+	struct rnd_state rnd;
+
+	prandom_seed_state(&rnd, seed);
+	for (unsigned int i = 0; i < 20000; i++) {
+		unsigned long key = rnd_below(&rnd, ULONG_MAX) >> rnd_below(&rnd, 64);
+		phys_addr_t phys;
+		unsigned int order;
+
+		if (!kho_decode_key(key, &phys, &order)) {
+			KUNIT_ASSERT_TRUE(test, key < LEAF_KEYS || key > LAST_KEY);
+			continue;
+		}
+		KUNIT_ASSERT_LE(test, order, KHO_MAX_ORDER);
+		KUNIT_ASSERT_EQ(test, kho_encode_key(phys, order), key);
+	}
+}
+
+static void radix_test_all_orders_in_a_tree(struct kunit *test)
+{
+	struct world *w = new_world(test, 5);
+
+	for (unsigned int order = 0; order <= KHO_MAX_ORDER; order++) {
+		phys_addr_t size = (phys_addr_t)PAGE_SIZE << order;
+
+		add(test, w, kho_encode_key(0, order));
+		add(test, w, kho_encode_key(-size, order));
+	}
+	compare(test, w);
+}
+
+static struct kunit_case radix_cases[] = {
+	KUNIT_CASE(radix_test_borders),
+	KUNIT_CASE(radix_test_parting),
+	KUNIT_CASE(radix_test_full_tables),
+	KUNIT_CASE(radix_test_too_wide),
+	KUNIT_CASE(radix_test_random),
+	KUNIT_CASE(radix_test_next_kernel),
+	KUNIT_CASE(radix_test_stop_anywhere),
+	KUNIT_CASE(radix_test_orders),
+	KUNIT_CASE(radix_test_any_key),
+	KUNIT_CASE(radix_test_all_orders_in_a_tree),
+	{}
+};
+
+static struct kunit_suite radix_suite = {
+	.name = "unit-radix",
+	.test_cases = radix_cases,
+};
+
+kunit_test_suite(radix_suite);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What does nothing here. */
+#ifndef KHO_STUBBED_STUBS_H
+#define KHO_STUBBED_STUBS_H
+
+#include "../duplicated/base.h"
+
+/* Headers that only lead on to what is in here: these keep them out. */
+#define __MM_VMALLOC_H
+#define __MM_MM_INIT_H
+#define __MM_INTERNAL_H
+#define LINUX_KEXEC_INTERNAL_H
+
+#define __init
+#define __initdata
+#define __initconst
+#define __ro_after_init
+#define __exit
+
+#define EXPORT_SYMBOL(name)
+#define EXPORT_SYMBOL_GPL(name)
+#define EXPORT_SYMBOL_IF_KUNIT(name)
+#define VISIBLE_IF_KUNIT
+#define MODULE_DESCRIPTION(text)
+#define MODULE_LICENSE(text)
+#define MODULE_IMPORT_NS(name)
+#define MODULE_PARM_DESC(name, text)
+#define THIS_MODULE		NULL
+
+struct module;
+
+static inline bool try_module_get(struct module *module)
+{
+	return true;
+}
+
+static inline void module_put(struct module *module)
+{
+}
+
+#define might_sleep()		do { } while (0)
+#define cond_resched()		do { } while (0)
+#define cpu_relax()		do { } while (0)
+#define dump_stack()		do { } while (0)
+#define lockdep_assert_held(lock)	((void)(lock))
+#define lockdep_assert_held_write(lock)	((void)(lock))
+
+static inline bool is_kdump_kernel(void)
+{
+	return false;
+}
+
+/* One node, with all memory. */
+#define MAX_NUMNODES		1
+#define NUMA_NO_NODE		(-1)
+#define N_MEMORY		0
+#define nr_online_nodes		1
+#define nodes_weight(nodes)	1
+#define node_states		((const int[]){ 0 })
+#define for_each_node_state(nid, state)	for ((nid) = 0; (nid) < 1; (nid)++)
+#define pfn_to_nid(pfn)		((void)(pfn), 0)
+#define early_pfn_to_nid(pfn)	pfn_to_nid(pfn)
+#define page_zone(page)		((void)(page), 0)
+#define pageblock_end_pfn(pfn)	ALIGN((pfn) + 1, pageblock_nr_pages)
+#define pageblock_start_pfn(pfn)	round_down(pfn, pageblock_nr_pages)
+#define pageblock_aligned(pfn)	IS_ALIGNED(pfn, pageblock_nr_pages)
+#define init_deferred_page(pfn, nid)	((void)(pfn), (void)(nid))
+#define kmemleak_ignore_phys(phys)	((void)(phys))
+
+#define NR_VMALLOC		0
+#define mod_lruvec_page_state(page, item, nr)	((void)(page))
+#define clear_page_tag_ref(page)	((void)(page))
+
+typedef unsigned int kasan_vmalloc_flags_t;
+#define KASAN_VMALLOC_PROT_NORMAL	1
+#define KASAN_VMALLOC_VM_ALLOC		2
+#define kasan_unpoison_vmalloc(addr, size, flags)	((void)(flags), (addr))
+
+enum migratetype {
+	MIGRATE_MOVABLE,
+	MIGRATE_CMA,
+};
+
+/* Loading of the next kernel. */
+#define KEXEC_TYPE_DEFAULT	0
+#define KEXEC_TYPE_CRASH	1
+#define KEXEC_BUF_MEM_UNKNOWN	0
+
+struct resource {
+	u64 start;
+	u64 end;
+};
+
+struct kexec_segment {
+	unsigned long mem;
+};
+
+struct kimage {
+	int type;
+	unsigned int nr_segments;
+	struct kexec_segment segment[4];
+	struct {
+		phys_addr_t fdt;
+		struct kexec_segment *scratch;
+	} kho;
+};
+
+struct kexec_buf {
+	struct kimage *image;
+	void *buffer;
+	unsigned long bufsz;
+	unsigned long memsz;
+	unsigned long mem;
+	unsigned long buf_align;
+	unsigned long buf_max;
+	bool top_down;
+};
+
+static inline int kexec_add_buffer(struct kexec_buf *kbuf)
+{
+	kbuf->image->nr_segments++;
+	return 0;
+}
+
+#define __NEW_UTS_LEN		64
+
+static const struct {
+	struct {
+		char release[__NEW_UTS_LEN + 1];
+	} name;
+} init_uts_ns __maybe_unused = { { "7.3.0-user-space" } };
+
+#endif /* KHO_STUBBED_STUBS_H */
