@@ -244,7 +244,6 @@ def above_4g():
 # ---- the cases of the Live Update Orchestrator
 
 FLBS = range(3)                 # of lib/tests/liveupdate.c
-NOWHERE = (1 << 45) + PAGE      # no machine has memory there
 
 
 def logged(text, number):
@@ -317,55 +316,6 @@ def luo_unknown_handler():
                  [*claim("next", new), "churn"]], deadline=30)
 
 
-# A session of two files, what is done to its records, and what becomes of the
-# two: "fine" or the error of retrieving it.  Nothing: the session is not there.
-DAMAGE = [
-    ("name-endless", ["session {} name endless"], ""),
-    ("name-twice", ["session {} name first"], ""),
-    ("name-empty", ["session {} name empty"], ""),
-    ("files-nowhere", [f"session {{}} files {NOWHERE}"], "ENOENT ENOENT"),
-    ("files-odd", ["session {} files 0x123457"], "ENOENT ENOENT"),
-    ("files-foreign", ["session {} files 0x9000"], "ENOENT ENOENT"),
-    ("files-none", ["session {} files 0"], "ENOENT ENOENT"),
-    ("count-wrong", ["session {} count 7"], "fine fine"),
-    ("block-count", ["block {} count 1000"], "ENOENT ENOENT"),
-    ("block-short", ["block {} count 1"], "fine ENOENT"),
-    ("next-self", ["block {} next self"], "ENOENT ENOENT"),
-    ("next-circle", ["block {} count 63", "block {} next self"], "ENOENT ENOENT"),
-    ("next-nowhere", [f"block {{}} next {NOWHERE}"], "ENOENT ENOENT"),
-    ("token-twice", ["file {} 2 token 1"], "fine ENOENT"),
-    ("handler-endless", ["file {} 2 handler endless"], "fine EOPNOTSUPP"),
-    ("data-none", ["file {} 2 data 0"], "fine EINVAL"),
-    ("data-nowhere", [f"file {{}} 2 data {NOWHERE}"], "fine EINVAL"),
-]
-
-
-def luo_damaged_records():
-    whole = {"w1": "size=5000 seed=91", "w2": "size=1M seed=92"}
-    first, last = {f"a{n}": o for n, o in whole.items()}, {f"z{n}": o for n, o in whole.items()}
-    make, harm, see = keep("first", first), [], []
-    for number, (name, steps, fate) in enumerate(DAMAGE, 1):
-        files = {f"{name}.{n}": f"size={5000 * n} seed={10 * number + n}" for n in (1, 2)}
-        make += keep(name, files) + [f"close {file}" for file in files]
-        harm += ["damage-" + step.format(name) for step in steps]
-        see += damaged(name, files, fate)
-    new = {"n": "size=3M seed=5"}
-    return Case("luo-damaged-records", "An error in a record costs that record, and no other.",
-                [make + keep("last", last),
-                 harm + claim("first", first) + see + claim("last", last) + keep("next", new) + ["churn"],
-                 claim("next", new)], deadline=60)
-
-
-def damaged(name, files, fate):
-    if not fate:
-        return [f"fails ENOENT session-get {name}"]
-    lines = [f"session-get {name}"]
-    for token, (word, (file, options)) in enumerate(zip(fate.split(), files.items()), 1):
-        get = f"retrieve {name} {token} {file}"
-        lines += [get, f"check {file} {options}"] if word == "fine" else 2 * [f"fails {word} {get}"]
-    return lines + [f"finish {name}", f"close {name}", f"fails ENOENT session-get {name}"]
-
-
 def luo_damaged_root():
     file, new = {"a": "size=1M seed=1"}, {"b": "size=1M seed=2"}
     return Case("luo-damaged-root", "Damaged FLBs cost the FLBs, another version all sessions; the device works.",
@@ -428,7 +378,7 @@ def luo_at_work():
 
 LUO_CASES = [make() for make in (
     luo_table, luo_holder_dies, luo_block_edge, luo_unwritable, luo_plain_image, luo_unknown_handler,
-    luo_damaged_records, luo_damaged_root, luo_off, luo_flb_counts, luo_at_work,
+    luo_damaged_root, luo_off, luo_flb_counts, luo_at_work,
     luo_many)] + [
     luo_stress("luo-stress", "Random operations of the seed KHO_SEED, a jump at a random moment, twice.",
                "sessions=40 files=600", deadline=60),

@@ -5,13 +5,13 @@ import difflib
 import os
 import shutil
 
-from dev import cases, compat, guest
+from dev import cases, compat, guest, hostile
 from dev.cases import HALF, LOAD, LOAD_PLAIN, OURS, SEED
 from dev.host import Result, Stop, spell
 from dev.kernel import build
 
-CASES = cases.CASES + compat.CASES
-GROUPS = ("luo", "compat")
+CASES = cases.CASES + compat.CASES + hostile.CASES
+GROUPS = ("luo", "compat", "hostile")
 
 
 def seed():
@@ -25,7 +25,7 @@ def seed():
 def listing():
     """The cases, for --help."""
     lines = [f"  {c.name:28} {c.sentence}{'' if c.default else '  Only by name.'}\n" for c in CASES]
-    return f"cases, and {' and '.join(GROUPS)} for all whose names begin so:\n" + "".join(lines)
+    return f"cases, and {', '.join(GROUPS)} for all whose names begin so:\n" + "".join(lines)
 
 
 def choose(names):
@@ -117,4 +117,6 @@ def run_cases(run, kernel, names):
             raise
     if "compat" in names:
         run.say(compat.table(results))
+    if "hostile" in names:
+        run.say(hostile.table(run, results))
     return results

@@ -18,7 +18,6 @@
 
 #include "handover.h"
 
-#define OUT_FDT		KHO_DIR "out/fdt"
 #define PAGE		4096UL
 #define WINDOW		(64UL << 20)
 
@@ -58,19 +57,22 @@ size_t bad_text(const char *kind, void *bytes, size_t size, size_t room)
 	return size;
 }
 
-/* Looks for the page in [start, end), which is RAM. */
-static int page_find(int mem, const void *page, uint64_t start, uint64_t end,
-		     uint64_t *pa)
+/* Looks for the bytes in [start, end), which is RAM, every @step bytes. */
+static int bytes_find(int mem, const struct wanted *wanted, uint64_t start,
+		      uint64_t end, uint64_t *pa)
 {
 	size_t len = end - start;
+	uint64_t word;
 	uint8_t *map = mmap(NULL, len, PROT_READ, MAP_SHARED, mem, start);
 	bool found = false;
 
 	if (map == MAP_FAILED)
 		return problem(-errno, "map /dev/mem at %#llx: %s",
 			       (unsigned long long)start, strerror(errno));
-	for (size_t at = 0; at < len && !found; at += PAGE) {
-		found = !memcmp(map + at, page, PAGE);
+	memcpy(&word, wanted->bytes, sizeof(word));
+	for (size_t at = 0; at < len && !found; at += wanted->step) {
+		found = *(uint64_t *)(map + at) == word &&
+			!memcmp(map + at, wanted->bytes, wanted->len);
 		*pa = start + at;
 	}
 	munmap(map, len);
@@ -78,7 +80,7 @@ static int page_find(int mem, const void *page, uint64_t start, uint64_t end,
 	return found ? 0 : -ENOENT;
 }
 
-static int ram_search(const void *page, uint64_t *pa)
+int ram_search(const struct wanted *wanted, uint64_t *pa)
 {
 	int mem = open("/dev/mem", O_RDONLY | O_CLOEXEC), err = -ENOENT;
 	FILE *ram = fopen("/proc/iomem", "re");
@@ -91,24 +93,36 @@ static int ram_search(const void *page, uint64_t *pa)
 			continue;
 		start = (start + PAGE - 1) & -PAGE;
 		end = (end + 1) & -PAGE;
+		if (start < wanted->from)
+			start = wanted->from;
 		for (; err == -ENOENT && start < end; start += WINDOW)
-			err = page_find(mem, page, start,
-					end - start > WINDOW ? start + WINDOW :
-							       end, pa);
+			err = bytes_find(mem, wanted, start,
+					 end - start > WINDOW ?
+					 start + WINDOW : end, pa);
 	}
 	if (ram)
 		fclose(ram);
 	close(mem);
 
-	return err == -ENOENT ? problem(err, "the tree is not in memory") : err;
+	return err == -ENOENT ? problem(err, "not found in memory") : err;
 }
 
 /* The root tree is handed over by its address, which nobody tells: look for it. */
+int root_address(uint64_t *pa)
+{
+	static struct blob blob;
+	const struct wanted wanted = { blob.bytes, PAGE, PAGE };
+	int err = blob_read(&blob, OUT_FDT);
+
+	return err ? err : ram_search(&wanted, pa);
+}
+
 static int root_write(const struct blob *was, const struct blob *blob)
 {
+	const struct wanted wanted = { was->bytes, PAGE, PAGE };
 	static struct blob seen;
 	uint64_t pa = 0;
-	int err = ram_search(was->bytes, &pa);
+	int err = ram_search(&wanted, &pa);
 
 	if (!err)
 		err = memory_write(blob->bytes, PAGE, pa);
@@ -174,7 +188,7 @@ static int offer_luo(char **words)
 	return err ? err : memory_write(text, len, pa);
 }
 
-static int page_address(void *map, uint64_t *pa)
+int page_address(void *map, uint64_t *pa)
 {
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	uint64_t entry = 0;

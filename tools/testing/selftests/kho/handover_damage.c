@@ -195,13 +195,17 @@ static int damage_block(char **words)
 	return err ? err : damage("block", words[1], words[2], pa);
 }
 
+int file_record(const char *session, const char *token, uint64_t *pa)
+{
+	int err = session_find(session, pa);
+
+	return err ? err : file_find(token, pa);
+}
+
 static int damage_file(char **words)
 {
 	uint64_t pa;
-	int err = session_find(words[0], &pa);
-
-	if (!err)
-		err = file_find(words[1], &pa);
+	int err = file_record(words[0], words[1], &pa);
 
 	return err ? err : damage("file", words[2], words[3], pa);
 }

@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Actions that write into what is handed over, in the kernel that hands it over
+ * or in the next one, before anybody reads it.
+ *
+ * Where to write, and what, are expressions: a place, followed by any number of
+ * "+N", which adds, "/N", which divides, and ">", which reads the eight bytes
+ * there.  dev/hostile.py has the table of what is written and what must come of
+ * it.
+ */
+
+#define _GNU_SOURCE
+#include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "handover.h"
+
+#define PAGE		4096UL
+#define WORDS		128	/* size of an expression */
+
+/* As in include/linux/kho/abi/radix_tree.h. */
+#define ROOT_LEVEL	5
+#define LEAF_BITS	15
+#define TABLE_BITS	9
+
+static int evaluate(const char *text, uint64_t *value);
+
+/* Scratch areas of this kernel, which its successor inherits. */
+static int scratch_area(unsigned int nr, uint64_t *start, uint64_t *size)
+{
+	static struct blob blob[2];
+	static const char *const path[2] = { KHO_DIR "out/scratch_phys",
+					     KHO_DIR "out/scratch_len" };
+	uint64_t *value[2] = { start, size };
+
+	for (int i = 0; i < 2; i++) {
+		char *text = (char *)blob[i].bytes;
+		int err = blob_read(&blob[i], path[i]);
+
+		if (err)
+			return err;
+		blob[i].bytes[blob[i].len < BLOB_MAX ? blob[i].len : 0] = '\0';
+		for (unsigned int n = 0; n < nr && text; n++)
+			text = strchr(text, '\n') ? strchr(text, '\n') + 1 : NULL;
+		if (!text || !*text)
+			return problem(-ENOENT, "no scratch area %u", nr);
+		*value[i] = strtoull(text, NULL, 0);
+	}
+
+	return 0;
+}
+
+static int in_scratch(uint64_t pa)
+{
+	uint64_t start, size;
+
+	for (unsigned int nr = 0; !scratch_area(nr, &start, &size); nr++) {
+		if (pa - start < size)
+			return 1;
+	}
+
+	return 0;
+}
+
+/*
+ * A page of this process.  It is handed over by nobody, and yet nobody writes
+ * to it before the next kernel has made up its mind what is free.
+ */
+static int spare_page(uint64_t *pa)
+{
+	for (int i = 0; i < 65536; i++) {
+		void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED,
+				  -1, 0);
+		int err = page == MAP_FAILED ? -errno : 0;
+
+		if (err)
+			return problem(err, "mmap: %s", strerror(-err));
+		memset(page, 0, PAGE);
+		err = page_address(page, pa);
+		if (err || !in_scratch(*pa))
+			return err;
+	}
+
+	return problem(-ENOMEM, "all free memory is scratch memory");
+}
+
+/* The map of preserved memory. */
+
+static uint64_t map_key(uint64_t pa, unsigned int order)
+{
+	return 1ull << (52 - order) | pa >> (12 + order);
+}
+
+static int table_entry(uint64_t slot, uint64_t *node)
+{
+	int err = memory_read(node, sizeof(*node), slot);
+
+	if (!err && !*node) {
+		err = spare_page(node);
+		if (!err)
+			err = memory_write(node, sizeof(*node), slot);
+	}
+
+	return err;
+}
+
+/* The node at @level on the way to @key; what is missing is added. */
+static int map_node(uint64_t key, unsigned int level, uint64_t *node,
+		    uint64_t *slot)
+{
+	int err = kho_fdt_u64(OUT_FDT, "", "preserved-memory-map", node);
+
+	for (unsigned int at = ROOT_LEVEL; !err && at > level; at--) {
+		unsigned int shift = LEAF_BITS + (at - 1) * TABLE_BITS;
+
+		*slot = *node + (key >> shift) % (1 << TABLE_BITS) * 8;
+		err = table_entry(*slot, node);
+	}
+
+	return err;
+}
+
+static int key_add(uint64_t key)
+{
+	uint64_t leaf, slot, word, bit = key % (1 << LEAF_BITS);
+	int err = map_node(key, 0, &leaf, &slot);
+
+	leaf += bit / 64 * 8;
+	if (!err)
+		err = memory_read(&word, sizeof(word), leaf);
+	word |= 1ull << bit % 64;
+
+	return err ? err : memory_write(&word, sizeof(word), leaf);
+}
+
+/* Places; @rest is what comes behind the first colon. */
+
+static int place_spare(char *rest, uint64_t *value)
+{
+	(void)rest;
+
+	return spare_page(value);
+}
+
+static int place_scratch(char *rest, uint64_t *value)
+{
+	uint64_t size;
+
+	return scratch_area(strtoul(rest, NULL, 0), value, &size);
+}
+
+static int place_memfd(char *rest, uint64_t *value)
+{
+	int fd = fd_find(rest), err;
+	void *map;
+
+	if (fd < 0)
+		return fd;
+	map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+		   fd, 0);
+	if (map == MAP_FAILED)
+		return problem(-errno, "mmap: %s", strerror(errno));
+	err = page_address(map, value);
+	munmap(map, PAGE);
+
+	return err;
+}
+
+static int place_file(char *rest, uint64_t *value)
+{
+	char *token = strchr(rest, ':');
+
+	if (!token)
+		return problem(-EINVAL, "wants file:SESSION:TOKEN");
+	*token++ = '\0';
+
+	return file_record(rest, token, value);
+}
+
+/* @rest: "", or NODE:PROP, for the value of a property in the tree at @value. */
+static int add_property(const char *path, char *rest, uint64_t *value)
+{
+	static struct blob blob;
+	char *prop = strchr(rest, ':');
+	const uint8_t *found;
+	size_t len;
+	int err;
+
+	if (!*rest)
+		return 0;
+	if (!prop)
+		return problem(-EINVAL, "wants NODE:PROPERTY");
+	*prop++ = '\0';
+
+	err = blob_read(&blob, path);
+	if (err)
+		return err;
+	found = fdt_prop(&blob, rest, prop, &len);
+	if (!found)
+		return problem(-ENOENT, "%s has no %s", rest, prop);
+	*value += found - blob.bytes;
+
+	return 0;
+}
+
+static int place_root(char *rest, uint64_t *value)
+{
+	static uint64_t root;
+	int err = root ? 0 : root_address(&root);
+
+	*value = root;
+
+	return err ? err : add_property(OUT_FDT, rest, value);
+}
+
+static int place_sub(char *rest, uint64_t *value)
+{
+	char *more = strchr(rest, ':');
+	char path[WORDS];
+	int err;
+
+	if (more)
+		*more++ = '\0';
+	err = kho_fdt_u64(OUT_FDT, rest, "preserved-data", value);
+	snprintf(path, sizeof(path), KHO_DIR "out/sub_fdts/%s", rest);
+
+	return err ? err : add_property(path, more ? more : "", value);
+}
+
+/* @rest: LEVEL:ORDER:PLACE */
+static int map_path(char *rest, uint64_t *node, uint64_t *slot)
+{
+	unsigned int level, order;
+	uint64_t pa;
+	int len = 0, err;
+
+	if (sscanf(rest, "%u:%u:%n", &level, &order, &len) != 2 || !len)
+		return problem(-EINVAL, "wants LEVEL:ORDER:PLACE");
+	err = evaluate(rest + len, &pa);
+
+	return err ? err : map_node(map_key(pa, order), level, node, slot);
+}
+
+static int place_node(char *rest, uint64_t *value)
+{
+	uint64_t slot;
+
+	return map_path(rest, value, &slot);
+}
+
+static int place_slot(char *rest, uint64_t *value)
+{
+	uint64_t node;
+
+	return map_path(rest, &node, value);
+}
+
+static const struct place {
+	const char *name;
+	int (*find)(char *rest, uint64_t *value);
+} places[] = {
+	{ "spare", place_spare },	/* a page that nobody preserved */
+	{ "scratch", place_scratch },	/* scratch:N, start of the area */
+	{ "memfd", place_memfd },	/* memfd:NAME, first page of it */
+	{ "file", place_file },		/* file:SESSION:TOKEN, the record */
+	{ "root", place_root },		/* root[:NODE:PROPERTY] */
+	{ "sub", place_sub },		/* sub:NAME[:NODE:PROPERTY] */
+	{ "node", place_node },		/* node:LEVEL:ORDER:PLACE in the map */
+	{ "slot", place_slot },		/* the entry that leads to it */
+};
+
+static int place_find(char *text, uint64_t *value)
+{
+	char *rest = strchr(text, ':');
+
+	if (rest)
+		*rest++ = '\0';
+	for (unsigned int i = 0; i < ARRAY_SIZE(places); i++) {
+		if (!strcmp(places[i].name, text))
+			return places[i].find(rest ? rest : "", value);
+	}
+
+	return parse_u64(text, value);
+}
+
+static int evaluate(const char *text, uint64_t *value)
+{
+	size_t len = strcspn(text, "+/>");
+	char place[WORDS], *end;
+	int64_t number;
+	int err;
+
+	if (len >= sizeof(place))
+		return problem(-EINVAL, "too long: %s", text);
+	memcpy(place, text, len);
+	place[len] = '\0';
+
+	err = place_find(place, value);
+	for (text += len; !err && *text; text = end) {
+		if (*text == '>') {
+			err = memory_read(value, sizeof(*value), *value);
+			end = (char *)text + 1;
+			continue;
+		}
+		number = strtoll(text + 1, &end, 0);
+		if (end == text + 1 || (*text == '/' && !number))
+			err = problem(-EINVAL, "no number at %s", text);
+		else if (*text == '+')
+			*value += number;
+		else
+			*value /= number;
+	}
+
+	return err;
+}
+
+/* Actions. */
+
+/* A row of a table begins; whoever reads the results learns which one. */
+static int row(char **words)
+{
+	(void)words;
+
+	return 0;
+}
+
+static int poke(char **words)
+{
+	uint64_t at, value;
+	uint32_t big;
+	int err = evaluate(words[0], &at);
+
+	if (!err)
+		err = evaluate(words[2], &value);
+	if (err)
+		return err;
+	note("%s is %#llx, gets %#llx", words[0], (unsigned long long)at,
+	     (unsigned long long)value);
+	if (strcmp(words[1], "be32"))
+		return memory_write(&value, strtoul(words[1], NULL, 0) / 8, at);
+	big = htobe32(value);
+
+	return memory_write(&big, sizeof(big), at);
+}
+
+static int fill(char **words)
+{
+	uint8_t bytes[PAGE];
+	uint64_t at, len, value;
+	int err = evaluate(words[0], &at);
+
+	if (!err)
+		err = parse_u64(words[1], &len);
+	if (!err)
+		err = parse_u64(words[2], &value);
+	if (err || len > sizeof(bytes))
+		return err ? err : problem(-EINVAL, "more than a page");
+	memset(bytes, value, len);
+
+	return memory_write(bytes, len, at);
+}
+
+static int copy(char **words)
+{
+	uint8_t bytes[PAGE];
+	uint64_t to, from, len;
+	int err = evaluate(words[0], &to);
+
+	if (!err)
+		err = evaluate(words[1], &from);
+	if (!err)
+		err = parse_u64(words[2], &len);
+	if (err || len > sizeof(bytes))
+		return err ? err : problem(-EINVAL, "more than a page");
+	err = memory_read(bytes, len, from);
+
+	return err ? err : memory_write(bytes, len, to);
+}
+
+static int map_add(char **words)
+{
+	uint64_t value, order;
+	int err = evaluate(words[0], &value);
+
+	if (!err && words[1]) {
+		err = parse_u64(words[1], &order);
+		value = map_key(value, order);
+	}
+
+	return err ? err : key_add(value);
+}
+
+/*
+ * The array lies at the start of a page, and nobody tells where: look for it.
+ * There may be copies; it is the array when this kernel takes notice.
+ */
+static int scratch_set(char **words)
+{
+	uint64_t area[64], nr, value, pa, seen[2];
+	struct wanted wanted = { area, 0, PAGE };
+	unsigned int count = 0;
+	int err = parse_u64(words[0], &nr);
+
+	while (count < ARRAY_SIZE(area) / 2 &&
+	       !scratch_area(count, &area[2 * count], &area[2 * count + 1]))
+		count++;
+	if (!err && nr >= 2 * count)
+		err = problem(-EINVAL, "only %u areas", count);
+	if (!err)
+		err = evaluate(words[1], &value);
+	if (err)
+		return err;
+
+	wanted.len = count * 16;
+	do {
+		err = ram_search(&wanted, &pa);
+		if (!err)
+			err = memory_write(&value, sizeof(value), pa + nr * 8);
+		if (!err)
+			err = scratch_area(nr / 2, &seen[0], &seen[1]);
+	} while (!err && seen[nr % 2] != value);
+
+	return err;
+}
+
+/*
+ * What a loaded image says about the hand-over, see setup_data and kho_data in
+ * arch/x86/include/uapi/asm/setup_data.h.  Copies that are left from loading it
+ * are changed, too; the one in here is none, because it is not aligned.
+ */
+static int boot_set(char **words)
+{
+	static uint64_t room[3];
+	uint32_t *bytes = (uint32_t *)room;
+	struct wanted wanted = { &bytes[1], 16, 8 };
+	uint64_t offset, value, root, pa, nr = 0;
+	int err = evaluate(words[0], &offset);
+
+	if (!err)
+		err = evaluate(words[2], &value);
+	if (!err)
+		err = root_address(&root);
+	if (err)
+		return err;
+	bytes[1] = 10;
+	bytes[2] = 32;
+	memcpy(&bytes[3], &root, sizeof(root));
+
+	while (!ram_search(&wanted, &pa)) {
+		err = memory_write(&value, strtoul(words[1], NULL, 0) / 8,
+				   pa + 8 + offset);
+		if (err)
+			return err;
+		nr++;
+		wanted.from = (pa & -PAGE) + PAGE;
+	}
+
+	return nr ? 0 : problem(-ENOENT, "no image is loaded");
+}
+
+const struct action hostile_actions[] = {
+	{ "row", "NAME", 1, row },
+	{ "poke", "WHERE 8|16|32|64|be32 VALUE", 3, poke },
+	{ "fill", "WHERE LENGTH BYTE", 3, fill },
+	{ "copy", "TO FROM LENGTH", 3, copy },
+	{ "map-add", "KEY | PLACE ORDER", 1, map_add },
+	{ "boot-set", "OFFSET BITS VALUE", 3, boot_set },
+	{ "scratch-set", "NUMBER-OF-WORD VALUE", 2, scratch_set },
+	{ }
+};
