@@ -198,8 +198,9 @@ USERS = [
     [row("flbs-count", ["offer-flbs {hop}p nobody-v1", "poke memfd:{hop}p+8 64 1000"], "are too many"),
      test("test-csum", "poke sub:kho_test:data:csum 32 1", "checksum")],
 ]
-REGIONS = [[region("region-start-foreign", "start", "memfd:{hop}a", "not in preserved memory")],
-           [region("region-start-nowhere", "start", NOWHERE, "not in preserved memory")]]
+# Each loses the region for good, so it is the last of a guest.
+FOREIGN = [region("region-start-foreign", "start", "memfd:{hop}a", "not in preserved memory")]
+ASTRAY = [region("region-start-nowhere", "start", NOWHERE, "not in preserved memory")]
 
 
 # ---- a guest that goes through hops of rows
@@ -430,8 +431,8 @@ def long_chain(hops=100):
 
 
 HALF = len(USERS) // 2
-CHAINS = [("users", "Damage to what one user hands over costs that user.", weave(USERS[:HALF], COLD[:HALF])),
-          ("users-more", "The same, other fields.", weave(USERS[HALF:], COLD[HALF:]) + REGIONS),
+CHAINS = [("users", "Damage to what one user hands over costs that user.", weave(USERS[:HALF], COLD[:HALF]) + [FOREIGN]),
+          ("users-more", "The same, other fields.", weave(USERS[HALF:], COLD[HALF:]) + [ASTRAY]),
           ("map", "Damage to the map costs what cannot be told from it.", KEYS + [[r] for r in WHOLE]),
           # Where to unpack the kernel is chosen from the same data, by code that believes all of it.
           ("boot", "Damage to what the boot loader is told costs the hand-over.", [[r] for r in BOOT], " nokaslr")]

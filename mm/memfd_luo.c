@@ -379,7 +379,9 @@ static const char *memfd_luo_bad_field(const struct memfd_luo_ser *ser)
 		return "seals";
 	if (ser->flags)
 		return "flags";
-	if (ser->nr_folios > memfd_luo_pages(ser->size) ||
+	/* There are no holes: preserving a file fills them. */
+	if (!ser->nr_folios != !ser->size ||
+	    ser->nr_folios > memfd_luo_pages(ser->size) ||
 	    ser->nr_folios > memfd_luo_array_room(ser))
 		return "nr_folios";
 	return NULL;
@@ -644,9 +646,9 @@ static int memfd_luo_take(struct memfd_luo_fill *fill)
 		       order, entry->index);
 		return -EFBIG;
 	}
-	if (!IS_ALIGNED(entry->index, 1UL << order) || entry->index < fill->end) {
-		pr_err("bad hand-over: index %llu of a folio of order %u\n",
-		       entry->index, order);
+	if (!IS_ALIGNED(entry->index, 1UL << order) || entry->index != fill->end) {
+		pr_err("bad hand-over: index %llu of a folio of order %u, where %llu comes next\n",
+		       entry->index, order, fill->end);
 		return -EINVAL;
 	}
 
@@ -693,6 +695,12 @@ static int memfd_luo_take_all(struct memfd_luo_fill *fill)
 
 	shmem_recalc_inode(inode, blocks, 0);
 	kho_restore_batch_end(&fill->batch);
+
+	if (!err && fill->end < memfd_luo_pages(fill->ser->size)) {
+		pr_err("bad hand-over: nr_folios %llu of a memfd of %llu bytes, folios end at index %llu\n",
+		       fill->ser->nr_folios, fill->ser->size, fill->end);
+		return -EINVAL;
+	}
 	return err;
 }
 
