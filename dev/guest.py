@@ -36,8 +36,9 @@ class Weight:
     append: str = ""
 
 
-# KASAN and page owners take memory at boot, which has to be in scratch after a kexec.
-WEIGHTS = {"debug": Weight(5, 1024, "kho_scratch=64M,640M,64M page_owner=on")}
+# KASAN and page owners take memory at boot, which has to be in scratch after a kexec.  They
+# also make ACPI's interpreter so slow that it gives up on routing interrupts.
+WEIGHTS = {"debug": Weight(5, 1024, "kho_scratch=64M,640M,64M page_owner=on acpi=noirq")}
 
 
 @dataclass(frozen=True)
