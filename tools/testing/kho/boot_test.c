@@ -102,7 +102,8 @@ static void expect_pages(struct kunit *test, struct old *old, bool more)
 	for (unsigned long pfn = 0; pfn < SIM_PAGES; pfn++) {
 		bool scratch = kho_scratch_overlap(PFN_PHYS(pfn), PAGE_SIZE);
 		enum sim_state state = sim_memmap[pfn].state;
-		bool kept = node[pfn] || kho_in_covers(PFN_PHYS(pfn), PAGE_SIZE);
+		bool root = PFN_PHYS(pfn) - kho_in.fdt_phys < max(SZ_4K, PAGE_SIZE);
+		bool kept = root || node[pfn] || kho_in_covers(PFN_PHYS(pfn), PAGE_SIZE);
 
 		if (state == SIM_HOLE || pfn == PHYS_PFN(old->handover.scratch))
 			continue;
