@@ -11,11 +11,10 @@
  * blocks with its first and last address, the order of the blocks, and the
  * subtree that begins there, when there is one.
  *
- * Writing ``release`` to it gives all of it to the page allocator, but for the
- * root tree.  Whoever comes too late finds nothing; nothing that is in use is
- * touched.  As long as the Live Update Orchestrator has sessions of the
- * previous kernel the request fails with ``-EBUSY``: these have to be finished
- * before.
+ * Writing ``release`` to it gives all of it to the page allocator.  Whoever
+ * comes too late finds nothing; nothing that is in use is touched.  As long as
+ * the Live Update Orchestrator has sessions of the previous kernel the request
+ * fails with ``-EBUSY``: these have to be finished before.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -75,9 +74,6 @@ static const char *kho_unclaimed_owner(phys_addr_t start, phys_addr_t end)
 	const void *fdt = kho_in_fdt();
 	int node;
 	u64 phys;
-
-	if (kho_in.fdt_phys >= start && kho_in.fdt_phys < end)
-		return "(root tree)";
 
 	fdt_for_each_subnode(node, fdt, 0) {
 		if (!kho_fdt_get_u64(fdt, node, KHO_SUB_TREE_PROP_NAME, &phys) &&
@@ -141,9 +137,6 @@ static int kho_unclaimed_free_block(unsigned long key, void *data)
 	phys_addr_t phys;
 
 	if (!kho_decode_key(key, &phys, &order))
-		return 0;
-	/* The root tree is in use for as long as this kernel runs. */
-	if (kho_in.fdt_phys - phys < PAGE_SIZE << order)
 		return 0;
 
 	page = kho_restore_pages(phys, BIT(order));
