@@ -7,7 +7,6 @@ nobody: the kernels, the agent and the scripts are in its first file system
 (tools/testing/selftests/kho/handover_bench.c says what the lines of a script do).
 """
 import concurrent.futures
-import difflib
 import hashlib
 import json
 import math
@@ -16,7 +15,7 @@ import statistics
 from dataclasses import dataclass, replace
 
 from dev import guest
-from dev.host import OUT, ROOT, Stop, output, write_if_changed
+from dev.host import OUT, ROOT, Stop, no_such, output, write_if_changed
 from dev.kernel import build
 from dev.runner import jobs
 
@@ -91,8 +90,7 @@ def choose(names):
     known = {load.name: load for load in LOADS}
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1, 0)
-            raise Stop(f"no figure '{name}'; nearest: {near[0]}.  './kho bench --help' lists them")
+            raise no_such("figure", name, known, "bench")
     return [known[name] for name in dict.fromkeys(names)] or [load for load in LOADS if load.default]
 
 

@@ -4,6 +4,7 @@
 Stop is the one way to end early.  Run is one execution of a verb: a directory
 for its logs, and steps that stay quiet unless they fail.
 """
+import difflib
 import fcntl
 import os
 import re
@@ -40,6 +41,12 @@ class Failed(Stop):
     def __init__(self, message, why, log):
         super().__init__(message, 1)
         self.why, self.log = why, log
+
+
+def no_such(what, name, known, verb):
+    """To be raised for a name that is not among those known."""
+    near = difflib.get_close_matches(name, known, 1, 0)
+    return Stop(f"no {what} '{name}'; nearest: {near[0]}.  './kho {verb} --help' lists them")
 
 
 @dataclass

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs kexec cases: each is one guest that goes through a row of kernels."""
 import concurrent.futures
-import difflib
 import os
 import shutil
 
 from dev import cases, compat, guest, hostile
 from dev.cases import HALF, LOAD, LOAD_PLAIN, OURS, SEED
-from dev.host import Result, Stop, spell
+from dev.host import Result, Stop, no_such, spell
 from dev.kernel import build
 
 CASES = cases.CASES + compat.CASES + hostile.CASES
@@ -36,8 +35,7 @@ def choose(names):
     for name in names:
         group = [c for c in CASES if c.default and c.name.startswith(f"{name}-")] if name in GROUPS else []
         if not group and name not in known:
-            near = difflib.get_close_matches(name, [*known, *GROUPS], 1, 0)
-            raise Stop(f"no case '{name}'; nearest: {near[0]}.  './kho kexec --help' lists them")
+            raise no_such("case", name, [*known, *GROUPS], "kexec")
         found.update({case.name: case for case in group or [known[name]]})
     return list(found.values())
 

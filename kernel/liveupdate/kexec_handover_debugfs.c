@@ -132,11 +132,6 @@ static void __init kho_out_debugfs_init(struct dentry *root, const void *fdt)
 
 DEFINE_SHOW_ATTRIBUTE(kho_compat);
 
-static int kho_unclaimed_open(struct inode *inode, struct file *file)
-{
-	return single_open(file, kho_unclaimed_show, NULL);
-}
-
 static ssize_t kho_unclaimed_write(struct file *file, const char __user *buf,
 				   size_t count, loff_t *pos)
 {
@@ -154,14 +149,7 @@ static ssize_t kho_unclaimed_write(struct file *file, const char __user *buf,
 	return err ?: count;
 }
 
-static const struct file_operations kho_unclaimed_fops = {
-	.owner = THIS_MODULE,
-	.open = kho_unclaimed_open,
-	.read = seq_read,
-	.write = kho_unclaimed_write,
-	.llseek = seq_lseek,
-	.release = single_release,
-};
+DEFINE_SHOW_STORE_ATTRIBUTE(kho_unclaimed);
 
 static void __init kho_in_debugfs_init(struct dentry *root, const void *fdt)
 {

@@ -47,19 +47,6 @@ static void __init kho_give_up(void)
  */
 #define KHO_MAX_SCRATCH_AREAS	min(MAX_NUMNODES + 2, 120)
 
-/* Whoever is told that the root tree is their data must not free it. */
-static void __init kho_claim_root(void)
-{
-	for (unsigned int order = 0; order <= KHO_MAX_ORDER; order++) {
-		phys_addr_t block = round_down(kho_in.fdt_phys,
-					       PAGE_SIZE << order);
-
-		if (kho_radix_take_key(&kho_in.map,
-				       kho_encode_key(block, order)))
-			return;
-	}
-}
-
 /**
  * kho_memory_init - reserve preserved memory, or scratch memory on a cold boot
  *
@@ -67,7 +54,7 @@ static void __init kho_claim_root(void)
  */
 void __init kho_memory_init(void)
 {
-	int err = 0;
+	int err;
 
 	if (is_kdump_kernel()) {
 		kho_enable = false;
@@ -80,15 +67,19 @@ void __init kho_memory_init(void)
 		return;
 	}
 
-	if (kho_in.map.root)
-		err = kho_reserve_incoming();
-	if (kho_in.map.root && !err)
-		kho_claim_root();
+	if (!kho_in.map.root)
+		return;
+
+	err = kho_reserve_incoming();
 	if (err) {
 		pr_err("what was handed over cannot be kept: %pe\n",
 		       ERR_PTR(err));
 		kho_give_up();
+		return;
 	}
+
+	/* Whoever is told that the root tree is their data must not free it. */
+	kho_in_claim_block(kho_in.fdt_phys);
 }
 
 static int __init kho_map_phys(const void *fdt, u64 *phys)

@@ -302,12 +302,6 @@ EXPORT_SYMBOL_GPL(kho_unpreserve_free);
 
 /* Restoring: the in side. */
 
-static bool kho_in_has_block(unsigned long pfn, unsigned int order)
-{
-	return kho_radix_test_key(&kho_in.map,
-				  kho_encode_key(PFN_PHYS(pfn), order));
-}
-
 static bool kho_in_take_block(unsigned long pfn, unsigned int order)
 {
 	return kho_radix_take_key(&kho_in.map,
@@ -576,6 +570,35 @@ void kho_restore_free(void *mem)
 }
 EXPORT_SYMBOL_GPL(kho_restore_free);
 
+/* Order of the block in the incoming map that has a page in it, or -ENOENT. */
+static int kho_in_order_around(unsigned long pfn)
+{
+	for (unsigned int order = 0; order <= KHO_MAX_ORDER; order++) {
+		phys_addr_t block = PFN_PHYS(round_down(pfn, BIT(order)));
+
+		if (kho_radix_test_key(&kho_in.map,
+				       kho_encode_key(block, order)))
+			return order;
+	}
+
+	return -ENOENT;
+}
+
+/**
+ * kho_in_claim_block - keep a block from being restored
+ * @phys: an address in it
+ *
+ * Context: Any.
+ */
+void kho_in_claim_block(phys_addr_t phys)
+{
+	unsigned long pfn = PHYS_PFN(phys);
+	int order = kho_in_order_around(pfn);
+
+	if (order >= 0)
+		kho_in_take_block(round_down(pfn, BIT(order)), order);
+}
+
 /**
  * kho_in_covers - tell whether memory was handed over and is unclaimed
  * @phys: start of the memory, any alignment
@@ -592,15 +615,11 @@ bool kho_in_covers(phys_addr_t phys, size_t size)
 		return false;
 
 	while (pfn <= end) {
-		unsigned int order = 0;
-		unsigned long first = pfn;
+		int order = kho_in_order_around(pfn);
 
-		while (!kho_in_has_block(first, order)) {
-			if (++order > KHO_MAX_ORDER)
-				return false;
-			first = round_down(pfn, BIT(order));
-		}
-		pfn = first + BIT(order);
+		if (order < 0)
+			return false;
+		pfn = round_down(pfn, BIT(order)) + BIT(order);
 	}
 
 	return true;

@@ -157,13 +157,9 @@ static void kho_radix_cursor_set(struct kho_radix_cursor *cursor,
  */
 int kho_radix_add_key(struct kho_radix_tree *tree, unsigned long key)
 {
-	unsigned long *bitmap = kho_radix_make_leaf(tree, key);
+	struct kho_radix_cursor cursor = { };
 
-	if (IS_ERR(bitmap))
-		return PTR_ERR(bitmap);
-
-	set_bit(key % LEAF_KEYS, bitmap);
-	return 0;
+	return kho_radix_add_key_at(tree, key, &cursor);
 }
 EXPORT_SYMBOL_GPL(kho_radix_add_key);
 
@@ -204,9 +200,9 @@ EXPORT_SYMBOL_GPL(kho_radix_add_key_at);
  */
 bool kho_radix_take_key(struct kho_radix_tree *tree, unsigned long key)
 {
-	unsigned long *bitmap = kho_radix_find_leaf(tree, key);
+	struct kho_radix_cursor cursor = { };
 
-	return bitmap && test_and_clear_bit(key % LEAF_KEYS, bitmap);
+	return kho_radix_take_key_at(tree, key, &cursor);
 }
 EXPORT_SYMBOL_GPL(kho_radix_take_key);
 

@@ -72,14 +72,19 @@ static struct memblock_span kho_few_spans[KHO_FEW_SPANS] __initdata;
 static struct memblock_span kho_bad[KHO_MAX_BAD] __initdata;
 static unsigned int kho_nr_bad __initdata;
 
+static void __init kho_say_lost(phys_addr_t start, phys_addr_t last,
+				const char *why)
+{
+	pr_err_ratelimited("preserved memory [%pa-%pa] is lost: %s\n", &start,
+			   &last, why);
+}
+
 static void __init kho_mark_bad(phys_addr_t start, phys_addr_t end,
 				const char *why)
 {
 	struct memblock_span *last = &kho_bad[KHO_MAX_BAD - 1];
-	phys_addr_t incl = end - 1;
 
-	pr_err_ratelimited("preserved memory [%pa-%pa] is lost: %s\n", &start,
-			   &incl, why);
+	kho_say_lost(start, end - 1, why);
 
 	if (kho_nr_bad < KHO_MAX_BAD) {
 		kho_bad[kho_nr_bad++] = (struct memblock_span){ start, end };
@@ -136,8 +141,7 @@ static bool __init kho_drop_misfits(unsigned long key, unsigned long nr,
 		if (kho_span_is_ram(start, last))
 			continue;
 
-		pr_err_ratelimited("preserved memory [%pa-%pa] is lost: not in RAM\n",
-				   &start, &last);
+		kho_say_lost(start, last, "not in RAM");
 		kho_radix_del_key(&kho_in.map, key);
 		fine = false;
 	}
