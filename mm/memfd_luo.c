@@ -10,6 +10,7 @@
 
 #include <linux/err.h>
 #include <linux/file.h>
+#include <linux/folio_batch.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/io.h>
@@ -30,7 +31,7 @@ static_assert(sizeof(MEMFD_LUO_FH_COMPATIBLE) <= LIVEUPDATE_HNDL_COMPAT_LENGTH,
 	      "the compatibility string does not fit the field LUO has for it");
 
 /*
- * How many folios are pinned at a time.  Bounds the temporary memory, and the
+ * How many folios are preserved at a time.  Bounds the temporary memory, and the
  * time until a fatal signal is seen.
  */
 #define MEMFD_LUO_BATCH		4096
@@ -40,15 +41,29 @@ static_assert(sizeof(MEMFD_LUO_FH_COMPATIBLE) <= LIVEUPDATE_HNDL_COMPAT_LENGTH,
 
 #define MEMFD_LUO_FOLIO_FLAGS	(MEMFD_LUO_FOLIO_DIRTY | MEMFD_LUO_FOLIO_UPTODATE)
 
+/*
+ * struct memfd_luo_folio_ser, known to be aligned: the compiler would take the
+ * packed one apart and together byte by byte.
+ */
+struct memfd_luo_entry {
+	u64 pfn:52;
+	u64 flags:12;
+	u64 index;
+};
+
+static_assert(sizeof(struct memfd_luo_entry) == sizeof(struct memfd_luo_folio_ser));
+static_assert(offsetof(struct memfd_luo_entry, index) ==
+	      offsetof(struct memfd_luo_folio_ser, index));
+
 /**
  * struct memfd_luo_array - the entries of a file being preserved
  * @entries: the entries, in vmalloc memory
- * @nr:      entries in use; the folio of each is pinned and preserved
+ * @nr:      entries in use; the folio of each is held and preserved
  * @room:    entries there is memory for
  * @limit:   entries there can ever be: the pages of the file
  */
 struct memfd_luo_array {
-	struct memfd_luo_folio_ser *entries;
+	struct memfd_luo_entry *entries;
 	u64 nr;
 	u64 room;
 	u64 limit;
@@ -72,7 +87,7 @@ struct memfd_luo_array {
 struct memfd_luo_fill {
 	struct file *file;
 	struct memfd_luo_ser *ser;
-	struct memfd_luo_folio_ser *entries;
+	struct memfd_luo_entry *entries;
 	u64 next;
 	struct folio *folio[MEMFD_LUO_WINDOW];
 	unsigned int nr;
@@ -88,7 +103,7 @@ static u64 memfd_luo_pages(u64 size)
 /* Never warns: how many entries a file needs is up to whoever made the file. */
 static int memfd_luo_array_resize(struct memfd_luo_array *arr, u64 room)
 {
-	struct memfd_luo_folio_ser *entries;
+	struct memfd_luo_entry *entries;
 
 	entries = __vcalloc(room, sizeof(*entries), GFP_KERNEL | __GFP_NOWARN);
 	if (!entries)
@@ -121,16 +136,24 @@ static void memfd_luo_array_trim(struct memfd_luo_array *arr)
 		memfd_luo_array_resize(arr, arr->nr);
 }
 
-/* Undo memfd_luo_collect(). */
-static void memfd_luo_release(struct memfd_luo_folio_ser *entries, u64 nr)
+static void memfd_luo_release_batch(struct folio_batch *batch)
 {
-	for (u64 i = 0; i < nr; i++) {
-		struct folio *folio = pfn_folio(entries[i].pfn);
+	kho_unpreserve_folios(batch->folios, folio_batch_count(batch));
+	folios_put(batch);
+	cond_resched();
+}
 
-		kho_unpreserve_folio(folio);
-		unpin_folio(folio);
-		cond_resched();
+/* Undo memfd_luo_collect(). */
+static void memfd_luo_release(struct memfd_luo_entry *entries, u64 nr)
+{
+	struct folio_batch batch;
+
+	folio_batch_init(&batch);
+	for (u64 i = 0; i < nr; i++) {
+		if (!folio_batch_add(&batch, pfn_folio(entries[i].pfn)))
+			memfd_luo_release_batch(&batch);
 	}
+	memfd_luo_release_batch(&batch);
 	vfree(entries);
 }
 
@@ -143,7 +166,7 @@ static void memfd_luo_release(struct memfd_luo_folio_ser *entries, u64 nr)
  * A folio that is not up to date now can be filled later, and would then be
  * zeroed on its next first use.  So every folio becomes dirty and up to date
  * here; the price is some memory that reclaim could have had.  What is so
- * already stays so, because pinned folios are not written to swap.
+ * already stays so, because a folio that somebody holds is not written to swap.
  */
 static void memfd_luo_settle_folio(struct folio *folio)
 {
@@ -160,7 +183,7 @@ static void memfd_luo_settle_folio(struct folio *folio)
 	folio_unlock(folio);
 }
 
-/* Takes the pins over: afterwards they belong to @arr or are dropped. */
+/* Takes the references over: afterwards they belong to @arr or are dropped. */
 static int memfd_luo_add_batch(struct memfd_luo_array *arr,
 			       struct folio **batch, long nr)
 {
@@ -175,13 +198,13 @@ static int memfd_luo_add_batch(struct memfd_luo_array *arr,
 	if (!err)
 		err = kho_preserve_folios(batch, nr);
 	if (err) {
-		unpin_folios(batch, nr);
+		release_pages(batch, nr);
 		return err;
 	}
 
 	for (long i = 0; i < nr; i++) {
 		memfd_luo_settle_folio(batch[i]);
-		arr->entries[arr->nr++] = (struct memfd_luo_folio_ser){
+		arr->entries[arr->nr++] = (struct memfd_luo_entry){
 			.pfn = folio_pfn(batch[i]),
 			.flags = MEMFD_LUO_FOLIO_FLAGS,
 			.index = batch[i]->index,
@@ -192,29 +215,91 @@ static int memfd_luo_add_batch(struct memfd_luo_array *arr,
 }
 
 /*
- * Pinned folios can neither move nor be swapped out, and none of them is in
- * CMA, which KHO scratch memory is part of.  Pinning also brings swapped pages
- * in and fills holes.
- *
- * On failure @arr holds what was done so far.
+ * Not in CMA, which KHO scratch memory is part of, for one.  That is a property
+ * of a whole pageblock; @known is the last one that was found to be good.
  */
-static int memfd_luo_pin_all(struct file *file, loff_t size, struct folio **batch,
-			     unsigned int max, struct memfd_luo_array *arr)
+static bool memfd_luo_may_stay(struct folio *folio, unsigned long *known)
+{
+	unsigned long block = pageblock_start_pfn(folio_pfn(folio));
+
+	if (block != *known) {
+		if (!folio_is_longterm_pinnable(folio))
+			return false;
+		*known = block;
+	}
+	return true;
+}
+
+/* Hold folios that are in memory and may stay there, up to the first that is not. */
+static long memfd_luo_hold_present(struct address_space *mapping, pgoff_t index,
+				   pgoff_t end, struct folio **batch,
+				   unsigned int max)
+{
+	unsigned long known = ULONG_MAX;
+	struct folio_batch found;
+	long nr = 0;
+
+	folio_batch_init(&found);
+	while (filemap_get_folios_contig(mapping, &index, end, &found)) {
+		unsigned int i = 0;
+
+		while (i < folio_batch_count(&found) && nr < max &&
+		       memfd_luo_may_stay(found.folios[i], &known))
+			batch[nr++] = found.folios[i++];
+
+		if (i < folio_batch_count(&found)) {
+			release_pages(found.folios + i,
+				      folio_batch_count(&found) - i);
+			break;
+		}
+		folio_batch_reinit(&found);
+	}
+	return nr;
+}
+
+/*
+ * A folio that somebody holds can neither move nor be swapped out, so a pin is
+ * only needed for what pinning does on the way: it moves folios to where they
+ * may stay, brings swapped ones in and fills holes.
+ */
+static long memfd_luo_hold(struct file *file, loff_t pos, loff_t size,
+			   struct folio **batch, unsigned int max)
+{
+	pgoff_t offset;
+	long nr;
+
+	nr = memfd_luo_hold_present(file->f_mapping, pos >> PAGE_SHIFT,
+				    (size - 1) >> PAGE_SHIFT, batch, max);
+	if (nr)
+		return nr;
+
+	nr = memfd_pin_folios(file, pos, size - 1, batch, max, &offset);
+	if (nr <= 0)
+		return nr ?: -EIO;
+
+	for (long i = 0; i < nr; i++)
+		folio_get(batch[i]);
+	unpin_folios(batch, nr);
+	return nr;
+}
+
+/* On failure @arr holds what was done so far. */
+static int memfd_luo_hold_all(struct file *file, loff_t size, struct folio **batch,
+			      unsigned int max, struct memfd_luo_array *arr)
 {
 	loff_t pos = 0;
 	int err;
 
 	while (pos < size) {
 		struct folio *last;
-		pgoff_t offset;
 		long nr;
 
 		if (liveupdate_interrupted())
 			return -EINTR;
 
-		nr = memfd_pin_folios(file, pos, size - 1, batch, max, &offset);
-		if (nr <= 0)
-			return nr ?: -EIO;
+		nr = memfd_luo_hold(file, pos, size, batch, max);
+		if (nr < 0)
+			return nr;
 
 		last = batch[nr - 1];
 		pos = folio_pos(last) + folio_size(last);
@@ -226,7 +311,7 @@ static int memfd_luo_pin_all(struct file *file, loff_t size, struct folio **batc
 	return 0;
 }
 
-/* Pin and preserve all folios of @file and list them in @arr. */
+/* Hold and preserve all folios of @file and list them in @arr. */
 static int memfd_luo_collect(struct file *file, loff_t size,
 			     struct memfd_luo_array *arr)
 {
@@ -238,7 +323,7 @@ static int memfd_luo_collect(struct file *file, loff_t size,
 	if (!batch)
 		return -ENOMEM;
 
-	err = memfd_luo_pin_all(file, size, batch, max, arr);
+	err = memfd_luo_hold_all(file, size, batch, max, arr);
 	kvfree(batch);
 	if (err)
 		memfd_luo_release(arr->entries, arr->nr);
@@ -265,7 +350,7 @@ static int memfd_luo_note_seals_and_pos(struct file *file,
 
 /* Called with the inode locked and its size frozen. */
 static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *ser,
-			      struct memfd_luo_folio_ser **entries)
+			      struct memfd_luo_entry **entries)
 {
 	loff_t size = i_size_read(file_inode(file));
 	struct memfd_luo_array arr = { .limit = memfd_luo_pages(size) };
@@ -302,7 +387,7 @@ static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *ser,
 static int memfd_luo_preserve(struct liveupdate_file_op_args *op)
 {
 	struct inode *inode = file_inode(op->file);
-	struct memfd_luo_folio_ser *entries;
+	struct memfd_luo_entry *entries;
 	struct memfd_luo_ser *ser;
 	int err;
 
@@ -365,7 +450,7 @@ static struct memfd_luo_ser *memfd_luo_incoming(u64 handle)
 static u64 memfd_luo_array_room(const struct memfd_luo_ser *ser)
 {
 	return (u64)ser->folios.total_pages * PAGE_SIZE /
-	       sizeof(struct memfd_luo_folio_ser);
+	       sizeof(struct memfd_luo_entry);
 }
 
 /* Returns the name of the field that cannot be right, or NULL. */
@@ -389,10 +474,11 @@ static const char *memfd_luo_bad_field(const struct memfd_luo_ser *ser)
 
 /* The same for an entry whose place in the file is @min_index or later. */
 static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *ser,
-				       const struct memfd_luo_folio_ser *entry,
+				       const struct memfd_luo_entry *entry,
 				       u64 min_index)
 {
-	if (!entry->pfn || !pfn_valid(entry->pfn))
+	/* Whether the folio is there is seen when it is taken. */
+	if (!entry->pfn)
 		return "pfn";
 	if (entry->flags & ~MEMFD_LUO_FOLIO_FLAGS)
 		return "flags";
@@ -415,12 +501,12 @@ static int memfd_luo_verify(const struct memfd_luo_ser *ser)
 }
 
 static int memfd_luo_verify_entries(const struct memfd_luo_ser *ser,
-				    const struct memfd_luo_folio_ser *entries)
+				    const struct memfd_luo_entry *entries)
 {
 	u64 min_index = 0;
 
 	for (u64 i = 0; i < ser->nr_folios; i++) {
-		const struct memfd_luo_folio_ser *entry = &entries[i];
+		const struct memfd_luo_entry *entry = &entries[i];
 		const char *bad = memfd_luo_bad_entry(ser, entry, min_index);
 
 		if (bad) {
@@ -440,14 +526,14 @@ static int memfd_luo_verify_entries(const struct memfd_luo_ser *ser,
  * cannot be right may belong to somebody else, and stays where it is.
  */
 static void memfd_luo_discard(const struct memfd_luo_ser *ser,
-			      const struct memfd_luo_folio_ser *entries,
+			      const struct memfd_luo_entry *entries,
 			      u64 first, u64 nr)
 {
 	struct kho_restore_batch batch = { };
 	u64 min_index = 0, missing = 0;
 
 	for (u64 i = first; i < nr; i++) {
-		const struct memfd_luo_folio_ser *entry = &entries[i];
+		const struct memfd_luo_entry *entry = &entries[i];
 		struct folio *folio = NULL;
 
 		if (!memfd_luo_bad_entry(ser, entry, min_index)) {
@@ -471,7 +557,7 @@ static void memfd_luo_discard(const struct memfd_luo_ser *ser,
 /* Frees all that a description from the previous kernel stands for. */
 static void memfd_luo_discard_file(struct memfd_luo_ser *ser)
 {
-	struct memfd_luo_folio_ser *entries;
+	struct memfd_luo_entry *entries;
 	u64 nr = ser->nr_folios;
 
 	/* It may be anything, and belong to anybody. */
@@ -495,7 +581,7 @@ static void memfd_luo_discard_file(struct memfd_luo_ser *ser)
  * until it is clear that it will not be there now.
  */
 static int memfd_luo_prepare(struct folio *folio,
-			     const struct memfd_luo_folio_ser *entry, gfp_t gfp)
+			     const struct memfd_luo_entry *entry, gfp_t gfp)
 {
 	int err = 0;
 
@@ -591,7 +677,7 @@ static unsigned int memfd_luo_store_all(struct address_space *mapping,
  */
 static int memfd_luo_insert(struct memfd_luo_fill *fill)
 {
-	const struct memfd_luo_folio_ser *entry = &fill->entries[fill->next - fill->nr];
+	const struct memfd_luo_entry *entry = &fill->entries[fill->next - fill->nr];
 	struct address_space *mapping = fill->file->f_mapping;
 	gfp_t gfp = mapping_gfp_mask(mapping);
 	unsigned int ready, stored;
@@ -626,7 +712,7 @@ static int memfd_luo_insert(struct memfd_luo_fill *fill)
 /* Takes the next folio out of the hand-over. */
 static int memfd_luo_take(struct memfd_luo_fill *fill)
 {
-	const struct memfd_luo_folio_ser *entry = &fill->entries[fill->next];
+	const struct memfd_luo_entry *entry = &fill->entries[fill->next];
 	struct folio *folio;
 	unsigned int order;
 
@@ -705,6 +791,22 @@ static int memfd_luo_take_all(struct memfd_luo_fill *fill)
 }
 
 /*
+ * What a file was not made for now is not lost.  Shared memory says -ENOSPC
+ * when there is no memory for an inode, and others may have too many files.
+ */
+static int memfd_luo_open_error(int err)
+{
+	switch (err) {
+	case -ENOSPC:
+		return -ENOMEM;
+	case -ENFILE:
+		return -EAGAIN;
+	default:
+		return err;
+	}
+}
+
+/*
  * An empty file with the properties in @ser.  The seals come first: sealing
  * against writes waits for users of the pages, and there are no pages yet.
  */
@@ -725,7 +827,7 @@ static struct file *memfd_luo_open(const struct memfd_luo_ser *ser)
 	file = memfd_alloc_file("", flags);
 	if (IS_ERR(file)) {
 		pr_err("cannot create a memfd: %pe\n", file);
-		return file;
+		return ERR_PTR(memfd_luo_open_error(PTR_ERR(file)));
 	}
 
 	err = memfd_add_seals(file, ser->seals);

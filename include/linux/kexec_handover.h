@@ -16,7 +16,7 @@ struct page;
  * struct kho_restore_batch - what restoring many folios has in common
  * @cursor: where the last one was in the map
  * @order: its order
- * @page: a page of the zone that @nr_pages are in
+ * @page: the last page that was restored, of the zone that @nr_pages are in
  * @nr_pages: restored pages that are not counted as managed yet
  *
  * All zero to begin with, and ended with kho_restore_batch_end().
@@ -36,6 +36,7 @@ bool is_kho_boot(void);
 int kho_preserve_folio(struct folio *folio);
 int kho_preserve_folios(struct folio **folios, unsigned long nr);
 void kho_unpreserve_folio(struct folio *folio);
+void kho_unpreserve_folios(struct folio **folios, unsigned long nr);
 struct folio *kho_restore_folio(phys_addr_t phys);
 struct folio *kho_restore_folio_batched(phys_addr_t phys,
 					struct kho_restore_batch *batch);
@@ -91,6 +92,11 @@ static inline void kho_unpreserve_folio(struct folio *folio)
 static inline int kho_preserve_folios(struct folio **folios, unsigned long nr)
 {
 	return -EOPNOTSUPP;
+}
+
+static inline void kho_unpreserve_folios(struct folio **folios,
+					 unsigned long nr)
+{
 }
 
 static inline struct folio *kho_restore_folio(phys_addr_t phys)

@@ -94,6 +94,7 @@ int kho_reserve_incoming(void);
 /* kho_scratch.c */
 extern struct kho_scratch *kho_scratch;
 extern unsigned int kho_scratch_cnt;
+phys_addr_t kho_scratch_from(phys_addr_t phys);
 
 void kho_reserve_scratch(void);
 void kho_extend_scratch(void);

@@ -122,12 +122,13 @@ static void kho_compat_print_malformed(const char *offered, size_t size,
  */
 void kho_compat_report(const char *offered, size_t size, const char *supported)
 {
-	const char *why = kho_compat_defect(offered, size);
 	struct kho_compat_it it;
+	const char *why;
 
 	if (!kho_compat_remember(offered, size, supported))
 		return;
 
+	why = kho_compat_defect(offered, size);
 	if (why) {
 		kho_compat_print_malformed(offered, size, supported, why);
 		return;

@@ -22,6 +22,7 @@
 #include <linux/kho/radix_tree.h>
 #include <linux/log2.h>
 #include <linux/memory_hotplug.h>
+#include <linux/pageblock-flags.h>
 #include <linux/pgalloc_tag.h>
 #include <linux/printk.h>
 
@@ -43,30 +44,46 @@ do {									\
 		dump_stack();						\
 } while (0)
 
-static int kho_preserve_block(unsigned long pfn, unsigned int order)
+static int kho_preserve_block(unsigned long pfn, unsigned int order,
+			      struct kho_radix_cursor *cursor)
 {
-	return kho_radix_add_key(&kho_out.map,
-				 kho_encode_key(PFN_PHYS(pfn), order));
+	return kho_radix_add_key_at(&kho_out.map,
+				    kho_encode_key(PFN_PHYS(pfn), order),
+				    cursor);
 }
 
-static void kho_unpreserve_block(unsigned long pfn, unsigned int order)
+static void kho_unpreserve_block(unsigned long pfn, unsigned int order,
+				 struct kho_radix_cursor *cursor)
 {
 	unsigned long key = kho_encode_key(PFN_PHYS(pfn), order);
 
-	if (!kho_radix_take_key(&kho_out.map, key))
+	if (!kho_radix_take_key_at(&kho_out.map, key, cursor))
 		kho_debug_report("pfn %#lx of order %u is not preserved\n", pfn,
 				 order);
 }
 
-/* Scratch memory is overwritten by the next kernel, so it cannot be kept. */
-static int kho_check_preservable(unsigned long pfn, unsigned long nr_pages)
+/* Memory between scratch areas: all of it can be kept. */
+struct kho_gap {
+	phys_addr_t start;
+	phys_addr_t end;
+};
+
+/*
+ * Scratch memory is overwritten by the next kernel, so it cannot be kept.  @gap
+ * is where the memory before was; what comes next is most likely there, too.
+ */
+static int kho_check_preservable(unsigned long pfn, unsigned long nr_pages,
+				 struct kho_gap *gap)
 {
-	phys_addr_t phys = PFN_PHYS(pfn);
+	phys_addr_t phys = PFN_PHYS(pfn), end = phys + PFN_PHYS(nr_pages);
 
 	if (!kho_out.map.root)
 		return -EOPNOTSUPP;
 
-	if (kho_scratch_overlap(phys, nr_pages << PAGE_SHIFT)) {
+	if (phys < gap->start || end > gap->end)
+		*gap = (struct kho_gap){ phys, kho_scratch_from(phys) };
+
+	if (end > gap->end) {
 		kho_debug_report("%lu pages at %pa are scratch memory and cannot be preserved\n",
 				 nr_pages, &phys);
 		return -EINVAL;
@@ -86,14 +103,7 @@ static int kho_check_preservable(unsigned long pfn, unsigned long nr_pages)
  */
 int kho_preserve_folio(struct folio *folio)
 {
-	unsigned long pfn = folio_pfn(folio);
-	int err;
-
-	err = kho_check_preservable(pfn, folio_nr_pages(folio));
-	if (err)
-		return err;
-
-	return kho_preserve_block(pfn, folio_order(folio));
+	return kho_preserve_folios(&folio, 1);
 }
 EXPORT_SYMBOL_GPL(kho_preserve_folio);
 
@@ -108,25 +118,23 @@ EXPORT_SYMBOL_GPL(kho_preserve_folio);
 int kho_preserve_folios(struct folio **folios, unsigned long nr)
 {
 	struct kho_radix_cursor cursor = { };
+	struct kho_gap gap = { };
 	unsigned long done;
 	int err = 0;
 
 	for (done = 0; done < nr; done++) {
-		struct folio *folio = folios[done];
-		phys_addr_t phys = PFN_PHYS(folio_pfn(folio));
-		unsigned int order = folio_order(folio);
+		unsigned long pfn = folio_pfn(folios[done]);
+		unsigned int order = folio_order(folios[done]);
 
-		err = kho_check_preservable(folio_pfn(folio), BIT(order));
+		err = kho_check_preservable(pfn, BIT(order), &gap);
 		if (!err)
-			err = kho_radix_add_key_at(&kho_out.map,
-						   kho_encode_key(phys, order),
-						   &cursor);
+			err = kho_preserve_block(pfn, order, &cursor);
 		if (err)
 			break;
 	}
 
-	while (err && done)
-		kho_unpreserve_folio(folios[--done]);
+	if (err)
+		kho_unpreserve_folios(folios, done);
 
 	return err;
 }
@@ -140,9 +148,26 @@ EXPORT_SYMBOL_GPL(kho_preserve_folios);
  */
 void kho_unpreserve_folio(struct folio *folio)
 {
-	kho_unpreserve_block(folio_pfn(folio), folio_order(folio));
+	kho_unpreserve_folios(&folio, 1);
 }
 EXPORT_SYMBOL_GPL(kho_unpreserve_folio);
+
+/**
+ * kho_unpreserve_folios - undo kho_preserve_folios()
+ * @folios: preserved folios, of the same orders as then
+ * @nr: number of folios, fewer than then or more
+ *
+ * Context: Any.
+ */
+void kho_unpreserve_folios(struct folio **folios, unsigned long nr)
+{
+	struct kho_radix_cursor cursor = { };
+
+	for (unsigned long i = 0; i < nr; i++)
+		kho_unpreserve_block(folio_pfn(folios[i]),
+				     folio_order(folios[i]), &cursor);
+}
+EXPORT_SYMBOL_GPL(kho_unpreserve_folios);
 
 /*
  * Order of the block that starts at @pfn when [pfn, end) is cut into blocks.
@@ -185,12 +210,14 @@ static int kho_find_block(const struct kho_radix_tree *map, unsigned long pfn,
 
 static void kho_unpreserve_range(unsigned long pfn, unsigned long end)
 {
+	struct kho_radix_cursor cursor = { };
+
 	while (pfn < end) {
 		int order = kho_find_block(&kho_out.map, pfn, end);
 
 		/* With no block at all, the smallest one is reported. */
 		order = max(order, 0);
-		kho_unpreserve_block(pfn, order);
+		kho_unpreserve_block(pfn, order, &cursor);
 		pfn += BIT(order);
 	}
 }
@@ -211,14 +238,16 @@ int kho_preserve_pages(struct page *page, unsigned long nr_pages)
 	unsigned long start = page_to_pfn(page);
 	unsigned long end = start + nr_pages;
 	unsigned long pfn = start;
+	struct kho_radix_cursor cursor = { };
+	struct kho_gap gap = { };
 	int err;
 
-	err = kho_check_preservable(start, nr_pages);
+	err = kho_check_preservable(start, nr_pages, &gap);
 
 	while (!err && pfn < end) {
 		unsigned int order = kho_block_order(pfn, end);
 
-		err = kho_preserve_block(pfn, order);
+		err = kho_preserve_block(pfn, order, &cursor);
 		if (!err)
 			pfn += BIT(order);
 	}
@@ -316,7 +345,7 @@ static bool kho_in_take_block(unsigned long pfn, unsigned int order)
 static void kho_batch_count(struct kho_restore_batch *batch, struct page *page,
 			    unsigned long nr_pages)
 {
-	if (batch->nr_pages && page_zone(batch->page) != page_zone(page))
+	if (batch->nr_pages && page_zone_id(batch->page) != page_zone_id(page))
 		kho_restore_batch_end(batch);
 
 	batch->page = page;
@@ -368,6 +397,17 @@ static bool kho_batch_take(struct kho_restore_batch *batch, unsigned long pfn,
 	return true;
 }
 
+/* Memory goes online and offline in larger pieces than pageblocks. */
+static struct page *kho_batch_online_page(const struct kho_restore_batch *batch,
+					  unsigned long pfn)
+{
+	if (batch->page && pageblock_start_pfn(page_to_pfn(batch->page)) ==
+			   pageblock_start_pfn(pfn))
+		return pfn_to_page(pfn);
+
+	return pfn_to_online_page(pfn);
+}
+
 /* The order that a folio had, most likely that of the one before, or -ENOENT. */
 static int kho_batch_take_folio(struct kho_restore_batch *batch,
 				unsigned long pfn)
@@ -397,7 +437,7 @@ struct folio *kho_restore_folio_batched(phys_addr_t phys,
 					struct kho_restore_batch *batch)
 {
 	unsigned long pfn = PHYS_PFN(phys);
-	struct page *page = pfn_to_online_page(pfn);
+	struct page *page = kho_batch_online_page(batch, pfn);
 	int order;
 
 	if (!page || !PAGE_ALIGNED(phys))

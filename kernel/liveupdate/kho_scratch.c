@@ -286,6 +286,29 @@ void __init kho_release_scratch(void)
 }
 
 /**
+ * kho_scratch_from - find the next scratch memory
+ * @phys: where to start
+ *
+ * Context: Any, from early boot on.
+ * Return: @phys when it is in a scratch area, else the address of the first one
+ * behind it, else PHYS_ADDR_MAX.
+ */
+phys_addr_t kho_scratch_from(phys_addr_t phys)
+{
+	phys_addr_t next = PHYS_ADDR_MAX;
+
+	for (unsigned int i = 0; i < kho_scratch_cnt; i++) {
+		const struct kho_scratch *area = &kho_scratch[i];
+
+		/* An area of no size is in nobody's way. */
+		if (area->size && phys < area->addr + area->size)
+			next = min(next, max(phys, area->addr));
+	}
+
+	return next;
+}
+
+/**
  * kho_scratch_overlap - tell whether memory touches scratch memory
  * @phys: start of the memory
  * @size: its size in bytes
@@ -295,16 +318,7 @@ void __init kho_release_scratch(void)
  */
 bool kho_scratch_overlap(phys_addr_t phys, size_t size)
 {
-	for (unsigned int i = 0; i < kho_scratch_cnt; i++) {
-		const struct kho_scratch *area = &kho_scratch[i];
-
-		/* An area of no size is in nobody's way. */
-		if (area->size && phys < area->addr + area->size &&
-		    area->addr < phys + size)
-			return true;
-	}
-
-	return false;
+	return kho_scratch_from(phys) < phys + size;
 }
 
 /* Blocks of KHO_EXT_BLOCK bytes, by number, that must be left alone. */

@@ -247,14 +247,14 @@ static bool luo_file_bind(struct luo_file *f)
 	guard(rwsem_read)(&luo_register_rwlock);
 
 	list_private_for_each_entry(fh, &luo_file_handlers, list) {
-		if (!kho_compat_akin(f->compatible, size, fh->compatible))
-			continue;
-		known = fh->compatible;
-		if (!kho_compat_usable(f->compatible, size, fh->compatible))
-			continue;
-		if (try_module_get(fh->ops->owner))
-			f->fh = fh;
-		break;
+		if (kho_compat_usable(f->compatible, size, fh->compatible)) {
+			known = fh->compatible;
+			if (try_module_get(fh->ops->owner))
+				f->fh = fh;
+			break;
+		}
+		if (kho_compat_akin(f->compatible, size, fh->compatible))
+			known = fh->compatible;
 	}
 
 	kho_compat_report(f->compatible, size, known);

@@ -170,8 +170,11 @@ struct file *memfd_alloc_file(const char *name, unsigned int flags)
 	struct file *file = inode ? new_file(NULL, NULL) : NULL;
 
 	if (!file) {
+		/* What the kernel says when there is no memory for an inode. */
+		int err = inode ? -ENOMEM : -ENOSPC;
+
 		kfree(inode);
-		return ERR_PTR(-ENOMEM);
+		return ERR_PTR(err);
 	}
 	inode->mapping.host = inode;
 	inode->mapping.i_pages.owner = inode;
@@ -307,6 +310,8 @@ int sim_shmem_fill(struct file *file, loff_t size, unsigned int order)
 						      NULL, GFP_KERNEL))
 			return -ENOMEM;
 		folio_mark_uptodate(folio);
+		if (folio_pfn(folio) / pageblock_nr_pages % 3 == 0)
+			folio->page.flags |= SIM_MOVABLE;
 		folio_put(folio);
 	}
 	inode->blocks = inode->mapping.nrpages;
@@ -328,23 +333,57 @@ long memfd_pin_folios(struct file *file, loff_t start, loff_t end,
 			return nr ?: -ENOMEM;
 		folio->page.refcount++;
 		folio->page.pincount++;
+		folio->page.flags &= ~SIM_MOVABLE;
 		folios[nr++] = folio;
 		i = folio->page.index + folio_nr_pages(folio);
 	}
 	return nr;
 }
 
-void unpin_folio(struct folio *folio)
-{
-	BUG_ON(folio->page.pincount <= 0);
-	folio->page.pincount--;
-	folio_put(folio);
-}
-
 void unpin_folios(struct folio **folios, unsigned long nr)
 {
+	for (; nr--; folios++) {
+		BUG_ON((*folios)->page.pincount <= 0);
+		(*folios)->page.pincount--;
+		folio_put(*folios);
+	}
+}
+
+unsigned int folio_batch_add(struct folio_batch *batch, struct folio *folio)
+{
+	BUG_ON(batch->nr == FOLIO_BATCH_SIZE);
+	batch->folios[batch->nr++] = folio;
+	return FOLIO_BATCH_SIZE - batch->nr;
+}
+
+void release_pages(struct folio **folios, int nr)
+{
 	while (nr--)
-		unpin_folio(*folios++);
+		folio_put(*folios++);
+}
+
+void folios_put(struct folio_batch *batch)
+{
+	release_pages(batch->folios, batch->nr);
+	batch->nr = 0;
+}
+
+unsigned int filemap_get_folios_contig(struct address_space *mapping, pgoff_t *start,
+				       pgoff_t end, struct folio_batch *batch)
+{
+	struct inode *inode = mapping->host;
+
+	while (*start <= end && *start < inode->cache_size) {
+		struct folio *folio = inode->cache[*start];
+
+		if (!folio)
+			break;
+		folio_get(folio);
+		*start = folio->page.index + folio_nr_pages(folio);
+		if (!folio_batch_add(batch, folio))
+			break;
+	}
+	return batch->nr;
 }
 
 int xa_insert(struct xarray *xa, unsigned long id, void *entry, gfp_t gfp)

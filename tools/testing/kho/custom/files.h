@@ -115,7 +115,6 @@ int memfd_add_seals(struct file *file, unsigned int seals);
 int memfd_get_seals(struct file *file);
 long memfd_pin_folios(struct file *file, loff_t start, loff_t end,
 		      struct folio **folios, unsigned int max, pgoff_t *offset);
-void unpin_folio(struct folio *folio);
 void unpin_folios(struct folio **folios, unsigned long nr);
 bool shmem_file(struct file *file);
 void shmem_freeze(struct inode *inode, bool freeze);
@@ -124,7 +123,24 @@ int shmem_add_to_page_cache(struct folio *folio, struct address_space *mapping,
 			    pgoff_t index, void *expected, gfp_t gfp);
 void shmem_recalc_inode(struct inode *inode, long alloced, long swapped);
 
-/* Grows a file and fills it with folios of @order. */
+#define FOLIO_BATCH_SIZE	31
+
+struct folio_batch {
+	unsigned int nr;
+	struct folio *folios[FOLIO_BATCH_SIZE];
+};
+
+#define folio_batch_init(batch)		((batch)->nr = 0)
+#define folio_batch_reinit(batch)	((batch)->nr = 0)
+#define folio_batch_count(batch)	((batch)->nr)
+unsigned int folio_batch_add(struct folio_batch *batch, struct folio *folio);
+void folios_put(struct folio_batch *batch);
+void release_pages(struct folio **folios, int nr);
+unsigned int filemap_get_folios_contig(struct address_space *mapping, pgoff_t *start,
+				       pgoff_t end, struct folio_batch *batch);
+#define folio_is_longterm_pinnable(f)	(!((f)->page.flags & SIM_MOVABLE))
+
+/* Grows a file and fills it with folios of @order, a part of which cannot stay. */
 int sim_shmem_fill(struct file *file, loff_t size, unsigned int order);
 
 /* A position in the page cache. */
@@ -154,6 +170,7 @@ enum {
 	SIM_UPTODATE = 1,
 	SIM_DIRTY = 2,
 	SIM_CHARGED = 4,
+	SIM_MOVABLE = 8,		/* where it may not stay */
 };
 
 #define folio_test_uptodate(f)	((f)->page.flags & SIM_UPTODATE)

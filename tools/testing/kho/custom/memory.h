@@ -28,6 +28,7 @@
 #define PAGE_ALIGNED(x)		IS_ALIGNED((unsigned long)(x), PAGE_SIZE)
 #define PHYS_PFN(phys)		((unsigned long)((phys) >> PAGE_SHIFT))
 #define PFN_PHYS(pfn)		((phys_addr_t)(pfn) << PAGE_SHIFT)
+#define PHYS_ADDR_MAX		(~(phys_addr_t)0)
 #define PMD_SHIFT		(PAGE_SHIFT + (MAX_PAGE_ORDER < 9 ? MAX_PAGE_ORDER : 9))
 #define PMD_SIZE		(1UL << PMD_SHIFT)
 #ifndef MAX_PAGE_ORDER
@@ -188,6 +189,7 @@ void kfree(const void *mem);
 #define page_ref_count(page)	((page)->refcount)
 #define PageCompound(page)	((page)->head != NULL)
 
+#define folio_get(f)		((f)->refcount++)
 void folio_put(struct folio *folio);
 void prep_compound_page(struct page *page, unsigned int order);
 void set_page_count(struct page *page, int count);
