@@ -326,6 +326,16 @@ def luo_damaged_root():
                  [*claim("last", file), *flbs("finish was", 1)]], deadline=40)
 
 
+def luo_fail_nth():
+    """Two pages of the list of folios, and more than one node of the page cache."""
+    file = "size=1200K seed=1"
+    return Case("luo-fail-nth", "Every allocation of a call fails once: ENOMEM at most, and the next try works.",
+                [["total-keep", "fail-create new", f"memfd a {file}", "fail-preserve try a", f"check a {file}",
+                  "session-new main", f"fail-keep main 64 {file}"],
+                 ["fail-get main", "session-get main", f"fail-claim main 64 {file}", "finish main",
+                  "close main", "total-check slack=16M", "churn"]], deadline=40)
+
+
 def luo_off():
     return Case("luo-off", "A second kernel with liveupdate=off boots and hands nothing on; the third starts anew.",
                 [keep("main", {"a": "size=16M seed=1"}),
@@ -378,7 +388,7 @@ def luo_at_work():
 
 LUO_CASES = [make() for make in (
     luo_table, luo_holder_dies, luo_block_edge, luo_unwritable, luo_plain_image, luo_unknown_handler,
-    luo_damaged_root, luo_off, luo_flb_counts, luo_at_work,
+    luo_damaged_root, luo_fail_nth, luo_off, luo_flb_counts, luo_at_work,
     luo_many)] + [
     luo_stress("luo-stress", "Random operations of the seed KHO_SEED, a jump at a random moment, twice.",
                "sessions=40 files=600", deadline=60),

@@ -34,6 +34,7 @@ extern const struct action compat_actions[];
 extern const struct action hostile_actions[];
 extern const struct action stress_actions[];
 extern const struct action bench_actions[];
+extern const struct action fail_actions[];
 
 /* handover.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);
