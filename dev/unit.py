@@ -32,7 +32,7 @@ def make(run, laid, title, *words):
     where = laid.dir / FOLDER
     if not (where / "Makefile").exists():
         raise Stop(f"{FOLDER}/Makefile is missing")
-    argv = ["make", "-C", where, f"O={BUILD}", f"-j{os.cpu_count()}", *words]
+    argv = ["make", "-C", where, f"O={os.path.relpath(BUILD, where)}", f"-j{os.cpu_count()}", *words]
     return run.step(title, argv, env={"CCACHE_BASEDIR": str(laid.dir.parent)},
                     repeat="./kho " + run.verb)
 

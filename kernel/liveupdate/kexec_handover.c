@@ -229,7 +229,7 @@ bool kho_incoming_differs(const char *component)
 	const char *offered;
 	int len;
 
-	if (!fdt)
+	if (!fdt || kho_in.same)
 		return false;
 
 	offered = fdt_getprop(fdt, 0, "compatible", &len);

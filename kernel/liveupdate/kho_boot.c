@@ -167,6 +167,7 @@ static bool __init kho_fdt_is_compatible(const void *fdt)
 	}
 
 	kho_compat_report(offered, len, KHO_FDT_COMPATIBLE);
+	kho_in.same = kho_compat_usable(offered, len, KHO_FDT_COMPATIBLE);
 	return kho_compat_covers(offered, len, kho_needed_to_boot);
 }
 

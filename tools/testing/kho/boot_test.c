@@ -13,6 +13,7 @@
 
 #include <kernel/liveupdate/kexec_handover_internal.h>
 #include <linux/kho/abi/radix_tree.h>
+#include <linux/kho/abi/vmalloc.h>
 #include <linux/libfdt.h>
 
 static ulong seed = 20261122;
@@ -593,6 +594,31 @@ static void boot_test_good_call(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, boot(test, new_old(test)));
 }
 
+/* What is handed over with other vmalloc areas is kept, and they are known. */
+static void boot_test_other_vmalloc(struct kunit *test)
+{
+	static const struct {
+		const char *offered;
+		bool differs;
+	} cases[] = {
+		{ KHO_FDT_COMPATIBLE, false },
+		{ "kho-v4", false },
+		{ "kho-v4;radix-v1;vmalloc-v9", true },
+		{ "kho-v4;radix-v1", true },
+		{ "kho-v4;other-v1;radix-v1;vmalloc-v1", false },
+	};
+
+	for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct old *old = new_old(test);
+
+		write_root(test, old);
+		fdt_setprop_string(old->fdt, 0, "compatible", cases[i].offered);
+		KUNIT_EXPECT_TRUE(test, sim_boot_warm(&old->handover));
+		KUNIT_EXPECT_EQ_MSG(test, kho_incoming_differs(KHO_VMALLOC_COMPATIBLE),
+				    cases[i].differs, "%s", cases[i].offered);
+	}
+}
+
 /* The root tree itself was not preserved. */
 static void boot_test_root_not_preserved(struct kunit *test)
 {
@@ -613,6 +639,7 @@ static void back_to_cold(struct kunit *test)
 static struct kunit_case boot_cases[] = {
 	KUNIT_CASE(boot_test_good_call),
 	KUNIT_CASE_PARAM(boot_test_bad_call, bad_call_gen_params),
+	KUNIT_CASE(boot_test_other_vmalloc),
 	KUNIT_CASE(boot_test_root_not_preserved),
 	KUNIT_CASE(boot_test_random_map),
 	KUNIT_CASE(boot_test_preserved_twice),

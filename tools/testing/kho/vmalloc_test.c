@@ -117,16 +117,6 @@ static void vmalloc_test_page_twice(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, kho_restore_vmalloc(&a->desc));
 }
 
-/* A kernel that had another layout of these structures. */
-static void vmalloc_test_other_version(struct kunit *test)
-{
-	struct area *a = new_area(test);
-
-	KUNIT_EXPECT_FALSE(test, kho_incoming_differs(KHO_VMALLOC_COMPATIBLE));
-	KUNIT_EXPECT_TRUE(test, kho_incoming_differs("vmalloc-v99"));
-	KUNIT_EXPECT_TRUE(test, kho_pages_preserved(virt_to_phys(a->page), 1));
-}
-
 static int vmalloc_test_init(struct kunit *test)
 {
 	if (KHO_VMALLOC_SIZE >= max_pfn)
@@ -146,7 +136,6 @@ static struct kunit_case vmalloc_cases[] = {
 	KUNIT_CASE(vmalloc_test_more_than_memory),
 	KUNIT_CASE(vmalloc_test_behind_the_end),
 	KUNIT_CASE(vmalloc_test_page_twice),
-	KUNIT_CASE(vmalloc_test_other_version),
 	{}
 };
 
