@@ -6,7 +6,7 @@
  * users see of it is in Documentation/mm/memfd_preservation.rst.
  */
 
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+#define pr_fmt(fmt) "memfd_luo: " fmt
 
 #include <linux/err.h>
 #include <linux/file.h>
@@ -15,7 +15,6 @@
 #include <linux/highmem.h>
 #include <linux/io.h>
 #include <linux/kexec_handover.h>
-#include <linux/kho/abi/memfd.h>
 #include <linux/kho/vmalloc.h>
 #include <linux/liveupdate.h>
 #include <linux/memcontrol.h>
@@ -25,7 +24,7 @@
 #include <linux/vmalloc.h>
 #include <uapi/linux/memfd.h>
 
-#include "internal.h"
+#include "memfd_luo.h"
 
 static_assert(sizeof(MEMFD_LUO_FH_COMPATIBLE) <= LIVEUPDATE_HNDL_COMPAT_LENGTH,
 	      "the compatibility string does not fit the field LUO has for it");
@@ -35,25 +34,6 @@ static_assert(sizeof(MEMFD_LUO_FH_COMPATIBLE) <= LIVEUPDATE_HNDL_COMPAT_LENGTH,
  * time until a fatal signal is seen.
  */
 #define MEMFD_LUO_BATCH		4096
-
-/* How many folios are put into a file at a time: a node of its page cache. */
-#define MEMFD_LUO_WINDOW	XA_CHUNK_SIZE
-
-#define MEMFD_LUO_FOLIO_FLAGS	(MEMFD_LUO_FOLIO_DIRTY | MEMFD_LUO_FOLIO_UPTODATE)
-
-/*
- * struct memfd_luo_folio_ser, known to be aligned: the compiler would take the
- * packed one apart and together byte by byte.
- */
-struct memfd_luo_entry {
-	u64 pfn:52;
-	u64 flags:12;
-	u64 index;
-};
-
-static_assert(sizeof(struct memfd_luo_entry) == sizeof(struct memfd_luo_folio_ser));
-static_assert(offsetof(struct memfd_luo_entry, index) ==
-	      offsetof(struct memfd_luo_folio_ser, index));
 
 /**
  * struct memfd_luo_array - the entries of a file being preserved
@@ -68,37 +48,6 @@ struct memfd_luo_array {
 	u64 room;
 	u64 limit;
 };
-
-/**
- * struct memfd_luo_fill - a new file being filled with preserved folios
- * @file:    the file
- * @ser:     its description
- * @entries: one entry per folio
- * @next:    first entry whose folio is still in the hand-over
- * @folio:   folios of the entries before @next that are not in the file yet
- * @nr:      number of @folio
- * @end:     index behind the last folio that was taken
- * @batch:   what is restored and not counted yet
- *
- * Lives from the first attempt to retrieve a file to the last one: an attempt
- * that ends early, for want of memory or because the kernel is about to be
- * replaced, is continued by the next one.
- */
-struct memfd_luo_fill {
-	struct file *file;
-	struct memfd_luo_ser *ser;
-	struct memfd_luo_entry *entries;
-	u64 next;
-	struct folio *folio[MEMFD_LUO_WINDOW];
-	unsigned int nr;
-	u64 end;
-	struct kho_restore_batch batch;
-};
-
-static u64 memfd_luo_pages(u64 size)
-{
-	return DIV_ROUND_UP_ULL(size, PAGE_SIZE);
-}
 
 /* Never warns: how many entries a file needs is up to whoever made the file. */
 static int memfd_luo_array_resize(struct memfd_luo_array *arr, u64 room)
@@ -334,7 +283,7 @@ static int memfd_luo_collect(struct file *file, loff_t size,
 
 /* What stays the user's to change until the last moment. */
 static int memfd_luo_note_seals_and_pos(struct file *file,
-					struct memfd_luo_ser *ser)
+					struct memfd_luo_ser *desc)
 {
 	int seals = memfd_get_seals(file);
 
@@ -343,20 +292,20 @@ static int memfd_luo_note_seals_and_pos(struct file *file,
 	if (seals & ~MEMFD_LUO_ALL_SEALS)
 		return -EOPNOTSUPP;
 
-	ser->seals = seals;
-	ser->pos = file->f_pos;
+	desc->seals = seals;
+	desc->pos = file->f_pos;
 	return 0;
 }
 
 /* Called with the inode locked and its size frozen. */
-static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *ser,
+static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *desc,
 			      struct memfd_luo_entry **entries)
 {
 	loff_t size = i_size_read(file_inode(file));
 	struct memfd_luo_array arr = { .limit = memfd_luo_pages(size) };
 	int err;
 
-	err = memfd_luo_note_seals_and_pos(file, ser);
+	err = memfd_luo_note_seals_and_pos(file, desc);
 	if (err)
 		return err;
 
@@ -364,7 +313,7 @@ static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *ser,
 	if (arr.limit > totalram_pages())
 		return -EFBIG;
 
-	ser->size = size;
+	desc->size = size;
 	*entries = NULL;
 	if (!size)
 		return 0;
@@ -373,13 +322,13 @@ static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *ser,
 	if (err)
 		return err;
 
-	err = kho_preserve_vmalloc(arr.entries, &ser->folios);
+	err = kho_preserve_vmalloc(arr.entries, &desc->folios);
 	if (err) {
 		memfd_luo_release(arr.entries, arr.nr);
 		return err;
 	}
 
-	ser->nr_folios = arr.nr;
+	desc->nr_folios = arr.nr;
 	*entries = arr.entries;
 	return 0;
 }
@@ -388,16 +337,16 @@ static int memfd_luo_preserve(struct liveupdate_file_op_args *op)
 {
 	struct inode *inode = file_inode(op->file);
 	struct memfd_luo_entry *entries;
-	struct memfd_luo_ser *ser;
+	struct memfd_luo_ser *desc;
 	int err;
 
-	ser = kho_alloc_preserve(sizeof(*ser));
-	if (IS_ERR(ser))
-		return PTR_ERR(ser);
+	desc = kho_alloc_preserve(sizeof(*desc));
+	if (IS_ERR(desc))
+		return PTR_ERR(desc);
 
 	inode_lock(inode);
 	shmem_freeze(inode, true);
-	err = memfd_luo_describe(op->file, ser, &entries);
+	err = memfd_luo_describe(op->file, desc, &entries);
 	if (err)
 		shmem_freeze(inode, false);
 	inode_unlock(inode);
@@ -405,12 +354,12 @@ static int memfd_luo_preserve(struct liveupdate_file_op_args *op)
 	if (err) {
 		pr_err_ratelimited("cannot preserve a memfd of %lld bytes: %pe\n",
 				   i_size_read(inode), ERR_PTR(err));
-		kho_unpreserve_free(ser);
+		kho_unpreserve_free(desc);
 		return err;
 	}
 
 	op->private_data = entries;
-	op->serialized_data = virt_to_phys(ser);
+	op->serialized_data = virt_to_phys(desc);
 	return 0;
 }
 
@@ -422,554 +371,18 @@ static int memfd_luo_freeze(struct liveupdate_file_op_args *op)
 
 static void memfd_luo_unpreserve(struct liveupdate_file_op_args *op)
 {
-	struct memfd_luo_ser *ser = phys_to_virt(op->serialized_data);
+	struct memfd_luo_ser *desc = phys_to_virt(op->serialized_data);
 	struct inode *inode = file_inode(op->file);
 
 	inode_lock(inode);
-	if (ser->nr_folios) {
-		kho_unpreserve_vmalloc(&ser->folios);
-		memfd_luo_release(op->private_data, ser->nr_folios);
+	if (desc->nr_folios) {
+		kho_unpreserve_vmalloc(&desc->folios);
+		memfd_luo_release(op->private_data, desc->nr_folios);
 	}
 	shmem_freeze(inode, false);
 	inode_unlock(inode);
 
-	kho_unpreserve_free(ser);
-}
-
-/* The handle is a number from the previous kernel: is there memory behind it? */
-static struct memfd_luo_ser *memfd_luo_incoming(u64 handle)
-{
-	if (!handle || !kho_pages_preserved(handle, 1)) {
-		pr_err("bad hand-over: no preserved page at %#llx, where a memfd is described\n",
-		       handle);
-		return NULL;
-	}
-	return phys_to_virt(handle);
-}
-
-static u64 memfd_luo_array_room(const struct memfd_luo_ser *ser)
-{
-	return (u64)ser->folios.total_pages * PAGE_SIZE /
-	       sizeof(struct memfd_luo_entry);
-}
-
-/* Returns the name of the field that cannot be right, or NULL. */
-static const char *memfd_luo_bad_field(const struct memfd_luo_ser *ser)
-{
-	if (ser->size > MAX_LFS_FILESIZE)
-		return "size";
-	if (ser->pos > MAX_LFS_FILESIZE)
-		return "pos";
-	if (ser->seals & ~MEMFD_LUO_ALL_SEALS)
-		return "seals";
-	if (ser->flags)
-		return "flags";
-	/* There are no holes: preserving a file fills them. */
-	if (!ser->nr_folios != !ser->size ||
-	    ser->nr_folios > memfd_luo_pages(ser->size) ||
-	    ser->nr_folios > memfd_luo_array_room(ser))
-		return "nr_folios";
-	return NULL;
-}
-
-/* The same for an entry whose place in the file is @min_index or later. */
-static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *ser,
-				       const struct memfd_luo_entry *entry,
-				       u64 min_index)
-{
-	/* Whether the folio is there is seen when it is taken. */
-	if (!entry->pfn)
-		return "pfn";
-	if (entry->flags & ~MEMFD_LUO_FOLIO_FLAGS)
-		return "flags";
-	if (entry->index < min_index ||
-	    entry->index >= memfd_luo_pages(ser->size))
-		return "index";
-	return NULL;
-}
-
-static int memfd_luo_verify(const struct memfd_luo_ser *ser)
-{
-	const char *bad = memfd_luo_bad_field(ser);
-
-	if (!bad)
-		return 0;
-
-	pr_err("bad hand-over: %s of a memfd (pos %llu, size %llu, seals %#x, flags %#x, nr_folios %llu)\n",
-	       bad, ser->pos, ser->size, ser->seals, ser->flags, ser->nr_folios);
-	return -EINVAL;
-}
-
-static int memfd_luo_verify_entries(const struct memfd_luo_ser *ser,
-				    const struct memfd_luo_entry *entries)
-{
-	u64 min_index = 0;
-
-	for (u64 i = 0; i < ser->nr_folios; i++) {
-		const struct memfd_luo_entry *entry = &entries[i];
-		const char *bad = memfd_luo_bad_entry(ser, entry, min_index);
-
-		if (bad) {
-			pr_err("bad hand-over: %s of folio %llu of a memfd (pfn %#llx, flags %#x, index %llu)\n",
-			       bad, i, (u64)entry->pfn,
-			       (unsigned int)entry->flags, entry->index);
-			return -EINVAL;
-		}
-		min_index = entry->index + 1;
-		cond_resched();
-	}
-	return 0;
-}
-
-/*
- * Free the folios of the entries from @first on.  What an entry names that
- * cannot be right may belong to somebody else, and stays where it is.
- */
-static void memfd_luo_discard(const struct memfd_luo_ser *ser,
-			      const struct memfd_luo_entry *entries,
-			      u64 first, u64 nr)
-{
-	struct kho_restore_batch batch = { };
-	u64 min_index = 0, missing = 0;
-
-	for (u64 i = first; i < nr; i++) {
-		const struct memfd_luo_entry *entry = &entries[i];
-		struct folio *folio = NULL;
-
-		if (!memfd_luo_bad_entry(ser, entry, min_index)) {
-			folio = kho_restore_folio_batched(PFN_PHYS(entry->pfn),
-							  &batch);
-			min_index = entry->index + 1;
-		}
-		if (folio)
-			folio_put(folio);
-		else
-			missing++;
-		cond_resched();
-	}
-	kho_restore_batch_end(&batch);
-
-	if (missing)
-		pr_warn("%llu folios of a discarded memfd could not be freed\n",
-			missing);
-}
-
-/* Frees all that a description from the previous kernel stands for. */
-static void memfd_luo_discard_file(struct memfd_luo_ser *ser)
-{
-	struct memfd_luo_entry *entries;
-	u64 nr = ser->nr_folios;
-
-	/* It may be anything, and belong to anybody. */
-	if (memfd_luo_verify(ser))
-		return;
-
-	if (nr) {
-		entries = kho_restore_vmalloc(&ser->folios);
-		if (entries)
-			memfd_luo_discard(ser, entries, 0, nr);
-		else
-			pr_warn("the list of %llu folios of a discarded memfd is lost, they stay in use until the next kexec\n",
-				nr);
-		vfree(entries);
-	}
-	kho_restore_free(ser);
-}
-
-/*
- * Nobody else sees the folio yet.  It stays locked until it is in the file, or
- * until it is clear that it will not be there now.
- */
-static int memfd_luo_prepare(struct folio *folio,
-			     const struct memfd_luo_entry *entry, gfp_t gfp)
-{
-	int err = 0;
-
-	/* A limit of the cgroup is for the caller to see, not to be killed by. */
-	if (!folio_memcg_charged(folio))
-		err = mem_cgroup_charge(folio, NULL, gfp | __GFP_RETRY_MAYFAIL);
-	if (err)
-		return err;
-
-	__folio_set_locked(folio);
-	__folio_set_swapbacked(folio);
-	if (entry->flags & MEMFD_LUO_FOLIO_UPTODATE)
-		__folio_mark_uptodate(folio);
-	if (entry->flags & MEMFD_LUO_FOLIO_DIRTY)
-		folio_test_set_dirty(folio);
-	folio->index = entry->index;
-	return 0;
-}
-
-/* Counts @pages that are in folios of the node and the cgroup of @folio. */
-static void memfd_luo_count(struct folio *folio, long pages)
-{
-	lruvec_stat_mod_folio(folio, NR_FILE_PAGES, pages);
-	lruvec_stat_mod_folio(folio, NR_SHMEM, pages);
-}
-
-/* Stores one folio in the page cache, which is locked. */
-static int memfd_luo_store(struct xa_state *xas, struct address_space *mapping,
-			   struct folio *folio, bool first)
-{
-	unsigned int order = folio_order(folio);
-	long nr = folio_nr_pages(folio);
-
-	/* The walk from the root is only needed where a node ends. */
-	if (first || order || folio->index != xas->xa_index + 1 ||
-	    !(folio->index & XA_CHUNK_MASK))
-		xas_set_order(xas, folio->index, order);
-	else
-		xas_next(xas);
-
-	folio_ref_add(folio, nr);
-	folio->mapping = mapping;
-	xas_store(xas, folio);
-	if (xas_error(xas)) {
-		folio->mapping = NULL;
-		folio_ref_sub(folio, nr);
-		return xas_error(xas);
-	}
-
-	mapping->nrpages += nr;
-	if (folio_test_pmd_mappable(folio))
-		lruvec_stat_mod_folio(folio, NR_SHMEM_THPS, nr);
-	return 0;
-}
-
-/* Stores as many as there is memory for; returns how many. */
-static unsigned int memfd_luo_store_all(struct address_space *mapping,
-					struct folio **folios, unsigned int nr,
-					gfp_t gfp)
-{
-	XA_STATE(xas, &mapping->i_pages, 0);
-	unsigned int i = 0;
-
-	do {
-		unsigned int start = i;
-		long pages = 0;
-
-		xas_lock_irq(&xas);
-		for (; i < nr; i++) {
-			struct folio *folio = folios[i];
-			struct folio *last = folios[max(i, 1) - 1];
-
-			if (memfd_luo_store(&xas, mapping, folio, i == start))
-				break;
-			if (pages && (folio_nid(folio) != folio_nid(last) ||
-				      folio_memcg(folio) != folio_memcg(last))) {
-				memfd_luo_count(last, pages);
-				pages = 0;
-			}
-			pages += folio_nr_pages(folio);
-		}
-		if (pages)
-			memfd_luo_count(folios[i - 1], pages);
-		xas_unlock_irq(&xas);
-	} while (xas_nomem(&xas, gfp & GFP_RECLAIM_MASK));
-
-	return i;
-}
-
-/*
- * Put the folios at hand into the page cache of the file.  On failure the rest
- * stays at hand, and what was done for it already is not done again next time.
- */
-static int memfd_luo_insert(struct memfd_luo_fill *fill)
-{
-	const struct memfd_luo_entry *entry = &fill->entries[fill->next - fill->nr];
-	struct address_space *mapping = fill->file->f_mapping;
-	gfp_t gfp = mapping_gfp_mask(mapping);
-	unsigned int ready, stored;
-	int err = 0;
-
-	for (ready = 0; ready < fill->nr; ready++) {
-		err = memfd_luo_prepare(fill->folio[ready], &entry[ready], gfp);
-		if (err)
-			break;
-	}
-
-	stored = memfd_luo_store_all(mapping, fill->folio, ready, gfp);
-	if (!err && stored < ready)
-		err = -ENOMEM;
-
-	for (unsigned int i = 0; i < ready; i++) {
-		struct folio *folio = fill->folio[i];
-
-		if (i < stored)
-			folio_add_lru(folio);
-		folio_unlock(folio);
-		if (i < stored)
-			folio_put(folio);
-	}
-
-	fill->nr -= stored;
-	memmove(fill->folio, fill->folio + stored,
-		fill->nr * sizeof(*fill->folio));
-	return err;
-}
-
-/* Takes the next folio out of the hand-over. */
-static int memfd_luo_take(struct memfd_luo_fill *fill)
-{
-	const struct memfd_luo_entry *entry = &fill->entries[fill->next];
-	struct folio *folio;
-	unsigned int order;
-
-	folio = kho_restore_folio_batched(PFN_PHYS(entry->pfn), &fill->batch);
-	if (!folio) {
-		pr_err("bad hand-over: no preserved folio at pfn %#llx\n",
-		       (u64)entry->pfn);
-		return -EIO;
-	}
-
-	fill->folio[fill->nr++] = folio;
-	fill->next++;
-
-	order = folio_order(folio);
-	if (order > mapping_max_folio_order(fill->file->f_mapping)) {
-		pr_err("folio of order %u at index %llu is larger than this kernel puts into a memfd\n",
-		       order, entry->index);
-		return -EFBIG;
-	}
-	if (!IS_ALIGNED(entry->index, 1UL << order) || entry->index != fill->end) {
-		pr_err("bad hand-over: index %llu of a folio of order %u, where %llu comes next\n",
-		       entry->index, order, fill->end);
-		return -EINVAL;
-	}
-
-	fill->end = entry->index + BIT(order);
-	return 0;
-}
-
-static int memfd_luo_take_window(struct memfd_luo_fill *fill)
-{
-	int err = 0;
-
-	while (!err && fill->nr < MEMFD_LUO_WINDOW &&
-	       fill->next < fill->ser->nr_folios)
-		err = memfd_luo_take(fill);
-
-	return err;
-}
-
-static int memfd_luo_take_all(struct memfd_luo_fill *fill)
-{
-	struct inode *inode = file_inode(fill->file);
-	long blocks;
-	int err = 0;
-
-	/*
-	 * At most so many; the file gives back what it does not need.  There is
-	 * no limit on the file, so it can only be memory that is not granted.
-	 */
-	blocks = min_t(u64, memfd_luo_pages(fill->ser->size), totalram_pages());
-	if (shmem_inode_acct_blocks(inode, blocks))
-		return -ENOMEM;
-
-	while (!err && (fill->nr || fill->next < fill->ser->nr_folios)) {
-		if (liveupdate_interrupted()) {
-			err = -EINTR;
-			break;
-		}
-
-		err = memfd_luo_take_window(fill);
-		if (!err)
-			err = memfd_luo_insert(fill);
-		cond_resched();
-	}
-
-	shmem_recalc_inode(inode, blocks, 0);
-	kho_restore_batch_end(&fill->batch);
-
-	if (!err && fill->end < memfd_luo_pages(fill->ser->size)) {
-		pr_err("bad hand-over: nr_folios %llu of a memfd of %llu bytes, folios end at index %llu\n",
-		       fill->ser->nr_folios, fill->ser->size, fill->end);
-		return -EINVAL;
-	}
-	return err;
-}
-
-/*
- * What a file was not made for now is not lost.  Shared memory says -ENOSPC
- * when there is no memory for an inode, and others may have too many files.
- */
-static int memfd_luo_open_error(int err)
-{
-	switch (err) {
-	case -ENOSPC:
-		return -ENOMEM;
-	case -ENFILE:
-		return -EAGAIN;
-	default:
-		return err;
-	}
-}
-
-/*
- * An empty file with the properties in @ser.  The seals come first: sealing
- * against writes waits for users of the pages, and there are no pages yet.
- */
-static struct file *memfd_luo_open(const struct memfd_luo_ser *ser)
-{
-	unsigned int flags = MFD_ALLOW_SEALING;
-	struct inode *inode;
-	struct file *file;
-	int err;
-
-	/*
-	 * F_SEAL_EXEC on a file that can be executed would seal it against
-	 * writing as well, so the execute bits have to be gone before.
-	 */
-	if (ser->seals & F_SEAL_EXEC)
-		flags = MFD_NOEXEC_SEAL;
-
-	file = memfd_alloc_file("", flags);
-	if (IS_ERR(file)) {
-		pr_err("cannot create a memfd: %pe\n", file);
-		return ERR_PTR(memfd_luo_open_error(PTR_ERR(file)));
-	}
-
-	err = memfd_add_seals(file, ser->seals);
-	if (err) {
-		pr_err("cannot add seals %#x: %pe\n", ser->seals, ERR_PTR(err));
-		fput(file);
-		return ERR_PTR(err);
-	}
-
-	inode = file_inode(file);
-	i_size_write(inode, ser->size);
-	vfs_setpos(file, ser->pos, MAX_LFS_FILESIZE);
-	return file;
-}
-
-static void memfd_luo_fill_free(struct memfd_luo_fill *fill)
-{
-	vfree(fill->entries);
-	kho_restore_free(fill->ser);
-	kfree(fill);
-}
-
-/* Frees what is in the file, at hand, and still in the hand-over. */
-static void memfd_luo_abandon(struct memfd_luo_fill *fill)
-{
-	while (fill->nr)
-		folio_put(fill->folio[--fill->nr]);
-	memfd_luo_discard(fill->ser, fill->entries, fill->next,
-			  fill->ser->nr_folios);
-	fput(fill->file);
-	memfd_luo_fill_free(fill);
-}
-
-/* Restoring the list is the first step that cannot be undone, so it is last. */
-static int memfd_luo_restore_entries(struct memfd_luo_fill *fill)
-{
-	struct memfd_luo_ser *ser = fill->ser;
-	int err;
-
-	if (!ser->nr_folios)
-		return 0;
-
-	fill->entries = kho_restore_vmalloc(&ser->folios);
-	if (fill->entries)
-		return 0;
-
-	err = kho_vmalloc_check(&ser->folios);
-	if (!err)
-		return -ENOMEM;
-
-	pr_err("list of %llu folios of a memfd cannot be restored: %pe\n",
-	       ser->nr_folios, ERR_PTR(err));
-	return err;
-}
-
-static struct memfd_luo_fill *memfd_luo_begin(struct memfd_luo_ser *ser)
-{
-	struct memfd_luo_fill *fill;
-	int err;
-
-	err = memfd_luo_verify(ser);
-	if (err)
-		return ERR_PTR(err);
-
-	fill = kzalloc_obj(*fill);
-	if (!fill)
-		return ERR_PTR(-ENOMEM);
-
-	fill->ser = ser;
-	fill->file = memfd_luo_open(ser);
-	if (IS_ERR(fill->file)) {
-		err = PTR_ERR(fill->file);
-		goto err_free;
-	}
-
-	err = memfd_luo_restore_entries(fill);
-	if (err)
-		goto err_put_file;
-
-	return fill;
-
-err_put_file:
-	fput(fill->file);
-err_free:
-	kfree(fill);
-	return ERR_PTR(err);
-}
-
-/* What may succeed at another time; see "LUO File Descriptors". */
-static bool memfd_luo_may_retry(int err)
-{
-	return err == -ENOMEM || err == -EINTR;
-}
-
-static int memfd_luo_retrieve(struct liveupdate_file_op_args *op)
-{
-	struct memfd_luo_fill *fill = op->private_data;
-	struct memfd_luo_ser *ser;
-	int err = 0;
-
-	if (!fill) {
-		ser = memfd_luo_incoming(op->serialized_data);
-		if (!ser)
-			return -EINVAL;
-
-		fill = memfd_luo_begin(ser);
-		if (IS_ERR(fill))
-			return PTR_ERR(fill);
-		err = memfd_luo_verify_entries(ser, fill->entries);
-	}
-
-	if (!err)
-		err = memfd_luo_take_all(fill);
-
-	op->private_data = fill;
-	if (err && memfd_luo_may_retry(err))
-		return err;
-
-	op->private_data = NULL;
-	if (err) {
-		memfd_luo_abandon(fill);
-		return err;
-	}
-
-	op->file = fill->file;
-	memfd_luo_fill_free(fill);
-	return 0;
-}
-
-/*
- * Frees what retrieve() left: everything, when it was not called or never got
- * anywhere, or what a last attempt would have used.  After a success, or a
- * failure for good on the way, there is nothing left, nor a description.
- */
-static void memfd_luo_finish(struct liveupdate_file_op_args *op)
-{
-	u64 handle = op->serialized_data;
-
-	if (op->private_data)
-		memfd_luo_abandon(op->private_data);
-	else if (op->retrieve_status <= 0 && kho_pages_preserved(handle, 1))
-		memfd_luo_discard_file(phys_to_virt(handle));
+	kho_unpreserve_free(desc);
 }
 
 /* Shared memory without a name; LUO asks for every file it is given. */

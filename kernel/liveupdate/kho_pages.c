@@ -14,6 +14,7 @@
 
 #define pr_fmt(fmt) "KHO: " fmt
 
+#include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/count_zeros.h>
 #include <linux/export.h>
@@ -22,6 +23,7 @@
 #include <linux/kho/radix_tree.h>
 #include <linux/log2.h>
 #include <linux/memory_hotplug.h>
+#include <linux/mm.h>
 #include <linux/pageblock-flags.h>
 #include <linux/pgalloc_tag.h>
 #include <linux/printk.h>
@@ -331,6 +333,9 @@ EXPORT_SYMBOL_GPL(kho_unpreserve_free);
 
 /* Restoring: the in side. */
 
+/* Restored pages after which the reserves of zones are calculated anew. */
+#define KHO_RESERVES_STEP	1024
+
 static bool kho_in_take_block(unsigned long pfn, unsigned int order)
 {
 	return kho_radix_take_key(&kho_in.map,
@@ -338,10 +343,23 @@ static bool kho_in_take_block(unsigned long pfn, unsigned int order)
 }
 
 /*
- * Counting pages as managed recalculates watermarks of the whole machine, so it
- * is not done for each page.  Until then they count as memory in use, which
- * only makes reclaim start early.
+ * What adjust_managed_page_count() does for pages of one zone.  But the reserves
+ * of all zones, which are a small part of what they manage, take longer to
+ * calculate than many pages take to restore: they follow in steps.
  */
+static void kho_count_pages(struct page *page, unsigned long nr_pages)
+{
+	static atomic_long_t since_last;
+
+	atomic_long_add(nr_pages, &page_zone(page)->managed_pages);
+	totalram_pages_add(nr_pages);
+
+	if (atomic_long_add_return(nr_pages, &since_last) >= KHO_RESERVES_STEP) {
+		atomic_long_set(&since_last, 0);
+		adjust_managed_page_count(page, 0);
+	}
+}
+
 static void kho_batch_count(struct kho_restore_batch *batch, struct page *page,
 			    unsigned long nr_pages)
 {
@@ -361,7 +379,7 @@ static void kho_batch_count(struct kho_restore_batch *batch, struct page *page,
 void kho_restore_batch_end(struct kho_restore_batch *batch)
 {
 	if (batch->nr_pages)
-		adjust_managed_page_count(batch->page, batch->nr_pages);
+		kho_count_pages(batch->page, batch->nr_pages);
 	batch->nr_pages = 0;
 }
 EXPORT_SYMBOL_GPL(kho_restore_batch_end);

@@ -18,6 +18,7 @@ struct page *sim_memmap;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long next_pfn;
 static long managed_pages;
+struct zone sim_zone;
 static unsigned long fail_at, fail_count;
 
 static void *map_guarded(size_t size)
@@ -271,13 +272,18 @@ void set_page_count(struct page *page, int count)
 	page->refcount = count;
 }
 
+void totalram_pages_add(long nr)
+{
+	managed_pages += nr;
+}
+
 /*
  * Memory that is no longer managed is left to the next kernel.  The other way
  * round the pages need not be the ones that are counted.
  */
 void adjust_managed_page_count(struct page *page, long nr)
 {
-	managed_pages += nr;
+	totalram_pages_add(nr);
 	for (; nr < 0; nr++, page++) {
 		BUG_ON(page->state != SIM_USED);
 		page->state = SIM_LEFT;

@@ -193,6 +193,13 @@ void kfree(const void *mem);
 void folio_put(struct folio *folio);
 void prep_compound_page(struct page *page, unsigned int order);
 void set_page_count(struct page *page, int count);
+struct zone {
+	atomic_long_t managed_pages;
+};
+
+extern struct zone sim_zone;
+#define page_zone(page)		((void)(page), &sim_zone)
+void totalram_pages_add(long nr);
 void adjust_managed_page_count(struct page *page, long nr);
 unsigned long totalram_pages(void);
 void init_cma_reserved_pageblock(struct page *page);

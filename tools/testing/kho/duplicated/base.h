@@ -131,6 +131,15 @@ typedef struct {
 
 #define atomic_read(a)		__atomic_load_n(&(a)->counter, __ATOMIC_SEQ_CST)
 #define atomic_set(a, v)	__atomic_store_n(&(a)->counter, v, __ATOMIC_SEQ_CST)
+
+typedef struct {
+	long counter;
+} atomic_long_t;
+
+#define atomic_long_set(a, v)	atomic_set(a, v)
+#define atomic_long_add(v, a)	((void)atomic_long_add_return(v, a))
+#define atomic_long_add_return(v, a)					\
+	__atomic_add_fetch(&(a)->counter, v, __ATOMIC_SEQ_CST)
 #define atomic_add(v, a)	((void)__atomic_add_fetch(&(a)->counter, v, __ATOMIC_SEQ_CST))
 #define atomic_inc(a)		atomic_add(1, a)
 #define atomic_cmpxchg(a, o, n)	cmpxchg(&(a)->counter, o, n)

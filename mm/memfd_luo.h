@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Shared by the two sides of memfds that outlive their kernel: memfd_luo.c
+ * preserves them, memfd_luo_retrieve.c makes them anew.
+ */
+#ifndef __MM_MEMFD_LUO_H
+#define __MM_MEMFD_LUO_H
+
+#include <linux/kho/abi/memfd.h>
+#include <linux/math64.h>
+#include <linux/mm.h>
+
+struct liveupdate_file_op_args;
+
+#define MEMFD_LUO_FOLIO_FLAGS	(MEMFD_LUO_FOLIO_DIRTY | MEMFD_LUO_FOLIO_UPTODATE)
+
+/*
+ * struct memfd_luo_folio_ser, known to be aligned: the compiler would take the
+ * packed one apart and together byte by byte.
+ */
+struct memfd_luo_entry {
+	u64 pfn:52;
+	u64 flags:12;
+	u64 index;
+};
+
+static_assert(sizeof(struct memfd_luo_entry) == sizeof(struct memfd_luo_folio_ser));
+static_assert(offsetof(struct memfd_luo_entry, index) ==
+	      offsetof(struct memfd_luo_folio_ser, index));
+
+static inline u64 memfd_luo_pages(u64 size)
+{
+	return DIV_ROUND_UP_ULL(size, PAGE_SIZE);
+}
+
+int memfd_luo_retrieve(struct liveupdate_file_op_args *op);
+void memfd_luo_finish(struct liveupdate_file_op_args *op);
+
+#endif /* __MM_MEMFD_LUO_H */
