@@ -93,9 +93,9 @@ static struct kho_compat_part kho_compat_find(const char *s,
 }
 
 /* The same, where a base is found as a base only. */
-static struct kho_compat_part kho_compat_find_like(const char *s,
-					const struct kho_compat_part *named,
-					bool is_base)
+static struct kho_compat_part
+kho_compat_find_like(const char *s, const struct kho_compat_part *named,
+		     bool is_base)
 {
 	struct kho_compat_part base = { };
 

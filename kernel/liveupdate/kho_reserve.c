@@ -304,9 +304,9 @@ static int __init kho_spans_add(struct kho_spans *spans, phys_addr_t start,
 /* Clipping to what is RAM and not in use. */
 
 /* First region from @i on that ends behind @pos. */
-static const struct memblock_region *__init kho_region_behind(
-		const struct memblock_type *type, unsigned long *i,
-		phys_addr_t pos)
+static const struct memblock_region *__init
+kho_region_behind(const struct memblock_type *type, unsigned long *i,
+		  phys_addr_t pos)
 {
 	for (; *i < type->cnt; ++*i) {
 		const struct memblock_region *r = &type->regions[*i];

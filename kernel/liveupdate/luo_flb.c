@@ -508,8 +508,8 @@ static int luo_flb_add(struct liveupdate_flb *flb)
  *
  * Context: May sleep.
  * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing or
- * the string is no composite string, -EEXIST when the two are linked or the string is taken, -ENOSPC when there
- * are too many FLBs, or -ENOMEM.
+ * the string is no composite string, -EEXIST when the two are linked or the
+ * string is taken, -ENOSPC when there are too many FLBs, or -ENOMEM.
  */
 int liveupdate_register_flb(struct liveupdate_file_handler *fh,
 			    struct liveupdate_flb *flb)

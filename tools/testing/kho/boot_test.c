@@ -126,7 +126,7 @@ static void expect_restored(struct kunit *test, struct old *old, unsigned long p
 		good &= old->times[pfn + i] == 1;
 
 	folio = kho_restore_folio(PFN_PHYS(pfn));
-	KUNIT_ASSERT_EQ_MSG(test, folio != NULL, good, "pfn %#lx order %u", pfn, order);
+	KUNIT_ASSERT_EQ_MSG(test, !!folio, good, "pfn %#lx order %u", pfn, order);
 	if (folio)
 		folio_put(folio);
 }
@@ -581,8 +581,8 @@ static void boot_test_bad_call(struct kunit *test)
 	bad->damage(old);
 	sim_log_clear();
 	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("disabling") || sim_logged("lost") ||
-				sim_logged("cannot be kept"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("disabling") ||
+			  sim_logged("lost") || sim_logged("cannot be kept"));
 	KUNIT_EXPECT_NULL(test, kho_in.map.root);
 	/* The machine is of use. */
 	KUNIT_EXPECT_GT(test, sim_count(SIM_FREE), SIM_PAGES / 2);

@@ -106,7 +106,7 @@ static void damage_word(struct input *in)
 	u8 how = in_u8(in);
 
 	/* The first words are the most interesting ones. */
-	word += how & 8 ? in_below(in, min(nr, (size_t)8)) : in_below(in, min(nr, (size_t)65536));
+	word += in_below(in, min_t(size_t, nr, how & 8 ? 8 : 65536));
 	switch (how % 4) {
 	case 0:
 		*word ^= BIT(in_u8(in) % 64);

@@ -25,6 +25,7 @@ __attribute__((constructor)) static void sim_initcall_##fn(void)	\
 {									\
 	sim_add_initcall(level, fn);					\
 }
+
 #define early_initcall(fn)	sim_initcall(SIM_EARLY, fn)
 #define fs_initcall(fn)		sim_initcall(SIM_FS, fn)
 #define late_initcall(fn)	sim_initcall(SIM_LATE, fn)

@@ -262,8 +262,8 @@ static unsigned long random_key(struct world *w)
 		      rnd_below(&w->rnd, 8);
 		break;
 	case 3:
-		key = rnd_below(&w->rnd, 5) << bits_below(rnd_below(&w->rnd,
-							KHO_TREE_MAX_DEPTH));
+		key = rnd_below(&w->rnd, 5);
+		key <<= bits_below(rnd_below(&w->rnd, KHO_TREE_MAX_DEPTH));
 		break;
 	default:
 		key = rnd_below(&w->rnd, 8) - 4;

@@ -28,7 +28,6 @@
 #include <ctype.h>
 #include <errno.h>
 
-
 #ifdef KUNIT
 #include "custom/kunit.h"
 #endif
