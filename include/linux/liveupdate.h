@@ -78,6 +78,7 @@ struct liveupdate_file_handler {
 	/* private: */
 	struct list_head __private list;
 	struct list_head __private flb_list;
+	bool __private reported;
 };
 
 /**
