@@ -22,6 +22,7 @@ from dev.runner import jobs
 PAGE = 4096
 MIB = 1 << 20
 STOCK, OURS = "stock", "ours"
+TABLE = OUT / "bench/table.json"        # all of the last complete run, for ./kho series
 AGREE = 0.01            # spread of a figure that was measured often enough
 MIN_GUESTS, MAX_GUESTS = 2, 5
 NOISE = 100_000         # what two boots of the same kernel differ by
@@ -253,6 +254,8 @@ def bench(run, names, quick=False, ours_only=False):
             guest.stop_all()
             raise
     run.path("bench.json").write_text(json.dumps(rows, indent=1))
+    if not (names or ours_only):
+        write_if_changed(TABLE, json.dumps(rows, indent=1).encode())
     run.path("bench.svg").write_text(plot(rows))
     run.say(f"{run.path('bench.json').relative_to(ROOT)} and bench.svg beside it")
 

@@ -371,6 +371,13 @@ def luo_many():
                 memory=2048, deadline=100)
 
 
+def luo_parallel():
+    size = f"8 files=16 size=200000 seed={SEED}"
+    return Case("luo-parallel", "Eight threads preserve and give up files at once, on four processors.",
+                [["total-keep", f"parallel-keep {size} rounds=40"],
+                 [f"parallel-claim {size}", "total-check slack=16M", "churn"]], extra=("-smp", "4"), deadline=60)
+
+
 def luo_stress(name, sentence, size, **settings):
     first, then = (f"seed={SEED} hop={hop} {size}" for hop in range(2))
     return Case(name, sentence, [[f"stress-make {first}"], [f"stress-check {first}", f"stress-make {then}"],
@@ -388,7 +395,7 @@ def luo_at_work():
 
 LUO_CASES = [make() for make in (
     luo_table, luo_holder_dies, luo_block_edge, luo_unwritable, luo_plain_image, luo_unknown_handler,
-    luo_damaged_root, luo_fail_nth, luo_off, luo_flb_counts, luo_at_work,
+    luo_damaged_root, luo_fail_nth, luo_off, luo_flb_counts, luo_at_work, luo_parallel,
     luo_many)] + [
     luo_stress("luo-stress", "Random operations of the seed KHO_SEED, a jump at a random moment, twice.",
                "sessions=40 files=600", deadline=60),

@@ -7,12 +7,14 @@ dev/edits/<path>.edit holds the rules for <path>:
     after <line>        put the new lines below this line
     swap <line>         put the new lines in its place
     drop <line>         take the line away
+    cut <line>          take away all from this line
+    to <line>           ... to the next one like this; new lines may follow
     +<new line>         one new line of the rule above it, verbatim after the +
 
 <line> is a whole line of the base file, and must be there exactly once; white space
-at its ends does not count.  Rules never see what other rules did.  An edit that is
-already in the file (new lines there, old ones gone) changes nothing when asked for
-again, which is what a second `./kho apply` does.
+at its ends does not count.  That of `to` may be there more often.  Rules never see what
+other rules did.  An edit that is already in the file (new lines there, old ones gone)
+changes nothing when asked for again, which is what a second `./kho apply` does.
 
 MAINTAINERS is merged by heading: lines our section has and the base lacks are put in
 beside the lines of the same letter, a new section goes to its place in the alphabet,
@@ -23,7 +25,7 @@ from dataclasses import dataclass, field
 
 from dev.host import Stop
 
-VERBS = ("after", "swap", "drop")
+VERBS = ("after", "swap", "drop", "cut")
 
 
 class EditError(Stop):
@@ -39,6 +41,7 @@ class Rule:
     verb: str
     anchor: str
     new: list = field(default_factory=list)
+    last: str = ""      # of a cut: its last line
 
 
 def parse(text, name):
@@ -50,11 +53,16 @@ def parse(text, name):
             rules[-1].new.append(line[1:])
         elif verb in VERBS and anchor.strip():
             rules.append(Rule(number, verb, anchor.strip()))
+        elif verb == "to" and anchor.strip() and rules and rules[-1].verb == "cut":
+            rules[-1].last = anchor.strip()
         elif line.strip() and not line.startswith("#"):
             raise EditError(f"{name}:{number}: '{line}' is no rule: a line starts with "
-                            "after, swap, drop, + or #")
+                            "after, swap, drop, cut, to (below cut), + or #")
     for rule in rules:
-        if bool(rule.new) == (rule.verb == "drop"):
+        if rule.verb == "cut":
+            if not rule.last:
+                raise EditError(f"{name}:{rule.line}: cut needs a line 'to ...' below it")
+        elif bool(rule.new) == (rule.verb == "drop"):
             want = "no new lines" if rule.verb == "drop" else "new lines (+...) below it"
             raise EditError(f"{name}:{rule.line}: {rule.verb} needs {want}")
     if not rules:
@@ -74,22 +82,48 @@ def apply(text, rules, name, target, again=False):
         if len(at) != 1:
             raise EditError(f"{name}:{rule.line}: '{rule.anchor}' is in {target} {len(at)} times "
                             f"instead of once{nearest(bare, rule.anchor, at)}")
-        todo.append((at[0], rule))
-    places = [at for at, _ in todo]
-    for at, rule in sorted(todo, key=lambda t: t[0], reverse=True):
-        if places.count(at) > 1:
-            raise EditError(f"{name}:{rule.line}: two rules for the line '{rule.anchor}'")
+        todo.append((at[0], last_line(bare, at[0], rule, name, target), rule))
+    begin = len(lines)
+    for at, last, rule in sorted(todo, key=lambda t: t[0], reverse=True):
+        if last >= begin:
+            raise EditError(f"{name}:{rule.line}: two rules for the line '{bare[begin]}'")
+        begin = at
         keep = [lines[at]] if rule.verb == "after" else []
-        lines[at:at + 1] = keep + rule.new
+        lines[at:last + 1] = keep + rule.new
     return "\n".join(lines) + "\n"
+
+
+def last_line(bare, first, rule, name, target):
+    """Where the lines of a rule end: where they begin, unless it is a cut."""
+    if rule.verb != "cut":
+        return first
+    for at in range(first + 1, len(bare)):
+        if bare[at] == rule.last:
+            return at
+    raise EditError(f"{name}:{rule.line}: '{rule.last}' is not in {target} behind "
+                    f"'{rule.anchor}'{nearest(bare, rule.last, [])}")
+
+
+def unguarded(text, rules, name, target):
+    """Messages about rules that would not be missed when a line they need is lost."""
+    for rule in rules:
+        for anchor in filter(None, (rule.anchor, rule.last)):
+            rest = "\n".join(line for line in text.splitlines() if line.strip() != anchor)
+            try:
+                apply(rest, rules, name, target)
+            except EditError as e:
+                said = str(e)
+                if said.startswith(f"{name}:{rule.line}: '{anchor}' is ") and target in said:
+                    continue
+            yield f"{name}:{rule.line}: nothing names this rule when {target} has lost '{anchor}'"
 
 
 def already(lines, bare, rule):
     """Whether the rule was carried out before."""
-    if rule.verb == "drop":
+    if rule.verb == "drop" or rule.verb == "cut" and not rule.new:
         return rule.anchor not in bare
     kept = [line.strip() for line in rule.new].count(rule.anchor)
-    if rule.verb == "swap" and bare.count(rule.anchor) != kept:
+    if rule.verb in ("swap", "cut") and bare.count(rule.anchor) != kept:
         return False
     size = len(rule.new)
     starts = [i for i in range(len(lines) - size + 1) if lines[i:i + size] == rule.new]

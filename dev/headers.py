@@ -9,7 +9,7 @@ import subprocess
 from dev import manifest
 from dev.host import Result
 
-LIKE = "kernel/liveupdate/kho_radix"
+LIKE = "kernel/liveupdate/kexec_handover"
 VARIANTS = {"": "", " without KHO": "#undef CONFIG_KEXEC_HANDOVER\n#undef CONFIG_LIVEUPDATE\n"}
 
 
@@ -23,19 +23,26 @@ def compiler(kernel):
 
 def check(run, kernel):
     """[Result] of all headers of the overlay below include/."""
-    words = compiler(kernel)
-    headers = sorted(path for path in manifest.overlay() if path.startswith("include/linux/"))
-    bad, count = [], 0
-    for header in headers:
+    headers = [path for path in manifest.overlay() if path.startswith("include/linux/")]
+    bad = alone(run, kernel, headers)
+    count = len(headers) * len(VARIANTS)
+    run.say(f"{count - len(bad)} of {count} headers compile alone")
+    return bad + [Result("headers", True)] * (count - len(bad))
+
+
+def alone(run, kernel, headers, log="headers.log"):
+    """[Result] of those of the headers that do not compile alone."""
+    words, bad = compiler(kernel), []
+    for header in sorted(headers):
         name = header[len("include/"):]
         for variant, before in VARIANTS.items():
             source = run.path("header.c")
             source.write_text(f"{before}#include <{name}>\n#include <{name}>\n")
-            count += 1
             done = subprocess.run(words + ["-fsyntax-only", str(source)], cwd=kernel.dir, text=True,
                                   stderr=subprocess.PIPE, check=False)
             if done.stderr:
-                bad.append(Result(name + variant, False, done.stderr.splitlines()[-1]))
-                run.path("headers.log").open("a").write(done.stderr)
-    run.say(f"{count - len(bad)} of {count} headers compile alone")
-    return bad + [Result("headers", True)] * (count - len(bad))
+                lines = done.stderr.splitlines()
+                said = [line for line in lines if "error:" in line or "warning:" in line]
+                bad.append(Result(name + variant, False, (said or lines)[0]))
+                run.path(log).open("a").write(done.stderr)
+    return bad

@@ -156,7 +156,11 @@ class Run:
         with open(self.path("summary.txt"), "a") as out:
             out.write(text + "\n")
 
-    def step(self, title, argv, log=None, cwd=None, env=None, deadline=None, repeat=None):
+    def quiet(self, title, argv, **more):
+        """A step that prints nothing unless it fails."""
+        return self.step(title, argv, quiet=True, **more)
+
+    def step(self, title, argv, log=None, cwd=None, env=None, deadline=None, repeat=None, quiet=False):
         """Run a command quietly and return its log; Stop with the reason when it fails.
 
         env holds additions to the environment.  repeat is the command to show for
@@ -172,8 +176,9 @@ class Run:
                     stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
             except OSError as e:
                 raise Stop(f"{title}: cannot start {argv[0]}: {e.strerror}") from None
-            code = self._watch(child, title, begin, deadline)
-        self._line(title, begin, "" if code == 0 else "  FAILED", end="\n")
+            code = self._watch(child, title, begin, deadline, quiet)
+        if not quiet:
+            self._line(title, begin, "" if code == 0 else "  FAILED", end="\n")
         if code == 0:
             return log
         why = f"not finished after {spell(deadline)}" if code is None else first_error(log)
@@ -181,9 +186,9 @@ class Run:
         raise Failed(f"{title} failed: {why}\n  log:    {log}\n  repeat: {repeat}",
                      why, log)
 
-    def _watch(self, child, title, begin, deadline):
+    def _watch(self, child, title, begin, deadline, quiet):
         """Exit status of the child, None when its time is over."""
-        live = sys.stdout.isatty()
+        live = sys.stdout.isatty() and not quiet
         try:
             while True:
                 if live:

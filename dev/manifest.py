@@ -4,8 +4,8 @@
     class  patch  base-hash  path  why
 
 class is N (new file), R (replaces the base's), E (edited by dev/edits) or D (removed);
-patch is the place in the series; base-hash starts the sha256 of the base file an R, E
-or D was written against, and is - for N.
+patch is the one of dev/series that brings its final content; base-hash starts the
+sha256 of the base file an R, E or D was written against, and is - for N.
 """
 import hashlib
 import os
@@ -82,10 +82,14 @@ def edit_text(path, old, removed, again=False):
     if path == "MAINTAINERS":
         new = edit.merge_maintainers(text, (ROOT / path).read_text(), removed, path)
     else:
-        name = f"dev/edits/{path}.edit"
-        rules = edit.parse((ROOT / name).read_text(), name)
-        new = edit.apply(text, rules, name, path, again)
+        new = edit.apply(text, *rules_of(path), path, again)
     return new.encode("utf-8", "surrogateescape")
+
+
+def rules_of(path):
+    """The rules for a base file, and the name of the file they are in."""
+    name = f"dev/edits/{path}.edit"
+    return edit.parse((ROOT / name).read_text(), name), name
 
 
 def digest(path):
@@ -108,8 +112,11 @@ def prove(base):
         if row.kind != "N" and digest(base / row.path) != row.hash:
             warnings.append(f"{row} differs in this base from the file it was written against")
         if row.kind == "E":
+            old = (base / row.path).read_bytes()
             try:
-                edit_text(row.path, (base / row.path).read_bytes(), removed(table))
+                edit_text(row.path, old, removed(table))
+                if row.path != "MAINTAINERS":
+                    errors += edit.unguarded(old.decode("utf-8", "surrogateescape"), *rules_of(row.path), row.path)
             except edit.EditError as e:
                 errors.append(f"dev/MANIFEST:{row.line}: {e}")
     for path in sorted((laid | changed) - set(seen)):

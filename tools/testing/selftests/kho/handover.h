@@ -35,6 +35,7 @@ extern const struct action hostile_actions[];
 extern const struct action stress_actions[];
 extern const struct action bench_actions[];
 extern const struct action fail_actions[];
+extern const struct action parallel_actions[];
 
 /* handover.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);
@@ -64,7 +65,7 @@ int luo_preserve(int session, uint64_t token, int fd);
 int luo_retrieve(int session, uint64_t token);
 int luo_finish(int session);
 
-/* handover_memfd.c: a memfd full of seeded data, and whether it still is. */
+/* handover_memfd.c: a memfd full of seeded data, and whether it still is; any thread. */
 int seeded_make(const char *name, uint64_t size, uint64_t seed);
 int seeded_check(int fd, uint64_t size, uint64_t seed);
 

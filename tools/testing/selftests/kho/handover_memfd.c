@@ -124,7 +124,7 @@ static size_t content_piece(const struct content *content, uint64_t offset)
 
 static int content_write(int fd, const struct content *content)
 {
-	static uint8_t buf[CHUNK];
+	static __thread uint8_t buf[CHUNK];
 	int err;
 
 	for (uint64_t at = 0; at < content->size; at += content->step) {
@@ -157,7 +157,7 @@ static int content_map(int fd, const struct content *content)
 
 static int bytes_check(int fd, const uint8_t *want, size_t len, uint64_t at)
 {
-	static uint8_t seen[CHUNK];
+	static __thread uint8_t seen[CHUNK];
 	ssize_t done = pread(fd, seen, len, at);
 	size_t i = 0;
 
@@ -175,7 +175,7 @@ static int bytes_check(int fd, const uint8_t *want, size_t len, uint64_t at)
 
 static int content_check(int fd, const struct content *content)
 {
-	static uint8_t want[CHUNK];
+	static __thread uint8_t want[CHUNK];
 	uint64_t at = 0;
 
 	while (at < content->size) {

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Actions of several threads at once.  Each has a session of its own; the
+ * memory of their files is all mixed, and so are their keys in the map of what
+ * is handed over.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "handover.h"
+
+#define MAX_THREADS	64
+#define MAX_FILES	64
+
+struct work {
+	uint64_t threads, files, rounds, size, seed;
+};
+
+struct worker {
+	pthread_t thread;
+	const struct work *work;
+	unsigned int number;
+	const char *what;	/* that failed */
+	int err;
+};
+
+static int parse_work(char **words, struct work *work)
+{
+	int err = parse_u64(words[0], &work->threads) ?:
+		  option_u64(words, "files", 8, &work->files) ?:
+		  option_u64(words, "rounds", 1, &work->rounds) ?:
+		  option_u64(words, "size", 100000, &work->size) ?:
+		  option_u64(words, "seed", 1, &work->seed);
+
+	if (!err && (!work->threads || work->threads > MAX_THREADS ||
+		     !work->files || work->files > MAX_FILES))
+		err = problem(-EINVAL, "up to %u threads with %u files each",
+			      MAX_THREADS, MAX_FILES);
+
+	return err;
+}
+
+static void session_name(char *name, size_t size, const struct worker *w)
+{
+	snprintf(name, size, "parallel-%u", w->number);
+}
+
+static uint64_t file_seed(const struct worker *w, unsigned int file)
+{
+	return w->work->seed * 10000 + w->number * 100 + file;
+}
+
+/* Different threads have files of different sizes at the same time. */
+static uint64_t file_size(const struct worker *w, unsigned int file)
+{
+	return w->work->size / (1 + (w->number + file) % 5);
+}
+
+static int failed(struct worker *w, const char *what, int err)
+{
+	w->what = what;
+	w->err = err;
+
+	return err;
+}
+
+static int make_files(struct worker *w, int *fds)
+{
+	for (unsigned int i = 0; i < w->work->files; i++) {
+		fds[i] = seeded_make("parallel", file_size(w, i),
+				     file_seed(w, i));
+		if (fds[i] < 0)
+			return failed(w, "memfd", fds[i]);
+	}
+
+	return 0;
+}
+
+/* In the last round all files, before it some of them, and back again. */
+static int keep_round(struct worker *w, const int *fds, unsigned int round)
+{
+	bool last = round + 1 == w->work->rounds;
+	uint64_t chosen = pattern_word(w->work->seed + w->number, round);
+	char name[32];
+	int session, err = 0;
+
+	session_name(name, sizeof(name), w);
+	session = luo_create(name);
+	if (session < 0)
+		return failed(w, "create", session);
+
+	for (unsigned int i = 0; i < w->work->files && !err; i++) {
+		if (last || chosen >> i & 1)
+			err = luo_preserve(session, i, fds[i]);
+	}
+	/* The last session stays open. */
+	if (!last)
+		close(session);
+
+	return err ? failed(w, "preserve", err) : 0;
+}
+
+static void *keep_thread(void *arg)
+{
+	struct worker *w = arg;
+	int fds[MAX_FILES], err;
+
+	err = make_files(w, fds);
+	for (unsigned int round = 0; round < w->work->rounds && !err; round++)
+		err = keep_round(w, fds, round);
+
+	return NULL;
+}
+
+static int claim_file(struct worker *w, int session, unsigned int file)
+{
+	int fd = luo_retrieve(session, file), err;
+
+	if (fd < 0)
+		return failed(w, "retrieve", fd);
+	err = seeded_check(fd, file_size(w, file), file_seed(w, file));
+	close(fd);
+
+	return err ? failed(w, "check", err) : 0;
+}
+
+static void *claim_thread(void *arg)
+{
+	struct worker *w = arg;
+	int session, err = 0;
+	char name[32];
+
+	session_name(name, sizeof(name), w);
+	session = luo_get(name);
+	if (session < 0) {
+		failed(w, "get", session);
+		return NULL;
+	}
+
+	for (unsigned int i = 0; i < w->work->files && !err; i++)
+		err = claim_file(w, session, i);
+	if (!err)
+		err = luo_finish(session);
+	if (err && !w->err)
+		failed(w, "finish", err);
+	close(session);
+
+	return NULL;
+}
+
+static int run_threads(char **words, void *(*run)(void *))
+{
+	struct worker workers[MAX_THREADS] = { };
+	unsigned int started;
+	struct work work;
+	int err = parse_work(words, &work);
+
+	if (err)
+		return err;
+	/* Opened by the first who needs it, who should not be one of many. */
+	if (luo_device() < 0)
+		return problem(-ENODEV, "no /dev/liveupdate");
+
+	for (started = 0; started < work.threads && !err; started++) {
+		struct worker *w = &workers[started];
+
+		w->work = &work;
+		w->number = started;
+		err = -pthread_create(&w->thread, NULL, run, w);
+	}
+	if (err)
+		started--;
+	for (unsigned int i = 0; i < started; i++)
+		pthread_join(workers[i].thread, NULL);
+
+	for (unsigned int i = 0; i < started; i++) {
+		if (workers[i].err)
+			return problem(workers[i].err, "thread %u: %s: %s", i,
+				       workers[i].what,
+				       strerror(-workers[i].err));
+	}
+
+	return err ? problem(err, "pthread_create: %s", strerror(-err)) : 0;
+}
+
+static int parallel_keep(char **words)
+{
+	return run_threads(words, keep_thread);
+}
+
+static int parallel_claim(char **words)
+{
+	return run_threads(words, claim_thread);
+}
+
+const struct action parallel_actions[] = {
+	{ "parallel-keep", "THREADS [files=] [rounds=] [size=] [seed=]", 1,
+	  parallel_keep },
+	{ "parallel-claim", "THREADS [files=] [size=] [seed=]", 1,
+	  parallel_claim },
+	{ }
+};
