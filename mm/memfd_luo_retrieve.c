@@ -15,6 +15,7 @@
 #include <linux/liveupdate.h>
 #include <linux/memcontrol.h>
 #include <linux/memfd.h>
+#include <linux/mm_inline.h>
 #include <linux/pagemap.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
@@ -268,6 +269,23 @@ static unsigned int memfd_luo_store_all(struct address_space *mapping,
 }
 
 /*
+ * What folio_add_lru() comes to for folios that are new and can be evicted, with
+ * the lock taken once for all of them.
+ */
+static void memfd_luo_add_lru(struct folio **folios, unsigned int nr)
+{
+	struct lruvec *lruvec = NULL;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		lruvec = folio_lruvec_relock_irq(folios[i], lruvec);
+		lruvec_add_folio(lruvec, folios[i]);
+		folio_set_lru(folios[i]);
+	}
+	if (lruvec)
+		lruvec_unlock_irq(lruvec);
+}
+
+/*
  * Put the folios at hand into the page cache of the file.  On failure the rest
  * stays at hand, and what was done for it already is not done again next time.
  */
@@ -289,14 +307,11 @@ static int memfd_luo_insert(struct memfd_luo_fill *fill)
 	if (!err && stored < ready)
 		err = -ENOMEM;
 
+	memfd_luo_add_lru(fill->folio, stored);
 	for (unsigned int i = 0; i < ready; i++) {
-		struct folio *folio = fill->folio[i];
-
+		folio_unlock(fill->folio[i]);
 		if (i < stored)
-			folio_add_lru(folio);
-		folio_unlock(folio);
-		if (i < stored)
-			folio_put(folio);
+			folio_put(fill->folio[i]);
 	}
 
 	fill->nr -= stored;
