@@ -207,13 +207,13 @@ static void memfd_luo_count(struct folio *folio, long pages)
 
 /* Stores one folio in the page cache, which is locked. */
 static int memfd_luo_store(struct xa_state *xas, struct address_space *mapping,
-			   struct folio *folio, bool first)
+			   struct folio *folio)
 {
 	unsigned int order = folio_order(folio);
-	long nr = folio_nr_pages(folio);
+	long nr = 1L << order;
 
 	/* The walk from the root is only needed where a node ends. */
-	if (first || order || folio->index != xas->xa_index + 1 ||
+	if (order || folio->index != xas->xa_index + 1 ||
 	    !(folio->index & XA_CHUNK_MASK))
 		xas_set_order(xas, folio->index, order);
 	else
@@ -229,7 +229,7 @@ static int memfd_luo_store(struct xa_state *xas, struct address_space *mapping,
 	}
 
 	mapping->nrpages += nr;
-	if (folio_test_pmd_mappable(folio))
+	if (order && folio_test_pmd_mappable(folio))
 		lruvec_stat_mod_folio(folio, NR_SHMEM_THPS, nr);
 	return 0;
 }
@@ -243,25 +243,9 @@ static unsigned int memfd_luo_store_all(struct address_space *mapping,
 	unsigned int i = 0;
 
 	do {
-		unsigned int start = i;
-		long pages = 0;
-
 		xas_lock_irq(&xas);
-		for (; i < nr; i++) {
-			struct folio *folio = folios[i];
-			struct folio *last = folios[max(i, 1) - 1];
-
-			if (memfd_luo_store(&xas, mapping, folio, i == start))
-				break;
-			if (pages && (folio_nid(folio) != folio_nid(last) ||
-				      folio_memcg(folio) != folio_memcg(last))) {
-				memfd_luo_count(last, pages);
-				pages = 0;
-			}
-			pages += folio_nr_pages(folio);
-		}
-		if (pages)
-			memfd_luo_count(folios[i - 1], pages);
+		while (i < nr && !memfd_luo_store(&xas, mapping, folios[i]))
+			i++;
 		xas_unlock_irq(&xas);
 	} while (xas_nomem(&xas, gfp & GFP_RECLAIM_MASK));
 
@@ -269,20 +253,31 @@ static unsigned int memfd_luo_store_all(struct address_space *mapping,
 }
 
 /*
- * What folio_add_lru() comes to for folios that are new and can be evicted, with
- * the lock taken once for all of them.
+ * Counts the folios and does what folio_add_lru() comes to for folios that are
+ * new and can be evicted, with the lock taken once for all of a node and cgroup.
  */
 static void memfd_luo_add_lru(struct folio **folios, unsigned int nr)
 {
 	struct lruvec *lruvec = NULL;
+	long pages = 0;
 
 	for (unsigned int i = 0; i < nr; i++) {
-		lruvec = folio_lruvec_relock_irq(folios[i], lruvec);
+		struct lruvec *before = lruvec;
+
+		lruvec = folio_lruvec_relock_irq(folios[i], before);
+		if (before && lruvec != before) {
+			memfd_luo_count(folios[i - 1], pages);
+			pages = 0;
+		}
 		lruvec_add_folio(lruvec, folios[i]);
 		folio_set_lru(folios[i]);
+		pages += folio_nr_pages(folios[i]);
 	}
-	if (lruvec)
-		lruvec_unlock_irq(lruvec);
+	if (!lruvec)
+		return;
+
+	memfd_luo_count(folios[nr - 1], pages);
+	lruvec_unlock_irq(lruvec);
 }
 
 /*
@@ -346,12 +341,13 @@ static int memfd_luo_take(struct memfd_luo_fill *fill)
 	fill->next++;
 
 	order = folio_order(folio);
-	if (order > mapping_max_folio_order(fill->file->f_mapping)) {
+	if (order && order > mapping_max_folio_order(fill->file->f_mapping)) {
 		pr_err("folio of order %u at index %llu is larger than this kernel puts into a memfd\n",
 		       order, entry->index);
 		return -EFBIG;
 	}
-	if (!IS_ALIGNED(entry->index, 1UL << order) || entry->index != fill->end) {
+	if (entry->index != fill->end ||
+	    (order && !IS_ALIGNED(entry->index, BIT(order)))) {
 		pr_err("bad hand-over: index %llu of a folio of order %u, where %llu comes next\n",
 		       entry->index, order, fill->end);
 		return -EINVAL;

@@ -400,7 +400,8 @@ static struct folio *kho_init_folio(struct page *page, unsigned int order)
 	if (order)
 		prep_compound_page(page, order);
 
-	return page_folio(page);
+	/* It is no tail page. */
+	return (struct folio *)page;
 }
 
 static bool kho_batch_take(struct kho_restore_batch *batch, unsigned long pfn,
@@ -430,11 +431,14 @@ static struct page *kho_batch_online_page(const struct kho_restore_batch *batch,
 static int kho_batch_take_folio(struct kho_restore_batch *batch,
 				unsigned long pfn)
 {
-	unsigned int order, max = kho_max_order_at(pfn, MAX_FOLIO_ORDER);
+	unsigned int order = batch->order, max;
 
-	if (batch->order <= max && kho_batch_take(batch, pfn, batch->order))
-		return batch->order;
+	/* Order 0 is possible anywhere. */
+	if ((!order || order <= kho_max_order_at(pfn, MAX_FOLIO_ORDER)) &&
+	    kho_batch_take(batch, pfn, order))
+		return order;
 
+	max = kho_max_order_at(pfn, MAX_FOLIO_ORDER);
 	for (order = 0; order <= max; order++) {
 		if (kho_batch_take(batch, pfn, order))
 			return order;
