@@ -394,11 +394,12 @@ static void kho_init_page(struct page *page, int refcount)
 static struct folio *kho_init_folio(struct page *page, unsigned int order)
 {
 	kho_init_page(page, 1);
-	for (unsigned long i = 1; i < BIT(order); i++)
-		set_page_count(page + i, 0);
 
-	if (order)
+	if (order) {
+		for (unsigned long i = 1; i < BIT(order); i++)
+			set_page_count(page + i, 0);
 		prep_compound_page(page, order);
+	}
 
 	/* It is no tail page. */
 	return (struct folio *)page;
