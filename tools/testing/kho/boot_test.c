@@ -13,7 +13,7 @@
 
 #include <kernel/liveupdate/kexec_handover_internal.h>
 #include <linux/kho/abi/radix_tree.h>
-#include <linux/kho/abi/vmalloc.h>
+#include <linux/kho/vmalloc.h>
 #include <linux/libfdt.h>
 
 static ulong seed = 20261122;
@@ -600,7 +600,7 @@ static void boot_test_other_vmalloc(struct kunit *test)
 	static const struct {
 		const char *offered;
 		bool differs;
-	} cases[] = {
+	} rows[] = {
 		{ KHO_FDT_COMPATIBLE, false },
 		{ "kho-v4", false },
 		{ "kho-v4;radix-v1;vmalloc-v9", true },
@@ -608,14 +608,18 @@ static void boot_test_other_vmalloc(struct kunit *test)
 		{ "kho-v4;other-v1;radix-v1;vmalloc-v1", false },
 	};
 
-	for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+	for (int i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct old *old = new_old(test);
+		struct kho_vmalloc desc = { };
 
 		write_root(test, old);
-		fdt_setprop_string(old->fdt, 0, "compatible", cases[i].offered);
+		fdt_setprop_string(old->fdt, 0, "compatible", rows[i].offered);
 		KUNIT_EXPECT_TRUE(test, sim_boot_warm(&old->handover));
 		KUNIT_EXPECT_EQ_MSG(test, kho_incoming_differs(KHO_VMALLOC_COMPATIBLE),
-				    cases[i].differs, "%s", cases[i].offered);
+				    rows[i].differs, "%s", rows[i].offered);
+		KUNIT_EXPECT_EQ_MSG(test, kho_vmalloc_check(&desc),
+				    rows[i].differs ? -EOPNOTSUPP : -EINVAL,
+				    "%s", rows[i].offered);
 	}
 }
 

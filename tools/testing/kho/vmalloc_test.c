@@ -98,6 +98,18 @@ static void vmalloc_test_more_than_memory(struct kunit *test)
 	expect_refused(test, a, "more pages than there is memory");
 }
 
+/* An area of large pages is a whole number of them. */
+static void vmalloc_test_part_of_a_block(struct kunit *test)
+{
+	struct area *a = new_area(test);
+
+	a->desc.order = 1;
+	a->desc.total_pages = 3;
+	expect_refused(test, a, "size does not fit the order");
+	a->desc.total_pages = 1;
+	expect_refused(test, a, "size does not fit the order");
+}
+
 static void vmalloc_test_behind_the_end(struct kunit *test)
 {
 	struct area *a = new_area(test);
@@ -134,6 +146,7 @@ static struct kunit_case vmalloc_cases[] = {
 	KUNIT_CASE(vmalloc_test_flags),
 	KUNIT_CASE(vmalloc_test_circle_of_full_chunks),
 	KUNIT_CASE(vmalloc_test_more_than_memory),
+	KUNIT_CASE(vmalloc_test_part_of_a_block),
 	KUNIT_CASE(vmalloc_test_behind_the_end),
 	KUNIT_CASE(vmalloc_test_page_twice),
 	{}
