@@ -33,12 +33,13 @@ class Weight:
     """What the guests of a flavour need more than the plain one."""
     slower: int = 1
     memory: int = 0     # MiB
+    least: int = 0      # MiB, all together
     append: str = ""
 
 
 # KASAN and page owners take memory at boot, which has to be in scratch after a kexec.  They
 # also make ACPI's interpreter so slow that it gives up on routing interrupts.
-WEIGHTS = {"debug": Weight(5, 1024, "kho_scratch=64M,640M,64M page_owner=on acpi=noirq")}
+WEIGHTS = {"debug": Weight(5, 1024, 2048, "kho_scratch=64M,640M,64M page_owner=on acpi=noirq")}
 
 
 @dataclass(frozen=True)

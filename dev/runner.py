@@ -68,7 +68,7 @@ def run_case(run, kernels, initrd, accel, case):
     for hop, following in enumerate([*row[1:], None]):
         (share / f"hop{hop}").write_text(script(case, hop, following))
     weights = [guest.weight(kernel) for kernel in row]
-    memory = case.memory + max(weight.memory for weight in weights)
+    memory = max(case.memory + max(weight.memory for weight in weights), *(weight.least for weight in weights))
     words = guest.command(row[0], accel, share,
                           guest.command_line(row[0], case.name, 0, case.append[0]),
                           memory, [word.replace(HALF, f"{memory // 2}M") for word in case.extra])
