@@ -78,7 +78,6 @@ struct liveupdate_file_handler {
 	/* private: */
 	struct list_head __private list;
 	struct list_head __private flb_list;
-	bool __private reported;
 };
 
 /**

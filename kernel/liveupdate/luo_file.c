@@ -257,16 +257,8 @@ static bool luo_file_bind(struct luo_file *f)
 			known = fh->compatible;
 	}
 
-	if (f->fh && READ_ONCE(ACCESS_PRIVATE(f->fh, reported)))
-		return true;
-
 	kho_compat_report(f->compatible, size, known);
-	if (!f->fh)
-		return false;
-
-	/* Once is enough for a kind of files. */
-	WRITE_ONCE(ACCESS_PRIVATE(f->fh, reported), true);
-	return true;
+	return f->fh;
 }
 
 static void luo_file_warn_orphan(const struct luo_file *f, const char *what)
@@ -639,7 +631,6 @@ int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
 		}
 
 		INIT_LIST_HEAD(&ACCESS_PRIVATE(fh, flb_list));
-		ACCESS_PRIVATE(fh, reported) = false;
 		list_add_tail(&ACCESS_PRIVATE(fh, list), &luo_file_handlers);
 	}
 
