@@ -82,9 +82,7 @@ def prepare(lab):
 
 def configure(lab, made):
     """Write the configuration from the fragments as they are in the tree now."""
-    parts = [lab.tree / kernel.SELFTESTS / f"config.{ARCH}", lab.tree / kernel.SELFTESTS / "config",
-             *kernel.flavour_parts("guest")]
-    text = "".join(part.read_text() for part in parts) + TESTS
+    text = kernel.fragments(made_tree(lab), ARCH, "guest") + TESTS
     if made is lab.off:
         text = re.sub(r"^CONFIG_(KEXEC_HANDOVER|LIVEUPDATE)\w*=y\n", "", text, flags=re.M) + OFF
     made.dir.mkdir(exist_ok=True)

@@ -17,12 +17,11 @@
 #include <linux/kexec_handover.h>
 #include <linux/kho/vmalloc.h>
 #include <linux/liveupdate.h>
-#include <linux/memcontrol.h>
 #include <linux/memfd.h>
+#include <linux/pageblock-flags.h>
 #include <linux/pagemap.h>
 #include <linux/shmem_fs.h>
 #include <linux/vmalloc.h>
-#include <uapi/linux/memfd.h>
 
 #include "memfd_luo.h"
 

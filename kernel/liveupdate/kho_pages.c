@@ -157,7 +157,7 @@ EXPORT_SYMBOL_GPL(kho_unpreserve_folio);
 /**
  * kho_unpreserve_folios - undo kho_preserve_folios()
  * @folios: preserved folios, of the same orders as then
- * @nr: number of folios, fewer than then or more
+ * @nr: number of folios; they need not be those of one call
  *
  * Context: Any.
  */

@@ -330,13 +330,20 @@ static bool attempt_preserve(struct kunit *test, unsigned long n)
 	return failed;
 }
 
-static void luo_test_fail_preserve(struct kunit *test)
+/* There are at least so many allocations to fail. */
+static void fail_each(struct kunit *test, unsigned long least,
+		      bool (*attempt)(struct kunit *test, unsigned long n))
 {
 	unsigned long n = 1;
 
-	while (attempt_preserve(test, n))
+	while (attempt(test, n))
 		n++;
-	KUNIT_EXPECT_GE(test, n, 5);
+	KUNIT_EXPECT_GE(test, n, least);
+}
+
+static void luo_test_fail_preserve(struct kunit *test)
+{
+	fail_each(test, 5, attempt_preserve);
 }
 
 /* Retrieving fails at every allocation, loses nothing, and then works. */
@@ -376,11 +383,7 @@ static bool attempt_retrieve(struct kunit *test, unsigned long n)
 
 static void luo_test_fail_retrieve(struct kunit *test)
 {
-	unsigned long n = 1;
-
-	while (attempt_retrieve(test, n))
-		n++;
-	KUNIT_EXPECT_GE(test, n, 8);
+	fail_each(test, 8, attempt_retrieve);
 }
 
 static struct kunit_case luo_cases[] = {

@@ -182,8 +182,6 @@ enum {
 #define folio_test_set_dirty(f)	folio_mark_dirty(f)
 #define folio_ref_add(f, nr)	((f)->refcount += (nr))
 #define folio_ref_sub(f, nr)	((f)->refcount -= (nr))
-#define folio_nid(f)		((void)(f), 0)
-#define folio_memcg(f)		((void)(f), NULL)
 #define folio_test_pmd_mappable(f)	((void)(f), false)
 #define lruvec_stat_mod_folio(f, item, nr)	((void)(f), (void)(nr))
 #define NR_FILE_PAGES		0

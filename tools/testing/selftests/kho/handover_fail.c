@@ -92,6 +92,7 @@ struct attempt {
 	int fd;			/* of the session, or of the file if none is open */
 	int file;
 	uint64_t token;
+	uint64_t nr, size, seed;	/* of files that were kept */
 	int (*call)(struct attempt *attempt);
 	/* Looks at the result of a call that worked, and takes it back. */
 	int (*undo)(struct attempt *attempt, int ret);
@@ -151,29 +152,31 @@ static int call_create(struct attempt *attempt)
 	return luo_create(attempt->session);
 }
 
-static int fail_create(char **words)
-{
-	struct attempt attempt = {
-		.what = "create session", .session = words[0],
-		.call = call_create, .undo = close_result,
-	};
-
-	return luo_device() < 0 ? -ENODEV : attempt_sweep(&attempt);
-}
-
 static int call_get(struct attempt *attempt)
 {
 	return luo_get(attempt->session);
 }
 
-static int fail_get(char **words)
+/* Calls that end in a new descriptor of a session. */
+static int fail_session(const char *what, const char *session,
+			int (*call)(struct attempt *attempt))
 {
 	struct attempt attempt = {
-		.what = "retrieve session", .session = words[0],
-		.call = call_get, .undo = close_result,
+		.what = what, .session = session,
+		.call = call, .undo = close_result,
 	};
 
 	return luo_device() < 0 ? -ENODEV : attempt_sweep(&attempt);
+}
+
+static int fail_create(char **words)
+{
+	return fail_session("create session", words[0], call_create);
+}
+
+static int fail_get(char **words)
+{
+	return fail_session("retrieve session", words[0], call_get);
 }
 
 static int call_preserve(struct attempt *attempt)
@@ -211,32 +214,37 @@ static int fail_preserve(char **words)
 	return err;
 }
 
+/* The words SESSION FILES size= seed= */
+static int parse_files(char **words, struct attempt *attempt)
+{
+	attempt->fd = fd_find(words[0]);
+	if (attempt->fd < 0)
+		return attempt->fd;
+
+	return parse_u64(words[1], &attempt->nr) ?:
+	       option_u64(words, "size", 0, &attempt->size) ?:
+	       option_u64(words, "seed", 1, &attempt->seed);
+}
+
 /* As many equal files as there may be allocations, under tokens from 1 on. */
 static int fail_keep(char **words)
 {
-	uint64_t nr, size, seed;
-	int session = fd_find(words[0]), err, fd;
+	struct attempt files = { };
+	int err = parse_files(words, &files), fd;
 
-	if (session < 0)
-		return session;
-	err = parse_u64(words[1], &nr) ?: option_u64(words, "size", 0, &size) ?:
-	      option_u64(words, "seed", 1, &seed);
+	if (err)
+		return err;
 
-	for (uint64_t token = 1; token <= nr && !err; token++) {
-		fd = seeded_make(words[0], size, seed);
+	for (uint64_t token = 1; token <= files.nr && !err; token++) {
+		fd = seeded_make(words[0], files.size, files.seed);
 		if (fd < 0)
 			return fd;
-		err = luo_preserve(session, token, fd);
+		err = luo_preserve(files.fd, token, fd);
 		close(fd);
 	}
 
 	return err ? problem(err, "preserve: %s", strerror(-err)) : 0;
 }
-
-struct claim {
-	struct attempt attempt;
-	uint64_t nr, size, seed;
-};
 
 static int call_retrieve(struct attempt *attempt)
 {
@@ -246,33 +254,24 @@ static int call_retrieve(struct attempt *attempt)
 /* What was retrieved stays so: the next attempt gets another file. */
 static int next_file(struct attempt *attempt, int ret)
 {
-	struct claim *claim = (struct claim *)attempt;
-	int err = seeded_check(ret, claim->size, claim->seed);
+	int err = seeded_check(ret, attempt->size, attempt->seed);
 
 	close(ret);
-	if (!err && attempt->token++ == claim->nr)
+	if (!err && attempt->token++ == attempt->nr)
 		err = problem(-ENOSPC, "%llu files were not enough",
-			      (unsigned long long)claim->nr);
+			      (unsigned long long)attempt->nr);
 
 	return err;
 }
 
 static int fail_claim(char **words)
 {
-	struct claim claim = { .attempt = {
+	struct attempt attempt = {
 		.what = "retrieve", .session = words[0], .token = 1,
 		.call = call_retrieve, .undo = next_file,
-	} };
-	int err;
+	};
 
-	claim.attempt.fd = fd_find(words[0]);
-	if (claim.attempt.fd < 0)
-		return claim.attempt.fd;
-	err = parse_u64(words[1], &claim.nr) ?:
-	      option_u64(words, "size", 0, &claim.size) ?:
-	      option_u64(words, "seed", 1, &claim.seed);
-
-	return err ?: attempt_sweep(&claim.attempt);
+	return parse_files(words, &attempt) ?: attempt_sweep(&attempt);
 }
 
 const struct action fail_actions[] = {
