@@ -272,6 +272,45 @@ static bool __init kho_take_scratch(phys_addr_t phys, u64 len)
 	return valid;
 }
 
+/*
+ * The root tree has one page, so its size tells how large pages were.  With
+ * another size tables and leaves of the map have another layout, and frame
+ * numbers another unit: nothing that was handed over can be read.
+ */
+static bool __init kho_pages_differ(u64 fdt_len)
+{
+	if (fdt_len == PAGE_SIZE ||
+	    (fdt_len != SZ_4K && fdt_len != SZ_16K && fdt_len != SZ_64K))
+		return false;
+
+	pr_warn("previous kernel has pages of %llu bytes, this one of %lu\n",
+		fdt_len, PAGE_SIZE);
+	return true;
+}
+
+static bool __init kho_take(phys_addr_t fdt_phys, u64 fdt_len,
+			    phys_addr_t scratch_phys, u64 scratch_len)
+{
+	bool valid;
+	void *fdt;
+
+	if (kho_pages_differ(fdt_len))
+		return false;
+
+	fdt = kho_map_early(fdt_phys, fdt_len);
+	if (!fdt) {
+		pr_warn("cannot map %llu bytes of root tree at %pa\n", fdt_len,
+			&fdt_phys);
+		return false;
+	}
+
+	valid = kho_fdt_is_valid(fdt, fdt_len) &&
+		kho_take_scratch(scratch_phys, scratch_len);
+	early_memunmap(fdt, fdt_len);
+
+	return valid;
+}
+
 /**
  * kho_populate - take note of a hand-over
  * @fdt_phys: root tree
@@ -287,19 +326,7 @@ static bool __init kho_take_scratch(phys_addr_t phys, u64 len)
 void __init kho_populate(phys_addr_t fdt_phys, u64 fdt_len,
 			 phys_addr_t scratch_phys, u64 scratch_len)
 {
-	void *fdt = kho_map_early(fdt_phys, fdt_len);
-	bool valid = false;
-
-	if (fdt) {
-		valid = kho_fdt_is_valid(fdt, fdt_len) &&
-			kho_take_scratch(scratch_phys, scratch_len);
-		early_memunmap(fdt, fdt_len);
-	} else {
-		pr_warn("cannot map %llu bytes of root tree at %pa\n", fdt_len,
-			&fdt_phys);
-	}
-
-	if (!valid) {
+	if (!kho_take(fdt_phys, fdt_len, scratch_phys, scratch_len)) {
 		pr_warn("disabling KHO revival\n");
 		return;
 	}

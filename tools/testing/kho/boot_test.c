@@ -64,17 +64,17 @@ static void put(struct kunit *test, struct old *old, unsigned long pfn,
 
 static void write_root(struct kunit *test, struct old *old)
 {
-	unsigned int order = get_order(max(SZ_4K, PAGE_SIZE));
+	unsigned int order = get_order(SIM_FDT_SIZE);
 	u64 map = virt_to_phys(old->map.root);
 
 	old->fdt = (void *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, order);
 	KUNIT_ASSERT_NOT_NULL(test, old->fdt);
-	KUNIT_ASSERT_EQ(test, fdt_create_empty_tree(old->fdt, SZ_4K), 0);
+	KUNIT_ASSERT_EQ(test, fdt_create_empty_tree(old->fdt, SIM_FDT_SIZE), 0);
 	fdt_setprop_string(old->fdt, 0, "compatible", KHO_FDT_COMPATIBLE);
 	fdt_setprop(old->fdt, 0, KHO_FDT_MEMORY_MAP_PROP_NAME, &map, sizeof(map));
 	put(test, old, PHYS_PFN(virt_to_phys(old->fdt)), order);
 	old->handover.fdt = virt_to_phys(old->fdt);
-	old->handover.fdt_len = SZ_4K;
+	old->handover.fdt_len = SIM_FDT_SIZE;
 }
 
 static bool boot(struct kunit *test, struct old *old)
@@ -103,7 +103,7 @@ static void expect_pages(struct kunit *test, struct old *old, bool more)
 	for (unsigned long pfn = 0; pfn < SIM_PAGES; pfn++) {
 		bool scratch = kho_scratch_overlap(PFN_PHYS(pfn), PAGE_SIZE);
 		enum sim_state state = sim_memmap[pfn].state;
-		bool root = PFN_PHYS(pfn) - kho_in.fdt_phys < max(SZ_4K, PAGE_SIZE);
+		bool root = PFN_PHYS(pfn) - kho_in.fdt_phys < SIM_FDT_SIZE;
 		bool kept = root || node[pfn] || kho_in_covers(PFN_PHYS(pfn), PAGE_SIZE);
 
 		if (state == SIM_HOLE || pfn == PHYS_PFN(old->handover.scratch))
@@ -588,6 +588,29 @@ static void boot_test_bad_call(struct kunit *test)
 	KUNIT_EXPECT_GT(test, sim_count(SIM_FREE), SIM_PAGES / 2);
 }
 
+/* Whatever the size was, it is told, and nothing that was handed over is read. */
+static void boot_test_other_pages(struct kunit *test)
+{
+	static const unsigned int sizes[] = { SZ_4K, SZ_16K, SZ_64K };
+
+	for (int i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct old *old = new_old(test);
+		char line[64];
+
+		if (sizes[i] == PAGE_SIZE)
+			continue;
+		write_root(test, old);
+		old->handover.fdt_len = sizes[i];
+		sim_log_clear();
+		KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
+		snprintf(line, sizeof(line), "pages of %u bytes, this one of %lu",
+			 sizes[i], PAGE_SIZE);
+		KUNIT_EXPECT_TRUE(test, sim_logged(line));
+		KUNIT_EXPECT_FALSE(test, sim_logged("damaged"));
+		KUNIT_EXPECT_NULL(test, kho_in.map.root);
+	}
+}
+
 /* The same hand-over without damage, so that each case above has one reason. */
 static void boot_test_good_call(struct kunit *test)
 {
@@ -630,7 +653,7 @@ static void boot_test_root_not_preserved(struct kunit *test)
 
 	write_root(test, old);
 	kho_radix_del_key(&old->map, kho_encode_key(old->handover.fdt,
-						    get_order(max(SZ_4K, PAGE_SIZE))));
+						    get_order(SIM_FDT_SIZE)));
 	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
 	KUNIT_EXPECT_TRUE(test, sim_logged("not in preserved memory"));
 }
@@ -643,6 +666,7 @@ static void back_to_cold(struct kunit *test)
 static struct kunit_case boot_cases[] = {
 	KUNIT_CASE(boot_test_good_call),
 	KUNIT_CASE_PARAM(boot_test_bad_call, bad_call_gen_params),
+	KUNIT_CASE(boot_test_other_pages),
 	KUNIT_CASE(boot_test_other_vmalloc),
 	KUNIT_CASE(boot_test_root_not_preserved),
 	KUNIT_CASE(boot_test_random_map),

@@ -7,7 +7,7 @@ static int create_root(void *fdt)
 {
 	u64 map = virt_to_phys(kho_out.map.root);
 
-	return fdt_create_empty_tree(fdt, SZ_4K) ?:
+	return fdt_create_empty_tree(fdt, SIM_FDT_SIZE) ?:
 	       fdt_setprop_string(fdt, 0, "compatible", KHO_FDT_COMPATIBLE) ?:
 	       fdt_setprop(fdt, 0, KHO_FDT_MEMORY_MAP_PROP_NAME, &map, sizeof(map));
 }
@@ -26,11 +26,11 @@ void sim_core_init_out(void)
 		return;
 
 	kho_enable = true;
-	fdt = kho_alloc_preserve(SZ_4K);
+	fdt = kho_alloc_preserve(SIM_FDT_SIZE);
 	if (IS_ERR(fdt))
 		return;
 
-	BUG_ON(kho_out.fdt ? fdt_open_into(kho_out.fdt, fdt, SZ_4K) :
+	BUG_ON(kho_out.fdt ? fdt_open_into(kho_out.fdt, fdt, SIM_FDT_SIZE) :
 			     create_root(fdt));
 	kho_unpreserve_free(kho_out.fdt);
 	kho_out.fdt = fdt;

@@ -155,7 +155,7 @@ struct sim_handover sim_kexec(void)
 	sim_vmalloc_sync();
 	return (struct sim_handover){
 		.fdt = virt_to_phys(sim_core_fdt()),
-		.fdt_len = max(PAGE_SIZE, SZ_4K),
+		.fdt_len = SIM_FDT_SIZE,
 		.scratch = virt_to_phys(kho_scratch),
 		.scratch_len = kho_scratch_cnt * sizeof(*kho_scratch),
 	};

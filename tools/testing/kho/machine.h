@@ -39,6 +39,12 @@ __attribute__((constructor)) static void sim_param_##fn(void)		\
 /* Gives a parameter of the command line to its parser; returns its result. */
 int sim_param(const char *name, const char *value);
 
+/*
+ * Of the root tree, which is a page where it fits, and else as large as a page
+ * of no kernel.
+ */
+#define SIM_FDT_SIZE	(PAGE_SIZE < SZ_4K ? SZ_8K : PAGE_SIZE)
+
 /* What the boot loader passes on from the previous kernel. */
 struct sim_handover {
 	phys_addr_t fdt;
