@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Finds the base kernel: $KHO_BASE, then the cache, then the Debian package.
 
-The package is fetched by apt through lists and state of our own, so the machine's
-configuration stays as it is; only the address of its mirror is asked for.
+dev/debian.py fetches packages without touching the machine's configuration.
 """
 import hashlib
 import os
@@ -12,10 +11,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.host import CACHE, ROOT, Failed, Stop, lock, need_space, output
+from dev import debian
+from dev.host import CACHE, ROOT, Failed, Stop, lock, need_space
 
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-MIRROR = "http://deb.debian.org/debian"
 OWN_BASE = "set KHO_BASE to a kernel tree or tarball of version "
 
 
@@ -153,61 +151,16 @@ def unpack(run, command, name, place):
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def mirror():
-    """Address of the Debian archive this machine uses, as apt itself understands it."""
-    release = Path("/etc/os-release")
-    text = release.read_text() if release.exists() else ""
-    codename = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', text, re.M)).get("VERSION_CODENAME")
-    rows = output(["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)"]) or ""
-    sites = [row.split() for row in rows.splitlines()]
-    sites = [s for s in sites if len(s) == 3 and s[2] == "main" and s[0].startswith("http")]
-    exact = [s[0] for s in sites if s[1] == codename]
-    alike = [s[0] for s in sites if s[0].rstrip("/").endswith("/debian")]
-    return (exact + alike + [MIRROR])[0].rstrip("/")
-
-
-def apt(state):
-    """apt-get with lists, cache and package state of its own."""
-    options = {
-        "Dir::Etc::sourcelist": state / "sources.list", "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::State::lists": state / "lists", "Dir::State::status": state / "status",
-        "Dir::Cache::archives": state / "archives", "Dir::Cache::pkgcache": "",
-        "Dir::Cache::srcpkgcache": "", "APT::Sandbox::User": "root",
-        "Acquire::Retries": "2", "Acquire::http::Timeout": "30",
-        # an update that could not reach the mirror must not pass for one that did
-        "APT::Update::Error-Mode": "any",
-    }
-    return ["apt-get", "-q"] + [w for k, v in options.items() for w in ("-o", f"{k}={v}")]
-
-
 def fetch(run):
     """Fetch and unpack the Debian source package."""
     version, package, suite = supported()[0]
-    for needed in ("apt-get", "dpkg-deb"):
-        if not shutil.which(needed):
-            raise Stop(f"no Linux {wanted()} found, and no {needed} to fetch it with: {OWN_BASE}{wanted()}")
-    if not Path(KEYRING).exists():
-        raise Stop(f"no Linux {wanted()} found, and {KEYRING} is missing: install "
-                   f"debian-archive-keyring, or {OWN_BASE}{wanted()}")
     need_space(CACHE, 2400, "fetching and unpacking the base kernel")
-    state = CACHE / "apt"
-    for folder in ("lists/partial", "archives/partial"):
-        (state / folder).mkdir(parents=True, exist_ok=True)
-    (state / "status").write_text("")
-    site = mirror()
-    (state / "sources.list").write_text(f"deb [signed-by={KEYRING}] {site} {suite} main\n")
     try:
-        run.step(f"reading the package list of {suite} from {site}", apt(state) + ["update"],
-                 log="base.log")
-        run.step(f"fetching {package}", apt(state) + ["download", package],
-                 log="base.log", cwd=state)
-    except Failed as e:
-        raise Stop(f"cannot get {package} from {site}: {e.why}\n"
-                   f"  check the network, or {OWN_BASE}{wanted()}\n  log: {e.log}") from None
-    debs = sorted(state.glob(f"{package}_*.deb"), key=lambda d: d.stat().st_mtime)
-    deb = shlex.quote(str(debs[-1]))
-    tree = unpack(run, f"dpkg-deb --fsys-tarfile {deb} | tar -xO ./usr/src/{package}.tar.xz | tar -xJ",
+        deb, = debian.download(run, [package], suite)
+    except Stop as e:
+        raise Stop(f"no Linux {wanted()} found, and {e}\n  or {OWN_BASE}{wanted()}") from None
+    place = shlex.quote(str(deb))
+    tree = unpack(run, f"dpkg-deb --fsys-tarfile {place} | tar -xO ./usr/src/{package}.tar.xz | tar -xJ",
                   package, lambda inside: CACHE / f"linux-{version_of(inside)}")
-    for left in debs:
-        left.unlink()
+    deb.unlink()
     return Base(tree, version_of(tree), f"{version_of(tree)} {tree}")

@@ -124,7 +124,7 @@ def pack(where, agent, kernel, load, wait):
 
 def command(kernel, initrd, load):
     machine = guest.MACHINES[kernel.arch]
-    return [machine.qemu, *machine.argv, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
+    return [machine.qemu, *machine.argv, *machine.cpu, *machine.ports, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
             "-machine", "i8042=off", "-rtc", "base=2026-01-01,clock=vm", "-m", f"{load.memory}M", "-smp", "1", "-nodefaults", "-no-reboot",
             "-display", "none", "-monitor", "none", "-kernel", str(kernel.image), "-initrd", str(initrd),
             "-append", append(load, "hop0")]
@@ -237,8 +237,7 @@ def bench(run, names, quick=False, ours_only=False):
     if not ours_only:
         kernels[STOCK] = build(run, flavour="stock")
     guest.splat_patterns()
-    guest.initramfs(run, kernels[OURS])
-    work = Bench(run, run.path("handover"), quick)
+    work = Bench(run, guest.build_agent(run, kernels[OURS]), quick)
     run.say(f"in instructions, metadata in bytes; {kernels[OURS].release} on one CPU\n{HEAD}")
     rows = []
     with concurrent.futures.ThreadPoolExecutor(jobs()) as pool:

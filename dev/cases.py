@@ -7,7 +7,6 @@ is added by dev/runner.py, at the end of every script but the last.
 """
 from dataclasses import dataclass
 
-PAGE = 4096
 OURS = "ours"           # among kernels: the one that is tested; others are flavours
 # Lines that stand for loading the next kernel where a case wants it otherwise.
 LOAD, LOAD_PLAIN = "load", "load-plain"
@@ -76,7 +75,7 @@ def many():
     """More sessions than an entry block of LUO has room for, and more files in one of them."""
     first, then = [], []
     for s in range(60):
-        files = {f"f{s}.{n}": f"size={PAGE * (1 + (s + n) % 5)} seed={100 * s + n}" for n in range(2)}
+        files = {f"f{s}.{n}": f"size={1 + (s + n) % 5}P seed={100 * s + n}" for n in range(2)}
         first += keep(f"s{s}", files)
         then += claim(f"s{s}", files)
     files = {f"big.{n}": f"size={1000 * n + 1} seed={n}" for n in range(140)}
@@ -86,7 +85,7 @@ def many():
 
 
 def order():
-    files = {f"f{n}": f"size={PAGE * (n + 1)} seed={n}" for n in range(8)}
+    files = {f"f{n}": f"size={n + 1}P seed={n}" for n in range(8)}
     tokens = {name: 0xffffffffffffffff - 0x1234567890 * n for n, name in enumerate(files)}
     first, then = ["session-new x", "session-new y"], ["session-get y", "session-get x"]
     for name, options in files.items():
@@ -182,6 +181,16 @@ def reserve_mem():
     return Case("reserve-mem", "A reserve_mem= region keeps its place and its bytes through two kexecs.",
                 [["region-fill khotest 77", "region-check khotest 77"],
                  [*there, "churn", "region-check khotest 77"], there], append=(region,), deadline=30)
+
+
+def reserve_mem_odd():
+    """The base leaves out the page with the last bytes, and puts regions side by side in one page."""
+    regions = {"first": 9001, "second": 4000001, "third": 64}
+    fill = [f"region-fill {name} {size}" for name, size in regions.items()]
+    there = [f"region-check {name} {size}" for name, size in regions.items()]
+    return Case("reserve-mem-odd-size", "Regions that end within a page keep every byte through two kexecs.",
+                [[*fill, *there], ["churn", *there], ["churn", *there]],
+                append=(" ".join(f"reserve_mem={size}:64:{name}" for name, size in regions.items()),), deadline=30)
 
 
 def kho_off():
@@ -405,4 +414,4 @@ LUO_CASES = [make() for make in (
 
 CASES = [make() for make in (
     one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, large, two_nodes,
-    above_4g, three_hops, test_kho, reserve_mem, kho_off, debugfs_off, never_retrieved, unpreserve)] + LUO_CASES
+    above_4g, three_hops, test_kho, reserve_mem, reserve_mem_odd, kho_off, debugfs_off, never_retrieved, unpreserve)] + LUO_CASES

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dev import tools
+from dev import base, debian, tools
 from dev.host import OUT, ROOT, Stop, end_group, output
 
 AGENT = ROOT / "tools/testing/selftests/kho"
@@ -39,7 +39,10 @@ class Weight:
 
 # KASAN and page owners take memory at boot, which has to be in scratch after a kexec.  They
 # also make ACPI's interpreter so slow that it gives up on routing interrupts.
-WEIGHTS = {"debug": Weight(5, 1024, 2048, "kho_scratch=64M,640M,64M page_owner=on acpi=noirq")}
+#
+# Pages of 64 KiB come with page blocks of 512 MiB, and each scratch area is at least one.
+WEIGHTS = {"debug": Weight(5, 1024, 2048, "kho_scratch=64M,640M,64M page_owner=on acpi=noirq"),
+           "64k": Weight(2, least=4096)}
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,18 @@ class Machine:
     """How QEMU makes a guest of one architecture."""
     qemu: str
     argv: tuple
+    cpu: tuple          # when it is emulated
     console: str
     results: str
+    ports: tuple        # which chardev is which port
 
 
 MACHINES = {
-    "x86_64": Machine("qemu-system-x86_64", ("-M", "pc"), "ttyS0", "ttyS1"),
+    "x86_64": Machine("qemu-system-x86_64", ("-M", "pc"), (), "ttyS0", "ttyS1",
+                      ("-serial", "chardev:console", "-serial", "chardev:results")),
+    # This machine has one serial port of its own.  'max' would emulate pointer authentication, slowly.
+    "arm64": Machine("qemu-system-aarch64", ("-M", "virt"), ("-cpu", "neoverse-n1"), "ttyAMA0", "ttyS0",
+                     ("-serial", "chardev:console", "-device", "pci-serial,chardev=results")),
 }
 
 
@@ -80,29 +89,65 @@ def write_cpio(path, files):
     path.write_bytes(b"".join(out))
 
 
-def libraries(program):
-    """The shared objects a program of the host is loaded with."""
-    listed = output(["ldd", program])
-    if listed is None:
-        raise Stop(f"cannot tell which libraries {program} needs: ldd failed on it")
-    return sorted(set(re.findall(r"(/\S+) \(0x", listed)))
+def libraries(program, folders):
+    """{name: file} of the shared objects a program is loaded with."""
+    found, todo = {}, [program]
+    while todo:
+        listed = output(["readelf", "-ld", todo.pop()])
+        if listed is None:
+            raise Stop(f"cannot tell which libraries {program} needs: readelf failed on it")
+        for name in re.findall(r"interpreter: \S*/([^]/]+)\]|NEEDED.*\[([^]]+)\]", listed):
+            name = name[0] or name[1]
+            if name not in found:
+                places = [folder / name for folder in folders if (folder / name).exists()]
+                if not places:
+                    raise Stop(f"{program} needs {name}, and it is in none of {', '.join(map(str, folders))}")
+                found[name] = places[0]
+                todo.append(places[0])
+    return found
+
+
+def programs(run, arch):
+    """busybox and kexec for guests, and the folders with their libraries.
+
+    They are those of this machine, or of Debian for another architecture.
+    """
+    triple = f"{tools.MACHINE[arch]}-linux-gnu"
+    if arch == tools.HOST:
+        root, found = Path("/"), [tools.command("busybox"), tools.command("kexec")]
+    else:
+        suite = base.supported()[0][2].partition("-")[0]
+        root = debian.unpacked(run, ["busybox-static", "kexec-tools"], suite, arch)
+        places = [root / folder for folder in ("usr/bin", "usr/sbin", "bin", "sbin")]
+        found = [next((p / name for p in places if (p / name).exists()), None) for name in ("busybox", "kexec")]
+    if not all(found):
+        raise Stop("kexec and a static busybox are needed in the guest: run ./kho setup")
+    folders = [root / folder / sub for folder in ("usr/lib", "lib", "usr/lib64", "lib64") for sub in (triple, "")]
+    return *found, folders
+
+
+def build_agent(run, kernel):
+    """The program that does what the scripts of a guest say."""
+    agent = run.path(f"handover-{kernel.arch}")
+    if not agent.exists():
+        run.step(f"building the guest's program ({kernel.arch})",
+                 [f"{tools.prefix(kernel.arch)}gcc", "-static", "-O2", "-Wall", "-idirafter",
+                  kernel.tree / "include/uapi", "-o", agent, *sorted(AGENT.glob("handover*.c"))],
+                 log="guest-agent.log")
+    return agent
 
 
 def initramfs(run, kernel):
     """The first file system of every guest: agent, busybox, kexec."""
-    agent, image = run.path("handover"), run.path("initrd")
+    image = run.path(f"initrd-{kernel.arch}")
     if image.exists():
         return image
-    sources = sorted(AGENT.glob("handover*.c"))
-    run.step("building the guest's file system",
-             ["gcc", "-static", "-O2", "-Wall", "-idirafter", kernel.tree / "include/uapi",
-              "-o", agent, *sources], log="guest-agent.log")
-    kexec, busybox = tools.command("kexec"), tools.command("busybox")
-    if not kexec or not busybox:
-        raise Stop("kexec and a static busybox are needed in the guest: run ./kho setup")
-    files = {"init": AGENT / "guest_init.sh", "bin/busybox": busybox, "bin/handover": agent,
-             "sbin/kexec": kexec}
-    files.update({lib.lstrip("/"): lib for lib in libraries(kexec)})
+    agent = build_agent(run, kernel)
+    busybox, kexec, folders = programs(run, kernel.arch)
+    files = {"init": AGENT / "guest_init.sh", "bin/busybox": busybox, "bin/handover": agent, "sbin/kexec": kexec}
+    for name, place in libraries(kexec, folders).items():
+        # where its own architecture looks for what loads a program
+        files[f"lib64/{name}" if name.startswith("ld-linux-x86") else f"lib/{name}"] = place
     write_cpio(image, files)
     return image
 
@@ -161,26 +206,28 @@ def plain(path):
     return str(path).replace(",", ",,")
 
 
-def command(kernel, accel, share, append, memory, extra=()):
-    """The words every guest is started with; the serial ports come on top."""
+def command(kernel, accel, share, append, memory, extra=(), ports=None):
+    """The words every guest is started with; the chardevs of the serial ports come on top."""
     machine = MACHINES[kernel.arch]
-    speed = ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg,thread=multi"]
+    speed = ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg,thread=multi", *machine.cpu]
     return [machine.qemu, *machine.argv, *speed, "-m", f"{memory}M", "-smp", "2,sockets=2", "-nodefaults",
-            "-no-reboot", "-display", "none", "-monitor", "none", *extra,
+            "-no-reboot", "-display", "none", "-monitor", "none", *extra, *(ports or machine.ports),
             "-fsdev", f"local,id=share,path={plain(share)},security_model=none,readonly=on",
             "-device", "virtio-9p-pci,fsdev=share,mount_tag=kho",
             "-kernel", str(share / shared(kernel)), "-initrd", str(share / "initrd"),
             "-append", append]
 
 
-def weight(kernel):
-    return WEIGHTS.get(kernel.flavour, Weight())
+def weight(flavour):
+    parts = [WEIGHTS.get(name, Weight()) for name in flavour.split("+")]
+    return Weight(max(p.slower for p in parts), sum(p.memory for p in parts), max(p.least for p in parts),
+                  " ".join(p.append for p in parts if p.append))
 
 
 def command_line(kernel, case, hop, extra=""):
     machine = MACHINES[kernel.arch]
     words = [f"console={machine.console} {APPEND}", f"kho_results={machine.results}",
-             f"kho_case={case} kho_hop={hop}", weight(kernel).append, extra]
+             f"kho_case={case} kho_hop={hop}", weight(kernel.flavour).append, extra]
     return " ".join(word for word in words if word)
 
 
@@ -202,8 +249,7 @@ def boot(words, where, deadline):
     """Run a guest to its end or its deadline, reading both serial ports meanwhile."""
     tails = []
     for name in ("console", "results"):
-        words = words + ["-chardev", f"file,id={name},path={plain(where / (name + '.log'))}",
-                         "-serial", f"chardev:{name}"]
+        words = words + ["-chardev", f"file,id={name},path={plain(where / (name + '.log'))}"]
         tails.append(Tail(where / f"{name}.log"))
     begin = time.monotonic()
     with open(where / "qemu.log", "wb") as log:
@@ -241,10 +287,10 @@ def watch(child, tails, begin, deadline):
 def accelerator(kernel, initrd):
     """kvm only where a guest was seen to run on it: /dev/kvm may open and still hang."""
     wanted = os.environ.get("KHO_ACCEL", "")
-    if wanted in SLOWER:
-        return wanted
-    if wanted:
+    if wanted and wanted not in SLOWER:
         raise Stop(f"KHO_ACCEL={wanted} is neither of {', '.join(SLOWER)}")
+    if wanted or kernel.arch != tools.HOST:
+        return wanted if kernel.arch == tools.HOST else "tcg"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
     machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -421,7 +467,6 @@ def shell(run, kernel, memory=1024):
         f"Linux {kernel.release} under {accel}.  To go to the next kernel and back here:\n"
         f"  kexec -s -l /share/{shared(kernel)} --initrd=/share/initrd --reuse-cmdline && kexec -e\n"
         "The agent of the tests is 'handover SCRIPT'; exit ends the guest.\n")
-    words = command(kernel, accel, share, append, memory)
-    words += ["-serial", "mon:stdio", "-serial", "null"]
+    words = command(kernel, accel, share, append, memory, ports=("-serial", "mon:stdio"))
     run.say("starting a guest; Ctrl-A X ends it at once")
     return subprocess.call(words)

@@ -9,11 +9,11 @@ damaged in the second kernel, and all such rows are in one guest.
 from dataclasses import dataclass
 
 from dev import guest
-from dev.cases import HUGE, LOAD, PAGE, Case, claim, keep, logged
+from dev.cases import HUGE, LOAD, Case, claim, keep, logged
 
 IN = "/sys/kernel/debug/kho/in"
 REGION = "reserve_mem=4M:4096:khotest"
-NOWHERE = (1 << 45) + PAGE      # no machine has memory there
+NOWHERE = (1 << 45) + (1 << 16)     # no machine has memory there
 HOLE = 0xf0000000               # nor here, below 4 GiB
 ODD = 0x123457                  # in RAM, and no page begins there
 HUGE_NUMBER = (1 << 64) - 1
@@ -45,6 +45,11 @@ def row(name, harm, log, loses="", see=()):
 
 def logs(text):
     return f'run dmesg | grep -F "{text}"' if text else "run true"
+
+
+def not_in_ram(address):
+    """The block that begins there is named, however large a page is."""
+    return f'run dmesg | grep "[[]{address:#018x}-0x[0-9a-f]*] is lost: not in RAM"'
 
 
 # ---- rows that cost the whole hand-over: the root tree, the array of scratch areas
@@ -104,14 +109,14 @@ WHOLE = [
     row("table-of-itself", [f"poke {MAP}> 64 {MAP}>",
                             *(f"copy {MAP}>+{n} {MAP}> {n}" for n in (8 << i for i in range(9)))],
         "map of preserved memory does not end", "all"),
-    row("leaf-full", "fill node:0:0:root 4096 255", CANNOT, "map"),
+    row("leaf-full", "fill node:0:0:root 1P 255", CANNOT, "map"),
 ]
 
 # ---- rows that cost a key
 
 KEYS = [[
-    row("key-beyond-ram", f"map-add {NOWHERE} 0", f"{NOWHERE + PAGE - 1:#018x}] is lost: not in RAM"),
-    row("key-in-hole", f"map-add {HOLE} 0", f"{HOLE + PAGE - 1:#018x}] is lost: not in RAM"),
+    row("key-beyond-ram", f"map-add {NOWHERE} 0", "", see=[not_in_ram(NOWHERE)]),
+    row("key-in-hole", f"map-add {HOLE} 0", "", see=[not_in_ram(HOLE)]),
     row("key-of-no-order", ["map-add 5", "map-add 0"], ""),
     row("key-too-wide", "map-add 0x40000000000000", ""),
     row("key-twice", "map-add memfd:{hop}h 0", "is lost: preserved twice",
@@ -165,7 +170,7 @@ def test(name, harm, log):
 
 USERS = [
     [address("luo-nowhere", LUO, NOWHERE, "files"), size("test-size-0", TEST, 0, "folios"),
-     size("memblock-wraps", BLOCK, HUGE_NUMBER - PAGE + 1, "region"), address("metadata-foreign", META, "spare", "")],
+     size("memblock-wraps", BLOCK, HUGE_NUMBER - (1 << 16) + 1, "region"), address("metadata-foreign", META, "spare", "")],
     [size("luo-size-huge", LUO, 1 << 40, "files"), address("memblock-foreign", BLOCK, "spare", "region"),
      address("test-unaligned", TEST, "sub:kho_test+8", "folios", "is not preserved memory"),
      size("metadata-size-small", META, 8, "", "kexec-metadata ignored: 8 bytes")],
@@ -281,7 +286,7 @@ class Record:
     harm: tuple         # {s} is the session; by default it is about its second file
     fate: str           # of the two: "fine" or the error of retrieving it; nothing when there is no session
     log: str
-    size: str = "10000"
+    size: str = "3P"
 
     @property
     def must(self):
@@ -290,7 +295,7 @@ class Record:
         return "all kept" if self.fate == "fine fine" else f"{self.fate}, other sessions kept"
 
 
-def record(name, harm, fate, log, size="10000"):
+def record(name, harm, fate, log, size="3P"):
     return Record(name, (harm,) if isinstance(harm, str) else tuple(harm), fate, log, size)
 
 
@@ -299,7 +304,7 @@ def described(name, field, bits, value, log):
     return record(name, f"poke {SER}+{field} {bits} {value}", "fine EINVAL", log)
 
 
-def listed(name, where, value, log, fate="fine EINVAL", size="10000"):
+def listed(name, where, value, log, fate="fine EINVAL", size="3P"):
     """The list of its folios, or what that list is described with."""
     return record(name, f"poke {where} 64 {value}", fate, log, size)
 
@@ -357,10 +362,10 @@ RECORDS = [
     listed("page-unaligned", CHUNK + "+8", f"{FOLIO}+8", AREA_LOST + "page was not preserved"),
     listed("page-foreign", CHUNK + "+8", "spare", AREA_LOST + "page was not preserved"),
     listed("page-too-many", CHUNK + "+16", FOLIO, AREA_LOST + "too many pages"),
-    listed("page-twice", CHUNK + "+16", FOLIO, AREA_LOST, size="1200000"),
+    listed("page-twice", CHUNK + "+16", FOLIO, AREA_LOST, size="4100P"),
     listed("pfn-none", FOLIO, FLAGS, FOLIO_LOST.format("pfn", 0)),
-    listed("pfn-nowhere", FOLIO, FLAGS + (NOWHERE >> 12), "no preserved folio at pfn", "fine EIO"),
-    listed("pfn-foreign", FOLIO, f"spare/4096+{FLAGS}", "no preserved folio at pfn", "fine EIO"),
+    listed("pfn-nowhere", FOLIO, f"{NOWHERE}/1P+{FLAGS}", "no preserved folio at pfn", "fine EIO"),
+    listed("pfn-foreign", FOLIO, f"spare/1P+{FLAGS}", "no preserved folio at pfn", "fine EIO"),
     listed("pfn-twice", FOLIO + "+16", FOLIO + ">", "no preserved folio at pfn", "fine EIO"),
     listed("pfn-of-another", FOLIO, "file:{s}:1+48>+32>+8>>", "no preserved folio at pfn", "fine EIO"),
     listed("folio-flags", FOLIO, f"{FOLIO}>+{1 << 54}", FOLIO_LOST.format("flags", 0)),

@@ -3,17 +3,20 @@
 
 The configuration is a list of fragments; every option of every fragment must be in the
 final .config, so that an option that silently went away is an error and not a riddle.
+Flavours can be joined: debug+64k has the fragments of both.
 """
 import hashlib
 import os
 import re
+from argparse import ArgumentTypeError
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dev import tools, tree
 from dev.host import OUT, ROOT, Stop, need_space, write_if_changed
 
-IMAGE = {"x86_64": "arch/x86/boot/bzImage"}
+IMAGE = {"x86_64": "arch/x86/boot/bzImage", "arm64": "arch/arm64/boot/Image"}
+ARCH, PLAIN = "x86_64", "guest"     # what is built where nothing else is asked for
 SELFTESTS = "tools/testing/selftests/liveupdate"
 OF_BASE = "# of the base tree\n"        # in a fragment: for a kernel with nothing of ours in it
 
@@ -28,17 +31,25 @@ class Kernel:
     tree: Path
     release: str
 
+    @property
+    def page(self):
+        """Bytes of a page."""
+        return 1 << int(options(self.config.read_text()).get("CONFIG_PAGE_SHIFT", 12))
+
 
 def flavours():
-    return sorted(p.stem for p in (ROOT / "dev/config").glob("*.config"))
+    return sorted({p.stem for p in (ROOT / "dev/config").glob("*.config")} - set(IMAGE))
 
 
 def make_words(laid, arch, build):
-    return ["make", "-C", laid.dir, f"O={build}", f"ARCH={arch}", f"-j{os.cpu_count()}", *compiler()]
+    return ["make", "-C", laid.dir, f"O={build}", f"ARCH={arch}", f"-j{os.cpu_count()}", *compiler(arch)]
 
 
-def compiler():
-    return ["CC=ccache gcc"] if tools.command("ccache") else []
+def compiler(arch=tools.HOST):
+    """What make has to be told of the compiler."""
+    prefix = tools.prefix(arch)
+    words = [f"CROSS_COMPILE={prefix}"] if prefix else []
+    return words + ([f"CC=ccache {prefix}gcc"] if tools.command("ccache") else [])
 
 
 def environment():
@@ -62,18 +73,48 @@ def options(text):
 
 
 def flavour_parts(flavour):
-    """The fragment of a flavour, behind the one that it says it is on top of."""
-    part = ROOT / "dev/config" / f"{flavour}.config"
-    if not part.exists():
-        raise Stop(f"no flavour '{flavour}': dev/config has {', '.join(flavours()) or 'none'}")
-    below = re.search(r"^# on top of (\w+)\.config$", part.read_text(), re.M)
-    return [*(flavour_parts(below[1]) if below else []), part]
+    """The fragments of a flavour, each behind the one that it says it is on top of."""
+    parts = []
+    for name in flavour.split("+"):
+        part = ROOT / "dev/config" / f"{name}.config"
+        if not part.exists():
+            raise Stop(f"no flavour '{name}': dev/config has {', '.join(flavours()) or 'none'}")
+        below = re.search(r"^# on top of (\w+)\.config$", part.read_text(), re.M)
+        parts += [*(flavour_parts(below[1]) if below else []), part]
+    return list(dict.fromkeys(parts))
+
+
+def flavour_name(text):
+    """For the command line: the name, when there is such a flavour."""
+    if set(text.split("+")) - set(flavours()):
+        raise ArgumentTypeError(f"no flavour '{text}': {', '.join(flavours())}, or several joined by '+'")
+    return text
+
+
+def of_base(flavour):
+    return any(OF_BASE in part.read_text() for part in flavour_parts(flavour))
+
+
+def own_options(name):
+    """What one fragment asks for."""
+    return options((ROOT / "dev/config" / f"{name}.config").read_text())
+
+
+def pages():
+    """The flavours that are nothing but another size of pages."""
+    return [name for name in flavours() if any(o.endswith("_PAGES") for o in own_options(name))]
+
+
+def like(kernel, flavour):
+    """The same flavour with pages of the size that this kernel has."""
+    own = [name for name in kernel.flavour.split("+") if name in pages()]
+    return "+".join(dict.fromkeys([flavour, *own]))
 
 
 def fragments(laid, arch, flavour):
     """Text of all fragments, in the order in which they count."""
-    parts = [laid.dir / SELFTESTS / f"config.{arch}", laid.dir / SELFTESTS / "config",
-             *flavour_parts(flavour)]
+    parts = [laid.dir / SELFTESTS / f"config.{tools.MACHINE[arch]}", laid.dir / SELFTESTS / "config",
+             *flavour_parts(flavour), *(ROOT / "dev/config").glob(f"{arch}.config")]
     return "".join(part.read_text().rstrip("\n") + "\n" for part in parts)
 
 
@@ -98,13 +139,11 @@ def configure(run, laid, arch, build, text):
     write_if_changed(made, stamp.encode())
 
 
-def build(run, arch="x86_64", flavour="guest"):
+def build(run, arch=ARCH, flavour=PLAIN):
     """The kernel of this flavour, laid, configured and built as far as needed."""
-    if arch not in IMAGE:
-        raise Stop(f"no architecture '{arch}': {', '.join(IMAGE)}")
-    tools.require(run)
+    tools.require(run, more=tools.for_arch(arch))
     laid = tree.lay(run)
-    if OF_BASE in flavour_parts(flavour)[-1].read_text():
+    if of_base(flavour):
         laid = replace(laid, dir=laid.base.dir, paths=[])
     where = OUT / "build" / f"{arch}-{flavour}"
     text = fragments(laid, arch, flavour)
@@ -114,6 +153,6 @@ def build(run, arch="x86_64", flavour="guest"):
     image = where / IMAGE[arch]
     run.step(f"building the kernel ({arch}-{flavour})",
              make_words(laid, arch, where) + [image.name], log="build.log",
-             env=environment(), repeat=f"./kho build --flavour {flavour}")
+             env=environment(), repeat=f"./kho build -a {arch} -f {flavour}")
     release = (where / "include/config/kernel.release").read_text().strip()
     return Kernel(arch, flavour, where, image, where / ".config", laid.dir, release)

@@ -14,28 +14,32 @@ from dev.host import OUT, Failed, Result, Stop, need_space
 KUNIT = "tools/testing/kunit/kunit.py"
 CONFIG = "kernel/liveupdate"
 DEADLINE = 300
+MEMORY = 4096       # MiB; a scratch area of 64 KiB pages has half a GiB
 # KASAN makes the size that is worked out at boot larger than the guest
 SCRATCH = "kho_scratch=16M,64M,64M"
 EXPECTED = re.compile(r"# (\S+): (?:EXPECTATION|ASSERTION) FAILED at (\S+)")
 SUITE = re.compile(r"struct kunit_suite \w+ = \{[^}]*?\.name = \"([^\"]+)\"", re.S)
 
 
-def build(run):
+def build(run, arch, flavour):
     """The KUnit kernel and the laid tree it came from."""
-    tools.require(run)
+    tools.require(run, more=tools.for_arch(arch))
     laid = tree.lay(run)
     if not (laid.dir / CONFIG / ".kunitconfig").exists():
         raise Stop(f"{CONFIG}/.kunitconfig is missing: it says which suites are built")
-    where = OUT / "build/x86_64-kunit"
+    pages = [name for name in flavour.split("+") if name in kernel.pages()]
+    where = OUT / "build" / "+".join([f"{arch}-kunit", *pages])
     need_space(OUT, 300 if (where / "vmlinux").exists() else 3000, "building a kernel")
-    words = ["--arch=x86_64", f"--kunitconfig={CONFIG}", f"--build_dir={where}"]
-    words += [f"--make_options={w}" for w in kernel.compiler()]
+    words = [f"--arch={arch}", f"--kunitconfig={CONFIG}", f"--build_dir={where}"]
+    words += [f"--cross_compile={tools.prefix(arch)}"] if tools.prefix(arch) else []
+    words += [f"--kconfig_add={option}={value}" for name in pages for option, value in kernel.own_options(name).items()]
+    words += [f"--make_options={w}" for w in kernel.compiler(arch) if w.startswith("CC=")]
     env = {**kernel.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
     for verb, title in (("config", "configuring the KUnit kernel"),
-                        ("build", "building the kernel (x86_64-kunit)")):
+                        ("build", f"building the kernel ({where.name})")):
         run.step(title, ["python3", KUNIT, verb, *words], log=f"kunit-{verb}.log",
                  cwd=laid.dir, env=env, repeat="./kho kunit")
-    return where / kernel.IMAGE["x86_64"], laid
+    return where / kernel.IMAGE[arch], laid
 
 
 def expected(laid):
@@ -47,21 +51,22 @@ def expected(laid):
     return names
 
 
-def accelerator():
+def accelerator(arch):
     """What $KHO_ACCEL says; the suites take seconds, which is not worth a probe."""
-    accel = os.environ.get("KHO_ACCEL") or "tcg"
+    accel = arch == tools.HOST and os.environ.get("KHO_ACCEL") or "tcg"
     if accel not in guest.SLOWER:
         raise Stop(f"KHO_ACCEL={accel} is neither of {', '.join(guest.SLOWER)}")
     return accel
 
 
-def run_guest(run, image, accel):
+def run_guest(run, arch, image, accel):
     """Boot the kernel, which runs its suites and reboots; the console as a file."""
     console = run.path("kunit-console.log")
-    argv = [tools.command("qemu-system-x86_64"), "-accel", accel, "-m", "1G",
-            "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
+    machine = guest.MACHINES[arch]
+    argv = [machine.qemu, *machine.argv, *(machine.cpu if accel == "tcg" else ["-cpu", "host"]), "-accel", accel,
+            "-m", f"{MEMORY}M", "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
             "-serial", f"file:{console}", "-kernel", image,
-            "-append", "console=ttyS0 kunit.enable=1 kunit_shutdown=reboot panic=-1 " + SCRATCH]
+            "-append", f"console={machine.console} kunit.enable=1 kunit_shutdown=reboot panic=-1 {SCRATCH}"]
     try:
         run.step("running KUnit in a guest", argv, log="kunit-qemu.log", deadline=DEADLINE,
                  repeat="./kho kunit")
@@ -107,11 +112,11 @@ def explain(results, lines):
             r.why += f" at {places[0]}"
 
 
-def kunit(run):
+def kunit(run, arch=kernel.ARCH, flavour=kernel.PLAIN):
     """Build, boot and judge; prints a line for each suite and returns [Result]."""
-    accel = accelerator()
-    image, laid = build(run)
-    console = run_guest(run, image, accel)
+    accel = accelerator(arch)
+    image, laid = build(run, arch, flavour)
+    console = run_guest(run, arch, image, accel)
     results = parse(run, laid, console)
     for suite in expected(laid):
         mine = [r for r in results if r.name.split(".")[0] == suite]

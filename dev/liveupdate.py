@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev import guest
+from dev.kernel import PLAIN
 from dev.host import ROOT, Stop, need_space
 
 MIB = 1 << 20
@@ -31,12 +32,13 @@ class Source:
 
 # ---- before anything is built
 
-def check_files(files, memory=None):
+def check_files(files, memory=None, flavour=PLAIN):
     """Memory of the guest in MiB for these files; Stop at the first that cannot be used."""
     sizes = [usable(Path(name)) for name in files] or [SEEDED_MIB * MIB]
     total = sum(sizes) // MIB + 1
-    needed = GUEST_MIB + total + total // 8
-    needed += -needed % 64
+    weight = guest.weight(flavour)
+    needed = GUEST_MIB + weight.memory + total + total // 8
+    needed = max(weight.least, needed + -needed % 64)
     if memory is not None and memory < needed:
         raise Stop(f"--memory {memory} is too small: {total} MiB of files need {needed} MiB of guest memory")
     wanted = memory or needed
@@ -126,7 +128,7 @@ def scripts(kernel, sources):
 
 def live_update(run, kernel, files, memory=None):
     """Hand the files over and tell what came back; exit status 0 when every byte did."""
-    memory = check_files(files, memory)
+    memory = check_files(files, memory, kernel.flavour)
     guest.splat_patterns()
     initrd = guest.initramfs(run, kernel)
     accel = guest.accelerator(kernel, initrd)
@@ -139,7 +141,8 @@ def live_update(run, kernel, files, memory=None):
         words = guest.command(kernel, accel, share, guest.command_line(kernel, "live-update", 0), memory)
         run.say(f"live update of Linux {kernel.release} under {accel}, guest of {memory} MiB")
         seconds = SECONDS + SECONDS_PER_MIB * sum(s.size for s in sources) / MIB
-        outcome = guest.boot(words, run.dir, seconds * guest.SLOWER[accel])
+        slower = guest.SLOWER[accel] * guest.weight(kernel.flavour).slower
+        outcome = guest.boot(words, run.dir, seconds * slower)
     finally:
         shutil.rmtree(share, ignore_errors=True)
         run.path("seeded-data").unlink(missing_ok=True)

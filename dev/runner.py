@@ -7,7 +7,7 @@ import shutil
 from dev import cases, compat, guest, hostile
 from dev.cases import HALF, LOAD, LOAD_PLAIN, OURS, SEED
 from dev.host import Result, Stop, no_such, spell
-from dev.kernel import build
+from dev.kernel import build, like
 
 CASES = cases.CASES + compat.CASES + hostile.CASES
 GROUPS = ("luo", "compat", "hostile")
@@ -67,7 +67,7 @@ def run_case(run, kernels, initrd, accel, case):
     guest.share_kernels(share, initrd, *row)
     for hop, following in enumerate([*row[1:], None]):
         (share / f"hop{hop}").write_text(script(case, hop, following))
-    weights = [guest.weight(kernel) for kernel in row]
+    weights = [guest.weight(kernel.flavour) for kernel in row]
     memory = max(case.memory + max(weight.memory for weight in weights), *(weight.least for weight in weights))
     words = guest.command(row[0], accel, share,
                           guest.command_line(row[0], case.name, 0, case.append[0]),
@@ -90,7 +90,7 @@ def run_cases(run, kernel, names):
     """Run the named cases, all without names; KTAP on stdout as they end, in order."""
     chosen = choose(names)
     others = {flavour for case in chosen for flavour in case.kernels} - {OURS}
-    kernels = {OURS: kernel, **{flavour: build(run, flavour=flavour) for flavour in sorted(others)}}
+    kernels = {OURS: kernel, **{flavour: build(run, kernel.arch, like(kernel, flavour)) for flavour in sorted(others)}}
     guest.splat_patterns()
     initrd = guest.initramfs(run, kernel)
     accel = guest.accelerator(kernel, initrd)

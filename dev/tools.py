@@ -5,8 +5,13 @@ import re
 import shutil
 from pathlib import Path
 
+from dev.debian import NAMES
 from dev.host import Failed, Stop, output
 
+# Architectures, and what the rest of the world calls them.
+MACHINE = {"x86_64": "x86_64", "arm64": "aarch64"}
+HOST = {name: arch for arch, name in MACHINE.items()}.get(os.uname().machine, "x86_64")
+QEMU = {"x86_64": "qemu-system-x86", "arm64": "qemu-system-arm"}    # packages
 SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
@@ -42,7 +47,6 @@ NEEDED = [
     ("cpio", "guest programs", lambda: command("cpio")),
     ("busybox-static", "guest programs", static_busybox),
     ("kexec-tools", "guest programs", lambda: command("kexec")),
-    ("qemu-system-x86", "guests", lambda: command("qemu-system-x86_64")),
     ("rsync", "selftests", lambda: command("rsync")),
     ("git", "apply", lambda: command("git")),
     ("python3", "KUnit", lambda: command("python3")),
@@ -52,6 +56,22 @@ USEFUL = [
     ("ccache", "fast rebuilds", lambda: command("ccache")),
     ("kmod", "modules", lambda: command("depmod")),
 ]
+
+
+def prefix(arch):
+    """How the names of the compiler's programs begin."""
+    return "" if arch == HOST else f"{MACHINE[arch]}-linux-gnu-"
+
+
+def for_arch(arch):
+    """What is needed to build and run kernels of this architecture."""
+    qemu, gcc = f"qemu-system-{MACHINE[arch]}", f"{prefix(arch)}gcc"
+    table = [(QEMU[arch], "guests", lambda: command(qemu))]
+    if arch != HOST:
+        triple = Path("/usr") / f"{MACHINE[arch]}-linux-gnu"
+        table += [(f"gcc-{triple.name.replace('_', '-')}", "building", lambda: command(gcc)),
+                  (f"libc6-dev-{NAMES[arch]}-cross", "guest programs", lambda: (triple / "include/stdio.h").exists())]
+    return table
 
 
 def missing(table):

@@ -34,6 +34,8 @@ struct name {
 	int fd;
 };
 
+unsigned long page_size;
+
 static struct name names[MAX_NAMES];
 static unsigned int nr_names;
 static char reason[256];
@@ -78,7 +80,7 @@ const char *option(char **words, const char *name)
 
 int parse_u64(const char *text, uint64_t *value)
 {
-	static const char units[] = "KMG";
+	static const char units[] = "KMG";	/* and P for pages */
 	const char *unit;
 	char *end;
 
@@ -88,7 +90,10 @@ int parse_u64(const char *text, uint64_t *value)
 		return problem(-EINVAL, "'%s' is not a number", text);
 
 	unit = *end ? strchr(units, *end) : NULL;
-	if (unit) {
+	if (*end == 'P') {
+		*value *= page_size;
+		end++;
+	} else if (unit) {
 		*value <<= 10 * (unit - units + 1);
 		end++;
 	}
@@ -366,6 +371,7 @@ int main(int argc, char **argv)
 	bool last_is_kexec;
 	char **lines;
 
+	page_size = sysconf(_SC_PAGESIZE);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	setrlimit(RLIMIT_NOFILE, &limit);
 	lines = argc == 2 ? read_script(argv[1], &nr) : NULL;

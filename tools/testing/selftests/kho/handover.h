@@ -24,6 +24,10 @@ struct action {
 	int (*run)(char **words);
 };
 
+/* Of this kernel, in bytes; none has larger ones. */
+extern unsigned long page_size;
+#define PAGE_MAX	(64UL << 10)
+
 extern const struct action luo_actions[];
 extern const struct action memfd_actions[];
 extern const struct action memory_actions[];
@@ -71,7 +75,7 @@ int seeded_check(int fd, uint64_t size, uint64_t seed);
 
 #define KHO_DIR		"/sys/kernel/debug/kho/"
 #define OUT_FDT		KHO_DIR "out/fdt"
-#define BLOB_MAX	(64UL << 10)
+#define BLOB_MAX	PAGE_MAX
 
 /* The bytes never begin a page: who looks for a page does not find these. */
 struct blob {
@@ -109,10 +113,10 @@ int file_record(const char *session, const char *token, uint64_t *pa);
  */
 size_t bad_text(const char *kind, void *bytes, size_t size, size_t room);
 
-/* What is looked for in memory, at multiples of @step, a power of two from 8 on. */
+/* What is looked for in memory, at multiples of @step, a power of two. */
 struct wanted {
 	const void *bytes;
-	size_t len;
+	size_t len;	/* at least 8 */
 	size_t step;
 	uint64_t from;	/* of a page */
 };

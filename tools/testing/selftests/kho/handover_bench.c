@@ -25,7 +25,6 @@
 
 #include "handover.h"
 
-#define PAGE		4096UL
 #define SESSION		"bench"
 /* By then a kernel has done what it puts off at boot; a jump is not before. */
 #define SETTLED		1500000000ull
@@ -39,13 +38,18 @@ static struct load {
 	int *fds;
 } load;
 
-/* In instructions of the guest, through all its kernels. */
+/* In instructions of the guest, each of which takes a nanosecond, through all its kernels. */
 static uint64_t now(void)
 {
 #ifdef __x86_64__
 	return __builtin_ia32_rdtsc();
 #else
-	return 0;
+	uint64_t ticks, hz;
+
+	asm volatile("isb; mrs %0, cntvct_el0" : "=r" (ticks) : : "memory");
+	asm("mrs %0, cntfrq_el0" : "=r" (hz));
+
+	return ticks * (1000000000 / hz);
 #endif
 }
 
@@ -143,7 +147,7 @@ static int bench_load(char **words)
 
 static int page_write(int fd, uint64_t page, uint64_t number)
 {
-	if (pwrite(fd, &number, sizeof(number), page * PAGE) !=
+	if (pwrite(fd, &number, sizeof(number), page * page_size) !=
 	    sizeof(number))
 		return problem(-errno, "write page %llu: %s",
 			       (unsigned long long)page, strerror(errno));
@@ -155,7 +159,7 @@ static int page_check(int fd, uint64_t page, uint64_t number)
 {
 	uint64_t seen;
 
-	if (pread(fd, &seen, sizeof(seen), page * PAGE) != sizeof(seen) ||
+	if (pread(fd, &seen, sizeof(seen), page * page_size) != sizeof(seen) ||
 	    seen != number)
 		return problem(-EIO, "page %llu is not what it was",
 			       (unsigned long long)number);
@@ -178,7 +182,7 @@ static int load_open(uint64_t nr, uint64_t pages)
 
 	for (uint64_t i = 0; i < nr && !err; i++) {
 		load.fds[i] = memfd_create(SESSION, MFD_CLOEXEC);
-		if (load.fds[i] < 0 || ftruncate(load.fds[i], pages * PAGE))
+		if (load.fds[i] < 0 || ftruncate(load.fds[i], pages * page_size))
 			err = problem(-errno, "memfd %llu: %s",
 				      (unsigned long long)i, strerror(errno));
 	}
@@ -241,7 +245,7 @@ static int compare(const void *a, const void *b)
 /* Frame numbers of the pages of a file, in the order of the file. */
 static int file_frames(int fd, uint64_t *frames)
 {
-	size_t size = load.pages * PAGE;
+	size_t size = load.pages * page_size;
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), err = 0;
 	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd,
 			 0);
@@ -249,7 +253,7 @@ static int file_frames(int fd, uint64_t *frames)
 
 	if (map == MAP_FAILED || pagemap < 0)
 		return problem(-errno, "pagemap: %s", strerror(errno));
-	if (pread(pagemap, frames, want, (uintptr_t)map / PAGE *
+	if (pread(pagemap, frames, want, (uintptr_t)map / page_size *
 		  sizeof(*frames)) != (ssize_t)want)
 		err = problem(-EIO, "pagemap: short read");
 	for (uint64_t i = 0; i < load.pages && !err; i++) {
@@ -337,7 +341,7 @@ static uint64_t free_bytes(void)
 	}
 	fclose(file);
 
-	return pages * PAGE;
+	return pages * page_size;
 }
 
 static int session_keep(int session)

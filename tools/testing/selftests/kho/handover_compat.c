@@ -18,7 +18,6 @@
 
 #include "handover.h"
 
-#define PAGE		4096UL
 #define WINDOW		(64UL << 20)
 
 #define LUO_STRING	16	/* size in struct luo_ser */
@@ -62,7 +61,7 @@ static int bytes_find(int mem, const struct wanted *wanted, uint64_t start,
 		      uint64_t end, uint64_t *pa)
 {
 	size_t len = end - start;
-	uint64_t word;
+	uint32_t word;
 	uint8_t *map = mmap(NULL, len, PROT_READ, MAP_SHARED, mem, start);
 	bool found = false;
 
@@ -70,8 +69,9 @@ static int bytes_find(int mem, const struct wanted *wanted, uint64_t start,
 		return problem(-errno, "map /dev/mem at %#llx: %s",
 			       (unsigned long long)start, strerror(errno));
 	memcpy(&word, wanted->bytes, sizeof(word));
-	for (size_t at = 0; at < len && !found; at += wanted->step) {
-		found = *(uint64_t *)(map + at) == word &&
+	for (size_t at = 0; at + wanted->len <= len && !found;
+	     at += wanted->step) {
+		found = *(uint32_t *)(map + at) == word &&
 			!memcmp(map + at, wanted->bytes, wanted->len);
 		*pa = start + at;
 	}
@@ -91,8 +91,8 @@ int ram_search(const struct wanted *wanted, uint64_t *pa)
 		if (line[0] == ' ' || !strstr(line, " : System RAM") ||
 		    sscanf(line, "%llx-%llx", &start, &end) != 2)
 			continue;
-		start = (start + PAGE - 1) & -PAGE;
-		end = (end + 1) & -PAGE;
+		start = (start + page_size - 1) & -page_size;
+		end = (end + 1) & -page_size;
 		if (start < wanted->from)
 			start = wanted->from;
 		for (; err == -ENOENT && start < end; start += WINDOW)
@@ -111,7 +111,7 @@ int ram_search(const struct wanted *wanted, uint64_t *pa)
 int root_address(uint64_t *pa)
 {
 	static struct blob blob;
-	const struct wanted wanted = { blob.bytes, PAGE, PAGE };
+	const struct wanted wanted = { blob.bytes, page_size, page_size };
 	int err = blob_read(&blob, OUT_FDT);
 
 	return err ? err : ram_search(&wanted, pa);
@@ -119,16 +119,16 @@ int root_address(uint64_t *pa)
 
 static int root_write(const struct blob *was, const struct blob *blob)
 {
-	const struct wanted wanted = { was->bytes, PAGE, PAGE };
+	const struct wanted wanted = { was->bytes, page_size, page_size };
 	static struct blob seen;
 	uint64_t pa = 0;
 	int err = ram_search(&wanted, &pa);
 
 	if (!err)
-		err = memory_write(blob->bytes, PAGE, pa);
+		err = memory_write(blob->bytes, page_size, pa);
 	if (!err)
 		err = blob_read(&seen, OUT_FDT);
-	if (!err && memcmp(seen.bytes, blob->bytes, PAGE))
+	if (!err && memcmp(seen.bytes, blob->bytes, page_size))
 		err = problem(-EIO, "page at %#llx was not the tree",
 			      (unsigned long long)pa);
 
@@ -141,7 +141,7 @@ static int root_set(const char *node, const char *prop, const void *value,
 	static struct blob was, blob;
 	int err = blob_read(&was, OUT_FDT);
 
-	if (!err && was.len != PAGE)
+	if (!err && was.len != page_size)
 		err = problem(-EINVAL, "the tree has %zu bytes", was.len);
 	blob = was;
 	if (!err)
@@ -170,9 +170,9 @@ static int offer_root(char **words)
 static int offer_luo(char **words)
 {
 	const uint64_t size = 64 << 10;
-	char text[PAGE];
+	char text[PAGE_MAX];
 	uint64_t pa;
-	size_t len = bad_text(words[0], text, LUO_STRING, sizeof(text));
+	size_t len = bad_text(words[0], text, LUO_STRING, page_size);
 	int err = 0;
 
 	if (!len) {
@@ -194,9 +194,9 @@ int page_address(void *map, uint64_t *pa)
 	uint64_t entry = 0;
 	ssize_t len;
 
-	len = pread(fd, &entry, sizeof(entry), (uintptr_t)map / PAGE * 8);
+	len = pread(fd, &entry, sizeof(entry), (uintptr_t)map / page_size * 8);
 	close(fd);
-	*pa = (entry & ((1ull << 55) - 1)) * PAGE;
+	*pa = (entry & ((1ull << 55) - 1)) * page_size;
 
 	return len == sizeof(entry) && *pa ? 0 :
 	       problem(-EIO, "page without an address");
@@ -211,7 +211,7 @@ static int offer_flbs(char **words)
 
 	if (fd < 0)
 		return fd;
-	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	page = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (page == MAP_FAILED)
 		return problem(-errno, "mmap: %s", strerror(errno));
 
@@ -222,7 +222,7 @@ static int offer_flbs(char **words)
 		struct flb *flb = &page->flb[i];
 
 		if (!bad_text(words[1 + i], flb->name, FLB_NAME,
-			      (char *)page + PAGE - flb->name))
+			      (char *)page + page_size - flb->name))
 			snprintf(flb->name, FLB_NAME, "%s", words[1 + i]);
 		if (strcmp(words[1 + i], "huge"))
 			flb->data = FLB_MAGIC + i;
@@ -232,7 +232,7 @@ static int offer_flbs(char **words)
 	err = page_address(page, &pa);
 	if (!err)
 		err = kho_fdt_u64(OUT_FDT, "LUO", "preserved-data", &luo);
-	munmap(page, PAGE);
+	munmap(page, page_size);
 
 	return err ? err : memory_write(&pa, sizeof(pa), luo + LUO_FLBS);
 }

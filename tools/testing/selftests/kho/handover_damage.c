@@ -13,7 +13,6 @@
 
 #include "handover.h"
 
-#define PAGE		4096UL
 #define LUO_SESSIONS	24	/* offset in struct luo_ser */
 #define BLOCK_HEADER	16
 #define SESSION_SIZE	80
@@ -148,12 +147,12 @@ static const struct field *field_find(const char *record, const char *name)
 static int field_write(const struct field *field, uint64_t pa, const char *text)
 {
 	uint64_t value = pa, at = pa + field->offset;
-	char bytes[PAGE] = "";
+	char bytes[PAGE_MAX] = "";
 	size_t len;
 	int err = 0;
 
 	if (field->size > sizeof(value)) {
-		len = bad_text(text, bytes, field->size, PAGE - at % PAGE);
+		len = bad_text(text, bytes, field->size, page_size - at % page_size);
 		if (!len) {
 			len = field->size;
 			snprintf(bytes, len, "%s", text);

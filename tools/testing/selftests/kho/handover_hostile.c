@@ -12,19 +12,14 @@
 #define _GNU_SOURCE
 #include <endian.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include "handover.h"
 
-#define PAGE		4096UL
 #define WORDS		128	/* size of an expression */
-
-/* As in include/linux/kho/abi/radix_tree.h. */
-#define ROOT_LEVEL	5
-#define LEAF_BITS	15
-#define TABLE_BITS	9
 
 static int evaluate(const char *text, uint64_t *value);
 
@@ -72,14 +67,14 @@ static int in_scratch(uint64_t pa)
 static int spare_page(uint64_t *pa)
 {
 	for (int i = 0; i < 65536; i++) {
-		void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+		void *page = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED,
 				  -1, 0);
 		int err = page == MAP_FAILED ? -errno : 0;
 
 		if (err)
 			return problem(err, "mmap: %s", strerror(-err));
-		memset(page, 0, PAGE);
+		memset(page, 0, page_size);
 		err = page_address(page, pa);
 		if (err || !in_scratch(*pa))
 			return err;
@@ -88,11 +83,37 @@ static int spare_page(uint64_t *pa)
 	return problem(-ENOMEM, "all free memory is scratch memory");
 }
 
-/* The map of preserved memory. */
+/*
+ * The map of preserved memory: how large its parts are follows from the size of
+ * pages, as in include/linux/kho/abi/radix_tree.h.
+ */
+
+static unsigned int page_shift(void)
+{
+	return __builtin_ctzl(page_size);
+}
+
+static unsigned int leaf_bits(void)
+{
+	return page_shift() + 3;
+}
+
+static unsigned int table_bits(void)
+{
+	return page_shift() - 3;
+}
+
+static unsigned int root_level(void)
+{
+	unsigned int above = 64 - page_shift() + 1 - leaf_bits();
+
+	return (above + table_bits() - 1) / table_bits();
+}
 
 static uint64_t map_key(uint64_t pa, unsigned int order)
 {
-	return 1ull << (52 - order) | pa >> (12 + order);
+	return 1ull << (64 - page_shift() - order) |
+	       pa >> (page_shift() + order);
 }
 
 static int table_entry(uint64_t slot, uint64_t *node)
@@ -114,10 +135,10 @@ static int map_node(uint64_t key, unsigned int level, uint64_t *node,
 {
 	int err = kho_fdt_u64(OUT_FDT, "", "preserved-memory-map", node);
 
-	for (unsigned int at = ROOT_LEVEL; !err && at > level; at--) {
-		unsigned int shift = LEAF_BITS + (at - 1) * TABLE_BITS;
+	for (unsigned int at = root_level(); !err && at > level; at--) {
+		unsigned int shift = leaf_bits() + (at - 1) * table_bits();
 
-		*slot = *node + (key >> shift) % (1 << TABLE_BITS) * 8;
+		*slot = *node + (key >> shift) % (1 << table_bits()) * 8;
 		err = table_entry(*slot, node);
 	}
 
@@ -126,7 +147,7 @@ static int map_node(uint64_t key, unsigned int level, uint64_t *node,
 
 static int key_add(uint64_t key)
 {
-	uint64_t leaf, slot, word, bit = key % (1 << LEAF_BITS);
+	uint64_t leaf, slot, word, bit = key % (1 << leaf_bits());
 	int err = map_node(key, 0, &leaf, &slot);
 
 	leaf += bit / 64 * 8;
@@ -160,12 +181,12 @@ static int place_memfd(char *rest, uint64_t *value)
 
 	if (fd < 0)
 		return fd;
-	map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+	map = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
 		   fd, 0);
 	if (map == MAP_FAILED)
 		return problem(-errno, "mmap: %s", strerror(errno));
 	err = page_address(map, value);
-	munmap(map, PAGE);
+	munmap(map, page_size);
 
 	return err;
 }
@@ -307,6 +328,10 @@ static int evaluate(const char *text, uint64_t *value)
 			continue;
 		}
 		number = strtoll(text + 1, &end, 0);
+		if (*end == 'P') {
+			number *= page_size;
+			end++;
+		}
 		if (end == text + 1 || (*text == '/' && !number))
 			err = problem(-EINVAL, "no number at %s", text);
 		else if (*text == '+')
@@ -349,7 +374,7 @@ static int poke(char **words)
 
 static int fill(char **words)
 {
-	uint8_t bytes[PAGE];
+	uint8_t bytes[PAGE_MAX];
 	uint64_t at, len, value;
 	int err = evaluate(words[0], &at);
 
@@ -366,7 +391,7 @@ static int fill(char **words)
 
 static int copy(char **words)
 {
-	uint8_t bytes[PAGE];
+	uint8_t bytes[PAGE_MAX];
 	uint64_t to, from, len;
 	int err = evaluate(words[0], &to);
 
@@ -401,7 +426,7 @@ static int map_add(char **words)
 static int scratch_set(char **words)
 {
 	uint64_t area[64], nr, value, pa, seen[2];
-	struct wanted wanted = { area, 0, PAGE };
+	struct wanted wanted = { area, 0, page_size };
 	unsigned int count = 0;
 	int err = parse_u64(words[0], &nr);
 
@@ -428,15 +453,47 @@ static int scratch_set(char **words)
 }
 
 /*
- * What a loaded image says about the hand-over, see setup_data and kho_data in
- * arch/x86/include/uapi/asm/setup_data.h.  Copies that are left from loading it
- * are changed, too; the one in here is none, because it is not aligned.
+ * What a loaded image says about the hand-over: address and size of the root
+ * tree, and of the array of scratch areas, each of 64 bits.
+ */
+struct boot_words {
+	uint32_t bytes[4];	/* what they are recognized by */
+	unsigned int len;
+	int tree, scratch;	/* where they are, from there */
+	bool big_endian;
+};
+
+#ifdef __x86_64__
+/* Type and length of setup_data, see arch/x86/include/uapi/asm/setup_data.h. */
+static void boot_words(struct boot_words *boot, uint64_t root)
+{
+	*boot = (struct boot_words){ { 10, 32 }, 16, 8, 24, false };
+	memcpy(&boot->bytes[2], &root, sizeof(root));
+}
+#else
+/*
+ * Properties of the device tree.  The one with the scratch areas was added
+ * later, which is in front; between them are tag, length and name.
+ */
+static void boot_words(struct boot_words *boot, uint64_t root)
+{
+	uint64_t words[2] = { htobe64(root), htobe64(page_size) };
+
+	*boot = (struct boot_words){ { 0 }, 16, 0, -28, true };
+	memcpy(boot->bytes, words, sizeof(words));
+}
+#endif
+
+/*
+ * Copies that are left from loading the image are changed, too; the one in here
+ * is none, because the search passes over it.
  */
 static int boot_set(char **words)
 {
-	static uint64_t room[3];
-	uint32_t *bytes = (uint32_t *)room;
-	struct wanted wanted = { &bytes[1], 16, 8 };
+	/* Nothing in RAM has these bytes at a multiple of 4 but for the images. */
+	static uint8_t room[sizeof(struct boot_words) + 1];
+	struct boot_words boot;
+	struct wanted wanted = { &room[1], 0, 4 };
 	uint64_t offset, value, root, pa, nr = 0;
 	int err = evaluate(words[0], &offset);
 
@@ -446,17 +503,21 @@ static int boot_set(char **words)
 		err = root_address(&root);
 	if (err)
 		return err;
-	bytes[1] = 10;
-	bytes[2] = 32;
-	memcpy(&bytes[3], &root, sizeof(root));
+	boot_words(&boot, root);
+	wanted.len = boot.len;
+	memcpy(&room[1], boot.bytes, boot.len);
+	memset(boot.bytes, 0, sizeof(boot.bytes));
+	offset += offset < 16 ? boot.tree : boot.scratch - 16;
+	if (boot.big_endian)
+		value = htobe64(value);
 
 	while (!ram_search(&wanted, &pa)) {
 		err = memory_write(&value, strtoul(words[1], NULL, 0) / 8,
-				   pa + 8 + offset);
+				   pa + offset);
 		if (err)
 			return err;
 		nr++;
-		wanted.from = (pa & -PAGE) + PAGE;
+		wanted.from = (pa & -page_size) + page_size;
 	}
 
 	return nr ? 0 : problem(-ENOENT, "no image is loaded");

@@ -18,7 +18,6 @@
 
 #include "handover.h"
 
-#define PAGE	4096UL
 #define TAIL	8	/* what a later kernel may have added to a structure */
 
 union luo_arg {
@@ -138,23 +137,23 @@ static int expect_fault(int fd, const struct call *call)
 	uint8_t *page;
 	int err = 0;
 
-	page = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+	page = mmap(NULL, 2 * page_size, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		return problem(-errno, "mmap: %s", strerror(errno));
-	munmap(page + PAGE, PAGE);
-	end = (uint32_t *)(page + PAGE) - 1;
+	munmap(page + page_size, page_size);
+	end = (uint32_t *)(page + page_size) - 1;
 	*end = size;
 
 	for (int i = 0; i < 3 && !err; i++) {
-		void *bad = i == 0 ? NULL : i == 1 ? page + PAGE : (void *)end;
+		void *bad = i == 0 ? NULL : i == 1 ? page + page_size : (void *)end;
 
 		if (!ioctl(fd, ioctls[call->nr].cmd, bad) || errno != EFAULT)
 			err = problem(-EIO, "%s, %s: bad pointer %d: %s",
 				      call->state, ioctls[call->nr].name, i,
 				      strerror(errno));
 	}
-	munmap(page, PAGE);
+	munmap(page, page_size);
 
 	return err;
 }
@@ -179,7 +178,7 @@ static int expect_malformed(int fd, const struct call *call)
 		{ "size of 4", cmd, 4, 0, EINVAL },
 		{ "size too small", cmd, size - 1, 0, EINVAL },
 		{ "tail not zero", cmd, size + TAIL, 1, E2BIG },
-		{ "size too large", cmd, PAGE, 1, E2BIG },
+		{ "size too large", cmd, page_size, 1, E2BIG },
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(wrong); i++) {
@@ -442,16 +441,16 @@ static int do_table_incoming(char **words)
  */
 static int unwritable(int fd, struct call call)
 {
-	union luo_arg *arg = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+	union luo_arg *arg = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int lowest = lowest_fd(), err;
 
 	if (arg == MAP_FAILED)
 		return problem(-errno, "mmap: %s", strerror(errno));
 	*arg = arg_of(&call);
-	mprotect(arg, PAGE, PROT_READ);
+	mprotect(arg, page_size, PROT_READ);
 	err = ioctl(fd, ioctls[call.nr].cmd, arg) ? errno : 0;
-	munmap(arg, PAGE);
+	munmap(arg, page_size);
 
 	if (err != EFAULT)
 		return problem(-EIO, "%s: %s instead of EFAULT",

@@ -27,7 +27,6 @@
 #endif
 
 #define CHUNK	(64UL << 10)
-#define PAGE	4096UL
 
 struct flag {
 	const char *name;
@@ -108,7 +107,7 @@ static int content_get(char **words, struct content *content)
 		err = option_u64(words, "seed", 0, &content->seed);
 	if (!err)
 		err = option_u64(words, "step", 0, &content->step);
-	content->piece = content->step ? PAGE : CHUNK;
+	content->piece = content->step ? page_size : CHUNK;
 	if (!content->step)
 		content->step = CHUNK;
 
@@ -430,7 +429,7 @@ static int expect(const char *what, bool forbidden, bool failed)
 
 static int try_map(int fd, bool forbidden)
 {
-	void *map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+	void *map = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 fd, 0);
 	int err = expect("writable mapping", forbidden, map == MAP_FAILED);
 
@@ -438,7 +437,7 @@ static int try_map(int fd, bool forbidden)
 		return err;
 	/* A mapping that cannot be written would be a trap for its owner. */
 	__atomic_fetch_or((uint8_t *)map, 0, __ATOMIC_RELAXED);
-	munmap(map, PAGE);
+	munmap(map, page_size);
 
 	return err;
 }
@@ -473,10 +472,10 @@ static int try_size(int fd, const struct stat *st, unsigned int seals)
 		err = expect("shrink", true, ftruncate(fd, st->st_size - 1));
 	/* Growing can only be tried where it can be taken back. */
 	if (!err && seals & F_SEAL_GROW)
-		err = expect("grow", true, ftruncate(fd, st->st_size + PAGE));
+		err = expect("grow", true, ftruncate(fd, st->st_size + page_size));
 	else if (!err && !(seals & F_SEAL_SHRINK))
 		err = expect("grow", false,
-			     ftruncate(fd, st->st_size + PAGE) ||
+			     ftruncate(fd, st->st_size + page_size) ||
 			     ftruncate(fd, st->st_size));
 
 	return err;

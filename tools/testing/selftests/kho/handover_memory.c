@@ -14,7 +14,6 @@
 
 #include "handover.h"
 
-#define PAGE		4096UL
 
 struct region {
 	uint64_t start;
@@ -86,7 +85,7 @@ static int region_fill(char **words)
 
 static int region_check(char **words)
 {
-	static uint8_t want[PAGE];
+	static uint8_t want[PAGE_MAX];
 	struct region region;
 	uint64_t seed;
 	void *map;
@@ -98,11 +97,15 @@ static int region_check(char **words)
 	if (err)
 		return err;
 
-	for (uint64_t at = 0; at < region.size && !err; at += PAGE) {
-		pattern_fill(want, PAGE, seed, at);
+	for (uint64_t at = 0; at < region.size && !err; at += page_size) {
+		size_t len = region.size - at;
+
+		if (len > page_size)
+			len = page_size;
+		pattern_fill(want, len, seed, at);
 		if (!at)
 			memcpy(want, &region.start, sizeof(region.start));
-		if (memcmp((uint8_t *)map + at, want, PAGE))
+		if (memcmp((uint8_t *)map + at, want, len))
 			err = problem(-EIO, "page at %#llx has changed",
 				      (unsigned long long)(region.start + at));
 	}
@@ -131,16 +134,16 @@ static uint64_t memory_info(const char *key)
 
 static int churn_round(uint8_t *map, uint64_t pages, unsigned int round)
 {
-	static uint8_t want[PAGE];
+	static uint8_t want[PAGE_MAX];
 
 	for (uint64_t i = 0; i < pages; i++) {
-		memset(map + i * PAGE, (uint8_t)(i + round), PAGE);
-		memcpy(map + i * PAGE, &i, sizeof(i));
+		memset(map + i * page_size, (uint8_t)(i + round), page_size);
+		memcpy(map + i * page_size, &i, sizeof(i));
 	}
 	for (uint64_t i = 0; i < pages; i++) {
-		memset(want, (uint8_t)(i + round), PAGE);
+		memset(want, (uint8_t)(i + round), page_size);
 		memcpy(want, &i, sizeof(i));
-		if (memcmp(map + i * PAGE, want, PAGE))
+		if (memcmp(map + i * page_size, want, page_size))
 			return problem(-EIO, "page %llu of own memory changed",
 				       (unsigned long long)i);
 	}
@@ -164,7 +167,7 @@ static int do_churn(char **words)
 	if (err)
 		return err;
 
-	size = memory_info("MemAvailable") / 100 * percent / PAGE * PAGE;
+	size = memory_info("MemAvailable") / 100 * percent / page_size * page_size;
 	note("churn %llu MiB", (unsigned long long)size >> 20);
 	for (uint64_t round = 0; round < rounds && !err; round++) {
 		map = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -172,7 +175,7 @@ static int do_churn(char **words)
 		if (map == MAP_FAILED)
 			return problem(-errno, "mmap: %s", strerror(errno));
 		madvise(map, size, MADV_HUGEPAGE);
-		err = churn_round(map, size / PAGE, round);
+		err = churn_round(map, size / page_size, round);
 		munmap(map, size);
 	}
 

@@ -23,7 +23,6 @@
 
 #include "handover.h"
 
-#define PAGE		4096UL
 #define CHECK_STREAM	0x5eed0000ull
 
 struct file {
@@ -141,7 +140,7 @@ static struct file draw_file(struct model *m)
 		.seed = draw(m, UINT64_MAX),
 	};
 
-	file.size = draw(m, 16) ? draw(m, 4 * PAGE) : 0;
+	file.size = draw(m, 16) ? draw(m, 4 * page_size) : 0;
 
 	return file;
 }
@@ -413,7 +412,7 @@ static void tell_time(const char *what, uint64_t files, uint64_t ns)
 
 static struct file many_file(uint64_t token)
 {
-	return (struct file){ token, 1 + token * 97 % PAGE, token };
+	return (struct file){ token, 1 + token * 97 % page_size, token };
 }
 
 /* A session of many files; only what the kernel does is timed. */
@@ -591,7 +590,7 @@ static int do_at_work(char **words)
 	err = parse_u64(words[2], &w.size);
 	if (err)
 		return err;
-	w.diary = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	w.diary = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (w.diary == MAP_FAILED)
 		return problem(-errno, "mmap: %s", strerror(errno));
 
