@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from dev import guest
 from dev.host import OUT, ROOT, Stop, no_such, output, write_if_changed
-from dev.kernel import build
+from dev.kernel import ARCH, build
 from dev.runner import jobs
 
 PAGE = 4096
@@ -28,7 +28,7 @@ MIN_GUESTS, MAX_GUESTS = 2, 5
 NOISE = 100_000         # what two boots of the same kernel differ by
 DEADLINE = 1800
 MEMORY = 2048           # MiB of a guest, unless its load needs more
-APPEND = ("console=ttyS1 quiet loglevel=0 kho=on liveupdate=on panic=-1 reboot=t oops=panic mitigations=off nokaslr "
+APPEND = ("console={port} quiet loglevel=0 kho=on liveupdate=on panic=-1 reboot=t oops=panic mitigations=off nokaslr "
           "transparent_hugepage_shmem={huge} initcall_blacklist=kho_test_init rdinit=/bin/handover -- /{script}")
 FIGURES = ("preserve", "unpreserve", "boot", "retrieve", "finish", "metadata")
 
@@ -107,14 +107,15 @@ def scripts(load, wait):
             [begin, f"bench-retrieve {size}"])
 
 
-def append(load, script):
-    return APPEND.format(huge="always" if load.per > 1 else "never", script=script)
+def append(kernel, load, script):
+    return APPEND.format(port=guest.MACHINES[kernel.arch].results, huge="always" if load.per > 1 else "never",
+                         script=script)
 
 
 def pack(where, agent, kernel, load, wait):
     """The file systems of both kernels, the second one inside the first; where the first one is."""
     first, then = scripts(load, wait)
-    for name, text in (("hop0", "\n".join(first)), ("hop1", "\n".join(then)), ("line", append(load, "hop1"))):
+    for name, text in (("hop0", "\n".join(first)), ("hop1", "\n".join(then)), ("line", append(kernel, load, "hop1"))):
         (where / name).write_text(text + "\n")
     guest.write_cpio(where / "initrd1", {"bin/handover": agent, "hop1": where / "hop1"})
     guest.write_cpio(where / "initrd0", {"bin/handover": agent, "hop0": where / "hop0", "line": where / "line",
@@ -125,9 +126,9 @@ def pack(where, agent, kernel, load, wait):
 def command(kernel, initrd, load):
     machine = guest.MACHINES[kernel.arch]
     return [machine.qemu, *machine.argv, *machine.cpu, *machine.ports, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
-            "-machine", "i8042=off", "-rtc", "base=2026-01-01,clock=vm", "-m", f"{load.memory}M", "-smp", "1", "-nodefaults", "-no-reboot",
+            *machine.still, "-rtc", "base=2026-01-01,clock=vm", "-m", f"{load.memory}M", "-smp", "1", "-nodefaults", "-no-reboot",
             "-display", "none", "-monitor", "none", "-kernel", str(kernel.image), "-initrd", str(initrd),
-            "-append", append(load, "hop0")]
+            "-append", append(kernel, load, "hop0")]
 
 
 def measure(bench, kernel, load, number):
@@ -170,9 +171,9 @@ def read(told):
 class Bench:
     """What all measurements of a run share."""
 
-    def __init__(self, run, agent, quick):
+    def __init__(self, run, agent, quick, arch):
         self.run, self.agent, self.quick = run, agent, quick
-        self.qemu = output([guest.MACHINES["x86_64"].qemu, "--version"]) or ""
+        self.qemu = output([guest.MACHINES[arch].qemu, "--version"]) or ""
         self.nothing = {}       # boots without a hand-over, by kernel and memory
 
     def known(self, words, initrd):
@@ -230,14 +231,14 @@ def text(line):
     return f"{line['load']:16} {line['figure']:10} {line['unit']:6} {' '.join(cells)} {ratio} {widest:7.2%}"
 
 
-def bench(run, names, quick=False, ours_only=False):
+def bench(run, names, quick=False, ours_only=False, arch=ARCH):
     """Measure, print the table, keep it as JSON and as a plot."""
     loads = choose(names)
-    kernels = {OURS: build(run, flavour="bench")}
+    kernels = {OURS: build(run, arch, "bench")}
     if not ours_only:
-        kernels[STOCK] = build(run, flavour="stock")
+        kernels[STOCK] = build(run, arch, "stock")
     guest.splat_patterns()
-    work = Bench(run, guest.build_agent(run, kernels[OURS]), quick)
+    work = Bench(run, guest.build_agent(run, kernels[OURS]), quick, arch)
     run.say(f"in instructions, metadata in bytes; {kernels[OURS].release} on one CPU\n{HEAD}")
     rows = []
     with concurrent.futures.ThreadPoolExecutor(jobs()) as pool:
@@ -253,7 +254,7 @@ def bench(run, names, quick=False, ours_only=False):
             guest.stop_all()
             raise
     run.path("bench.json").write_text(json.dumps(rows, indent=1))
-    if not (names or ours_only):
+    if not (names or ours_only or arch != ARCH):
         write_if_changed(TABLE, json.dumps(rows, indent=1).encode())
     run.path("bench.svg").write_text(plot(rows))
     run.say(f"{run.path('bench.json').relative_to(ROOT)} and bench.svg beside it")

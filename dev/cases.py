@@ -8,6 +8,7 @@ is added by dev/runner.py, at the end of every script but the last.
 from dataclasses import dataclass
 
 OURS = "ours"           # among kernels: the one that is tested; others are flavours
+OTHER_PAGES = "other-pages"     # likewise: the same with pages of another size
 # Lines that stand for loading the next kernel where a case wants it otherwise.
 LOAD, LOAD_PLAIN = "load", "load-plain"
 SEED = "{seed}"         # in a line: what random cases start from
@@ -28,6 +29,7 @@ class Case:
     allowed: tuple = ()     # lines of the console that this case brings about
     extra: tuple = ()       # words for QEMU
     default: bool = True    # run when no case is named
+    arches: tuple = ("x86_64", "arm64")     # that it can run on
 
 
 # ---- pieces of scripts
@@ -206,6 +208,14 @@ def debugfs_off():
     return plain_case("debugfs-off", "A second kernel with debugfs=off keeps the memfd and its own memory.",
                       file, ["run test ! -e /sys/kernel/debug/kho", "churn", *look(file)],
                       append=("", "debugfs=off"), deadline=30)
+
+
+def page_size():
+    """To a kernel with other pages, and from it back."""
+    lost = ["run dmesg | grep -F 'KHO: previous kernel has pages of'", "fails ENOENT session-get main", "churn"]
+    return Case("page-size", "A hand-over of pages of another size is refused in one line, and the boot is cold.",
+                [keep("main", {"a": "size=16M seed=1"}), [*lost, *keep("main", {"b": "size=1M seed=2"})], lost],
+                kernels=(OURS, OTHER_PAGES, OURS), arches=("arm64",), deadline=40)
 
 
 def never_retrieved():
@@ -414,4 +424,4 @@ LUO_CASES = [make() for make in (
 
 CASES = [make() for make in (
     one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, large, two_nodes,
-    above_4g, three_hops, test_kho, reserve_mem, reserve_mem_odd, kho_off, debugfs_off, never_retrieved, unpreserve)] + LUO_CASES
+    above_4g, three_hops, test_kho, reserve_mem, reserve_mem_odd, page_size, kho_off, debugfs_off, never_retrieved, unpreserve)] + LUO_CASES

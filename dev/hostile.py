@@ -459,10 +459,9 @@ def marks(results):
     return seen
 
 
-def verdicts(run, case, rows):
+def verdicts(where, rows):
     """{row: verdict}.  Each is seen twice; the last one that was begun is to blame when a guest broke."""
-    path = run.path(case.name) / "results.log"
-    lines = [guest.Line(0, text) for text in path.read_text(errors="replace").splitlines()]
+    lines = [guest.Line(0, text) for text in (where / "results.log").read_text(errors="replace").splitlines()]
     seen = marks(lines)
     found = {}
     for r in rows:
@@ -471,13 +470,14 @@ def verdicts(run, case, rows):
     return found, seen[-1][0] if seen else ""
 
 
-def table(run, results):
+def table(place, results):
+    """As people read it; place(case) is the folder of a case."""
     lines = [("field", "line in the log", "must happen", "verdict")]
     by_name = {result.name: result for result in results}
     for case, rows in zip(CASES, ROWS):
         if case.name not in by_name:
             continue
-        found, last = verdicts(run, case, rows)
+        found, last = verdicts(place(case), rows)
         if not by_name[case.name].ok and "FAILED" not in found.values():
             found[last] = "FAILED"
         lines += [(r.name, r.log or "-", r.must, found[r.name]) for r in rows]

@@ -111,6 +111,13 @@ def like(kernel, flavour):
     return "+".join(dict.fromkeys([flavour, *own]))
 
 
+def unlike(kernel):
+    """The flavour that differs from this kernel in nothing but the size of pages."""
+    names = kernel.flavour.split("+")
+    return "+".join([name for name in names if name not in pages()]
+                    or [PLAIN]) if set(names) & set(pages()) else f"{kernel.flavour}+{pages()[0]}"
+
+
 def fragments(laid, arch, flavour):
     """Text of all fragments, in the order in which they count."""
     parts = [laid.dir / SELFTESTS / f"config.{tools.MACHINE[arch]}", laid.dir / SELFTESTS / "config",

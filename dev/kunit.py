@@ -39,7 +39,7 @@ def build(run, arch, flavour):
                         ("build", f"building the kernel ({where.name})")):
         run.step(title, ["python3", KUNIT, verb, *words], log=f"kunit-{verb}.log",
                  cwd=laid.dir, env=env, repeat="./kho kunit")
-    return where / kernel.IMAGE[arch], laid
+    return where, laid
 
 
 def expected(laid):
@@ -59,13 +59,13 @@ def accelerator(arch):
     return accel
 
 
-def run_guest(run, arch, image, accel):
+def run_guest(run, arch, where, accel):
     """Boot the kernel, which runs its suites and reboots; the console as a file."""
-    console = run.path("kunit-console.log")
+    console = run.path(f"{where.name}-console.log")
     machine = guest.MACHINES[arch]
     argv = [machine.qemu, *machine.argv, *(machine.cpu if accel == "tcg" else ["-cpu", "host"]), "-accel", accel,
             "-m", f"{MEMORY}M", "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
-            "-serial", f"file:{console}", "-kernel", image,
+            "-serial", f"file:{console}", "-kernel", where / kernel.IMAGE[arch],
             "-append", f"console={machine.console} kunit.enable=1 kunit_shutdown=reboot panic=-1 {SCRATCH}"]
     try:
         run.step("running KUnit in a guest", argv, log="kunit-qemu.log", deadline=DEADLINE,
@@ -78,7 +78,7 @@ def run_guest(run, arch, image, accel):
 
 def parse(run, laid, console):
     """[Result] of one guest, read by the parser of kunit.py."""
-    found, verdict = run.path("kunit.json"), ""
+    found, verdict = console.with_suffix(".json"), ""
     try:
         run.step("reading the KUnit results",
                  ["python3", KUNIT, "parse", f"--json={found}", console], log="kunit-parse.log",
@@ -115,8 +115,8 @@ def explain(results, lines):
 def kunit(run, arch=kernel.ARCH, flavour=kernel.PLAIN):
     """Build, boot and judge; prints a line for each suite and returns [Result]."""
     accel = accelerator(arch)
-    image, laid = build(run, arch, flavour)
-    console = run_guest(run, arch, image, accel)
+    where, laid = build(run, arch, flavour)
+    console = run_guest(run, arch, where, accel)
     results = parse(run, laid, console)
     for suite in expected(laid):
         mine = [r for r in results if r.name.split(".")[0] == suite]

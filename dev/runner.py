@@ -5,12 +5,16 @@ import os
 import shutil
 
 from dev import cases, compat, guest, hostile
-from dev.cases import HALF, LOAD, LOAD_PLAIN, OURS, SEED
+from dev.cases import HALF, LOAD, LOAD_PLAIN, OTHER_PAGES, OURS, SEED
 from dev.host import Result, Stop, no_such, spell
-from dev.kernel import build, like
+from dev.kernel import ARCH, build, like, unlike
 
 CASES = cases.CASES + compat.CASES + hostile.CASES
 GROUPS = ("luo", "compat", "hostile")
+# What is run for arm64 when nothing else is asked for: the other way into the second kernel, and
+# something of each kind.
+SHORT = ("one-memfd", "sparse", "huge-folios", "three-hops", "test-kho", "reserve-mem-odd-size", "debugfs-off",
+         "luo-holder-dies", "compat-vmalloc-v2")
 
 
 def seed():
@@ -27,13 +31,13 @@ def listing():
     return f"cases, and {', '.join(GROUPS)} for all whose names begin so:\n" + "".join(lines)
 
 
-def choose(names):
+def choose(names, arch=ARCH):
     """The cases of these names, those of the default run without names; Stop at one that is not there."""
     seed()
-    found = {case.name: case for case in CASES if case.default and not names}
-    known = {case.name: case for case in CASES}
+    known = {case.name: case for case in CASES if arch in case.arches}
+    found = {case.name: case for case in known.values() if case.default and not names}
     for name in names:
-        group = [c for c in CASES if c.default and c.name.startswith(f"{name}-")] if name in GROUPS else []
+        group = [c for c in known.values() if c.default and c.name.startswith(f"{name}-")] if name in GROUPS else []
         if not group and name not in known:
             raise no_such("case", name, [*known, *GROUPS], "kexec")
         found.update({case.name: case for case in group or [known[name]]})
@@ -59,9 +63,14 @@ def script(case, hop, following):
     return "\n".join([*both, "kexec"]) + "\n"
 
 
+def place(run, kernel, case):
+    """The folder of a case; one run may have it for several kernels."""
+    return run.path(f"{kernel.arch}-{kernel.flavour}") / case.name
+
+
 def run_case(run, kernels, initrd, accel, case):
     """One guest through all kernels of a case."""
-    where = run.path(case.name)
+    where = place(run, kernels[OURS], case)
     share = where / "share"
     row = [kernels[at(case.kernels, hop)] for hop in range(len(case.scripts))]
     guest.share_kernels(share, initrd, *row)
@@ -88,9 +97,12 @@ def jobs():
 
 def run_cases(run, kernel, names):
     """Run the named cases, all without names; KTAP on stdout as they end, in order."""
-    chosen = choose(names)
+    chosen = choose(names, kernel.arch)
     others = {flavour for case in chosen for flavour in case.kernels} - {OURS}
-    kernels = {OURS: kernel, **{flavour: build(run, kernel.arch, like(kernel, flavour)) for flavour in sorted(others)}}
+    kernels = {OURS: kernel}
+    for name in sorted(others):
+        flavour = unlike(kernel) if name == OTHER_PAGES else like(kernel, name)
+        kernels[name] = build(run, kernel.arch, flavour)
     guest.splat_patterns()
     initrd = guest.initramfs(run, kernel)
     accel = guest.accelerator(kernel, initrd)
@@ -116,5 +128,5 @@ def run_cases(run, kernel, names):
     if "compat" in names:
         run.say(compat.table(results))
     if "hostile" in names:
-        run.say(hostile.table(run, results))
+        run.say(hostile.table(lambda case: place(run, kernel, case), results))
     return results
