@@ -38,7 +38,10 @@ static struct load {
 	int *fds;
 } load;
 
-/* In instructions of the guest, each of which takes a nanosecond, through all its kernels. */
+/*
+ * In instructions of the guest, through all its kernels.  Under -icount each of
+ * them takes a nanosecond.
+ */
 static uint64_t now(void)
 {
 #ifdef __x86_64__

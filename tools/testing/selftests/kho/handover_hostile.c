@@ -181,8 +181,8 @@ static int place_memfd(char *rest, uint64_t *value)
 
 	if (fd < 0)
 		return fd;
-	map = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-		   fd, 0);
+	map = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (map == MAP_FAILED)
 		return problem(-errno, "mmap: %s", strerror(errno));
 	err = page_address(map, value);

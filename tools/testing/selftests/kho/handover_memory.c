@@ -167,7 +167,8 @@ static int do_churn(char **words)
 	if (err)
 		return err;
 
-	size = memory_info("MemAvailable") / 100 * percent / page_size * page_size;
+	size = memory_info("MemAvailable") / 100 * percent;
+	size -= size % page_size;
 	note("churn %llu MiB", (unsigned long long)size >> 20);
 	for (uint64_t round = 0; round < rounds && !err; round++) {
 		map = mmap(NULL, size, PROT_READ | PROT_WRITE,

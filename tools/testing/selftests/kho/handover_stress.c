@@ -590,7 +590,8 @@ static int do_at_work(char **words)
 	err = parse_u64(words[2], &w.size);
 	if (err)
 		return err;
-	w.diary = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	w.diary = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		       0);
 	if (w.diary == MAP_FAILED)
 		return problem(-errno, "mmap: %s", strerror(errno));
 
