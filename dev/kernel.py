@@ -31,11 +31,6 @@ class Kernel:
     tree: Path
     release: str
 
-    @property
-    def page(self):
-        """Bytes of a page."""
-        return 1 << int(options(self.config.read_text()).get("CONFIG_PAGE_SHIFT", 12))
-
 
 def flavours():
     return sorted({p.stem for p in (ROOT / "dev/config").glob("*.config")} - set(IMAGE))
@@ -114,8 +109,10 @@ def like(kernel, flavour):
 def unlike(kernel):
     """The flavour that differs from this kernel in nothing but the size of pages."""
     names = kernel.flavour.split("+")
-    return "+".join([name for name in names if name not in pages()]
-                    or [PLAIN]) if set(names) & set(pages()) else f"{kernel.flavour}+{pages()[0]}"
+    rest = [name for name in names if name not in [PLAIN, *pages()]]
+    if set(names) & set(pages()):
+        return "+".join(rest) or PLAIN
+    return "+".join([*rest, pages()[0]])
 
 
 def fragments(laid, arch, flavour):
