@@ -27,7 +27,8 @@ def seed():
 
 def listing():
     """The cases, for --help."""
-    lines = [f"  {c.name:28} {c.sentence}{'' if c.default else '  Only by name.'}\n" for c in CASES]
+    lines = [f"  {c.name:28} {c.sentence}{'' if c.default else '  Only by name.'}"
+             f"{'' if ARCH in c.arches else '  Only with -a ' + c.arches[0] + '.'}\n" for c in CASES]
     return f"cases, and {', '.join(GROUPS)} for all whose names begin so:\n" + "".join(lines)
 
 
@@ -36,7 +37,10 @@ def choose(names, arch=ARCH):
     seed()
     known = {case.name: case for case in CASES if arch in case.arches}
     found = {case.name: case for case in known.values() if case.default and not names}
+    elsewhere = {case.name: case.arches for case in CASES if case.name not in known}
     for name in names:
+        if name in elsewhere:
+            raise Stop(f"case '{name}' is for {' and '.join(elsewhere[name])}: choose it with -a")
         group = [c for c in known.values() if c.default and c.name.startswith(f"{name}-")] if name in GROUPS else []
         if not group and name not in known:
             raise no_such("case", name, [*known, *GROUPS], "kexec")
