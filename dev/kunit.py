@@ -14,7 +14,7 @@ from dev.host import OUT, Failed, Result, Stop, need_space
 KUNIT = "tools/testing/kunit/kunit.py"
 CONFIG = "kernel/liveupdate"
 DEADLINE = 300
-MEMORY = 4096       # MiB; a scratch area of 64 KiB pages has half a GiB
+MEMORY = 1024       # MiB, where the flavour needs no more
 # KASAN makes the size that is worked out at boot larger than the guest
 SCRATCH = "kho_scratch=16M,64M,64M"
 EXPECTED = re.compile(r"# (\S+): (?:EXPECTATION|ASSERTION) FAILED at (\S+)")
@@ -59,12 +59,12 @@ def accelerator(arch):
     return accel
 
 
-def run_guest(run, arch, where, accel):
+def run_guest(run, arch, flavour, where, accel):
     """Boot the kernel, which runs its suites and reboots; the console as a file."""
     console = run.path(f"{where.name}-console.log")
     machine = guest.MACHINES[arch]
     argv = [machine.qemu, *machine.argv, *(machine.cpu if accel == "tcg" else ["-cpu", "host"]), "-accel", accel,
-            "-m", f"{MEMORY}M", "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
+            "-m", f"{max(MEMORY, guest.weight(flavour).least)}M", "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
             "-serial", f"file:{console}", "-kernel", where / kernel.IMAGE[arch],
             "-append", f"console={machine.console} kunit.enable=1 kunit_shutdown=reboot panic=-1 {SCRATCH}"]
     try:
@@ -116,7 +116,7 @@ def kunit(run, arch=kernel.ARCH, flavour=kernel.PLAIN):
     """Build, boot and judge; prints a line for each suite and returns [Result]."""
     accel = accelerator(arch)
     where, laid = build(run, arch, flavour)
-    console = run_guest(run, arch, where, accel)
+    console = run_guest(run, arch, flavour, where, accel)
     results = parse(run, laid, console)
     for suite in expected(laid):
         mine = [r for r in results if r.name.split(".")[0] == suite]
