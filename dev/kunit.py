@@ -63,8 +63,9 @@ def run_guest(run, arch, flavour, where, accel):
     """Boot the kernel, which runs its suites and reboots; the console as a file."""
     console = run.path(f"{where.name}-console.log")
     machine = guest.MACHINES[arch]
+    memory = max(MEMORY, guest.weight(flavour).least)
     argv = [machine.qemu, *machine.argv, *(machine.cpu if accel == "tcg" else ["-cpu", "host"]), "-accel", accel,
-            "-m", f"{max(MEMORY, guest.weight(flavour).least)}M", "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
+            "-m", f"{memory}M", "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
             "-serial", f"file:{console}", "-kernel", where / kernel.IMAGE[arch],
             "-append", f"console={machine.console} kunit.enable=1 kunit_shutdown=reboot panic=-1 {SCRATCH}"]
     try:
