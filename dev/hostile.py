@@ -80,11 +80,11 @@ COLD = [
 
 FAR = 1 << 38                   # an address that a processor has, and no memory
 BOOT = [row(name, [LOAD, f"boot-set {offset} 64 {value}"], log, "cold") for name, offset, value, log in (
-    ("boot-tree-nowhere", 0, FAR, DAMAGED),
+    ("boot-tree-nowhere", 0, FAR, "disabling KHO revival"),
     ("boot-tree-size-0", 8, 0, "cannot map 0 bytes of root tree"),
     ("boot-tree-size-huge", 8, 1 << 40, f"cannot map {1 << 40} bytes of root tree"),
     ("boot-tree-size-small", 8, 32, DAMAGED),
-    ("boot-scratch-nowhere", 16, FAR, "scratch areas are all empty"),
+    ("boot-scratch-nowhere", 16, FAR, "disabling KHO revival"),
     ("boot-scratch-size-0", 24, 0, "cannot map 0 bytes of scratch areas"),
     ("boot-scratch-size-odd", 24, 17, "array of scratch areas has 17 bytes"),
     ("boot-scratch-size-huge", 24, 1 << 40, f"cannot map {1 << 40} bytes of scratch areas"),

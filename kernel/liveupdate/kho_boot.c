@@ -250,6 +250,13 @@ static void *__init kho_map_early(phys_addr_t phys, u64 len)
 	    check_add_overflow(phys, len, &end))
 		return NULL;
 
+	/*
+	 * On arm64 memory is known by now, and to read where there is none is
+	 * fatal.  x86 learns of its memory later, and reads ones there.
+	 */
+	if (memblock_phys_mem_size() && !memblock_is_region_memory(phys, len))
+		return NULL;
+
 	return early_memremap(phys, len);
 }
 
