@@ -254,7 +254,8 @@ static void *__init kho_map_early(phys_addr_t phys, u64 len)
 	 * On arm64 memory is known by now, and to read where there is none is
 	 * fatal.  x86 learns of its memory later, and reads ones there.
 	 */
-	if (memblock_phys_mem_size() && !memblock_is_region_memory(phys, len))
+	if (memblock_phys_mem_size() &&
+	    (!memblock_is_memory(phys) || !memblock_is_memory(end - 1)))
 		return NULL;
 
 	return early_memremap(phys, len);
