@@ -237,6 +237,7 @@ static const struct misplaced {
 	{ "behind memory", SIM_PAGES * PAGE_SIZE, 0, "not in RAM" },
 	{ "far away", 1ULL << 50, 3, "not in RAM" },
 	{ "last page", -PAGE_SIZE, 0, NULL },
+	{ "scratch", (SIM_PAGES - 1) * PAGE_SIZE, 0, "in scratch memory" },
 	{ "2 GiB", 1ULL << 40, 31 - PAGE_SHIFT, "not in RAM" },
 	{ "4 GiB", 1ULL << 41, 32 - PAGE_SHIFT, "not in RAM" },
 	{ "half of all addresses", 1ULL << 63, KHO_MAX_ORDER, "not in RAM" },
@@ -251,19 +252,37 @@ static void boot_test_misplaced(struct kunit *test)
 	const struct misplaced *m = test->param_value;
 	struct old *old = new_old(test);
 	unsigned long good = SIM_PAGES / 3;
-	bool covers = m->phys == 0 && m->order >= 20;
 	struct blocks b = { };
 
 	put_block(test, old, &b, good, 0);
 	put(test, old, PHYS_PFN(m->phys), m->order);
-	/* With the root tree inside a bad block the hand-over is not usable. */
-	boot(test, old);
+	/* Whatever else that names, it is in no two blocks. */
+	old->times[good] = 1;
+	KUNIT_EXPECT_TRUE(test, boot(test, old));
 	if (m->log)
 		KUNIT_EXPECT_TRUE(test, sim_logged(m->log));
 	KUNIT_EXPECT_NULL(test, kho_restore_folio(m->phys));
 	KUNIT_EXPECT_NULL(test, kho_restore_pages(m->phys, BIT(m->order)));
-	if (!covers)
-		expect_restored(test, old, good, 0);
+	expect_restored(test, old, good, 0);
+}
+
+/* The boot loader has put the new kernel on top of preserved memory. */
+static void boot_test_in_use(struct kunit *test)
+{
+	struct old *old = new_old(test);
+	unsigned long first = SIM_PAGES / 3, used = first + 2;
+	struct blocks b = { };
+
+	for (unsigned int i = 0; i < 6; i++)
+		put_block(test, old, &b, first + i, 0);
+	old->handover.image = PFN_PHYS(used);
+	old->handover.image_len = 2 * PAGE_SIZE;
+
+	KUNIT_ASSERT_TRUE(test, boot(test, old));
+	KUNIT_EXPECT_TRUE(test, sim_logged("in use by this kernel"));
+	old->times[used] = old->times[used + 1] = 0;
+	for (unsigned int i = 0; i < b.nr; i++)
+		expect_restored(test, old, b.block[i].pfn, 0);
 }
 
 /* Runs of more than 2 GiB and 4 GiB, as one key and as many. */
@@ -392,6 +411,50 @@ static void boot_test_node_in_scratch(struct kunit *test)
 	*slot = phys;
 	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
 	KUNIT_EXPECT_TRUE(test, sim_logged("has a node at"));
+}
+
+/* The lowest node of the first key. */
+static u64 *slot_of_leaf(struct old *old)
+{
+	u64 *slot = slot_of_root(old);
+
+	for (unsigned int level = KHO_TREE_MAX_DEPTH - 1; level > 1; level--) {
+		slot = ((struct kho_radix_node *)phys_to_virt(*slot))->table;
+		while (!*slot)
+			slot++;
+	}
+	return slot;
+}
+
+/* On top of a node of the map. */
+static void boot_test_node_in_use(struct kunit *test)
+{
+	struct old *old = new_old(test);
+	struct blocks b = { };
+
+	put_block(test, old, &b, SIM_PAGES / 3, 0);
+	write_root(test, old);
+	old->handover.image = *slot_of_leaf(old);
+	old->handover.image_len = PAGE_SIZE;
+	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
+	KUNIT_EXPECT_TRUE(test, sim_logged("in use by this kernel"));
+}
+
+/* Taking a key out of one leaf would take it out of the other. */
+static void boot_test_node_twice(struct kunit *test)
+{
+	struct old *old = new_old(test);
+	struct blocks b = { };
+	u64 *slot;
+
+	put_block(test, old, &b, SIM_PAGES / 3, 0);
+	write_root(test, old);
+	slot = slot_of_leaf(old);
+	/* The table is no larger than a page. */
+	slot[(ulong)(slot + 1) % PAGE_SIZE ? 1 : -1] = *slot;
+	sim_log_clear();
+	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
+	KUNIT_EXPECT_TRUE(test, sim_logged("twice"));
 }
 
 /* Tables that share a child make a tree that is larger than memory. */
@@ -672,11 +735,14 @@ static struct kunit_case boot_cases[] = {
 	KUNIT_CASE(boot_test_random_map),
 	KUNIT_CASE(boot_test_preserved_twice),
 	KUNIT_CASE_PARAM(boot_test_misplaced, misplaced_gen_params),
+	KUNIT_CASE(boot_test_in_use),
 	KUNIT_CASE(boot_test_covers_much),
 	KUNIT_CASE(boot_test_short_of_regions),
 	KUNIT_CASE(boot_test_short_of_memory),
 	KUNIT_CASE_PARAM(boot_test_bad_node, bad_node_gen_params),
 	KUNIT_CASE(boot_test_node_in_scratch),
+	KUNIT_CASE(boot_test_node_in_use),
+	KUNIT_CASE(boot_test_node_twice),
 	KUNIT_CASE(boot_test_shared_node),
 	KUNIT_CASE(boot_test_node_is_preserved),
 	{}

@@ -169,6 +169,8 @@ bool sim_boot_warm(const struct sim_handover *handover)
 	kho_populate(handover->fdt, handover->fdt_len, handover->scratch,
 		     handover->scratch_len);
 	find_memory();
+	if (handover->image_len)
+		memblock_reserve(handover->image, handover->image_len);
 	kho_memory_init_early();
 	kho_memory_init();
 	start_page_allocator();

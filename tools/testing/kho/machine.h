@@ -51,6 +51,9 @@ struct sim_handover {
 	u64 fdt_len;
 	phys_addr_t scratch;
 	u64 scratch_len;
+	/* Where the new kernel or its first file system was put. */
+	phys_addr_t image;
+	u64 image_len;
 };
 
 /* Boot with "liveupdate=on". */
