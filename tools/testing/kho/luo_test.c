@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Live updates: sessions with memfds, by the ioctls of user space, from one
- * kernel to the next; and what becomes of them when the records in between are
- * overwritten.
+ * kernel to the next.
  */
 
 #include "agent.h"
 
 #include <linux/kexec_handover.h>
-#include <linux/kho/abi/luo.h>
-#include <linux/kho/abi/memfd.h>
-#include <linux/libfdt.h>
 
 #define SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK)
 
@@ -202,108 +198,6 @@ static void luo_test_close(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, after.objects, before.objects);
 }
 
-/* Damage: one value of what describes the only file of the only session. */
-
-static void *first_record(u64 pa)
-{
-	return (struct kho_block_header_ser *)phys_to_virt(pa) + 1;
-}
-
-static struct luo_file_ser *first_file(void)
-{
-	const void *fdt = sim_core_fdt();
-	int node = fdt_subnode_offset(fdt, 0, LUO_KHO_ENTRY_NAME);
-	const u64 *phys = fdt_getprop(fdt, node, "preserved-data", NULL);
-	struct luo_ser *luo = phys_to_virt(get_unaligned(phys));
-	struct luo_session_ser *session = first_record(luo->sessions_pa);
-
-	return first_record(session->file_set_ser.files);
-}
-
-/* What may be damaged. */
-struct parts {
-	struct luo_file_ser *file;
-	struct memfd_luo_ser *memfd;
-	struct memfd_luo_folio_ser *entry;
-};
-
-static void damage_handle(struct parts *p) { p->file->data = 1ULL << 50; }
-static void damage_handle_0(struct parts *p) { p->file->data = 0; }
-static void damage_handle_odd(struct parts *p) { p->file->data += 8; }
-static void damage_size(struct parts *p) { p->memfd->size = 1ULL << 63; }
-static void damage_pos(struct parts *p) { p->memfd->pos = 1ULL << 63; }
-static void damage_seals(struct parts *p) { p->memfd->seals = 1U << 31; }
-static void damage_flags(struct parts *p) { p->memfd->flags = 1; }
-static void damage_nr(struct parts *p) { p->memfd->nr_folios = 9; }
-static void damage_pfn_0(struct parts *p) { p->entry->pfn = 0; }
-static void damage_pfn(struct parts *p) { p->entry->pfn = 1ULL << 40; }
-static void damage_index(struct parts *p) { p->entry[1].index = 0; }
-static void damage_last_index(struct parts *p) { p->entry[1].index = 64; }
-static void damage_alignment(struct parts *p) { p->entry[1].index = 5; }
-static void damage_overlap(struct parts *p) { p->entry[0].index = 1; }
-static void damage_folio_flags(struct parts *p) { p->entry->flags |= 1 << 11; }
-static void damage_twice(struct parts *p) { p->entry[1].pfn = p->entry[0].pfn; }
-
-/* More entries than the list has room for, in a file that could have as many. */
-static void damage_room(struct parts *p)
-{
-	p->memfd->size = 1ULL << 40;
-	p->memfd->nr_folios = 1 << 20;
-}
-
-static const struct damage {
-	const char *name;
-	void (*apply)(struct parts *p);
-} damages[] = {
-	{ "handle outside memory", damage_handle },
-	{ "no handle", damage_handle_0 },
-	{ "handle not aligned", damage_handle_odd },
-	{ "size", damage_size },
-	{ "position", damage_pos },
-	{ "seals", damage_seals },
-	{ "flags", damage_flags },
-	{ "more folios than pages", damage_nr },
-	{ "more folios than entries", damage_room },
-	{ "page 0", damage_pfn_0 },
-	{ "page outside memory", damage_pfn },
-	{ "order of entries", damage_index },
-	{ "entry behind the file", damage_last_index },
-	{ "entry not aligned", damage_alignment },
-	{ "entries overlap", damage_overlap },
-	{ "flags of a folio", damage_folio_flags },
-	{ "folio twice", damage_twice },
-};
-
-KUNIT_ARRAY_PARAM_DESC(damage, damages, name);
-
-/* The file is refused; its session, and what comes after it, is not affected. */
-static void luo_test_damage(struct kunit *test)
-{
-	static const struct file_case f = { "", 8 * PAGE_SIZE, 2, 0 };
-	const struct damage *d = test->param_value;
-	struct kho_vmalloc_chunk *chunk;
-	struct sim_handover h;
-	int dev, session;
-	struct parts p;
-
-	leave_file(test, &f);
-	h = jump(test);
-	p.file = first_file();
-	p.memfd = phys_to_virt(p.file->data);
-	chunk = phys_to_virt(p.memfd->folios.first.phys);
-	p.entry = phys_to_virt(chunk->phys[0]);
-	d->apply(&p);
-	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
-
-	dev = sim_open_device();
-	session = agent_retrieve(dev, "a");
-	KUNIT_ASSERT_GE(test, session, 0);
-	KUNIT_EXPECT_LT(test, agent_get(session, 7), 0);
-	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
-	sim_close(session);
-	KUNIT_EXPECT_GE(test, agent_create(dev, "b"), 0);
-}
-
 /* Preserving fails at every allocation, and then works. */
 static bool attempt_preserve(struct kunit *test, unsigned long n)
 {
@@ -392,7 +286,6 @@ static struct kunit_case luo_cases[] = {
 	KUNIT_CASE(luo_test_many_sessions),
 	KUNIT_CASE(luo_test_no_memory_lost),
 	KUNIT_CASE(luo_test_close),
-	KUNIT_CASE_PARAM(luo_test_damage, damage_gen_params),
 	KUNIT_CASE(luo_test_fail_preserve),
 	KUNIT_CASE(luo_test_fail_retrieve),
 	{}

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Live updates with one value of their records overwritten, from the root of LUO
+ * down to the folio of a file.  Each row has the line by which the next kernel
+ * refuses the value, and all that may be lost by it.
+ */
+
+#include "agent.h"
+
+#include <linux/kexec_handover.h>
+#include <linux/kho/abi/kexec_handover.h>
+#include <linux/kho/abi/luo.h>
+#include <linux/kho/abi/memfd.h>
+#include <linux/libfdt.h>
+
+#define FAR_AWAY	(1ULL << 50)
+#define FLB_DATA	0x464c42
+#define MEMFD		7
+#define OTHER		8
+#define SIZE		(8 * PAGE_SIZE)
+
+/* A kind of files that comes with an FLB: those of /dev/liveupdate, for want of others. */
+
+static bool other_can_preserve(struct liveupdate_file_handler *fh, struct file *file)
+{
+	return !shmem_file(file);
+}
+
+static int other_preserve(struct liveupdate_file_op_args *args)
+{
+	return 0;
+}
+
+static void other_nothing(struct liveupdate_file_op_args *args)
+{
+}
+
+static int other_retrieve(struct liveupdate_file_op_args *args)
+{
+	return -ENODEV;
+}
+
+static const struct liveupdate_file_ops other_ops = {
+	.can_preserve = other_can_preserve,
+	.preserve = other_preserve,
+	.unpreserve = other_nothing,
+	.retrieve = other_retrieve,
+	.finish = other_nothing,
+};
+
+static int flb_preserve(struct liveupdate_flb_op_args *args)
+{
+	args->data = FLB_DATA;
+	args->obj = args->flb;
+	return 0;
+}
+
+static void flb_nothing(struct liveupdate_flb_op_args *args)
+{
+}
+
+static int flb_retrieve(struct liveupdate_flb_op_args *args)
+{
+	args->obj = args->flb;
+	return args->data == FLB_DATA ? 0 : -EINVAL;
+}
+
+static const struct liveupdate_flb_ops flb_ops = {
+	.preserve = flb_preserve,
+	.unpreserve = flb_nothing,
+	.retrieve = flb_retrieve,
+	.finish = flb_nothing,
+};
+
+static struct liveupdate_file_handler other = {
+	.ops = &other_ops,
+	.compatible = "unit-other-v1",
+};
+
+static struct liveupdate_flb flb = {
+	.ops = &flb_ops,
+	.compatible = "unit-flb-v1",
+};
+
+/* Each kernel has an FLB that nobody has used yet. */
+static void register_other(struct kunit *test)
+{
+	memset(&flb.private, 0, sizeof(flb.private));
+	KUNIT_ASSERT_EQ(test, liveupdate_register_file_handler(&other), 0);
+	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&other, &flb), 0);
+}
+
+/* The records: session "a" with a memfd and another file, and an empty session "b". */
+
+struct parts {
+	void *fdt;
+	int node;
+	struct luo_ser *luo;
+	struct luo_session_ser *session;
+	struct luo_file_ser *file;
+	struct luo_flb_header_ser *flbs;
+	struct luo_flb_ser *flb;
+	struct memfd_luo_ser *memfd;
+	struct memfd_luo_folio_ser *entry;
+};
+
+static void *first_record(u64 pa)
+{
+	return (struct kho_block_header_ser *)phys_to_virt(pa) + 1;
+}
+
+static struct parts find_parts(void)
+{
+	struct parts p = { .fdt = sim_core_fdt() };
+	struct kho_vmalloc_chunk *chunk;
+
+	p.node = fdt_subnode_offset(p.fdt, 0, LUO_KHO_ENTRY_NAME);
+	p.luo = phys_to_virt(get_unaligned((const u64 *)
+		fdt_getprop(p.fdt, p.node, KHO_SUB_TREE_PROP_NAME, NULL)));
+	p.session = first_record(p.luo->sessions_pa);
+	p.file = first_record(p.session->file_set_ser.files);
+	p.flbs = phys_to_virt(p.luo->flbs_pa);
+	p.flb = (struct luo_flb_ser *)(p.flbs + 1);
+	p.memfd = phys_to_virt(p.file->data);
+	chunk = phys_to_virt(p.memfd->folios.first.phys);
+	p.entry = phys_to_virt(chunk->phys[0]);
+	return p;
+}
+
+static void set_prop(struct parts *p, const char *name, u64 value)
+{
+	fdt_setprop_inplace(p->fdt, p->node, name, &value, sizeof(value));
+}
+
+static void move_luo(struct parts *p, phys_addr_t phys)
+{
+	set_prop(p, KHO_SUB_TREE_PROP_NAME, phys);
+}
+
+/* What was never preserved, with the same bytes in it. */
+static void luo_not_preserved(struct parts *p)
+{
+	void *page = (void *)__get_free_pages(GFP_KERNEL, 0);
+
+	memcpy(page, p->luo, sizeof(*p->luo));
+	move_luo(p, virt_to_phys(page));
+}
+
+static void luo_odd(struct parts *p)
+{
+	memmove((void *)p->luo + 8, p->luo, sizeof(*p->luo));
+	move_luo(p, virt_to_phys(p->luo) + 8);
+}
+
+static void luo_large(struct parts *p)
+{
+	set_prop(p, KHO_SUB_TREE_SIZE_PROP_NAME, PAGE_SIZE + 8);
+}
+
+static void luo_small(struct parts *p)
+{
+	set_prop(p, KHO_SUB_TREE_SIZE_PROP_NAME, sizeof(*p->luo) - 8);
+}
+
+static void luo_version(struct parts *p) { strcpy(p->luo->compatible, "luo-v9"); }
+static void sessions(struct parts *p) { p->luo->sessions_pa = FAR_AWAY; }
+static void session_name(struct parts *p) { memset(p->session[1].name, 'b', 64); }
+static void session_twice(struct parts *p) { strcpy(p->session[1].name, "a"); }
+static void session_files(struct parts *p) { p->session->file_set_ser.files = FAR_AWAY; }
+static void session_count(struct parts *p) { p->session->file_set_ser.count = 3; }
+static void file_token(struct parts *p) { p->file[1].token = MEMFD; }
+static void file_kind(struct parts *p) { strcpy(p->file->compatible, "nobody-v1"); }
+static void flbs(struct parts *p) { p->luo->flbs_pa = FAR_AWAY; }
+static void flb_pages(struct parts *p) { p->flbs->pgcnt = 2; }
+static void flb_count(struct parts *p) { p->flbs->count = PAGE_SIZE / sizeof(*p->flb); }
+static void flb_name(struct parts *p) { memset(p->flb->name, 'f', sizeof(p->flb->name)); }
+static void flb_data(struct parts *p) { p->flb->data = 1; }
+static void handle(struct parts *p) { p->file->data = FAR_AWAY; }
+static void handle_0(struct parts *p) { p->file->data = 0; }
+static void handle_odd(struct parts *p) { p->file->data += 8; }
+static void size(struct parts *p) { p->memfd->size = 1ULL << 63; }
+static void size_0(struct parts *p) { p->memfd->size = 0; }
+static void pos(struct parts *p) { p->memfd->pos = 1ULL << 63; }
+static void seals(struct parts *p) { p->memfd->seals = 1U << 31; }
+static void flags(struct parts *p) { p->memfd->flags = 1; }
+static void nr(struct parts *p) { p->memfd->nr_folios = SIZE / PAGE_SIZE + 1; }
+static void nr_less(struct parts *p) { p->memfd->nr_folios = 1; }
+static void pfn_0(struct parts *p) { p->entry->pfn = 0; }
+static void pfn(struct parts *p) { p->entry->pfn = 1ULL << 40; }
+static void pfn_twice(struct parts *p) { p->entry[1].pfn = p->entry[0].pfn; }
+static void index_back(struct parts *p) { p->entry[1].index = 0; }
+static void index_last(struct parts *p) { p->entry[1].index = 64; }
+static void index_odd(struct parts *p) { p->entry[1].index = 5; }
+static void index_first(struct parts *p) { p->entry[0].index = 1; }
+static void folio_flags(struct parts *p) { p->entry->flags |= 1 << 11; }
+
+/* More entries than the list has room for, in a file that could have as many. */
+static void room(struct parts *p)
+{
+	p->memfd->size = 1ULL << 40;
+	p->memfd->nr_folios = 1 << 20;
+}
+
+/* What a row may lose. */
+enum loss {
+	NOTHING,
+	FLB,		/* the object */
+	ONE_FILE,	/* the memfd */
+	OTHER_FILE,	/* the one that is no memfd */
+	FILES,		/* of session "a" */
+	SESSION,	/* "b" */
+	SESSIONS,	/* both, and nothing else */
+	ALL,
+};
+
+static const struct damage {
+	const char *name;
+	void (*apply)(struct parts *p);
+	const char *log;
+	enum loss loss;
+} damages[] = {
+	{ "root not preserved", luo_not_preserved, "is not in preserved memory", ALL },
+	{ "root not aligned", luo_odd, "is not in a page", ALL },
+	{ "root too large", luo_large, "is not in a page", ALL },
+	{ "root too small", luo_small, "is too small", ALL },
+	{ "version", luo_version, "is of a version", ALL },
+	{ "sessions outside memory", sessions, "all sessions are lost", SESSIONS },
+	{ "name without end", session_name, "its name is damaged", SESSION },
+	{ "name twice", session_twice, "there are two of that name", SESSION },
+	{ "files outside memory", session_files, "all its files are lost", FILES },
+	{ "number of files", session_count, "3 files were handed over, and 2", NOTHING },
+	{ "token twice", file_token, "there are two of them", OTHER_FILE },
+	{ "unknown kind", file_kind, "cannot be retrieved: no handler", ONE_FILE },
+	{ "FLBs outside memory", flbs, "are not preserved", FLB },
+	{ "pages of FLBs", flb_pages, "are of an unknown size", FLB },
+	{ "number of FLBs", flb_count, "are too many", FLB },
+	{ "name of an FLB", flb_name, "compat: ", FLB },
+	{ "data of an FLB", flb_data, "cannot be retrieved", FLB },
+	{ "handle outside memory", handle, "no preserved page at", ONE_FILE },
+	{ "no handle", handle_0, "no preserved page at", ONE_FILE },
+	{ "handle not aligned", handle_odd, "bad hand-over", ONE_FILE },
+	{ "size", size, "size of a memfd", ONE_FILE },
+	{ "folios and no size", size_0, "nr_folios of a memfd", ONE_FILE },
+	{ "position", pos, "pos of a memfd", ONE_FILE },
+	{ "seals", seals, "seals of a memfd", ONE_FILE },
+	{ "flags", flags, "flags of a memfd", ONE_FILE },
+	{ "more folios than pages", nr, "nr_folios of a memfd", ONE_FILE },
+	{ "more folios than entries", room, "nr_folios of a memfd", ONE_FILE },
+	{ "fewer folios than pages", nr_less, "folios end at index", ONE_FILE },
+	{ "page 0", pfn_0, "pfn of folio 0", ONE_FILE },
+	{ "page outside memory", pfn, "no preserved folio at", ONE_FILE },
+	{ "folio twice", pfn_twice, "no preserved folio at", ONE_FILE },
+	{ "order of entries", index_back, "index of folio 1", ONE_FILE },
+	{ "entry behind the file", index_last, "index of folio 1", ONE_FILE },
+	{ "entry not aligned", index_odd, "where 4 comes next", ONE_FILE },
+	{ "entries overlap", index_first, "where 0 comes next", ONE_FILE },
+	{ "flags of a folio", folio_flags, "flags of folio 0", ONE_FILE },
+};
+
+KUNIT_ARRAY_PARAM_DESC(damage, damages, name);
+
+static void leave_sessions(struct kunit *test)
+{
+	int dev, session, fd;
+
+	register_other(test);
+	dev = sim_open_device();
+	session = agent_create(dev, "a");
+	fd = agent_memfd(SIZE, 2, 0, 1);
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, MEMFD, fd), 0);
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, OTHER, dev), 0);
+	KUNIT_ASSERT_GE(test, agent_create(dev, "b"), 0);
+	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
+}
+
+static void expect_session(struct kunit *test, int session, enum loss loss)
+{
+	int fd;
+
+	KUNIT_ASSERT_GE(test, session, 0);
+	fd = agent_get(session, MEMFD);
+	if (loss == ONE_FILE || loss == FILES)
+		KUNIT_EXPECT_LT(test, fd, 0);
+	else
+		KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, SIZE, 0, 1));
+
+	KUNIT_EXPECT_EQ(test, agent_get(session, OTHER),
+			loss == OTHER_FILE || loss == FILES ? -ENOENT : -ENODEV);
+	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+}
+
+static void expect_flb(struct kunit *test, enum loss loss)
+{
+	void *obj = NULL;
+	int err = liveupdate_flb_get_incoming(&flb, &obj);
+
+	if (loss == FLB || loss == ALL) {
+		KUNIT_EXPECT_LT(test, err, 0);
+		return;
+	}
+	KUNIT_EXPECT_EQ(test, err, 0);
+	KUNIT_EXPECT_PTR_EQ(test, obj, &flb);
+	liveupdate_flb_put_incoming(&flb);
+}
+
+static void luo_damage_test(struct kunit *test, const struct damage *d)
+{
+	bool any = d->loss != SESSIONS && d->loss != ALL;
+	struct sim_handover h;
+	struct parts p;
+	int dev, a, b;
+
+	leave_sessions(test);
+	h = sim_kexec();
+	p = find_parts();
+	if (d->apply)
+		d->apply(&p);
+	sim_log_clear();
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	register_other(test);
+
+	expect_flb(test, d->loss);
+	dev = sim_open_device();
+	a = agent_retrieve(dev, "a");
+	b = agent_retrieve(dev, "b");
+	if (any)
+		expect_session(test, a, d->loss);
+	else
+		KUNIT_EXPECT_EQ(test, a, -ENOENT);
+	if (any && d->loss != SESSION)
+		KUNIT_EXPECT_EQ(test, agent_finish(b), 0);
+	else
+		KUNIT_EXPECT_EQ(test, b, -ENOENT);
+
+	if (d->log)
+		KUNIT_EXPECT_TRUE(test, sim_logged(d->log));
+	KUNIT_EXPECT_GE(test, agent_create(dev, "c"), 0);
+}
+
+static void luo_damage_test_row(struct kunit *test)
+{
+	luo_damage_test(test, test->param_value);
+}
+
+/* The same without damage, so that each row has one reason. */
+static void luo_damage_test_none(struct kunit *test)
+{
+	static const struct damage none = { .loss = NOTHING };
+
+	luo_damage_test(test, &none);
+}
+
+static int luo_damage_test_init(struct kunit *test)
+{
+	if (PAGE_SIZE < SZ_4K)
+		kunit_skip(test, "a record does not fit into a page");
+
+	sim_liveupdate = true;
+	sim_boot_cold();
+	return 0;
+}
+
+static void luo_damage_test_exit(struct kunit *test)
+{
+	sim_liveupdate = false;
+	sim_boot_cold();
+}
+
+static struct kunit_case luo_damage_cases[] = {
+	KUNIT_CASE(luo_damage_test_none),
+	KUNIT_CASE_PARAM(luo_damage_test_row, damage_gen_params),
+	{}
+};
+
+static struct kunit_suite luo_damage_suite = {
+	.name = "unit-luo-damage",
+	.init = luo_damage_test_init,
+	.exit = luo_damage_test_exit,
+	.test_cases = luo_damage_cases,
+};
+
+kunit_test_suite(luo_damage_suite);
