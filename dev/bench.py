@@ -16,13 +16,15 @@ from dataclasses import dataclass, replace
 
 from dev import guest
 from dev.host import OUT, ROOT, Stop, no_such, output, write_if_changed
-from dev.kernel import ARCH, build
+from dev.kernel import ARCH, build, options
 from dev.runner import jobs
 
 PAGE = 4096
 MIB = 1 << 20
 STOCK, OURS = "stock", "ours"
-TABLE = OUT / "bench/table.json"        # all of the last complete run, for ./kho series
+FLAVOURS = {OURS: "bench", STOCK: "stock"}
+HOST, SELFTESTS = "host", "selftests"   # what both are configured for
+TABLE = OUT / "bench/table.json"        # all of the last complete run on HOST, for ./kho series
 AGREE = 0.01            # spread of a figure that was measured often enough
 MIN_GUESTS, MAX_GUESTS = 2, 5
 NOISE = 100_000         # what two boots of the same kernel differ by
@@ -126,9 +128,15 @@ def pack(where, agent, kernel, load, wait):
 def command(kernel, initrd, load):
     machine = guest.MACHINES[kernel.arch]
     return [machine.qemu, *machine.argv, *machine.cpu, *machine.ports, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
-            *machine.still, "-rtc", "base=2026-01-01,clock=vm", "-m", f"{load.memory}M", "-smp", "1", "-nodefaults", "-no-reboot",
+            *machine.still, *nodes(kernel, load), "-rtc", "base=2026-01-01,clock=vm", "-m", f"{load.memory}M", "-smp", "1", "-nodefaults", "-no-reboot",
             "-display", "none", "-monitor", "none", "-kernel", str(kernel.image), "-initrd", str(initrd),
             "-append", append(kernel, load, "hop0")]
+
+
+def nodes(kernel, load):
+    """Two of them, where the kernel knows of nodes."""
+    numa = options(kernel.config.read_text()).get("CONFIG_NUMA") == "y"
+    return guest.nodes(f"{load.memory // 2}M", ["0", ""]) if numa else []
 
 
 def measure(bench, kernel, load, number):
@@ -231,15 +239,15 @@ def text(line):
     return f"{line['load']:16} {line['figure']:10} {line['unit']:6} {' '.join(cells)} {ratio} {widest:7.2%}"
 
 
-def bench(run, names, quick=False, ours_only=False, arch=ARCH):
+def bench(run, names, quick=False, ours_only=False, arch=ARCH, config=HOST):
     """Measure, print the table, keep it as JSON and as a plot."""
     loads = choose(names)
-    kernels = {OURS: build(run, arch, "bench")}
-    if not ours_only:
-        kernels[STOCK] = build(run, arch, "stock")
+    more = "" if config == HOST else f"+{config}"
+    kernels = {who: build(run, arch, flavour + more) for who, flavour in FLAVOURS.items()
+               if who == OURS or not ours_only}
     guest.splat_patterns()
     work = Bench(run, guest.build_agent(run, kernels[OURS]), quick, arch)
-    run.say(f"in instructions, metadata in bytes; {kernels[OURS].release} on one CPU\n{HEAD}")
+    run.say(f"in instructions, metadata in bytes; {kernels[OURS].release} on one CPU, configured for {config}\n{HEAD}")
     rows = []
     with concurrent.futures.ThreadPoolExecutor(jobs()) as pool:
         try:
@@ -254,7 +262,7 @@ def bench(run, names, quick=False, ours_only=False, arch=ARCH):
             guest.stop_all()
             raise
     run.path("bench.json").write_text(json.dumps(rows, indent=1))
-    if not (names or ours_only or arch != ARCH):
+    if not (names or ours_only or arch != ARCH or config != HOST):
         write_if_changed(TABLE, json.dumps(rows, indent=1).encode())
     run.path("bench.svg").write_text(plot(rows))
     run.say(f"{run.path('bench.json').relative_to(ROOT)} and bench.svg beside it")

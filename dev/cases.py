@@ -7,6 +7,8 @@ is added by dev/runner.py, at the end of every script but the last.
 """
 from dataclasses import dataclass
 
+from dev import guest
+
 OURS = "ours"           # among kernels: the one that is tested; others are flavours
 OTHER_PAGES = "other-pages"     # likewise: the same with pages of another size
 # Lines that stand for loading the next kernel where a case wants it otherwise.
@@ -238,6 +240,26 @@ def huge_folios():
                       prepare=[HUGE.format("always")], deadline=30)
 
 
+def memcg_limit():
+    """What was charged before the limit stays charged, and the rest comes when the limit is raised."""
+    group, size, room = "/tmp/cgroup/guest", 40 << 20, 24 << 20
+    used = f"$(cat {group}/memory.current)"
+    first, then = ["session-new main"], [
+        "run mkdir /tmp/cgroup && mount -t cgroup2 none /tmp/cgroup",
+        f"run echo +memory > /tmp/cgroup/cgroup.subtree_control && mkdir {group}", "session-get main"]
+    for token, (name, folios) in enumerate({"small": "never", "huge": "always"}.items(), 1):
+        file = f"{name} size={size} seed={token}"
+        take = f"retrieve-in-group {group}/cgroup.procs main {token}"
+        first += [HUGE.format(folios), f"memfd {file}", f"preserve main {token} {name}"]
+        then += [f"run echo $(({used} + {room})) > {group}/memory.max", *2 * [f"fails ENOMEM {take}"],
+                 f"run test {used} -gt {size * (token - 1) + room // 2}", f"run echo max > {group}/memory.max",
+                 take, f"run test {used} -ge {size * token}", f"retrieve main {token} {name}", f"check {file}"]
+    then += ["finish main", "close main", "close small", "close huge", f"run test {used} -lt {room}",
+             f"run dmesg | grep -c oom-kill | grep -x 0", "churn"]
+    return Case("memcg-limit", "A memory cgroup that is full in the middle of a retrieve costs nothing but time.",
+                [first, then], deadline=40)
+
+
 def large():
     file = {"a": "size=640M seed=18"}
     return plain_case("large", "A memfd of 640 MiB needs more than one page of its list of pages.",
@@ -245,13 +267,9 @@ def large():
 
 
 def two_nodes():
-    nodes = []
-    for n in range(2):
-        nodes += ["-object", f"memory-backend-ram,id=node{n},size={HALF}",
-                  "-numa", f"node,memdev=node{n},cpus={n}"]
     file = {"a": "size=300M seed=19"}
     return plain_case("two-nodes", "A memfd that spreads over both nodes of a NUMA machine comes back.",
-                      file, extra=tuple(nodes), deadline=30)
+                      file, extra=tuple(guest.nodes(HALF, ["0", "1"])), deadline=30)
 
 
 def above_4g():
@@ -423,5 +441,5 @@ LUO_CASES = [make() for make in (
 
 
 CASES = [make() for make in (
-    one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, large, two_nodes,
-    above_4g, three_hops, test_kho, reserve_mem, reserve_mem_odd, page_size, kho_off, debugfs_off, never_retrieved, unpreserve)] + LUO_CASES
+    one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, memcg_limit, large,
+    two_nodes, above_4g, three_hops, test_kho, reserve_mem, reserve_mem_odd, page_size, kho_off, debugfs_off, never_retrieved, unpreserve)] + LUO_CASES

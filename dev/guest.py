@@ -219,6 +219,15 @@ def command(kernel, accel, share, append, memory, extra=(), ports=None):
             "-append", append]
 
 
+def nodes(size, processors):
+    """Words for a node of that size for each of the sets of processors."""
+    words = []
+    for n, owned in enumerate(processors):
+        words += ["-object", f"memory-backend-ram,id=node{n},size={size}",
+                  "-numa", f"node,memdev=node{n}{',cpus=' + owned if owned else ''}"]
+    return words
+
+
 def weight(flavour):
     parts = [WEIGHTS.get(name, Weight()) for name in flavour.split("+")]
     return Weight(max(p.slower for p in parts), sum(p.memory for p in parts), max(p.least for p in parts),

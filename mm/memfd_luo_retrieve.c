@@ -182,9 +182,8 @@ static int memfd_luo_prepare(struct folio *folio,
 {
 	int err = 0;
 
-	/* A limit of the cgroup is for the caller to see, not to be killed by. */
 	if (!folio_memcg_charged(folio))
-		err = mem_cgroup_charge(folio, NULL, gfp | __GFP_RETRY_MAYFAIL);
+		err = mem_cgroup_charge(folio, NULL, gfp);
 	if (err)
 		return err;
 
@@ -288,7 +287,11 @@ static int memfd_luo_insert(struct memfd_luo_fill *fill)
 {
 	const struct memfd_luo_entry *entry = &fill->entries[fill->next - fill->nr];
 	struct address_space *mapping = fill->file->f_mapping;
-	gfp_t gfp = mapping_gfp_mask(mapping);
+	/*
+	 * A limit of the cgroup, to which the nodes of the page cache are
+	 * charged, too, is for the caller to see, not to be killed by.
+	 */
+	gfp_t gfp = mapping_gfp_mask(mapping) | __GFP_RETRY_MAYFAIL;
 	unsigned int ready, stored;
 	int err = 0;
 

@@ -62,6 +62,7 @@ void kho_populate(phys_addr_t fdt_phys, u64 fdt_len, phys_addr_t scratch_phys,
 		  u64 scratch_len);
 void kho_memory_init_early(void);
 void kho_memory_init(void);
+bool arch_kho_is_ram(phys_addr_t start, phys_addr_t end);
 
 bool kho_scratch_overlap(phys_addr_t phys, size_t size);
 

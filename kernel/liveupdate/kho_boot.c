@@ -194,6 +194,23 @@ static bool __init kho_fdt_is_valid(const void *fdt, u64 len)
 	return true;
 }
 
+/**
+ * arch_kho_is_ram - tell whether addresses of the boot protocol are memory
+ * @start: first byte
+ * @end: byte behind the last one, larger than @start
+ *
+ * For architectures on which memblock does not know memory yet when
+ * kho_populate() is called, and something else does.
+ *
+ * Context: Early boot, from kho_populate().
+ * Return: false when there is anything else than RAM.
+ */
+bool __weak __init arch_kho_is_ram(phys_addr_t start, phys_addr_t end)
+{
+	return !memblock_phys_mem_size() ||
+	       memblock_is_region_memory(start, end - start);
+}
+
 static bool __init kho_scratch_is_valid(const struct kho_scratch *area,
 					u64 len)
 {
@@ -210,6 +227,11 @@ static bool __init kho_scratch_is_valid(const struct kho_scratch *area,
 		    check_add_overflow(area[i].addr, area[i].size, &end)) {
 			pr_warn("scratch area %llu is %pa bytes at %pa\n", i,
 				&area[i].size, &area[i].addr);
+			return false;
+		}
+		if (area[i].size && !arch_kho_is_ram(area[i].addr, end)) {
+			pr_warn("scratch area %llu of %pa bytes at %pa is not in RAM\n",
+				i, &area[i].size, &area[i].addr);
 			return false;
 		}
 		all |= area[i].size;
@@ -250,12 +272,8 @@ static void *__init kho_map_early(phys_addr_t phys, u64 len)
 	    check_add_overflow(phys, len, &end))
 		return NULL;
 
-	/*
-	 * On arm64 memory is known by now, and to read where there is none is
-	 * fatal.  x86 learns of its memory later, and reads ones there.
-	 */
-	if (memblock_phys_mem_size() &&
-	    (!memblock_is_memory(phys) || !memblock_is_memory(end - 1)))
+	/* To read where there is no memory may be fatal. */
+	if (!arch_kho_is_ram(phys, end))
 		return NULL;
 
 	return early_memremap(phys, len);

@@ -179,8 +179,7 @@ static const char *__init luo_read_root(phys_addr_t phys, size_t size,
 	const char *offered = phys_to_virt(phys);
 	size_t room;
 
-	if (!kho_pages_preserved(phys, 1) || offset_in_page(phys) ||
-	    size > PAGE_SIZE)
+	if (!kho_pages_preserved(phys, 1) || size > PAGE_SIZE)
 		return "not in a page that was handed over";
 
 	kho_compat_report(offered, size, LUO_ABI_COMPATIBLE);

@@ -266,6 +266,23 @@ static void boot_test_misplaced(struct kunit *test)
 	expect_restored(test, old, good, 0);
 }
 
+/* More pieces than each can be noted by itself. */
+static void boot_test_much_misplaced(struct kunit *test)
+{
+	struct old *old = new_old(test);
+	unsigned long good = SIM_PAGES / 3;
+	struct blocks b = { };
+
+	put_block(test, old, &b, good, 0);
+	for (unsigned int i = 0; i < MAX_BLOCKS; i++)
+		put(test, old, (1UL << 30) + 2 * i, 0);
+
+	KUNIT_ASSERT_TRUE(test, boot(test, old));
+	for (unsigned int i = 0; i < MAX_BLOCKS; i++)
+		KUNIT_EXPECT_NULL(test, kho_restore_folio(PFN_PHYS((1UL << 30) + 2 * i)));
+	expect_restored(test, old, good, 0);
+}
+
 /* The boot loader has put the new kernel on top of preserved memory. */
 static void boot_test_in_use(struct kunit *test)
 {
@@ -325,31 +342,53 @@ static void boot_test_short_of_regions(struct kunit *test)
 	}
 }
 
+/* More runs than there is room for without an allocation. */
+static struct blocks *put_scattered(struct kunit *test, struct old *old)
+{
+	struct blocks *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+
+	while (b->nr < MAX_BLOCKS)
+		put_block(test, old, b, SIM_PAGES / 8 + 2 * b->nr, 0);
+	return b;
+}
+
+/* Returns whether there was an allocation to fail; counts what was kept coarsely. */
+static bool boot_fail_nth(struct kunit *test, unsigned long n, bool scattered,
+			  unsigned int *coarse)
+{
+	struct old *old = new_old(test);
+	struct blocks *b = scattered ? put_scattered(test, old) :
+				       put_random(test, old, 2000);
+	bool kept, failed;
+
+	write_root(test, old);
+	sim_log_clear();
+	sim_fail_nth(n);
+	kept = sim_boot_warm(&old->handover);
+	failed = sim_failed();
+	sim_fail_nth(0);
+	if (!kept)
+		return failed;
+
+	expect_pages(test, old, true);
+	for (unsigned int i = 0; i < b->nr; i++)
+		expect_restored(test, old, b->block[i].pfn, b->block[i].order);
+	*coarse += sim_logged("short of memory");
+	return failed;
+}
+
 /* One allocation of early boot after the other fails. */
 static void boot_test_short_of_memory(struct kunit *test)
 {
-	bool failed;
+	for (int scattered = 0; scattered < 2; scattered++) {
+		unsigned int coarse = 0, n = 1;
 
-	for (unsigned int n = 1, tries = 0; tries < 60; n++, tries++) {
-		struct old *old = new_old(test);
-		struct blocks *b = put_random(test, old, 2000);
-		bool kept;
-
-		write_root(test, old);
-		sim_fail_nth(n);
-		kept = sim_boot_warm(&old->handover);
-		failed = sim_failed();
-		sim_fail_nth(0);
-		if (kept) {
-			expect_pages(test, old, true);
-			for (unsigned int i = 0; i < b->nr; i++)
-				expect_restored(test, old, b->block[i].pfn,
-						b->block[i].order);
-		}
-		if (!failed)
-			return;
+		while (n < 60 && boot_fail_nth(test, n, scattered, &coarse))
+			n++;
+		KUNIT_EXPECT_LT(test, n, 60);
+		if (scattered)
+			KUNIT_EXPECT_GT(test, coarse, 0);
 	}
-	KUNIT_FAIL(test, "there is always another allocation to fail");
 }
 
 /* Nodes of the map. */
@@ -454,7 +493,7 @@ static void boot_test_node_twice(struct kunit *test)
 	slot[(ulong)(slot + 1) % PAGE_SIZE ? 1 : -1] = *slot;
 	sim_log_clear();
 	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("twice"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("has the node at"));
 }
 
 /* Tables that share a child make a tree that is larger than memory. */
@@ -604,6 +643,23 @@ static void endless_area(struct old *old)
 	old->scratch[0].size = -PAGE_SIZE;
 }
 
+static void area_in_hole(struct old *old)
+{
+	old->scratch[0].addr = SIM_PAGES / 2 * PAGE_SIZE;
+	old->scratch[0].size = PAGE_SIZE;
+}
+
+static void area_far_away(struct old *old)
+{
+	old->scratch[0].addr = 1ULL << 50;
+}
+
+/* The last byte that is memory is in the area, too. */
+static void area_too_long(struct old *old)
+{
+	old->scratch[0].size += PAGE_SIZE;
+}
+
 static void scratch_far_away(struct old *old)
 {
 	old->handover.scratch = 1ULL << 50;
@@ -630,6 +686,9 @@ static const struct bad_call bad_calls[] = {
 	{ "empty scratch area", empty_area },
 	{ "scratch area not aligned", odd_area },
 	{ "endless scratch area", endless_area },
+	{ "scratch area in hole", area_in_hole },
+	{ "scratch area far away", area_far_away },
+	{ "scratch area beyond memory", area_too_long },
 	{ "scratch far away", scratch_far_away },
 };
 
@@ -735,6 +794,7 @@ static struct kunit_case boot_cases[] = {
 	KUNIT_CASE(boot_test_random_map),
 	KUNIT_CASE(boot_test_preserved_twice),
 	KUNIT_CASE_PARAM(boot_test_misplaced, misplaced_gen_params),
+	KUNIT_CASE(boot_test_much_misplaced),
 	KUNIT_CASE(boot_test_in_use),
 	KUNIT_CASE(boot_test_covers_much),
 	KUNIT_CASE(boot_test_short_of_regions),

@@ -17,7 +17,7 @@
 #define FLB_DATA	0x464c42
 #define MEMFD		7
 #define OTHER		8
-#define SIZE		(8 * PAGE_SIZE)
+#define SIZE		(16 * PAGE_SIZE)
 
 /* A kind of files that comes with an FLB: those of /dev/liveupdate, for want of others. */
 
@@ -184,6 +184,7 @@ static void pos(struct parts *p) { p->memfd->pos = 1ULL << 63; }
 static void seals(struct parts *p) { p->memfd->seals = 1U << 31; }
 static void flags(struct parts *p) { p->memfd->flags = 1; }
 static void nr(struct parts *p) { p->memfd->nr_folios = SIZE / PAGE_SIZE + 1; }
+static void nr_0(struct parts *p) { p->memfd->nr_folios = 0; }
 static void nr_less(struct parts *p) { p->memfd->nr_folios = 1; }
 static void pfn_0(struct parts *p) { p->entry->pfn = 0; }
 static void pfn(struct parts *p) { p->entry->pfn = 1ULL << 40; }
@@ -192,6 +193,7 @@ static void index_back(struct parts *p) { p->entry[1].index = 0; }
 static void index_last(struct parts *p) { p->entry[1].index = 64; }
 static void index_odd(struct parts *p) { p->entry[1].index = 5; }
 static void index_first(struct parts *p) { p->entry[0].index = 1; }
+static void index_gap(struct parts *p) { p->entry[1].index = 8; }
 static void folio_flags(struct parts *p) { p->entry->flags |= 1 << 11; }
 
 /* More entries than the list has room for, in a file that could have as many. */
@@ -241,6 +243,7 @@ static const struct damage {
 	{ "handle not aligned", handle_odd, "bad hand-over", ONE_FILE },
 	{ "size", size, "size of a memfd", ONE_FILE },
 	{ "folios and no size", size_0, "nr_folios of a memfd", ONE_FILE },
+	{ "size and no folios", nr_0, "nr_folios of a memfd", ONE_FILE },
 	{ "position", pos, "pos of a memfd", ONE_FILE },
 	{ "seals", seals, "seals of a memfd", ONE_FILE },
 	{ "flags", flags, "flags of a memfd", ONE_FILE },
@@ -253,6 +256,7 @@ static const struct damage {
 	{ "order of entries", index_back, "index of folio 1", ONE_FILE },
 	{ "entry behind the file", index_last, "index of folio 1", ONE_FILE },
 	{ "entry not aligned", index_odd, "where 4 comes next", ONE_FILE },
+	{ "gap between entries", index_gap, "where 4 comes next", ONE_FILE },
 	{ "entries overlap", index_first, "where 0 comes next", ONE_FILE },
 	{ "flags of a folio", folio_flags, "flags of folio 0", ONE_FILE },
 };

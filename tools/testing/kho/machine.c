@@ -72,6 +72,18 @@ static void find_memory(void)
 	}
 }
 
+/* As on x86, where a table of the firmware knows it before memblock does. */
+bool arch_kho_is_ram(phys_addr_t start, phys_addr_t end)
+{
+	for (; start < end; start = (start | (PAGE_SIZE - 1)) + 1) {
+		if (PHYS_PFN(start) >= SIM_PAGES ||
+		    sim_memmap[PHYS_PFN(start)].state == SIM_HOLE)
+			return false;
+	}
+
+	return true;
+}
+
 /* What memblock has not reserved belongs to the page allocator. */
 static void start_page_allocator(void)
 {

@@ -171,6 +171,17 @@ bool memblock_is_memory(phys_addr_t addr)
 	return false;
 }
 
+bool memblock_is_region_memory(phys_addr_t base, phys_addr_t size)
+{
+	struct memblock_region *r;
+
+	for_each_mem_region(r) {
+		if (r->base <= base && base + size <= region_end(r))
+			return true;
+	}
+	return false;
+}
+
 bool memblock_is_region_reserved(phys_addr_t base, phys_addr_t size)
 {
 	struct memblock_region *r;

@@ -52,6 +52,7 @@ int __memblock_reserve(phys_addr_t base, phys_addr_t size, int nid,
 int memblock_reserve_sorted(const struct memblock_span *span, unsigned long nr,
 			    unsigned int flags);
 bool memblock_is_memory(phys_addr_t addr);
+bool memblock_is_region_memory(phys_addr_t base, phys_addr_t size);
 bool memblock_is_region_reserved(phys_addr_t base, phys_addr_t size);
 phys_addr_t memblock_phys_mem_size(void);
 phys_addr_t memblock_end_of_DRAM(void);

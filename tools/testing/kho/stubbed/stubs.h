@@ -12,6 +12,7 @@
 #define LINUX_KEXEC_INTERNAL_H
 
 #define __init
+#define __weak			__attribute__((weak))
 #define __initdata
 #define __initconst
 #define __ro_after_init

@@ -8,6 +8,7 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -169,8 +170,54 @@ static int holder_killed_in(char **words)
 	return ret < 0 ? ret : 0;
 }
 
+/*
+ * The group may have no room for a page more, so that the child has to have all
+ * its own pages before.  Its exit status is the result.
+ */
+static void retrieve_charged(int procs, int session, uint64_t token)
+{
+	int fd;
+
+	errno = 0;
+	if (write(procs, "0", 1) != 1)
+		_exit(errno);
+	fd = luo_retrieve(session, token);
+	_exit(fd < 0 ? -fd : 0);
+}
+
+/* Retrieves a file by a process of a memory cgroup, and leaves it in its session. */
+static int retrieve_in_group(char **words)
+{
+	int session = fd_find(words[1]), procs, status, err;
+	uint64_t token;
+	pid_t pid;
+
+	if (session < 0)
+		return session;
+	err = parse_u64(words[2], &token);
+	if (err)
+		return err;
+	procs = open(words[0], O_WRONLY | O_CLOEXEC);
+	if (procs < 0)
+		return problem(-errno, "%s: %s", words[0], strerror(errno));
+
+	pid = fork();
+	if (!pid)
+		retrieve_charged(procs, session, token);
+	close(procs);
+	if (pid < 0)
+		return problem(-errno, "fork: %s", strerror(errno));
+	waitpid(pid, &status, 0);
+	if (!WIFEXITED(status))
+		return problem(-ECHILD, "the process was killed by signal %d", WTERMSIG(status));
+
+	err = -WEXITSTATUS(status);
+	return err ? problem(err, "retrieve: %s", strerror(-err)) : 0;
+}
+
 const struct action holder_actions[] = {
 	{ "holder-sweep", "SESSION FILES", 2, holder_sweep },
 	{ "holder-killed-in", "SESSION TOKEN", 2, holder_killed_in },
+	{ "retrieve-in-group", "CGROUP.PROCS SESSION TOKEN", 3, retrieve_in_group },
 	{ }
 };
