@@ -449,7 +449,7 @@ CHAINS = [("users", "Damage to what one user hands over costs that user.", weave
           ("users-more", "The same, other fields.", weave(USERS[HALF:], COLD[HALF:]) + [ASTRAY]),
           ("map", "Damage to the map costs what cannot be told from it.", KEYS + [[r] for r in WHOLE]),
           # Where to unpack the kernel is chosen from the same data, by code that believes all of it.
-          ("boot", "Damage to what the boot loader is told costs the hand-over.", [[r] for r in BOOT], " nokaslr")]
+          ("boot", "Damage to what the boot loader is told costs the hand-over.", [[r] for r in BOOT])]
 CASES = [records()] + [chain(*words) for words in CHAINS] + [long_chain()]
 ROWS = [RECORDS] + [[r for rows in hops for r in rows] for _, _, hops, *_ in CHAINS]
 

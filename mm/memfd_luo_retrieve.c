@@ -31,7 +31,8 @@
 /**
  * struct memfd_luo_fill - a new file being filled with preserved folios
  * @file:    the file
- * @desc:    its description
+ * @handle:  address of its description
+ * @desc:    a copy of that: the page may be named by other records, too
  * @entries: one entry per folio
  * @next:    first entry whose folio is still in the hand-over
  * @folio:   folios of the entries before @next that are not in the file yet
@@ -45,7 +46,8 @@
  */
 struct memfd_luo_fill {
 	struct file *file;
-	struct memfd_luo_ser *desc;
+	u64 handle;
+	struct memfd_luo_ser desc;
 	struct memfd_luo_entry *entries;
 	u64 next;
 	struct folio *folio[MEMFD_LUO_WINDOW];
@@ -53,17 +55,6 @@ struct memfd_luo_fill {
 	u64 end;
 	struct kho_restore_batch batch;
 };
-
-/* The handle is a number from the previous kernel: is there memory behind it? */
-static struct memfd_luo_ser *memfd_luo_incoming(u64 handle)
-{
-	if (!handle || !kho_pages_preserved(handle, 1)) {
-		pr_err("bad hand-over: no preserved page at %#llx, where a memfd is described\n",
-		       handle);
-		return NULL;
-	}
-	return phys_to_virt(handle);
-}
 
 static u64 memfd_luo_array_room(const struct memfd_luo_ser *desc)
 {
@@ -106,10 +97,19 @@ static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *desc,
 	return NULL;
 }
 
-static int memfd_luo_verify(const struct memfd_luo_ser *desc)
+/* Copies what the handle, a number from the previous kernel, stands for. */
+static int memfd_luo_read(u64 handle, struct memfd_luo_ser *desc)
 {
-	const char *bad = memfd_luo_bad_field(desc);
+	const char *bad;
 
+	if (!handle || !kho_pages_preserved(handle, 1)) {
+		pr_err("bad hand-over: no preserved page at %#llx, where a memfd is described\n",
+		       handle);
+		return -EINVAL;
+	}
+
+	*desc = *(struct memfd_luo_ser *)phys_to_virt(handle);
+	bad = memfd_luo_bad_field(desc);
 	if (!bad)
 		return 0;
 
@@ -152,25 +152,25 @@ static void memfd_luo_discard(const struct memfd_luo_ser *desc,
 }
 
 /* Frees all that a description from the previous kernel stands for. */
-static void memfd_luo_discard_file(struct memfd_luo_ser *desc)
+static void memfd_luo_discard_file(u64 handle)
 {
 	struct memfd_luo_entry *entries;
-	u64 nr = desc->nr_folios;
+	struct memfd_luo_ser desc;
 
 	/* It may be anything, and belong to anybody. */
-	if (memfd_luo_verify(desc))
+	if (memfd_luo_read(handle, &desc))
 		return;
 
-	if (nr) {
-		entries = kho_restore_vmalloc(&desc->folios);
+	if (desc.nr_folios) {
+		entries = kho_restore_vmalloc(&desc.folios);
 		if (entries)
-			memfd_luo_discard(desc, entries, 0, nr);
+			memfd_luo_discard(&desc, entries, 0, desc.nr_folios);
 		else
-			pr_warn("the list of %llu folios of a discarded memfd is lost, they stay in use until the next kexec\n",
-				nr);
+			pr_warn("the list of %llu folios of a discarded memfd is lost, their memory stays unclaimed\n",
+				desc.nr_folios);
 		vfree(entries);
 	}
-	kho_restore_free(desc);
+	kho_restore_free(phys_to_virt(handle));
 }
 
 /*
@@ -238,7 +238,8 @@ static unsigned int memfd_luo_store_all(struct address_space *mapping,
 					struct folio **folios, unsigned int nr,
 					gfp_t gfp)
 {
-	XA_STATE(xas, &mapping->i_pages, 0);
+	/* No index comes right behind this one: the first walk is from the root. */
+	XA_STATE(xas, &mapping->i_pages, ULONG_MAX);
 	unsigned int i = 0;
 
 	do {
@@ -291,9 +292,16 @@ static int memfd_luo_insert(struct memfd_luo_fill *fill)
 	 * A limit of the cgroup, to which the nodes of the page cache are
 	 * charged, too, is for the caller to see, not to be killed by.
 	 */
-	gfp_t gfp = mapping_gfp_mask(mapping) | __GFP_RETRY_MAYFAIL;
+	gfp_t gfp = mapping_gfp_mask(mapping) | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
 	unsigned int ready, stored;
+	long pages = 0;
 	int err = 0;
+
+	for (unsigned int i = 0; i < fill->nr; i++)
+		pages += folio_nr_pages(fill->folio[i]);
+	/* There is no limit on the file, so it can only be memory that is not granted. */
+	if (shmem_inode_acct_blocks(mapping->host, pages))
+		return -ENOMEM;
 
 	for (ready = 0; ready < fill->nr; ready++) {
 		err = memfd_luo_prepare(fill->folio[ready], &entry[ready], gfp);
@@ -305,6 +313,8 @@ static int memfd_luo_insert(struct memfd_luo_fill *fill)
 	if (!err && stored < ready)
 		err = -ENOMEM;
 
+	/* Gives back what is not in the file. */
+	shmem_recalc_inode(mapping->host, pages, 0);
 	memfd_luo_add_lru(fill->folio, stored);
 	for (unsigned int i = 0; i < ready; i++) {
 		folio_unlock(fill->folio[i]);
@@ -322,7 +332,7 @@ static int memfd_luo_insert(struct memfd_luo_fill *fill)
 static int memfd_luo_take(struct memfd_luo_fill *fill)
 {
 	const struct memfd_luo_entry *entry = &fill->entries[fill->next];
-	const char *bad = memfd_luo_bad_entry(fill->desc, entry, fill->end);
+	const char *bad = memfd_luo_bad_entry(&fill->desc, entry, fill->end);
 	struct folio *folio;
 	unsigned int order;
 
@@ -365,47 +375,38 @@ static int memfd_luo_take_window(struct memfd_luo_fill *fill)
 	int err = 0;
 
 	while (!err && fill->nr < MEMFD_LUO_WINDOW &&
-	       fill->next < fill->desc->nr_folios)
+	       fill->next < fill->desc.nr_folios)
 		err = memfd_luo_take(fill);
 
+	/* What may be committed is a part of what there is. */
+	kho_restore_batch_end(&fill->batch);
 	return err;
 }
 
 static int memfd_luo_take_all(struct memfd_luo_fill *fill)
 {
-	struct inode *inode = file_inode(fill->file);
-	long blocks;
-	int err = 0;
+	const struct memfd_luo_ser *desc = &fill->desc;
+	int err;
 
-	/*
-	 * At most so many; the file gives back what it does not need.  There is
-	 * no limit on the file, so it can only be memory that is not granted.
-	 */
-	blocks = min_t(u64, memfd_luo_pages(fill->desc->size), totalram_pages());
-	if (shmem_inode_acct_blocks(inode, blocks))
-		return -ENOMEM;
-
-	while (!err && (fill->nr || fill->next < fill->desc->nr_folios)) {
-		if (liveupdate_interrupted()) {
-			err = -EINTR;
-			break;
-		}
+	while (fill->nr || fill->next < desc->nr_folios) {
+		if (liveupdate_interrupted())
+			return -EINTR;
 
 		err = memfd_luo_take_window(fill);
 		if (!err)
 			err = memfd_luo_insert(fill);
+		if (err)
+			return err;
 		cond_resched();
 	}
 
-	shmem_recalc_inode(inode, blocks, 0);
-	kho_restore_batch_end(&fill->batch);
-
-	if (!err && fill->end < memfd_luo_pages(fill->desc->size)) {
+	if (fill->end < memfd_luo_pages(desc->size)) {
 		pr_err("bad hand-over: nr_folios %llu of a memfd of %llu bytes, folios end at index %llu\n",
-		       fill->desc->nr_folios, fill->desc->size, fill->end);
+		       desc->nr_folios, desc->size, fill->end);
 		return -EINVAL;
 	}
-	return err;
+
+	return 0;
 }
 
 /*
@@ -464,7 +465,7 @@ static struct file *memfd_luo_open(const struct memfd_luo_ser *desc)
 static void memfd_luo_fill_free(struct memfd_luo_fill *fill)
 {
 	vfree(fill->entries);
-	kho_restore_free(fill->desc);
+	kho_restore_free(phys_to_virt(fill->handle));
 	kfree(fill);
 }
 
@@ -473,8 +474,8 @@ static void memfd_luo_abandon(struct memfd_luo_fill *fill)
 {
 	while (fill->nr)
 		folio_put(fill->folio[--fill->nr]);
-	memfd_luo_discard(fill->desc, fill->entries, fill->next,
-			  fill->desc->nr_folios);
+	memfd_luo_discard(&fill->desc, fill->entries, fill->next,
+			  fill->desc.nr_folios);
 	fput(fill->file);
 	memfd_luo_fill_free(fill);
 }
@@ -482,7 +483,7 @@ static void memfd_luo_abandon(struct memfd_luo_fill *fill)
 /* Restoring the list is the first step that cannot be undone, so it is last. */
 static int memfd_luo_restore_entries(struct memfd_luo_fill *fill)
 {
-	struct memfd_luo_ser *desc = fill->desc;
+	struct memfd_luo_ser *desc = &fill->desc;
 	int err;
 
 	if (!desc->nr_folios)
@@ -501,21 +502,21 @@ static int memfd_luo_restore_entries(struct memfd_luo_fill *fill)
 	return err;
 }
 
-static struct memfd_luo_fill *memfd_luo_begin(struct memfd_luo_ser *desc)
+static struct memfd_luo_fill *memfd_luo_begin(u64 handle)
 {
 	struct memfd_luo_fill *fill;
 	int err;
-
-	err = memfd_luo_verify(desc);
-	if (err)
-		return ERR_PTR(err);
 
 	fill = kzalloc_obj(*fill);
 	if (!fill)
 		return ERR_PTR(-ENOMEM);
 
-	fill->desc = desc;
-	fill->file = memfd_luo_open(desc);
+	fill->handle = handle;
+	err = memfd_luo_read(handle, &fill->desc);
+	if (err)
+		goto err_free;
+
+	fill->file = memfd_luo_open(&fill->desc);
 	if (IS_ERR(fill->file)) {
 		err = PTR_ERR(fill->file);
 		goto err_free;
@@ -543,18 +544,12 @@ static bool memfd_luo_may_retry(int err)
 int memfd_luo_retrieve(struct liveupdate_file_op_args *op)
 {
 	struct memfd_luo_fill *fill = op->private_data;
-	struct memfd_luo_ser *desc;
 	int err;
 
-	if (!fill) {
-		desc = memfd_luo_incoming(op->serialized_data);
-		if (!desc)
-			return -EINVAL;
-
-		fill = memfd_luo_begin(desc);
-		if (IS_ERR(fill))
-			return PTR_ERR(fill);
-	}
+	if (!fill)
+		fill = memfd_luo_begin(op->serialized_data);
+	if (IS_ERR(fill))
+		return PTR_ERR(fill);
 
 	err = memfd_luo_take_all(fill);
 
@@ -585,5 +580,5 @@ void memfd_luo_finish(struct liveupdate_file_op_args *op)
 	if (op->private_data)
 		memfd_luo_abandon(op->private_data);
 	else if (op->retrieve_status <= 0 && kho_pages_preserved(handle, 1))
-		memfd_luo_discard_file(phys_to_virt(handle));
+		memfd_luo_discard_file(handle);
 }

@@ -56,12 +56,14 @@ static inline bool kho_decode_key(unsigned long key, phys_addr_t *phys,
 /**
  * struct kho_in - what the previous kernel handed over
  * @fdt_phys: root tree, 0 when there was no hand-over
+ * @fdt_len: bytes of memory at @fdt_phys
  * @scratch_phys: array of scratch areas, 0 when there was no hand-over
  * @same: it has the same versions of all that the root tree names
  * @map: preserved memory that nobody has restored yet
  */
 struct kho_in {
 	phys_addr_t fdt_phys;
+	size_t fdt_len;
 	phys_addr_t scratch_phys;
 	bool same;
 	struct kho_radix_tree map;

@@ -61,7 +61,7 @@ static void kho_block_free_ser(struct kho_block_set *bs,
 			       struct kho_block_header_ser *ser)
 {
 	if (bs->incoming)
-		kho_restore_free(ser);
+		folio_put(virt_to_folio(ser));
 	else
 		kho_unpreserve_free(ser);
 }
@@ -218,43 +218,55 @@ static const char *kho_block_verify(const struct kho_block_set *bs, u64 pa,
 }
 
 /*
- * Checks a chain of the previous kernel from end to end.  Returns where the
- * first bad block is, or 0.
+ * Tracks the blocks of a chain of the previous kernel up to its end, or to the
+ * first that is bad.
  */
-static u64 kho_block_set_verify(const struct kho_block_set *bs, u64 head_pa)
+static int kho_block_set_read(struct kho_block_set *bs, u64 head_pa)
 {
 	const struct kho_block_header_ser *ser;
-	const char *why = NULL;
+	const char *why;
 	bool full = true;
-	u64 pa = head_pa;
+	int err;
 
-	for (long n = 0; pa; n++) {
-		why = n < KHO_MAX_BLOCKS ? kho_block_verify(bs, pa, full) :
-					   "chain does not end";
-		if (why)
-			break;
+	for (u64 pa = head_pa; pa; pa = ser->next) {
+		why = bs->nblocks < KHO_MAX_BLOCKS ?
+			kho_block_verify(bs, pa, full) : "chain does not end";
+		if (why) {
+			pr_err("blocks at %#llx not restored: %s (%#llx)\n",
+			       head_pa, why, pa);
+			return -EINVAL;
+		}
 
 		ser = phys_to_virt(pa);
 		full = ser->count == bs->count_per_block;
-		pa = ser->next;
+		err = kho_block_track(bs, phys_to_virt(pa));
+		if (err)
+			return err;
 	}
 
-	if (why)
-		pr_err("blocks at %#llx not restored: %s (%#llx)\n", head_pa,
-		       why, pa);
-	return pa;
+	return 0;
 }
 
-/* Frees the good blocks in front of the bad one, which may be anybody's. */
-static void kho_block_chain_free(u64 pa, u64 bad)
+/*
+ * Takes the tracked blocks: other records may name them as well, and whoever
+ * restored them could change what is in them, or free them.  What was taken
+ * before, also by the same chain, is not tracked any more.
+ */
+static int kho_block_set_take(struct kho_block_set *bs)
 {
-	while (pa != bad && kho_pages_preserved(pa, 1)) {
-		struct kho_block_header_ser *ser = phys_to_virt(pa);
+	struct kho_block *block, *tmp;
+	int err = 0;
 
-		/* Freeing takes the page away, so a circle comes to an end. */
-		pa = ser->next;
-		kho_restore_free(ser);
+	list_for_each_entry_safe(block, tmp, &bs->blocks, list) {
+		if (!kho_restore_folio(virt_to_phys(block->ser))) {
+			kho_block_untrack(bs, block);
+			err = -EINVAL;
+		} else if (block->ser->count > bs->count_per_block) {
+			err = -EINVAL;
+		}
 	}
+
+	return err;
 }
 
 /**
@@ -268,32 +280,25 @@ static void kho_block_chain_free(u64 pa, u64 bad)
  */
 int kho_block_set_restore(struct kho_block_set *bs, u64 head_pa)
 {
-	struct kho_block_header_ser *ser;
-	u64 bad;
 	int err;
 
 	bs->incoming = true;
 
-	bad = kho_block_set_verify(bs, head_pa);
-	if (bad) {
-		kho_block_chain_free(head_pa, bad);
-		return -EINVAL;
+	err = kho_block_set_read(bs, head_pa);
+	if (err == -ENOMEM) {
+		while (bs->nblocks)
+			kho_block_untrack(bs, kho_block_last(bs));
+		return err;
 	}
 
-	for (u64 pa = head_pa; pa; pa = ser->next) {
-		ser = phys_to_virt(pa);
-		err = kho_block_track(bs, ser);
-		if (err)
-			goto err_untrack;
+	/* The good blocks in front of a bad one are of no use to anybody. */
+	if (kho_block_set_take(bs) || err) {
+		kho_block_set_destroy(bs);
+		return -EINVAL;
 	}
 
 	bs->head_pa = head_pa;
 	return 0;
-
-err_untrack:
-	while (bs->nblocks)
-		kho_block_untrack(bs, kho_block_last(bs));
-	return err;
 }
 EXPORT_SYMBOL_IF_KUNIT(kho_block_set_restore);
 

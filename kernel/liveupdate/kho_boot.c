@@ -12,6 +12,7 @@
 
 #define pr_fmt(fmt) "KHO: " fmt
 
+#include <linux/cma.h>
 #include <linux/crash_dump.h>
 #include <linux/init.h>
 #include <linux/io.h>
@@ -67,19 +68,17 @@ void __init kho_memory_init(void)
 		return;
 	}
 
-	if (!kho_in.map.root)
-		return;
-
-	err = kho_reserve_incoming();
+	err = kho_in.map.root ? kho_reserve_incoming() : 0;
 	if (err) {
 		pr_err("what was handed over cannot be kept: %pe\n",
 		       ERR_PTR(err));
 		kho_give_up();
-		return;
 	}
 
 	/* Whoever is told that the root tree is their data must not free it. */
-	kho_in_claim_block(kho_in.fdt_phys);
+	if (is_kho_boot())
+		kho_in_claim_block(kho_in.fdt_phys);
+	reserve_mem_claim();
 }
 
 static int __init kho_map_phys(const void *fdt, u64 *phys)
@@ -101,7 +100,7 @@ static int __init kho_check_node(phys_addr_t phys, void *data)
 		pr_err("map of preserved memory does not end\n");
 		return -ELOOP;
 	}
-	if (!PAGE_ALIGNED(phys) || !memblock_is_memory(phys) ||
+	if (!PAGE_ALIGNED(phys) || !memblock_is_map_memory(phys) ||
 	    kho_scratch_overlap(phys, PAGE_SIZE)) {
 		pr_err("map of preserved memory has a node at %pa\n", &phys);
 		return -EINVAL;
@@ -117,12 +116,19 @@ static int __init kho_open_map(void)
 	u64 phys;
 	int err;
 
+	if (kho_scratch_overlap(kho_in.fdt_phys, kho_in.fdt_len)) {
+		pr_err("root tree is in scratch memory\n");
+		return -EINVAL;
+	}
+
 	err = kho_map_phys(kho_in_fdt(), &phys);
+	if (!err)
+		err = kho_check_node(phys, &left);
 	if (!err)
 		err = kho_radix_init_tree(&kho_in.map, phys_to_virt(phys));
 	if (!err)
 		err = kho_radix_walk_tree(&kho_in.map, &cb, &left);
-	if (!err && !kho_in_covers(kho_in.fdt_phys, PAGE_SIZE)) {
+	if (!err && !kho_in_covers(kho_in.fdt_phys, kho_in.fdt_len)) {
 		pr_err("root tree is not in preserved memory\n");
 		err = -EINVAL;
 	}
@@ -146,6 +152,8 @@ void __init kho_memory_init_early(void)
 	if (kho_open_map()) {
 		pr_err("what was handed over is lost\n");
 		kho_give_up();
+		/* There is nothing left that other memory could hold. */
+		memblock_clear_kho_scratch_only();
 		return;
 	}
 
@@ -223,7 +231,8 @@ static bool __init kho_scratch_is_valid(const struct kho_scratch *area,
 	}
 
 	for (u64 i = 0; i < len / sizeof(*area); i++) {
-		if (!PAGE_ALIGNED(area[i].addr | area[i].size) ||
+		if (!IS_ALIGNED(area[i].addr | area[i].size,
+				CMA_MIN_ALIGNMENT_BYTES) ||
 		    check_add_overflow(area[i].addr, area[i].size, &end)) {
 			pr_warn("scratch area %llu is %pa bytes at %pa\n", i,
 				&area[i].size, &area[i].addr);
@@ -323,7 +332,8 @@ static bool __init kho_take(phys_addr_t fdt_phys, u64 fdt_len,
 	if (kho_pages_differ(fdt_len))
 		return false;
 
-	fdt = kho_map_early(fdt_phys, fdt_len);
+	fdt = PAGE_ALIGNED(fdt_phys | fdt_len) ?
+		kho_map_early(fdt_phys, fdt_len) : NULL;
 	if (!fdt) {
 		pr_warn("cannot map %llu bytes of root tree at %pa\n", fdt_len,
 			&fdt_phys);
@@ -361,6 +371,7 @@ void __init kho_populate(phys_addr_t fdt_phys, u64 fdt_len,
 	memblock_set_kho_scratch_only();
 
 	kho_in.fdt_phys = fdt_phys;
+	kho_in.fdt_len = fdt_len;
 	kho_in.scratch_phys = scratch_phys;
 	kho_scratch_cnt = scratch_len / sizeof(struct kho_scratch);
 	pr_info("found kexec handover data.\n");

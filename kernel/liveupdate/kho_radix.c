@@ -433,18 +433,21 @@ static int kho_radix_walk_leaf(const unsigned long *bitmap, unsigned long base,
 	}
 }
 
-static int kho_radix_walk_node(struct kho_radix_node *node, unsigned int level,
+/* An address that is no memory is not even translated before @cb has seen it. */
+static int kho_radix_walk_node(u64 phys, unsigned int level,
 			       unsigned long base,
 			       const struct kho_radix_walk_cb *cb, void *data)
 {
+	struct kho_radix_node *node;
 	unsigned long i;
 	int err = 0;
 
 	if (cb->node)
-		err = cb->node(virt_to_phys(node), data);
+		err = cb->node(phys, data);
 	if (err)
 		return err;
 
+	node = phys_to_virt(phys);
 	if (level == 0) {
 		if (!cb->run && !cb->leaf)
 			return 0;
@@ -453,7 +456,7 @@ static int kho_radix_walk_node(struct kho_radix_node *node, unsigned int level,
 	}
 
 	for (i = 0; !err && i < ARRAY_SIZE(node->table); i++) {
-		struct kho_radix_node *child = kho_radix_child(&node->table[i]);
+		u64 child = READ_ONCE(node->table[i]);
 
 		if (child)
 			err = kho_radix_walk_node(child, level - 1,
@@ -483,6 +486,7 @@ int kho_radix_walk_tree(struct kho_radix_tree *tree,
 	if (!tree->root)
 		return -EINVAL;
 
-	return kho_radix_walk_node(tree->root, ROOT_LEVEL, 0, cb, data);
+	return kho_radix_walk_node(virt_to_phys(tree->root), ROOT_LEVEL, 0, cb,
+				   data);
 }
 EXPORT_SYMBOL_GPL(kho_radix_walk_tree);

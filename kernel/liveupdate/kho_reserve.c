@@ -104,6 +104,12 @@ static bool __init kho_is_bad(phys_addr_t start, phys_addr_t end)
 	return false;
 }
 
+/* The firmware may keep memory for itself, which is not even mapped. */
+static bool __init kho_region_is_ram(const struct memblock_region *r)
+{
+	return !(r->flags & MEMBLOCK_NOMAP);
+}
+
 /* Whether a span is in RAM; it may reach over several regions of it. */
 static bool __init kho_span_is_ram(phys_addr_t start, phys_addr_t end)
 {
@@ -112,6 +118,8 @@ static bool __init kho_span_is_ram(phys_addr_t start, phys_addr_t end)
 	for_each_mem_region(r) {
 		if (r->base > start)
 			break;
+		if (!kho_region_is_ram(r))
+			continue;
 		start = max(start, r->base + r->size);
 		if (start >= end)
 			return true;
@@ -124,18 +132,25 @@ static bool __init kho_span_is_ram(phys_addr_t start, phys_addr_t end)
 
 /*
  * Blocks that no allocator makes may be as large as all memory, so that those
- * which cannot be right must not cost the memory that they name.  Returns
- * whether none of @nr had to be dropped.
+ * which cannot be right must not cost the memory that they name.  Of the others
+ * only the last one can end where addresses end, which would look like 0.
+ * Returns whether none of @nr had to be dropped.
  */
 static bool __init kho_drop_misfits(unsigned long key, unsigned long nr,
 				    unsigned int order)
 {
 	unsigned long end = key + nr;
+	phys_addr_t start, last;
 	bool fine = true;
 
-	for (; order > MAX_PAGE_ORDER && key < end; key++) {
-		phys_addr_t start, last;
+	if (order <= MAX_PAGE_ORDER) {
+		key = end - 1;
+		kho_decode_key(key, &start, &order);
+		if (start + (PAGE_SIZE << order))
+			return true;
+	}
 
+	for (; key < end; key++) {
 		kho_decode_key(key, &start, &order);
 		last = start + (PAGE_SIZE << order) - 1;
 		if (kho_span_is_ram(start, last))
@@ -396,12 +411,12 @@ static int __init kho_clip_span(struct kho_clip *clip,
 		int err;
 
 		r = kho_region_behind(&memblock.memory, &clip->memory, start);
-		if (!r || r->base > start) {
-			if (r)
-				stop = min(stop, r->base);
+		if (r)
+			stop = min(stop, r->base > start ? r->base :
+					 r->base + r->size);
+		if (!r || r->base > start || !kho_region_is_ram(r)) {
 			kho_mark_bad(start, stop, "not in RAM");
 		} else {
-			stop = min(stop, r->base + r->size);
 			err = kho_clip_ram(clip, start, stop, spans);
 			if (err)
 				return err;
@@ -651,6 +666,11 @@ int __init kho_reserve_incoming(void)
 			err = kho_spans_collect(&spans);
 		if (!err)
 			err = kho_forget_bad();
+	}
+	/* It may have been among what was forgotten. */
+	if (!err && !kho_in_covers(kho_in.fdt_phys, kho_in.fdt_len)) {
+		pr_err("root tree is not in preserved memory\n");
+		err = -EINVAL;
 	}
 	if (!err)
 		err = kho_spans_reserve(&spans);

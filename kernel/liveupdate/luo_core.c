@@ -378,6 +378,23 @@ static const struct luo_ioctl_op luo_dev_ops[] = {
 					fd)),
 };
 
+/*
+ * The jump waits for this, so it must not wait for user space in turn: a page
+ * of the caller may be in the hands of whoever calls reboot().
+ */
+static int luo_execute(const struct luo_ioctl_op *op, void *ctx, void *arg,
+		       struct file **filep)
+{
+	int err = luo_enter();
+
+	if (err)
+		return err;
+
+	err = op->execute(ctx, arg, filep);
+	luo_leave();
+	return err;
+}
+
 static int luo_respond(const struct luo_ioctl_op *op, void __user *uarg,
 		       u32 size, void *arg)
 {
@@ -398,7 +415,7 @@ static int luo_execute_fd(const struct luo_ioctl_op *op, void *ctx,
 	if (fd < 0)
 		return fd;
 
-	err = op->execute(ctx, arg, &file);
+	err = luo_execute(op, ctx, arg, &file);
 	if (err)
 		goto err_put_fd;
 
@@ -461,21 +478,14 @@ long luo_ioctl(const struct luo_ioctl_op *ops, unsigned int nr_ops, void *ctx,
 		return -EINVAL;
 
 	err = copy_struct_from_user(buf, op->size, uarg, size);
-	if (!err)
-		err = luo_enter();
 	if (err)
 		return err;
 
-	if (op->fd_offset) {
-		err = luo_execute_fd(op, ctx, uarg, size, buf);
-	} else {
-		err = op->execute(ctx, buf, NULL);
-		if (!err)
-			err = luo_respond(op, uarg, size, buf);
-	}
-	luo_leave();
+	if (op->fd_offset)
+		return luo_execute_fd(op, ctx, uarg, size, buf);
 
-	return err;
+	err = luo_execute(op, ctx, buf, NULL);
+	return err ?: luo_respond(op, uarg, size, buf);
 }
 
 static long luo_dev_ioctl(struct file *file, unsigned int cmd,

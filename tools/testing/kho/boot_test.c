@@ -34,7 +34,7 @@ struct old {
 static struct old *new_old(struct kunit *test)
 {
 	struct old *old = kunit_kzalloc(test, sizeof(*old), GFP_KERNEL);
-	unsigned long areas = SIM_PAGES / 8;
+	unsigned long areas = ALIGN(SIM_PAGES / 8, pageblock_nr_pages);
 
 	sim_boot_cold();
 	old->times = kunit_kzalloc(test, SIM_PAGES, GFP_KERNEL);
@@ -236,7 +236,8 @@ static const struct misplaced {
 	{ "around the hole", SIM_PAGES / 4 * 2 * PAGE_SIZE, 6, "not in RAM" },
 	{ "behind memory", SIM_PAGES * PAGE_SIZE, 0, "not in RAM" },
 	{ "far away", 1ULL << 50, 3, "not in RAM" },
-	{ "last page", -PAGE_SIZE, 0, NULL },
+	{ "last page", -PAGE_SIZE, 0, "not in RAM" },
+	{ "last 32 pages", -32 * PAGE_SIZE, 5, "not in RAM" },
 	{ "scratch", (SIM_PAGES - 1) * PAGE_SIZE, 0, "in scratch memory" },
 	{ "2 GiB", 1ULL << 40, 31 - PAGE_SHIFT, "not in RAM" },
 	{ "4 GiB", 1ULL << 41, 32 - PAGE_SHIFT, "not in RAM" },
@@ -281,6 +282,24 @@ static void boot_test_much_misplaced(struct kunit *test)
 	for (unsigned int i = 0; i < MAX_BLOCKS; i++)
 		KUNIT_EXPECT_NULL(test, kho_restore_folio(PFN_PHYS((1UL << 30) + 2 * i)));
 	expect_restored(test, old, good, 0);
+}
+
+/* RAM that the firmware keeps for itself. */
+static void boot_test_firmware(struct kunit *test)
+{
+	struct old *old = new_old(test);
+	unsigned long first = SIM_PAGES / 3;
+	struct blocks b = { };
+
+	for (unsigned int i = 0; i < 3; i++)
+		put_block(test, old, &b, first + i, 0);
+	old->handover.firmware = PFN_PHYS(first + 1);
+
+	KUNIT_ASSERT_TRUE(test, boot(test, old));
+	KUNIT_EXPECT_TRUE(test, sim_logged("not in RAM"));
+	old->times[first + 1] = 0;
+	for (unsigned int i = 0; i < b.nr; i++)
+		expect_restored(test, old, b.block[i].pfn, 0);
 }
 
 /* The boot loader has put the new kernel on top of preserved memory. */
@@ -415,6 +434,7 @@ static const struct bad_node {
 	{ "first page", PAGE_SIZE, false },
 	{ "hole", SIM_PAGES / 2 * PAGE_SIZE, false },
 	{ "scratch", (SIM_PAGES - 1) * PAGE_SIZE, false },
+	{ "wraps when translated", -(u64)PAGE_SIZE << 1, false },
 };
 
 KUNIT_ARRAY_PARAM_DESC(bad_node, bad_nodes, name);
@@ -432,6 +452,8 @@ static void boot_test_bad_node(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
 	KUNIT_EXPECT_TRUE(test, sim_logged("lost"));
 	KUNIT_EXPECT_NULL(test, kho_restore_folio(PFN_PHYS(SIM_PAGES / 3)));
+	/* All of memory can be used. */
+	KUNIT_EXPECT_FALSE(test, memblock_kho_scratch_only());
 }
 
 /* Scratch memory is used before the map is looked at, whatever is in it. */
@@ -477,6 +499,19 @@ static void boot_test_node_in_use(struct kunit *test)
 	old->handover.image_len = PAGE_SIZE;
 	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
 	KUNIT_EXPECT_TRUE(test, sim_logged("in use by this kernel"));
+}
+
+static void boot_test_node_in_firmware(struct kunit *test)
+{
+	struct old *old = new_old(test);
+	struct blocks b = { };
+
+	put_block(test, old, &b, SIM_PAGES / 3, 0);
+	write_root(test, old);
+	old->handover.firmware = *slot_of_leaf(old);
+	sim_log_clear();
+	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
+	KUNIT_EXPECT_TRUE(test, sim_logged("has a node at"));
 }
 
 /* Taking a key out of one leaf would take it out of the other. */
@@ -535,6 +570,16 @@ static const struct bad_call {
 	const char *name;
 	void (*damage)(struct old *old);
 } bad_calls[];
+
+static void odd_fdt(struct old *old)
+{
+	old->handover.fdt += 8;
+}
+
+static void odd_fdt_size(struct old *old)
+{
+	old->handover.fdt_len += 8;
+}
 
 static void no_fdt(struct old *old)
 {
@@ -635,7 +680,7 @@ static void empty_area(struct old *old)
 
 static void odd_area(struct old *old)
 {
-	old->scratch[0].addr += 1;
+	old->scratch[0].addr -= PAGE_SIZE;
 }
 
 static void endless_area(struct old *old)
@@ -646,7 +691,7 @@ static void endless_area(struct old *old)
 static void area_in_hole(struct old *old)
 {
 	old->scratch[0].addr = SIM_PAGES / 2 * PAGE_SIZE;
-	old->scratch[0].size = PAGE_SIZE;
+	old->scratch[0].size = CMA_MIN_ALIGNMENT_BYTES;
 }
 
 static void area_far_away(struct old *old)
@@ -657,7 +702,7 @@ static void area_far_away(struct old *old)
 /* The last byte that is memory is in the area, too. */
 static void area_too_long(struct old *old)
 {
-	old->scratch[0].size += PAGE_SIZE;
+	old->scratch[0].size += CMA_MIN_ALIGNMENT_BYTES;
 }
 
 static void scratch_far_away(struct old *old)
@@ -667,6 +712,8 @@ static void scratch_far_away(struct old *old)
 
 static const struct bad_call bad_calls[] = {
 	{ "no root tree", no_fdt },
+	{ "root tree not aligned", odd_fdt },
+	{ "odd bytes of root tree", odd_fdt_size },
 	{ "root tree far away", fdt_far_away },
 	{ "short root tree", short_fdt },
 	{ "root tree without bytes", fdt_without_bytes },
@@ -768,6 +815,52 @@ static void boot_test_other_vmalloc(struct kunit *test)
 	}
 }
 
+/* The root tree is preserved, but not so that it can be kept. */
+static void boot_test_root_preserved_twice(struct kunit *test)
+{
+	unsigned int order = get_order(SIM_FDT_SIZE);
+	struct old *old = new_old(test);
+	void *room;
+
+	write_root(test, old);
+	/* What is behind it belongs to nobody. */
+	room = (void *)__get_free_pages(GFP_KERNEL, order + 1);
+	memcpy(room, old->fdt, SIM_FDT_SIZE);
+	old->handover.fdt = virt_to_phys(room);
+	put(test, old, PHYS_PFN(virt_to_phys(room)), order);
+	put(test, old, PHYS_PFN(virt_to_phys(room)), order + 1);
+	sim_log_clear();
+	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
+	KUNIT_EXPECT_TRUE(test, sim_logged("not in preserved memory"));
+}
+
+static void boot_test_root_in_use(struct kunit *test)
+{
+	struct old *old = new_old(test);
+
+	write_root(test, old);
+	old->handover.image = old->handover.fdt;
+	old->handover.image_len = PAGE_SIZE;
+	sim_log_clear();
+	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
+	KUNIT_EXPECT_TRUE(test, sim_logged("not in preserved memory"));
+}
+
+/* Whatever was allocated since may be on top of it. */
+static void boot_test_root_in_scratch(struct kunit *test)
+{
+	struct old *old = new_old(test);
+	unsigned long size = max(SIM_FDT_SIZE, PAGE_SIZE);
+
+	write_root(test, old);
+	sim_set_state(PHYS_PFN(old->scratch[0].addr), size / PAGE_SIZE, SIM_LEFT);
+	memcpy(phys_to_virt(old->scratch[0].addr), old->fdt, SIM_FDT_SIZE);
+	old->handover.fdt = old->scratch[0].addr;
+	sim_log_clear();
+	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
+	KUNIT_EXPECT_TRUE(test, sim_logged("root tree is in scratch memory"));
+}
+
 /* The root tree itself was not preserved. */
 static void boot_test_root_not_preserved(struct kunit *test)
 {
@@ -791,10 +884,14 @@ static struct kunit_case boot_cases[] = {
 	KUNIT_CASE(boot_test_other_pages),
 	KUNIT_CASE(boot_test_other_vmalloc),
 	KUNIT_CASE(boot_test_root_not_preserved),
+	KUNIT_CASE(boot_test_root_preserved_twice),
+	KUNIT_CASE(boot_test_root_in_use),
+	KUNIT_CASE(boot_test_root_in_scratch),
 	KUNIT_CASE(boot_test_random_map),
 	KUNIT_CASE(boot_test_preserved_twice),
 	KUNIT_CASE_PARAM(boot_test_misplaced, misplaced_gen_params),
 	KUNIT_CASE(boot_test_much_misplaced),
+	KUNIT_CASE(boot_test_firmware),
 	KUNIT_CASE(boot_test_in_use),
 	KUNIT_CASE(boot_test_covers_much),
 	KUNIT_CASE(boot_test_short_of_regions),
@@ -802,6 +899,7 @@ static struct kunit_case boot_cases[] = {
 	KUNIT_CASE_PARAM(boot_test_bad_node, bad_node_gen_params),
 	KUNIT_CASE(boot_test_node_in_scratch),
 	KUNIT_CASE(boot_test_node_in_use),
+	KUNIT_CASE(boot_test_node_in_firmware),
 	KUNIT_CASE(boot_test_node_twice),
 	KUNIT_CASE(boot_test_shared_node),
 	KUNIT_CASE(boot_test_node_is_preserved),

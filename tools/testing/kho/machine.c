@@ -181,6 +181,8 @@ bool sim_boot_warm(const struct sim_handover *handover)
 	kho_populate(handover->fdt, handover->fdt_len, handover->scratch,
 		     handover->scratch_len);
 	find_memory();
+	if (handover->firmware)
+		memblock_mark_nomap(handover->firmware, PAGE_SIZE);
 	if (handover->image_len)
 		memblock_reserve(handover->image, handover->image_len);
 	kho_memory_init_early();

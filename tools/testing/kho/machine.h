@@ -54,6 +54,8 @@ struct sim_handover {
 	/* Where the new kernel or its first file system was put. */
 	phys_addr_t image;
 	u64 image_len;
+	/* A page of RAM that belongs to the firmware, if not 0. */
+	phys_addr_t firmware;
 };
 
 /* Boot with "liveupdate=on". */

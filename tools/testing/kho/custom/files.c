@@ -10,6 +10,8 @@ static const struct file_operations *device;
 static struct kimage loaded = { .kho.fdt = 1 };
 struct kimage *kexec_image = &loaded;
 
+__thread int sim_read_locks;
+
 /* Not open, but taken. */
 static struct file reserved;
 

@@ -30,8 +30,11 @@ struct rw_semaphore {
 
 #define DECLARE_RWSEM(name)						\
 	struct rw_semaphore name = { PTHREAD_RWLOCK_INITIALIZER }
-#define down_read(sem)		pthread_rwlock_rdlock(&(sem)->rw)
-#define up_read(sem)		pthread_rwlock_unlock(&(sem)->rw)
+/* How many of them this thread holds for reading. */
+extern __thread int sim_read_locks;
+
+#define down_read(sem)		(sim_read_locks++, pthread_rwlock_rdlock(&(sem)->rw))
+#define up_read(sem)		(sim_read_locks--, pthread_rwlock_unlock(&(sem)->rw))
 #define down_write(sem)		pthread_rwlock_wrlock(&(sem)->rw)
 #define up_write(sem)		pthread_rwlock_unlock(&(sem)->rw)
 

@@ -102,20 +102,31 @@ int memblock_add(phys_addr_t base, phys_addr_t size)
 	return 0;
 }
 
-int memblock_mark_kho_scratch(phys_addr_t base, phys_addr_t size)
+static void mark(phys_addr_t base, phys_addr_t size, unsigned int flag)
 {
 	struct memblock_type *type = &memblock.memory;
 	struct memblock_region *r;
-
-	if (sim_alloc_fails(GFP_KERNEL))
-		return -ENOMEM;
 
 	split(type, base);
 	split(type, base + size);
 	for_each_region_of(type, r) {
 		if (r->base >= base && region_end(r) <= base + size)
-			r->flags |= MEMBLOCK_KHO_SCRATCH;
+			r->flags |= flag;
 	}
+}
+
+int memblock_mark_kho_scratch(phys_addr_t base, phys_addr_t size)
+{
+	if (sim_alloc_fails(GFP_KERNEL))
+		return -ENOMEM;
+
+	mark(base, size, MEMBLOCK_KHO_SCRATCH);
+	return 0;
+}
+
+int memblock_mark_nomap(phys_addr_t base, phys_addr_t size)
+{
+	mark(base, size, MEMBLOCK_NOMAP);
 	return 0;
 }
 
@@ -171,6 +182,17 @@ bool memblock_is_memory(phys_addr_t addr)
 	return false;
 }
 
+bool memblock_is_map_memory(phys_addr_t addr)
+{
+	struct memblock_region *r;
+
+	for_each_mem_region(r) {
+		if (r->base <= addr && addr < region_end(r))
+			return !(r->flags & MEMBLOCK_NOMAP);
+	}
+	return false;
+}
+
 bool memblock_is_region_memory(phys_addr_t base, phys_addr_t size)
 {
 	struct memblock_region *r;
@@ -213,6 +235,16 @@ phys_addr_t memblock_end_of_DRAM(void)
 void memblock_set_kho_scratch_only(void)
 {
 	scratch_only = true;
+}
+
+void memblock_clear_kho_scratch_only(void)
+{
+	scratch_only = false;
+}
+
+bool memblock_kho_scratch_only(void)
+{
+	return scratch_only;
 }
 
 /* The highest place in @r that is free. */

@@ -7,6 +7,7 @@
 
 #define MEMBLOCK_RSRV_NOINIT		1u
 #define MEMBLOCK_KHO_SCRATCH		2u
+#define MEMBLOCK_NOMAP			4u
 #define MEMBLOCK_ALLOC_ANYWHERE		(~(phys_addr_t)0)
 #define MEMBLOCK_ALLOC_ACCESSIBLE	0
 #define ARCH_LOW_ADDRESS_LIMIT		0xffffffffUL
@@ -56,7 +57,11 @@ bool memblock_is_region_memory(phys_addr_t base, phys_addr_t size);
 bool memblock_is_region_reserved(phys_addr_t base, phys_addr_t size);
 phys_addr_t memblock_phys_mem_size(void);
 phys_addr_t memblock_end_of_DRAM(void);
+bool memblock_is_map_memory(phys_addr_t addr);
 void memblock_set_kho_scratch_only(void);
+void memblock_clear_kho_scratch_only(void);
+bool memblock_kho_scratch_only(void);
+int memblock_mark_nomap(phys_addr_t base, phys_addr_t size);
 
 void *memblock_alloc(size_t size, size_t align);
 void memblock_free(void *mem, size_t size);

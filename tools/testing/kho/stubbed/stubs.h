@@ -46,6 +46,10 @@ static inline void module_put(struct module *module)
 #define lockdep_assert_held(lock)	((void)(lock))
 #define lockdep_assert_held_write(lock)	((void)(lock))
 
+static inline void reserve_mem_claim(void)
+{
+}
+
 static inline bool is_kdump_kernel(void)
 {
 	return false;
