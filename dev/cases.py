@@ -252,13 +252,16 @@ def memcg_limit():
         file = f"{name} size={size} seed={token}"
         take = f"retrieve-in-group {group}/cgroup.procs main {token}"
         first += [HUGE.format(folios), f"memfd {file}", f"preserve main {token} {name}"]
+        # Page by page through the first folios, then the middle of the file.  An inode is charged, too,
+        # and the kernel may kill who asks for one.
+        then += 12 * [f"run echo $(({used} + 4096)) > {group}/memory.max", f"fails ENOMEM {take} or-killed"]
         then += [f"run echo $(({used} + {room})) > {group}/memory.max", *2 * [f"fails ENOMEM {take}"],
                  f"run test {used} -gt {size * (token - 1) + room // 2}", f"run echo max > {group}/memory.max",
                  take, f"run test {used} -ge {size * token}", f"retrieve main {token} {name}", f"check {file}"]
     then += ["finish main", "close main", "close small", "close huge", f"run test {used} -lt {room}",
-             f"run dmesg | grep -c oom-kill | grep -x 0", "churn"]
+             "churn"]
     return Case("memcg-limit", "A memory cgroup that is full in the middle of a retrieve costs nothing but time.",
-                [first, then], deadline=40)
+                [first, then], deadline=40, allowed=("Call Trace:",))
 
 
 def large():

@@ -33,12 +33,12 @@
  * There are these locks, in the order in which they are taken:
  *
  * ``luo_jump``
- *     A read-write semaphore.  Held for reading by each ioctl and by each
- *     release of a session, and for writing when sessions are frozen for the
- *     jump.  From then on, unless the jump is called off, ioctls fail with
- *     ``-EBUSY`` and closing a session does nothing.  Before it waits for
- *     running ioctls, the jump asks them to come to an end; handlers that work
- *     long look at liveupdate_interrupted().
+ *     A read-write semaphore.  Held for reading by each ioctl, until its answer
+ *     is written, and by each release of a session; for writing when
+ *     sessions are frozen for the jump.  From then on, unless the jump is
+ *     called off, ioctls fail with ``-EBUSY`` and closing a session does
+ *     nothing.  Before it waits for running ioctls, the jump asks them to come
+ *     to an end; handlers that work long look at liveupdate_interrupted().
  *
  * ``luo_sessions.lock``
  *     A mutex for each direction.  Protects the list of sessions, their names,

@@ -167,6 +167,13 @@ static void sessions(struct parts *p) { p->luo->sessions_pa = FAR_AWAY; }
 static void session_name(struct parts *p) { memset(p->session[1].name, 'b', 64); }
 static void session_twice(struct parts *p) { strcpy(p->session[1].name, "a"); }
 static void session_files(struct parts *p) { p->session->file_set_ser.files = FAR_AWAY; }
+/* Without a name it is given up at once, with its files. */
+static void session_loop(struct parts *p)
+{
+	memset(p->session[1].name, 'b', sizeof(p->session[1].name));
+	p->session[1].file_set_ser.files = p->luo->sessions_pa;
+}
+
 static void session_count(struct parts *p) { p->session->file_set_ser.count = 3; }
 static void file_token(struct parts *p) { p->file[1].token = MEMFD; }
 static void file_kind(struct parts *p) { strcpy(p->file->compatible, "nobody-v1"); }
@@ -230,6 +237,7 @@ static const struct damage {
 	{ "name without end", session_name, "its name is damaged", SESSION },
 	{ "name twice", session_twice, "there are two of that name", SESSION },
 	{ "files outside memory", session_files, "all its files are lost", FILES },
+	{ "sessions as files", session_loop, "all its files are lost", SESSION },
 	{ "number of files", session_count, "3 files were handed over, and 2", NOTHING },
 	{ "token twice", file_token, "there are two of them", OTHER_FILE },
 	{ "unknown kind", file_kind, "cannot be retrieved: no handler", ONE_FILE },

@@ -185,7 +185,10 @@ static void retrieve_charged(int procs, int session, uint64_t token)
 	_exit(fd < 0 ? -fd : 0);
 }
 
-/* Retrieves a file by a process of a memory cgroup, and leaves it in its session. */
+/*
+ * Retrieves a file by a process of a memory cgroup, and leaves it in its session.
+ * With "or-killed" it is the same to be killed and not to get memory.
+ */
 static int retrieve_in_group(char **words)
 {
 	int session = fd_find(words[1]), procs, status, err;
@@ -208,6 +211,8 @@ static int retrieve_in_group(char **words)
 	if (pid < 0)
 		return problem(-errno, "fork: %s", strerror(errno));
 	waitpid(pid, &status, 0);
+	if (!WIFEXITED(status) && option(words + 3, "or-killed"))
+		return problem(-ENOMEM, "killed");
 	if (!WIFEXITED(status))
 		return problem(-ECHILD, "the process was killed by signal %d", WTERMSIG(status));
 
@@ -218,6 +223,6 @@ static int retrieve_in_group(char **words)
 const struct action holder_actions[] = {
 	{ "holder-sweep", "SESSION FILES", 2, holder_sweep },
 	{ "holder-killed-in", "SESSION TOKEN", 2, holder_killed_in },
-	{ "retrieve-in-group", "CGROUP.PROCS SESSION TOKEN", 3, retrieve_in_group },
+	{ "retrieve-in-group", "CGROUP.PROCS SESSION TOKEN [or-killed]", 3, retrieve_in_group },
 	{ }
 };
