@@ -15,8 +15,7 @@ OTHER_PAGES = "other-pages"     # likewise: the same with pages of another size
 LOAD, LOAD_PLAIN = "load", "load-plain"
 SEED = "{seed}"         # in a line: what random cases start from
 HALF = "{half}"         # in a word for QEMU: half of the memory
-# Folios of 2 MiB: the largest with pages of 4 KiB, in the middle with larger ones.
-HUGE = "run echo {} > /sys/kernel/mm/transparent_hugepage/hugepages-2048kB/shmem_enabled"
+HUGE = "run echo {} > /sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
 
 @dataclass(frozen=True)
