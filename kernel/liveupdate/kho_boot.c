@@ -76,8 +76,8 @@ void __init kho_memory_init(void)
 	}
 
 	/* Whoever is told that the root tree is their data must not free it. */
-	if (is_kho_boot())
-		kho_in_claim_block(kho_in.fdt_phys);
+	for (size_t at = 0; is_kho_boot() && at < kho_in.fdt_len; at += PAGE_SIZE)
+		kho_in_claim_block(kho_in.fdt_phys + at);
 	reserve_mem_claim();
 }
 
@@ -109,17 +109,43 @@ static int __init kho_check_node(phys_addr_t phys, void *data)
 	return 0;
 }
 
+/* "mem=" may have taken memory away since kho_populate(), and so may firmware. */
+static bool __init kho_is_mapped(phys_addr_t phys, size_t len)
+{
+	return memblock_is_map_memory(phys) &&
+	       memblock_is_map_memory(phys + len - 1);
+}
+
+static int __init kho_open_root(void)
+{
+	if (!kho_is_mapped(kho_in.scratch_phys,
+			   kho_scratch_cnt * sizeof(*kho_scratch))) {
+		pr_err("array of scratch areas is not in RAM\n");
+		/* From now on as if there were none. */
+		kho_in.scratch_phys = 0;
+		kho_scratch_cnt = 0;
+		return -EINVAL;
+	}
+	kho_scratch = phys_to_virt(kho_in.scratch_phys);
+
+	if (!kho_is_mapped(kho_in.fdt_phys, kho_in.fdt_len)) {
+		pr_err("root tree is not in RAM\n");
+		return -EINVAL;
+	}
+	if (kho_scratch_overlap(kho_in.fdt_phys, kho_in.fdt_len)) {
+		pr_err("root tree is in scratch memory\n");
+		return -EINVAL;
+	}
+
+	return 0;
+}
+
 static int __init kho_open_map(void)
 {
 	const struct kho_radix_walk_cb cb = { .node = kho_check_node };
 	unsigned long left = PHYS_PFN(memblock_phys_mem_size());
 	u64 phys;
 	int err;
-
-	if (kho_scratch_overlap(kho_in.fdt_phys, kho_in.fdt_len)) {
-		pr_err("root tree is in scratch memory\n");
-		return -EINVAL;
-	}
 
 	err = kho_map_phys(kho_in_fdt(), &phys);
 	if (!err)
@@ -147,9 +173,7 @@ void __init kho_memory_init_early(void)
 	if (!is_kho_boot())
 		return;
 
-	kho_scratch = phys_to_virt(kho_in.scratch_phys);
-
-	if (kho_open_map()) {
+	if (kho_open_root() || kho_open_map()) {
 		pr_err("what was handed over is lost\n");
 		kho_give_up();
 		/* There is nothing left that other memory could hold. */
@@ -207,16 +231,15 @@ static bool __init kho_fdt_is_valid(const void *fdt, u64 len)
  * @start: first byte
  * @end: byte behind the last one, larger than @start
  *
- * For architectures on which memblock does not know memory yet when
- * kho_populate() is called, and something else does.
+ * memblock may not know memory yet when kho_populate() is called, or not all of
+ * it; architectures that can tell have their own.
  *
  * Context: Early boot, from kho_populate().
  * Return: false when there is anything else than RAM.
  */
 bool __weak __init arch_kho_is_ram(phys_addr_t start, phys_addr_t end)
 {
-	return !memblock_phys_mem_size() ||
-	       memblock_is_region_memory(start, end - start);
+	return true;
 }
 
 static bool __init kho_scratch_is_valid(const struct kho_scratch *area,

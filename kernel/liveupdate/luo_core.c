@@ -33,8 +33,8 @@
  * There are these locks, in the order in which they are taken:
  *
  * ``luo_jump``
- *     A read-write semaphore.  Held for reading by each ioctl, until its answer
- *     is written, and by each release of a session; for writing when
+ *     A read-write semaphore.  Held for reading by each ioctl, but not while its
+ *     answer is written, and by each release of a session; for writing when
  *     sessions are frozen for the jump.  From then on, unless the jump is
  *     called off, ioctls fail with ``-EBUSY`` and closing a session does
  *     nothing.  Before it waits for running ioctls, the jump asks them to come

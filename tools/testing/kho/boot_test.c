@@ -846,6 +846,31 @@ static void boot_test_root_in_use(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_logged("not in preserved memory"));
 }
 
+/* The next kernel has less memory, by "mem=" for one. */
+static void boot_test_root_not_mapped(struct kunit *test)
+{
+	struct old *old = new_old(test);
+
+	write_root(test, old);
+	old->handover.firmware = old->handover.fdt;
+	sim_log_clear();
+	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
+	KUNIT_EXPECT_TRUE(test, sim_logged("root tree is not in RAM"));
+}
+
+static void boot_test_scratch_not_mapped(struct kunit *test)
+{
+	struct old *old = new_old(test);
+
+	write_root(test, old);
+	old->handover.firmware = old->handover.scratch;
+	sim_log_clear();
+	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
+	KUNIT_EXPECT_TRUE(test, sim_logged("scratch areas is not in RAM"));
+	/* It makes its own. */
+	KUNIT_EXPECT_NE(test, virt_to_phys(kho_scratch), old->handover.scratch);
+}
+
 /* Whatever was allocated since may be on top of it. */
 static void boot_test_root_in_scratch(struct kunit *test)
 {
@@ -886,6 +911,8 @@ static struct kunit_case boot_cases[] = {
 	KUNIT_CASE(boot_test_root_not_preserved),
 	KUNIT_CASE(boot_test_root_preserved_twice),
 	KUNIT_CASE(boot_test_root_in_use),
+	KUNIT_CASE(boot_test_root_not_mapped),
+	KUNIT_CASE(boot_test_scratch_not_mapped),
 	KUNIT_CASE(boot_test_root_in_scratch),
 	KUNIT_CASE(boot_test_random_map),
 	KUNIT_CASE(boot_test_preserved_twice),
