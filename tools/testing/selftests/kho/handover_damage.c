@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "handover.h"
@@ -37,30 +38,43 @@ static const struct field {
 	{ "file", "token", FILE_TOKEN, 8 },
 };
 
-static int phys_io(void *buf, size_t len, uint64_t pa, int flags)
+int memory_read(void *buf, size_t len, uint64_t pa)
 {
-	int fd = open("/dev/mem", flags | O_CLOEXEC);
+	int mem = open("/dev/mem", O_RDONLY | O_CLOEXEC);
 	ssize_t done;
 
-	if (fd < 0)
+	if (mem < 0)
 		return problem(-errno, "/dev/mem: %s", strerror(errno));
-	done = flags == O_RDONLY ? pread(fd, buf, len, pa) :
-				   pwrite(fd, buf, len, pa);
-	close(fd);
+	done = pread(mem, buf, len, pa);
+	close(mem);
 
 	return done == (ssize_t)len ? 0 :
 	       problem(-EIO, "memory at %#llx: %s", (unsigned long long)pa,
 		       strerror(errno));
 }
 
-int memory_read(void *buf, size_t len, uint64_t pa)
-{
-	return phys_io(buf, len, pa, O_RDONLY);
-}
-
+/*
+ * By a mapping, since KASAN looks at what write() would overwrite: there may be
+ * copies of what is searched for in memory that is free.
+ */
 int memory_write(const void *buf, size_t len, uint64_t pa)
 {
-	return phys_io((void *)buf, len, pa, O_RDWR);
+	int mem = open("/dev/mem", O_RDWR | O_CLOEXEC);
+	size_t at = pa % page_size;
+	uint8_t *map;
+
+	if (mem < 0)
+		return problem(-errno, "/dev/mem: %s", strerror(errno));
+	map = mmap(NULL, at + len, PROT_READ | PROT_WRITE, MAP_SHARED, mem,
+		   pa - at);
+	close(mem);
+	if (map == MAP_FAILED)
+		return problem(-errno, "memory at %#llx: %s",
+			       (unsigned long long)pa, strerror(errno));
+	memcpy(map + at, buf, len);
+	munmap(map, at + len);
+
+	return 0;
 }
 
 /* The address in a copy of the root of what LUO handed over. */
