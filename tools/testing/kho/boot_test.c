@@ -316,7 +316,8 @@ static void boot_test_in_use(struct kunit *test)
 
 	KUNIT_ASSERT_TRUE(test, boot(test, old));
 	KUNIT_EXPECT_TRUE(test, sim_logged("in use by this kernel"));
-	old->times[used] = old->times[used + 1] = 0;
+	old->times[used] = 0;
+	old->times[used + 1] = 0;
 	for (unsigned int i = 0; i < b.nr; i++)
 		expect_restored(test, old, b.block[i].pfn, 0);
 }

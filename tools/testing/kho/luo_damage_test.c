@@ -13,7 +13,7 @@
 #include <linux/kho/abi/memfd.h>
 #include <linux/libfdt.h>
 
-#define FAR_AWAY	(1ULL << 50)
+#define FAR_AWAY	BIT_ULL(50)
 #define FLB_DATA	0x464c42
 #define MEMFD		7
 #define OTHER		8
@@ -162,10 +162,10 @@ static void luo_small(struct parts *p)
 	set_prop(p, KHO_SUB_TREE_SIZE_PROP_NAME, sizeof(*p->luo) - 8);
 }
 
-static void luo_version(struct parts *p) { strcpy(p->luo->compatible, "luo-v9"); }
+static void luo_version(struct parts *p) { strscpy(p->luo->compatible, "luo-v9", 8); }
 static void sessions(struct parts *p) { p->luo->sessions_pa = FAR_AWAY; }
 static void session_name(struct parts *p) { memset(p->session[1].name, 'b', 64); }
-static void session_twice(struct parts *p) { strcpy(p->session[1].name, "a"); }
+static void session_twice(struct parts *p) { strscpy(p->session[1].name, "a", 2); }
 static void session_files(struct parts *p) { p->session->file_set_ser.files = FAR_AWAY; }
 /* Without a name it is given up at once, with its files. */
 static void session_loop(struct parts *p)
@@ -176,7 +176,7 @@ static void session_loop(struct parts *p)
 
 static void session_count(struct parts *p) { p->session->file_set_ser.count = 3; }
 static void file_token(struct parts *p) { p->file[1].token = MEMFD; }
-static void file_kind(struct parts *p) { strcpy(p->file->compatible, "nobody-v1"); }
+static void file_kind(struct parts *p) { strscpy(p->file->compatible, "nobody-v1", 16); }
 static void flbs(struct parts *p) { p->luo->flbs_pa = FAR_AWAY; }
 static void flb_pages(struct parts *p) { p->flbs->pgcnt = 2; }
 static void flb_count(struct parts *p) { p->flbs->count = PAGE_SIZE / sizeof(*p->flb); }

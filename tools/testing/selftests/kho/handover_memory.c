@@ -14,7 +14,6 @@
 
 #include "handover.h"
 
-
 struct region {
 	uint64_t start;
 	uint64_t size;
