@@ -43,7 +43,7 @@ int sim_param(const char *name, const char *value);
  * Of the root tree, which is a page where it fits, and else as large as a page
  * of no kernel.
  */
-#define SIM_FDT_SIZE	(PAGE_SIZE < SZ_4K ? SZ_8K : PAGE_SIZE)
+#define SIM_FDT_SIZE	(PAGE_SHIFT < 12 ? SZ_8K : PAGE_SIZE)
 
 /* What the boot loader passes on from the previous kernel. */
 struct sim_handover {
