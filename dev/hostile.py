@@ -88,7 +88,6 @@ def far(name, offset, what):
                [f'run dmesg | grep -E "cannot map [0-9]+ bytes of {what} at {FAR:#018x}"'])
 
 
-FAR_AWAY = [far("boot-tree-nowhere", 0, "root tree"), far("boot-scratch-nowhere", 16, "scratch areas")]
 BOOT = [row(name, [LOAD, f"boot-set {offset} 64 {value}"], log, "cold") for name, offset, value, log in (
     ("boot-tree-size-0", 8, 0, "cannot map 0 bytes of root tree"),
     ("boot-tree-size-huge", 8, 1 << 40, f"cannot map {1 << 40} bytes of root tree"),
@@ -96,7 +95,7 @@ BOOT = [row(name, [LOAD, f"boot-set {offset} 64 {value}"], log, "cold") for name
     ("boot-scratch-size-0", 24, 0, "cannot map 0 bytes of scratch areas"),
     ("boot-scratch-size-odd", 24, 17, "array of scratch areas has 17 bytes"),
     ("boot-scratch-size-huge", 24, 1 << 40, f"cannot map {1 << 40} bytes of scratch areas"),
-)] + FAR_AWAY
+)] + [far("boot-tree-nowhere", 0, "root tree"), far("boot-scratch-nowhere", 16, "scratch areas")]
 
 # ---- rows that cost the map
 

@@ -92,6 +92,9 @@ int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val);
 bool kho_in_covers(phys_addr_t phys, size_t size);
 void kho_in_claim_block(phys_addr_t phys);
 
+/* kho_boot.c */
+int kho_check_root(void);
+
 /* kho_reserve.c */
 int kho_reserve_incoming(void);
 

@@ -223,7 +223,7 @@ static const char *kho_block_verify(const struct kho_block_set *bs, u64 pa,
  */
 static int kho_block_set_read(struct kho_block_set *bs, u64 head_pa)
 {
-	const struct kho_block_header_ser *ser;
+	struct kho_block_header_ser *ser;
 	const char *why;
 	bool full = true;
 	int err;
@@ -239,7 +239,7 @@ static int kho_block_set_read(struct kho_block_set *bs, u64 head_pa)
 
 		ser = phys_to_virt(pa);
 		full = ser->count == bs->count_per_block;
-		err = kho_block_track(bs, phys_to_virt(pa));
+		err = kho_block_track(bs, ser);
 		if (err)
 			return err;
 	}

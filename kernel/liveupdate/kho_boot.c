@@ -140,6 +140,21 @@ static int __init kho_open_root(void)
 	return 0;
 }
 
+/**
+ * kho_check_root - see that nobody else gets the memory of the root tree
+ *
+ * Context: Early boot, with the map open.
+ * Return: 0, or -EINVAL when the map does not have it, or not any more.
+ */
+int __init kho_check_root(void)
+{
+	if (kho_in_covers(kho_in.fdt_phys, kho_in.fdt_len))
+		return 0;
+
+	pr_err("root tree is not in preserved memory\n");
+	return -EINVAL;
+}
+
 static int __init kho_open_map(void)
 {
 	const struct kho_radix_walk_cb cb = { .node = kho_check_node };
@@ -154,10 +169,8 @@ static int __init kho_open_map(void)
 		err = kho_radix_init_tree(&kho_in.map, phys_to_virt(phys));
 	if (!err)
 		err = kho_radix_walk_tree(&kho_in.map, &cb, &left);
-	if (!err && !kho_in_covers(kho_in.fdt_phys, kho_in.fdt_len)) {
-		pr_err("root tree is not in preserved memory\n");
-		err = -EINVAL;
-	}
+	if (!err)
+		err = kho_check_root();
 
 	return err;
 }

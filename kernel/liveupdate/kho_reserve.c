@@ -104,13 +104,10 @@ static bool __init kho_is_bad(phys_addr_t start, phys_addr_t end)
 	return false;
 }
 
-/* The firmware may keep memory for itself, which is not even mapped. */
-static bool __init kho_region_is_ram(const struct memblock_region *r)
-{
-	return !(r->flags & MEMBLOCK_NOMAP);
-}
-
-/* Whether a span is in RAM; it may reach over several regions of it. */
+/*
+ * Whether a span is in RAM; it may reach over several regions of it.  What the
+ * firmware keeps for itself is none, and not even mapped.
+ */
 static bool __init kho_span_is_ram(phys_addr_t start, phys_addr_t end)
 {
 	struct memblock_region *r;
@@ -118,7 +115,7 @@ static bool __init kho_span_is_ram(phys_addr_t start, phys_addr_t end)
 	for_each_mem_region(r) {
 		if (r->base > start)
 			break;
-		if (!kho_region_is_ram(r))
+		if (memblock_is_nomap(r))
 			continue;
 		start = max(start, r->base + r->size);
 		if (start >= end)
@@ -319,12 +316,12 @@ static int __init kho_spans_add(struct kho_spans *spans, phys_addr_t start,
 /* Clipping to what is RAM and not in use. */
 
 /* First region from @i on that ends behind @pos. */
-static const struct memblock_region *__init
-kho_region_behind(const struct memblock_type *type, unsigned long *i,
+static struct memblock_region *__init
+kho_region_behind(struct memblock_type *type, unsigned long *i,
 		  phys_addr_t pos)
 {
 	for (; *i < type->cnt; ++*i) {
-		const struct memblock_region *r = &type->regions[*i];
+		struct memblock_region *r = &type->regions[*i];
 
 		if (r->base + r->size > pos)
 			return r;
@@ -406,7 +403,7 @@ static int __init kho_clip_span(struct kho_clip *clip,
 	phys_addr_t start = span->start;
 
 	while (start < span->end) {
-		const struct memblock_region *r;
+		struct memblock_region *r;
 		phys_addr_t stop = span->end;
 		int err;
 
@@ -414,7 +411,7 @@ static int __init kho_clip_span(struct kho_clip *clip,
 		if (r)
 			stop = min(stop, r->base > start ? r->base :
 					 r->base + r->size);
-		if (!r || r->base > start || !kho_region_is_ram(r)) {
+		if (!r || r->base > start || memblock_is_nomap(r)) {
 			kho_mark_bad(start, stop, "not in RAM");
 		} else {
 			err = kho_clip_ram(clip, start, stop, spans);
@@ -668,10 +665,8 @@ int __init kho_reserve_incoming(void)
 			err = kho_forget_bad();
 	}
 	/* It may have been among what was forgotten. */
-	if (!err && !kho_in_covers(kho_in.fdt_phys, kho_in.fdt_len)) {
-		pr_err("root tree is not in preserved memory\n");
-		err = -EINVAL;
-	}
+	if (!err)
+		err = kho_check_root();
 	if (!err)
 		err = kho_spans_reserve(&spans);
 	if (spans.coarse)

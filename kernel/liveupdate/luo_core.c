@@ -129,7 +129,7 @@ bool liveupdate_interrupted(void)
  *
  * Return: 0, to be followed by luo_leave(), or -EBUSY when it is too late.
  */
-int luo_enter(void)
+static int luo_enter(void)
 {
 	if (READ_ONCE(luo_jump_state) != LUO_RUNNING)
 		return -EBUSY;

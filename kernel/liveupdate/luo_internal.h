@@ -46,7 +46,6 @@ long luo_ioctl(const struct luo_ioctl_op *ops, unsigned int nr_ops, void *ctx,
 	       unsigned int cmd, unsigned long arg);
 
 /* The right to change anything, which the jump into the next kernel ends. */
-int luo_enter(void);
 bool luo_enter_release(void);
 void luo_leave(void);
 

@@ -131,6 +131,14 @@ static void expect_restored(struct kunit *test, struct old *old, unsigned long p
 		folio_put(folio);
 }
 
+/* The kernel boots without the hand-over, and a line tells why. */
+static void expect_refused(struct kunit *test, struct old *old, const char *why)
+{
+	sim_log_clear();
+	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
+	KUNIT_EXPECT_TRUE_MSG(test, sim_logged(why), "'%s' was not logged", why);
+}
+
 /* In RAM, outside scratch, and not the memory of the old kernel's map. */
 static unsigned long random_block(struct rnd_state *rnd, unsigned int order)
 {
@@ -154,6 +162,13 @@ struct blocks {
 	} block[MAX_BLOCKS];
 	unsigned int nr;
 };
+
+static void expect_all_restored(struct kunit *test, struct old *old,
+				const struct blocks *b)
+{
+	for (unsigned int i = 0; i < b->nr; i++)
+		expect_restored(test, old, b->block[i].pfn, b->block[i].order);
+}
 
 /* Takes the pages from the allocator, so that nodes of the map go elsewhere. */
 static void put_block(struct kunit *test, struct old *old, struct blocks *b,
@@ -197,8 +212,7 @@ static void boot_test_random_map(struct kunit *test)
 
 		KUNIT_ASSERT_TRUE(test, boot(test, old));
 		expect_pages(test, old, false);
-		for (unsigned int i = 0; i < b->nr; i++)
-			expect_restored(test, old, b->block[i].pfn, b->block[i].order);
+		expect_all_restored(test, old, b);
 	}
 }
 
@@ -298,8 +312,7 @@ static void boot_test_firmware(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, boot(test, old));
 	KUNIT_EXPECT_TRUE(test, sim_logged("not in RAM"));
 	old->times[first + 1] = 0;
-	for (unsigned int i = 0; i < b.nr; i++)
-		expect_restored(test, old, b.block[i].pfn, 0);
+	expect_all_restored(test, old, &b);
 }
 
 /* The boot loader has put the new kernel on top of preserved memory. */
@@ -318,8 +331,7 @@ static void boot_test_in_use(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_logged("in use by this kernel"));
 	old->times[used] = 0;
 	old->times[used + 1] = 0;
-	for (unsigned int i = 0; i < b.nr; i++)
-		expect_restored(test, old, b.block[i].pfn, 0);
+	expect_all_restored(test, old, &b);
 }
 
 /* Runs of more than 2 GiB and 4 GiB, as one key and as many. */
@@ -357,8 +369,7 @@ static void boot_test_short_of_regions(struct kunit *test)
 			continue;
 		}
 		expect_pages(test, old, true);
-		for (unsigned int i = 0; i < b->nr; i++)
-			expect_restored(test, old, b->block[i].pfn, b->block[i].order);
+		expect_all_restored(test, old, b);
 	}
 }
 
@@ -391,8 +402,7 @@ static bool boot_fail_nth(struct kunit *test, unsigned long n, bool scattered,
 		return failed;
 
 	expect_pages(test, old, true);
-	for (unsigned int i = 0; i < b->nr; i++)
-		expect_restored(test, old, b->block[i].pfn, b->block[i].order);
+	expect_all_restored(test, old, b);
 	*coarse += sim_logged("short of memory");
 	return failed;
 }
@@ -450,8 +460,7 @@ static void boot_test_bad_node(struct kunit *test)
 	put_block(test, old, &b, SIM_PAGES / 3, 0);
 	write_root(test, old);
 	*slot_of_root(old) = bad->phys + (bad->relative ? virt_to_phys(old->map.root) : 0);
-	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("lost"));
+	expect_refused(test, old, "lost");
 	KUNIT_EXPECT_NULL(test, kho_restore_folio(PFN_PHYS(SIM_PAGES / 3)));
 	/* All of memory can be used. */
 	KUNIT_EXPECT_FALSE(test, memblock_kho_scratch_only());
@@ -471,8 +480,7 @@ static void boot_test_node_in_scratch(struct kunit *test)
 	sim_set_state(PHYS_PFN(phys), 1, SIM_LEFT);
 	memcpy(phys_to_virt(phys), phys_to_virt(*slot), PAGE_SIZE);
 	*slot = phys;
-	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("has a node at"));
+	expect_refused(test, old, "has a node at");
 }
 
 /* The lowest node of the first key. */
@@ -498,8 +506,7 @@ static void boot_test_node_in_use(struct kunit *test)
 	write_root(test, old);
 	old->handover.image = *slot_of_leaf(old);
 	old->handover.image_len = PAGE_SIZE;
-	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("in use by this kernel"));
+	expect_refused(test, old, "in use by this kernel");
 }
 
 static void boot_test_node_in_firmware(struct kunit *test)
@@ -510,9 +517,7 @@ static void boot_test_node_in_firmware(struct kunit *test)
 	put_block(test, old, &b, SIM_PAGES / 3, 0);
 	write_root(test, old);
 	old->handover.firmware = *slot_of_leaf(old);
-	sim_log_clear();
-	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("has a node at"));
+	expect_refused(test, old, "has a node at");
 }
 
 /* Taking a key out of one leaf would take it out of the other. */
@@ -527,9 +532,7 @@ static void boot_test_node_twice(struct kunit *test)
 	slot = slot_of_leaf(old);
 	/* The table is no larger than a page. */
 	slot[(ulong)(slot + 1) % PAGE_SIZE ? 1 : -1] = *slot;
-	sim_log_clear();
-	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("has the node at"));
+	expect_refused(test, old, "has the node at");
 }
 
 /* Tables that share a child make a tree that is larger than memory. */
@@ -550,8 +553,7 @@ static void boot_test_shared_node(struct kunit *test)
 			node->table[i] = child;
 		node = phys_to_virt(child);
 	}
-	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("does not end"));
+	expect_refused(test, old, "does not end");
 }
 
 /* A node that is in the map as preserved memory could be restored and changed. */
@@ -830,9 +832,7 @@ static void boot_test_root_preserved_twice(struct kunit *test)
 	old->handover.fdt = virt_to_phys(room);
 	put(test, old, PHYS_PFN(virt_to_phys(room)), order);
 	put(test, old, PHYS_PFN(virt_to_phys(room)), order + 1);
-	sim_log_clear();
-	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("not in preserved memory"));
+	expect_refused(test, old, "not in preserved memory");
 }
 
 static void boot_test_root_in_use(struct kunit *test)
@@ -842,9 +842,7 @@ static void boot_test_root_in_use(struct kunit *test)
 	write_root(test, old);
 	old->handover.image = old->handover.fdt;
 	old->handover.image_len = PAGE_SIZE;
-	sim_log_clear();
-	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("not in preserved memory"));
+	expect_refused(test, old, "not in preserved memory");
 }
 
 /* The next kernel has less memory, by "mem=" for one. */
@@ -854,9 +852,7 @@ static void boot_test_root_not_mapped(struct kunit *test)
 
 	write_root(test, old);
 	old->handover.firmware = old->handover.fdt;
-	sim_log_clear();
-	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("root tree is not in RAM"));
+	expect_refused(test, old, "root tree is not in RAM");
 }
 
 static void boot_test_scratch_not_mapped(struct kunit *test)
@@ -865,9 +861,7 @@ static void boot_test_scratch_not_mapped(struct kunit *test)
 
 	write_root(test, old);
 	old->handover.firmware = old->handover.scratch;
-	sim_log_clear();
-	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("scratch areas is not in RAM"));
+	expect_refused(test, old, "scratch areas is not in RAM");
 	/* It makes its own. */
 	KUNIT_EXPECT_NE(test, virt_to_phys(kho_scratch), old->handover.scratch);
 }
@@ -882,9 +876,7 @@ static void boot_test_root_in_scratch(struct kunit *test)
 	sim_set_state(PHYS_PFN(old->scratch[0].addr), size / PAGE_SIZE, SIM_LEFT);
 	memcpy(phys_to_virt(old->scratch[0].addr), old->fdt, SIM_FDT_SIZE);
 	old->handover.fdt = old->scratch[0].addr;
-	sim_log_clear();
-	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("root tree is in scratch memory"));
+	expect_refused(test, old, "root tree is in scratch memory");
 }
 
 /* The root tree itself was not preserved. */
@@ -895,8 +887,7 @@ static void boot_test_root_not_preserved(struct kunit *test)
 	write_root(test, old);
 	kho_radix_del_key(&old->map, kho_encode_key(old->handover.fdt,
 						    get_order(SIM_FDT_SIZE)));
-	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("not in preserved memory"));
+	expect_refused(test, old, "not in preserved memory");
 }
 
 static void back_to_cold(struct kunit *test)

@@ -362,22 +362,6 @@ static void luo_damage_test_none(struct kunit *test)
 	luo_damage_test(test, &none);
 }
 
-static int luo_damage_test_init(struct kunit *test)
-{
-	if (PAGE_SIZE < SZ_4K)
-		kunit_skip(test, "a record does not fit into a page");
-
-	sim_liveupdate = true;
-	sim_boot_cold();
-	return 0;
-}
-
-static void luo_damage_test_exit(struct kunit *test)
-{
-	sim_liveupdate = false;
-	sim_boot_cold();
-}
-
 static struct kunit_case luo_damage_cases[] = {
 	KUNIT_CASE(luo_damage_test_none),
 	KUNIT_CASE_PARAM(luo_damage_test_row, damage_gen_params),
@@ -386,8 +370,8 @@ static struct kunit_case luo_damage_cases[] = {
 
 static struct kunit_suite luo_damage_suite = {
 	.name = "unit-luo-damage",
-	.init = luo_damage_test_init,
-	.exit = luo_damage_test_exit,
+	.init = sim_liveupdate_init,
+	.exit = sim_liveupdate_exit,
 	.test_cases = luo_damage_cases,
 };
 

@@ -10,22 +10,6 @@
 
 #define SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK)
 
-static int luo_test_init(struct kunit *test)
-{
-	if (PAGE_SIZE < SZ_4K)
-		kunit_skip(test, "a record does not fit into a page");
-
-	sim_liveupdate = true;
-	sim_boot_cold();
-	return 0;
-}
-
-static void luo_test_exit(struct kunit *test)
-{
-	sim_liveupdate = false;
-	sim_boot_cold();
-}
-
 static const struct file_case {
 	const char *name;
 	loff_t size;
@@ -293,8 +277,8 @@ static struct kunit_case luo_cases[] = {
 
 static struct kunit_suite luo_suite = {
 	.name = "unit-luo",
-	.init = luo_test_init,
-	.exit = luo_test_exit,
+	.init = sim_liveupdate_init,
+	.exit = sim_liveupdate_exit,
 	.test_cases = luo_cases,
 };
 

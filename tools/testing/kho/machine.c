@@ -204,4 +204,20 @@ struct sim_balance sim_balance(void)
 	b.keys = keys;
 	return b;
 }
+
+int sim_liveupdate_init(struct kunit *test)
+{
+	if (PAGE_SIZE < SZ_4K)
+		kunit_skip(test, "a record does not fit into a page");
+
+	sim_liveupdate = true;
+	sim_boot_cold();
+	return 0;
+}
+
+void sim_liveupdate_exit(struct kunit *test)
+{
+	sim_liveupdate = false;
+	sim_boot_cold();
+}
 #endif

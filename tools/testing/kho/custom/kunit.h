@@ -198,4 +198,8 @@ struct sim_balance {
 
 struct sim_balance sim_balance(void);
 
+/* Of suites whose kernels boot with "liveupdate=on". */
+int sim_liveupdate_init(struct kunit *test);
+void sim_liveupdate_exit(struct kunit *test);
+
 #endif /* KHO_CUSTOM_KUNIT_H */

@@ -171,15 +171,9 @@ int memblock_reserve(phys_addr_t base, phys_addr_t size)
 	return __memblock_reserve(base, size, NUMA_NO_NODE, 0);
 }
 
-bool memblock_is_memory(phys_addr_t addr)
+bool memblock_is_nomap(struct memblock_region *r)
 {
-	struct memblock_region *r;
-
-	for_each_mem_region(r) {
-		if (r->base <= addr && addr < region_end(r))
-			return true;
-	}
-	return false;
+	return r->flags & MEMBLOCK_NOMAP;
 }
 
 bool memblock_is_map_memory(phys_addr_t addr)
@@ -188,18 +182,7 @@ bool memblock_is_map_memory(phys_addr_t addr)
 
 	for_each_mem_region(r) {
 		if (r->base <= addr && addr < region_end(r))
-			return !(r->flags & MEMBLOCK_NOMAP);
-	}
-	return false;
-}
-
-bool memblock_is_region_memory(phys_addr_t base, phys_addr_t size)
-{
-	struct memblock_region *r;
-
-	for_each_mem_region(r) {
-		if (r->base <= base && base + size <= region_end(r))
-			return true;
+			return !memblock_is_nomap(r);
 	}
 	return false;
 }

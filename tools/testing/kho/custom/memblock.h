@@ -52,11 +52,10 @@ int __memblock_reserve(phys_addr_t base, phys_addr_t size, int nid,
 		       unsigned int flags);
 int memblock_reserve_sorted(const struct memblock_span *span, unsigned long nr,
 			    unsigned int flags);
-bool memblock_is_memory(phys_addr_t addr);
-bool memblock_is_region_memory(phys_addr_t base, phys_addr_t size);
 bool memblock_is_region_reserved(phys_addr_t base, phys_addr_t size);
 phys_addr_t memblock_phys_mem_size(void);
 phys_addr_t memblock_end_of_DRAM(void);
+bool memblock_is_nomap(struct memblock_region *r);
 bool memblock_is_map_memory(phys_addr_t addr);
 void memblock_set_kho_scratch_only(void);
 void memblock_clear_kho_scratch_only(void);

@@ -211,10 +211,9 @@ static int retrieve_in_group(char **words)
 	if (pid < 0)
 		return problem(-errno, "fork: %s", strerror(errno));
 	waitpid(pid, &status, 0);
-	if (!WIFEXITED(status) && option(words + 3, "or-killed"))
-		return problem(-ENOMEM, "killed");
 	if (!WIFEXITED(status))
-		return problem(-ECHILD, "the process was killed by signal %d", WTERMSIG(status));
+		return problem(option(words + 3, "or-killed") ? -ENOMEM : -ECHILD,
+			       "the process was killed by signal %d", WTERMSIG(status));
 
 	err = -WEXITSTATUS(status);
 	return err ? problem(err, "retrieve: %s", strerror(-err)) : 0;
