@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Finds the base kernel: $KHO_BASE, then the cache, then the Debian package.
+"""Finds a base kernel: $KHO_BASE, then the cache, then the Debian package.
 
 dev/debian.py fetches packages without touching the machine's configuration.
 """
@@ -23,11 +23,25 @@ class Base:
     version: str
     identity: str       # changes when the content may have changed
 
+    @property
+    def series(self):
+        """Such as 7.3: what dev/BASE and dev/base-* call it."""
+        return series_of(self.version)
+
 
 def supported():
     """Rows of dev/BASE: (version, package, suite)."""
     rows = [line.split() for line in (ROOT / "dev/BASE").read_text().splitlines()]
     return [tuple(r) for r in rows if len(r) == 3 and not r[0].startswith("#")]
+
+
+def series_of(version):
+    return version.rsplit(".", 1)[0]
+
+
+def default():
+    """The series that is meant where none is named."""
+    return supported()[0][0]
 
 
 def wanted():
@@ -52,7 +66,7 @@ def check_version(tree, name):
     version = version_of(tree)
     if version is None:
         raise Stop(f"{name} is not a kernel tree: it has no kernel Makefile")
-    if version.rsplit(".", 1)[0] not in [row[0] for row in supported()]:
+    if series_of(version) not in [row[0] for row in supported()]:
         raise Stop(f"{name} is Linux {version}; this repository needs Linux {wanted()}")
     return version
 
@@ -63,17 +77,26 @@ def peek():
     if place:
         tree = Path(place).expanduser().resolve()
         return of_directory(tree) if tree.is_dir() else None
-    return cached()
+    return cached(default())
 
 
-def find(run):
-    """The base kernel, fetched and unpacked when needed."""
-    place = os.environ.get("KHO_BASE")
-    if not place and cached():
-        return cached()
-    if not place:
+def find(run, series=None):
+    """The base kernel, fetched and unpacked when needed.
+
+    $KHO_BASE stands for the series that it has, and for the default.
+    """
+    own = of_user(run) if os.environ.get("KHO_BASE") else None
+    if own and series in (None, own.series):
+        return own
+    series = series or default()
+    if not cached(series):
         with lock(CACHE / ".lock", "the cache is being filled"):
-            return cached() or fetch(run)
+            return cached(series) or fetch(run, series)
+    return cached(series)
+
+
+def of_user(run):
+    place = os.environ["KHO_BASE"]
     path = Path(place).expanduser().resolve()
     if path.is_dir():
         return of_directory(path)
@@ -100,15 +123,12 @@ def of_directory(tree):
     return Base(tree, version, f"{version} {digest.hexdigest()[:16]}")
 
 
-def cached():
-    """The newest supported base of the cache."""
+def cached(series):
+    """The newest base of this series in the cache."""
     found = []
-    for version, _, _ in supported():
-        for tree in CACHE.glob(f"linux-{version}.*"):
-            if version_of(tree) == tree.name[len("linux-"):]:
-                found.append((int(tree.name.rsplit(".", 1)[1]), tree))
-        if found:
-            break
+    for tree in CACHE.glob(f"linux-{series}.*"):
+        if version_of(tree) == tree.name[len("linux-"):]:
+            found.append((int(tree.name.rsplit(".", 1)[1]), tree))
     if not found:
         return None
     tree = max(found)[1]
@@ -151,14 +171,14 @@ def unpack(run, command, name, place):
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def fetch(run):
+def fetch(run, series):
     """Fetch and unpack the Debian source package."""
-    version, package, suite = supported()[0]
+    package, suite = next((package, suite) for name, package, suite in supported() if name == series)
     need_space(CACHE, 2400, "fetching and unpacking the base kernel")
     try:
         deb, = debian.download(run, [package], suite)
     except Stop as e:
-        raise Stop(f"no Linux {wanted()} found, and {e}\n  or {OWN_BASE}{wanted()}") from None
+        raise Stop(f"no Linux {series}.y found, and {e}\n  or {OWN_BASE}{series}.y") from None
     place = shlex.quote(str(deb))
     tree = unpack(run, f"dpkg-deb --fsys-tarfile {place} | tar -xO ./usr/src/{package}.tar.xz | tar -xJ",
                   package, lambda inside: CACHE / f"linux-{version_of(inside)}")

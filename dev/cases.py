@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from dev import guest
 
-OURS = "ours"           # among kernels: the one that is tested; others are flavours
+# Among kernels: the one that is tested.  Others are flavours, of the same base unless they name one.
+OURS = "ours"
 OTHER_PAGES = "other-pages"     # likewise: the same with pages of another size
 # Lines that stand for loading the next kernel where a case wants it otherwise.
 LOAD, LOAD_PLAIN = "load", "load-plain"
@@ -32,6 +33,7 @@ class Case:
     extra: tuple = ()       # words for QEMU
     default: bool = True    # run when no case is named
     arches: tuple = ("x86_64", "arm64")     # that it can run on
+    base: str = ""      # the only one it is for, if any
 
 
 # ---- pieces of scripts

@@ -10,6 +10,7 @@ from dev.cases import OURS, Case, claim, flbs, keep, logged
 CHURN = "churn rounds=1"
 IN = "/sys/kernel/debug/kho/in"
 REGION = "reserve_mem=4M:4096:khotest"
+OLDER, NEWER = "7.2", "guest@7.3"
 ROOT, LUO, MEMFD = "kho-v4;radix-v1;vmalloc-v1", "luo-v5;block-v1", "memfd-v2;vmalloc-v1"
 LARGE = {"a": "size=64M seed=1", "b": "size=5000 seed=2"}
 SMALL = {"c": "size=300000 seed=3", "d": "size=1 seed=4"}
@@ -84,6 +85,18 @@ def stock_ours_ours():
 def ours_stock():
     return case("ours-stock", "stock boots cold; back to ours all kept",
                 give(), [*COLD, *ON], NEXT, kernels=(OURS, "stock", OURS))
+
+
+def bases_stock():
+    return case("stock-7.2-ours", "all kept, the log says what the strings stand for",
+                give(), [*MEMORY_KEPT, *FILES_KEPT, *LEGACY, *FORMATS, *ON], NEXT,
+                kernels=("stock", NEWER), base=OLDER)
+
+
+def bases_ours():
+    return case("ours-7.2-ours", "all kept, and kept on the way back",
+                give(), [*MEMORY_KEPT, *FILES_KEPT, *FORMATS, logged("compat:", 0), *ON], NEXT,
+                kernels=(OURS, NEWER, OURS), base=OLDER)
 
 
 def vmalloc_v2():
@@ -166,12 +179,13 @@ def bad_flb():
                 [*NEXT, *flbs("finish was", 1)])
 
 
-STOCK = "stock 7.3"
 ROWS = [
     ("ours", "ours", ours_ours()),
-    (STOCK, "ours", stock_ours()),
-    (STOCK, "ours, ours", stock_ours_ours()),
-    ("ours", f"{STOCK}, ours", ours_stock()),
+    ("stock", "ours", stock_ours()),
+    ("stock", "ours, ours", stock_ours_ours()),
+    ("ours", "stock, ours", ours_stock()),
+    ("stock 7.2", "ours on 7.3, ours on 7.3", bases_stock()),
+    ("ours on 7.2", "ours on 7.3, ours on 7.2", bases_ours()),
     ("vmalloc-v2", "ours", vmalloc_v2()),
     ("block-v2", "ours", luo_lost("block-v2", "luo-v5;block-v2", "block", "block-v2", "block-v1")),
     ("luo-v6", "ours", luo_lost("luo-v6", "luo-v6;block-v1", "luo", "luo-v6", "luo-v5")),

@@ -71,6 +71,15 @@ def download(run, packages, suite, arch="x86_64", needed_too=False):
     return sorted(archives.glob("*.deb"))
 
 
+def program(run, name, suite, arch, triple):
+    """The words that run a program of another suite, with the C library it was built for."""
+    root = unpacked(run, [name], suite, arch)
+    loader = sorted((root / "usr").glob("lib*/ld-linux-*.so.*"))
+    if not loader:
+        raise Stop(f"{name} of {suite} came without a loader")
+    return [str(loader[0]), "--library-path", str(root / "usr/lib" / triple), str(root / "usr/bin" / name)]
+
+
 def unpacked(run, packages, suite, arch):
     """The folder of the cache with the files of these packages, fetched when it is not there."""
     with lock(CACHE / ".lock", "the cache is being filled"):

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dev import base, debian, tools
+from dev.kernel import split
 from dev.host import OUT, ROOT, Stop, end_group, output
 
 AGENT = ROOT / "tools/testing/selftests/kho"
@@ -41,7 +42,7 @@ class Weight:
 # also make ACPI's interpreter so slow that it gives up on routing interrupts.
 #
 # Pages of 64 KiB come with page blocks of 512 MiB, and each scratch area is at least one.
-WEIGHTS = {"debug": Weight(5, 1024, 2048, "kho_scratch=64M,640M,64M page_owner=on acpi=noirq"),
+WEIGHTS = {"debug": Weight(5, 1024, 2048, "kho_scratch=128M,640M,64M page_owner=on acpi=noirq"),
            "64k": Weight(2, least=4096)}
 
 
@@ -229,7 +230,7 @@ def nodes(size, processors):
 
 
 def weight(flavour):
-    parts = [WEIGHTS.get(name, Weight()) for name in flavour.split("+")]
+    parts = [WEIGHTS.get(name, Weight()) for name in split(flavour)[0]]
     return Weight(max(p.slower for p in parts), sum(p.memory for p in parts), max(p.least for p in parts),
                   " ".join(p.append for p in parts if p.append))
 

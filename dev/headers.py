@@ -23,7 +23,7 @@ def compiler(kernel):
 
 def check(run, kernel):
     """[Result] of all headers of the overlay below include/."""
-    headers = [path for path in manifest.overlay() if path.startswith("include/linux/")]
+    headers = [path for path in manifest.Sources(kernel.base).overlay() if path.startswith("include/linux/")]
     bad = alone(run, kernel, headers)
     count = len(headers) * len(VARIANTS)
     run.say(f"{count - len(bad)} of {count} headers compile alone")

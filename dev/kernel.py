@@ -3,7 +3,8 @@
 
 The configuration is a list of fragments; every option of every fragment must be in the
 final .config, so that an option that silently went away is an error and not a riddle.
-Flavours can be joined: debug+64k has the fragments of both.
+Flavours can be joined: debug+64k has the fragments of both.  guest@7.2 is the flavour
+guest on another base than the one that is meant without a name.
 """
 import hashlib
 import os
@@ -12,6 +13,7 @@ from argparse import ArgumentTypeError
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dev import base as bases
 from dev import tools, tree
 from dev.host import OUT, ROOT, Stop, need_space, write_if_changed
 
@@ -29,11 +31,24 @@ class Kernel:
     image: Path
     config: Path
     tree: Path
+    base: str           # its series
     release: str
 
 
 def flavours():
     return sorted({p.stem for p in (ROOT / "dev/config").glob("*.config")} - set(IMAGE))
+
+
+def split(flavour):
+    """The names in a flavour, and the series of its base, None where that is not named."""
+    names, _, series = flavour.partition("@")
+    return names.split("+"), series or None
+
+
+def on_base(flavour, series):
+    """The flavour on the base of this series, if any; without the name when it goes without saying."""
+    named = series and (series != bases.default() or os.environ.get("KHO_BASE"))
+    return flavour + (f"@{series}" if named else "")
 
 
 def make_words(laid, arch, build):
@@ -70,7 +85,7 @@ def options(text):
 def flavour_parts(flavour):
     """The fragments of a flavour, each behind the one that it says it is on top of."""
     parts = []
-    for name in flavour.split("+"):
+    for name in split(flavour)[0]:
         part = ROOT / "dev/config" / f"{name}.config"
         if not part.exists():
             raise Stop(f"no flavour '{name}': dev/config has {', '.join(flavours()) or 'none'}")
@@ -84,6 +99,13 @@ def flavour_name(text):
     if set(text.split("+")) - set(flavours()):
         raise ArgumentTypeError(f"no flavour '{text}': {', '.join(flavours())}, or several joined by '+'")
     return text
+
+
+def words(arch, flavour):
+    """The options that choose a kernel, where they are not the default."""
+    names, series = split(flavour)
+    return ((f" -a {arch}" if arch != ARCH else "") + (f" -f {'+'.join(names)}" if names != [PLAIN] else "")
+            + (f" --base {series}" if series else ""))
 
 
 def of_base(flavour):
@@ -101,24 +123,24 @@ def pages():
 
 
 def like(kernel, flavour):
-    """The same flavour with pages of the size that this kernel has."""
-    own = [name for name in kernel.flavour.split("+") if name in pages()]
-    return "+".join(dict.fromkeys([flavour, *own]))
+    """The flavour with pages of the size and on the base that this kernel has, unless it names its base."""
+    names, series = split(kernel.flavour)
+    wanted, of = split(flavour)
+    return on_base("+".join(dict.fromkeys([*wanted, *(name for name in names if name in pages())])), of or series)
 
 
 def unlike(kernel):
     """The flavour that differs from this kernel in nothing but the size of pages."""
-    names = kernel.flavour.split("+")
+    names, series = split(kernel.flavour)
     rest = [name for name in names if name not in [PLAIN, *pages()]]
-    if set(names) & set(pages()):
-        return "+".join(rest) or PLAIN
-    return "+".join([*rest, pages()[0]])
+    if not set(names) & set(pages()):
+        rest.append(pages()[0])
+    return on_base("+".join(rest) or PLAIN, series)
 
 
 def fragments(laid, arch, flavour):
     """Text of all fragments, in the order in which they count."""
-    parts = [laid.dir / SELFTESTS / f"config.{tools.MACHINE[arch]}", laid.dir / SELFTESTS / "config",
-             *flavour_parts(flavour), *(ROOT / "dev/config").glob(f"{arch}.config")]
+    parts = [laid.dir / SELFTESTS / "config", *flavour_parts(flavour), ROOT / "dev/config" / f"{arch}.config"]
     return "".join(part.read_text().rstrip("\n") + "\n" for part in parts)
 
 
@@ -146,7 +168,7 @@ def configure(run, laid, arch, build, text):
 def build(run, arch=ARCH, flavour=PLAIN):
     """The kernel of this flavour, laid, configured and built as far as needed."""
     tools.require(run, more=tools.for_arch(arch))
-    laid = tree.lay(run)
+    laid = tree.lay(run, split(flavour)[1])
     if of_base(flavour):
         laid = replace(laid, dir=laid.base.dir, paths=[])
     where = OUT / "build" / f"{arch}-{flavour}"
@@ -157,6 +179,6 @@ def build(run, arch=ARCH, flavour=PLAIN):
     image = where / IMAGE[arch]
     run.step(f"building the kernel ({arch}-{flavour})",
              make_words(laid, arch, where) + [image.name], log="build.log",
-             env=environment(), repeat=f"./kho build -a {arch} -f {flavour}")
+             env=environment(), repeat="./kho build" + words(arch, flavour))
     release = (where / "include/config/kernel.release").read_text().strip()
-    return Kernel(arch, flavour, where, image, where / ".config", laid.dir, release)
+    return Kernel(arch, flavour, where, image, where / ".config", laid.dir, laid.base.series, release)

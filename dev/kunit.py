@@ -24,11 +24,12 @@ SUITE = re.compile(r"struct kunit_suite \w+ = \{[^}]*?\.name = \"([^\"]+)\"", re
 def build(run, arch, flavour):
     """The KUnit kernel and the laid tree it came from."""
     tools.require(run, more=tools.for_arch(arch))
-    laid = tree.lay(run)
+    names, series = kernel.split(flavour)
+    laid = tree.lay(run, series)
     if not (laid.dir / CONFIG / ".kunitconfig").exists():
         raise Stop(f"{CONFIG}/.kunitconfig is missing: it says which suites are built")
-    pages = [name for name in flavour.split("+") if name in kernel.pages()]
-    where = OUT / "build" / "+".join([f"{arch}-kunit", *pages])
+    pages = [name for name in names if name in kernel.pages()]
+    where = OUT / "build" / kernel.on_base("+".join([f"{arch}-kunit", *pages]), series)
     need_space(OUT, 300 if (where / "vmlinux").exists() else 3000, "building a kernel")
     words = [f"--arch={arch}", f"--kunitconfig={CONFIG}", f"--build_dir={where}"]
     words += [f"--cross_compile={tools.prefix(arch)}"] if tools.prefix(arch) else []

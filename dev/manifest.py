@@ -6,11 +6,18 @@
 class is N (new file), R (replaces the base's), E (edited by dev/edits) or D (removed);
 patch is the one of dev/series that brings its final content; base-hash starts the
 sha256 of the base file an R, E or D was written against, and is - for N.
+
+dev/base-7.2 is what Linux 7.2 needs besides: lines in a MANIFEST of its own, which come
+instead of those for the same path, new files in tree/, and edits/ that come before those
+of dev/edits.  The default base has no such folder.
 """
 import hashlib
 import os
+from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 
+from dev import base as bases
 from dev import edit
 from dev.host import ROOT, Stop
 
@@ -22,6 +29,7 @@ HASH = 12
 
 @dataclass
 class Row:
+    file: Path
     line: int
     kind: str
     patch: str
@@ -30,35 +38,37 @@ class Row:
     why: str
 
     def __str__(self):
-        return f"dev/MANIFEST:{self.line}: {self.path}"
+        return f"{where(self.file)}:{self.line}: {self.path}"
 
 
-def rows():
-    """The lines of the manifest; Stop at one that cannot be read."""
+def where(path):
+    """How messages name a file of this repository."""
+    return str(path.relative_to(ROOT))
+
+
+def read_rows(file):
+    """The lines of a manifest; Stop at one that cannot be read."""
     found = []
-    for number, line in enumerate(FILE.read_text().splitlines(), 1):
+    for number, line in enumerate(file.read_text().splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         part = line.split(None, 4)
         if len(part) != 5 or part[0] not in "NRED" or not part[1].isdigit():
-            raise Stop(f"dev/MANIFEST:{number}: want 'class patch base-hash path why', "
+            raise Stop(f"{where(file)}:{number}: want 'class patch base-hash path why', "
                        "with class one of N R E D", 1)
         if (part[0] == "N") != (part[2] == "-"):
-            raise Stop(f"dev/MANIFEST:{number}: the base hash is - for N and a hash for the others", 1)
-        found.append(Row(number, *part))
+            raise Stop(f"{where(file)}:{number}: the base hash is - for N and a hash for the others", 1)
+        found.append(Row(file, number, *part))
     return found
 
 
-def overlay():
-    """Paths of the files that are laid as they are."""
+def files_below(top):
+    """Source files below a folder, from there."""
     found = []
-    for top in sorted(ROOT.iterdir()):
-        if not top.is_dir() or top.name in NOT_LAID or top.name.startswith("."):
-            continue
-        for folder, folders, files in os.walk(top):
-            folders[:] = [d for d in folders if d != "__pycache__"]
-            found += [os.path.relpath(os.path.join(folder, f), ROOT) for f in files if is_source(f)]
-    return sorted(found)
+    for folder, folders, files in os.walk(top):
+        folders[:] = [d for d in folders if d != "__pycache__"]
+        found += [os.path.relpath(os.path.join(folder, f), top) for f in files if is_source(f)]
+    return found
 
 
 def is_source(name):
@@ -68,61 +78,109 @@ def is_source(name):
     return not name.endswith((".o", ".orig", ".rej", ".kho-new", "~"))
 
 
-def edited():
-    """Paths of base files that have an edit."""
-    found = [str(p.relative_to(EDITS))[:-len(".edit")] for p in EDITS.rglob("*.edit")]
-    if (ROOT / "MAINTAINERS").exists():
-        found.append("MAINTAINERS")
-    return sorted(found)
-
-
-def edit_text(path, old, removed, again=False):
-    """The base file `old` of this path as bytes, edited."""
-    text = old.decode("utf-8", "surrogateescape")
-    if path == "MAINTAINERS":
-        new = edit.merge_maintainers(text, (ROOT / path).read_text(), removed, path)
-    else:
-        new = edit.apply(text, *rules_of(path), path, again)
-    return new.encode("utf-8", "surrogateescape")
-
-
-def rules_of(path):
-    """The rules for a base file, and the name of the file they are in."""
-    name = f"dev/edits/{path}.edit"
-    return edit.parse((ROOT / name).read_text(), name), name
-
-
 def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()[:HASH]
 
 
-def prove(base):
-    """Compare manifest, overlay and base; (errors, warnings), each naming its line."""
-    table, errors, warnings = rows(), [], []
-    laid, changed = set(overlay()), set(edited())
-    seen = {}
-    for row in table:
-        if row.path in seen:
-            errors.append(f"{row} is listed twice, first on line {seen[row.path]}")
-        seen.setdefault(row.path, row.line)
-        wrong = row_error(row, base / row.path, laid, changed)
-        if wrong:
-            errors.append(f"{row} {wrong}")
-            continue
-        if row.kind != "N" and digest(base / row.path) != row.hash:
-            warnings.append(f"{row} differs in this base from the file it was written against")
-        if row.kind == "E":
-            old = (base / row.path).read_bytes()
-            try:
-                edit_text(row.path, old, removed(table))
-                if row.path != "MAINTAINERS":
-                    errors += edit.unguarded(old.decode("utf-8", "surrogateescape"), *rules_of(row.path), row.path)
-            except edit.EditError as e:
-                errors.append(f"dev/MANIFEST:{row.line}: {e}")
-    for path in sorted((laid | changed) - set(seen)):
-        near = max((row for row in table if row.path < path), key=lambda r: r.path, default=table[0])
-        errors.append(f"dev/MANIFEST:{near.line}: a line for {path} is missing (near this one)")
-    return errors, warnings
+class Sources:
+    """All that is laid on a base of one series."""
+
+    def __init__(self, series=None):
+        own = ROOT / f"dev/base-{series or bases.default()}"
+        self.manifests = [f for f in (FILE, own / "MANIFEST") if f.exists()]
+        self.places = [own / "tree", ROOT]
+        self.edits = [own / "edits", EDITS]
+
+    def rows(self):
+        found = {}
+        for file in self.manifests:
+            table = read_rows(file)
+            found.update({row.path: row for row in table})
+        return list(found.values())
+
+    def overlay(self):
+        """{path: the file that is laid there as it is}."""
+        found = {path: self.places[0] / path for path in files_below(self.places[0])}
+        for top in sorted(ROOT.iterdir()):
+            if top.is_dir() and top.name not in NOT_LAID and not top.name.startswith("."):
+                found.update({f"{top.name}/{path}": top / path for path in files_below(top)})
+        return dict(sorted(found.items()))
+
+    def edited(self):
+        """{path of a base file: the edits for it, in order}."""
+        found = defaultdict(list)
+        for folder in self.edits:
+            for place in sorted(folder.rglob("*.edit")):
+                found[str(place.relative_to(folder))[:-len(".edit")]].append(place)
+        if (ROOT / "MAINTAINERS").exists():
+            found["MAINTAINERS"].append(ROOT / "MAINTAINERS")
+        return dict(sorted(found.items()))
+
+    def removed(self):
+        return [row.path for row in self.rows() if row.kind == "D"]
+
+    def edit_text(self, path, old, again=False, prove=None):
+        """The base file `old` of this path as bytes, edited.
+
+        prove, if any, gets a message for each rule that would not be missed.
+        """
+        text = old.decode("utf-8", "surrogateescape")
+        for place in self.edited()[path]:
+            if path == "MAINTAINERS":
+                text = edit.merge_maintainers(text, place.read_text(), self.removed(), path)
+                continue
+            name = where(place)
+            rules = edit.parse(place.read_text(), name)
+            if prove is not None:
+                prove += edit.unguarded(text, rules, name, path)
+            text = edit.apply(text, rules, name, path, again)
+        return text.encode("utf-8", "surrogateescape")
+
+    def prove(self, base):
+        """Compare manifest, overlay and base; (errors, warnings), each naming its line."""
+        errors, warnings = self.listed_twice(), []
+        table = self.rows()
+        laid, changed = set(self.overlay()), set(self.edited())
+        for row in table:
+            wrong = row_error(row, base / row.path, laid, changed)
+            if wrong:
+                errors.append(f"{row} {wrong}")
+                continue
+            if row.kind != "N" and digest(base / row.path) != row.hash:
+                warnings.append(f"{row} differs in this base from the file it was written against")
+            if row.kind == "E":
+                try:
+                    self.edit_text(row.path, (base / row.path).read_bytes(), prove=errors)
+                except edit.EditError as e:
+                    errors.append(f"{where(row.file)}:{row.line}: {e}")
+        for path in sorted((laid | changed) - {row.path for row in table}):
+            near = max((row for row in table if row.path < path), key=lambda r: r.path, default=table[0])
+            errors.append(f"{where(near.file)}:{near.line}: a line for {path} is missing (near this one)")
+        return errors, warnings
+
+    def listed_twice(self):
+        errors = []
+        for file in self.manifests:
+            seen = {}
+            for row in read_rows(file):
+                first = seen.setdefault(row.path, row)
+                if first is not row:
+                    errors.append(f"{row} is listed twice, first on line {first.line}")
+        return errors
+
+    def update_hashes(self, base):
+        """Write the hashes of this base into the manifests; the rows that changed."""
+        changed = []
+        for row in self.rows():
+            if row.kind == "N" or not (base / row.path).is_file():
+                continue
+            fresh = digest(base / row.path)
+            if fresh != row.hash:
+                lines = row.file.read_text().splitlines()
+                lines[row.line - 1] = lines[row.line - 1].replace(row.hash.ljust(HASH), fresh, 1)
+                row.file.write_text("\n".join(lines) + "\n")
+                changed.append(row)
+        return changed
 
 
 def row_error(row, old, laid, changed):
@@ -136,26 +194,7 @@ def row_error(row, old, laid, changed):
     if row.kind in "ED" and row.path in laid:
         return f"is {row.kind} here, and a file of ours lies there as well"
     if row.kind == "E" and row.path not in changed:
-        return f"is E here, and dev/edits/{row.path}.edit is missing"
+        return f"is E here, and there is no {row.path}.edit"
     if row.kind != "E" and row.path in changed:
         return f"is {row.kind} here, and has an edit as well"
     return None
-
-
-def removed(table=None):
-    return [row.path for row in (table or rows()) if row.kind == "D"]
-
-
-def update_hashes(base):
-    """Write the hashes of this base into the manifest; the rows that changed."""
-    lines, changed = FILE.read_text().splitlines(), []
-    for row in rows():
-        if row.kind == "N" or not (base / row.path).is_file():
-            continue
-        fresh = digest(base / row.path)
-        if fresh != row.hash:
-            at = row.line - 1
-            lines[at] = lines[at].replace(row.hash.ljust(HASH), fresh, 1)
-            changed.append(row)
-    FILE.write_text("\n".join(lines) + "\n")
-    return changed

@@ -4,10 +4,11 @@ import concurrent.futures
 import os
 import shutil
 
+from dev import base as bases
 from dev import cases, compat, guest, hostile
 from dev.cases import HALF, LOAD, LOAD_PLAIN, OTHER_PAGES, OURS, SEED
 from dev.host import Result, Stop, no_such, spell
-from dev.kernel import ARCH, build, like, unlike
+from dev.kernel import ARCH, PLAIN, build, like, split, unlike
 
 CASES = cases.CASES + compat.CASES + hostile.CASES
 GROUPS = ("luo", "compat", "hostile")
@@ -28,19 +29,23 @@ def seed():
 def listing():
     """The cases, for --help."""
     lines = [f"  {c.name:28} {c.sentence}{'' if c.default else '  Only by name.'}"
-             f"{'' if ARCH in c.arches else '  Only with -a ' + c.arches[0] + '.'}\n" for c in CASES]
+             f"{'' if ARCH in c.arches else '  Only with -a ' + c.arches[0] + '.'}"
+             f"{'  Only with --base ' + c.base + '.' if c.base else ''}\n" for c in CASES]
     return f"cases, and {', '.join(GROUPS)} for all whose names begin so:\n" + "".join(lines)
 
 
-def choose(names, arch=ARCH):
+def choose(names, arch=ARCH, flavour=PLAIN):
     """The cases of these names, those of the default run without names; Stop at one that is not there."""
     seed()
-    known = {case.name: case for case in CASES if arch in case.arches}
+    base = split(flavour)[1] or bases.default()
+    known = {case.name: case for case in CASES if arch in case.arches and case.base in ("", base)}
     found = {case.name: case for case in known.values() if case.default and not names}
-    elsewhere = {case.name: case.arches for case in CASES if case.name not in known}
+    elsewhere = {case.name: case for case in CASES if case.name not in known}
     for name in names:
         if name in elsewhere:
-            raise Stop(f"case '{name}' is for {' and '.join(elsewhere[name])}: choose it with -a")
+            case = elsewhere[name]
+            option = "-a " + " or ".join(case.arches) if arch not in case.arches else f"--base {case.base}"
+            raise Stop(f"case '{name}' is not for this kernel: choose it with {option}")
         group = [c for c in known.values() if c.default and c.name.startswith(f"{name}-")] if name in GROUPS else []
         if not group and name not in known:
             raise no_such("case", name, [*known, *GROUPS], "kexec")
@@ -101,7 +106,7 @@ def jobs():
 
 def run_cases(run, kernel, names):
     """Run the named cases, all without names; KTAP on stdout as they end, in order."""
-    chosen = choose(names, kernel.arch)
+    chosen = choose(names, kernel.arch, kernel.flavour)
     others = {flavour for case in chosen for flavour in case.kernels} - {OURS}
     kernels = {OURS: kernel}
     for name in sorted(others):

@@ -52,9 +52,9 @@ def target(patch, step):
     return str(step.relative_to(FOLDER / f"{patch.name}.d")).rpartition(".")[0]
 
 
-def plan():
+def plan(sources):
     """The patches in order, without their contents; Stop at what does not fit together."""
-    table = manifest.rows()
+    table = sources.rows()
     where = {row.path: row.patch for row in table}
     found = []
     for place in sorted(FOLDER.glob("[0-9][0-9]-*")):
@@ -81,10 +81,10 @@ def plan():
     return found
 
 
-def fill(patches, origin):
+def fill(patches, sources, origin):
     """Give each patch its changes; origin(path) is the base.  Returns what all of them make."""
-    final, now = tree.content(origin), {}
-    lost = sorted(set(final) - {row.path for row in manifest.rows()})
+    final, now = tree.content(sources, origin), {}
+    lost = sorted(set(final) - {row.path for row in sources.rows()})
     if lost:
         raise Stop(f"{lost[0]} is not in dev/MANIFEST ('./kho check' tells where to add it)", 1)
     for patch in patches:
@@ -230,9 +230,9 @@ def series(run, version=1, cover=False, signoff=False, check=False):
         raise Stop(f"-v {version}: want a number from 1 to 99")
     who = caller() if signoff else None
     base = bases.find(run)
-    origin = tree.reader(base.dir)
-    patches = plan()
-    final = fill(patches, origin)
+    origin, sources = tree.reader(base.dir), manifest.Sources(base.series)
+    patches = plan(sources)
+    final = fill(patches, sources, origin)
     place = write(run, patches, base, origin, version, cover, who)
     run.say(f"{place.relative_to(ROOT)}: {len(patches)} patches for Linux {base.version}"
             + (" and a cover letter" if cover else ""))

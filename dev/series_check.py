@@ -2,8 +2,9 @@
 """./kho series --check: each patch on top of those before it, by 'git am' on a copy of the base.
 
 The copy, out/build/series/tree, consists of hard links to the base; whoever changes a file
-there replaces it.  The kernels beside it, with Kexec Handover on and off, are built as far
-as it takes to compile what the patches touch and what includes their headers.
+there replaces it.  The kernels beside it, for each architecture and with Kexec Handover on
+and off, are built as far as it takes to compile what the patches touch and what includes
+their headers.
 
 A remark of a tool that has to stay is in dev/series/remarks: its type, the path, and why.
 """
@@ -16,18 +17,21 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from dev import headers, kernel, manifest, series, tools, tree
+from dev import debian, headers, kernel, manifest, series, tools, tree
 from dev.host import OUT, Failed, Result, Stop, need_space, output, spell
 
 PLACE = OUT / "build/series"
-ARCH = "x86_64"
+ARCHES = list(tools.MACHINE)
 OFF = "# CONFIG_KEXEC_HANDOVER is not set\n# CONFIG_LIVEUPDATE is not set\n"
 # from the first patch on, so that not everything is compiled again for the sake of them
 TESTS = "CONFIG_KUNIT=y\nCONFIG_LIVEUPDATE_KUNIT_TEST=y\nCONFIG_KHO_KUNIT_TEST=y\n"
 FOLDER = "kernel/liveupdate/"
 # what includes our headers or is edited by us
-USERS = ["kernel/kexec_core.o", "kernel/kexec_file.o", "mm/mm_init.o", "mm/memblock.o", "arch/x86/kernel/setup.o"]
+USERS = ["kernel/kexec_core.o", "kernel/kexec_file.o", "mm/mm_init.o", "mm/memblock.o"]
+USERS_OF = {"x86_64": ["arch/x86/kernel/setup.o", "arch/x86/boot/compressed/kaslr.o"],
+            "arm64": ["arch/arm64/kernel/setup.o", "drivers/of/fdt.o", "drivers/of/kexec.o"]}
 OURS = re.compile(r"(is_kho_|kho_|luo_|liveupdate_|memblock_reserve_sorted$)")
+DOCUMENTS = "core-api/kho"
 # told by get_maintainer instead, and by whoever signs
 NOT_ASKED = "FILE_PATH_CHANGES"
 HEAD = f"{'patch':22} {'files':>5} {'lines':>14} {'seconds':>7}  verdict"
@@ -44,14 +48,15 @@ class Lab:
     tree: object = PLACE / "tree"
     git: object = None
     known: set = None   # warnings of the base
-    on: object = None   # kernel.Kernel
-    off: object = None
-    sparse: bool = False
+    on: dict = None     # {architecture: kernel.Kernel}
+    off: dict = None
+    sparse: str = ""    # the command, if there is one
 
     def __post_init__(self):
         self.known = set()
         self.origin = tree.reader(self.base.dir)
         self.now = tree.reader(self.tree)
+        self.edited = manifest.Sources(self.base.series).edited()
 
 
 # ---- the tree and its builds
@@ -76,14 +81,19 @@ def prepare(lab):
         tree.put(lab.tree, path, lab.origin(path))
     lab.git = series.Repository(lab.run, PLACE / "git", lab.tree)
     lab.git.commit("base", sorted(path for path in lab.paths if lab.origin(path)))
-    lab.on, lab.off = (kernel.Kernel(ARCH, f"series-{name}", PLACE / name, None, PLACE / name / ".config",
-                                     lab.tree, lab.base.version) for name in ("on", "off"))
+    lab.on, lab.off = ({arch: beside(lab, arch, name) for arch in ARCHES} for name in ("on", "off"))
+
+
+def beside(lab, arch, name):
+    where = PLACE / f"{arch}-{name}"
+    return kernel.Kernel(arch, f"series-{name}", where, None, where / ".config", lab.tree, lab.base.series,
+                         lab.base.version)
 
 
 def configure(lab, made):
     """Write the configuration from the fragments as they are in the tree now."""
-    text = kernel.fragments(made_tree(lab), ARCH, "guest") + TESTS
-    if made is lab.off:
+    text = kernel.fragments(made_tree(lab), made.arch, "guest") + TESTS
+    if made is lab.off[made.arch]:
         text = re.sub(r"^CONFIG_(KEXEC_HANDOVER|LIVEUPDATE)\w*=y\n", "", text, flags=re.M) + OFF
     made.dir.mkdir(exist_ok=True)
     stamp = made.dir / "kho.fragments"
@@ -92,7 +102,7 @@ def configure(lab, made):
         return
     made.config.write_text(text)
     make(lab, made, ["olddefconfig"], "config.log")
-    want = "n" if made is lab.off else "y"
+    want = "n" if made is lab.off[made.arch] else "y"
     got = kernel.options(made.config.read_text())
     for option in ("CONFIG_KEXEC_HANDOVER", "CONFIG_LIVEUPDATE"):
         if got.get(option, "n") != want:
@@ -102,7 +112,7 @@ def configure(lab, made):
 
 def make(lab, made, goals, log, title=None):
     """Build goals there; the lines that were printed."""
-    words = [*kernel.make_words(made_tree(lab), ARCH, made.dir), *goals]
+    words = [*kernel.make_words(made_tree(lab), made.arch, made.dir), *goals]
     call = lab.run.step if title else lab.run.quiet
     done = call(title or f"make {goals[0]}", words, log=log, env=kernel.environment())
     return done.read_text(errors="replace").splitlines()
@@ -129,15 +139,15 @@ def warnings(lab, lines):
 def objects(lab, made):
     """Objects outside our folder that the patches can break, as far as they are there."""
     ours = ["lib/tests/liveupdate.c", *(path for path in lab.paths if re.match(r"(mm|lib)/.*\.c$", path))]
-    found = {path[:-2] + ".o" for path in ours if lab.now(path)} if made is lab.on else set()
-    return sorted(found | set(USERS))
+    found = {path[:-2] + ".o" for path in ours if lab.now(path)} if made is lab.on[made.arch] else set()
+    return sorted(found | set(USERS + USERS_OF[made.arch]))
 
 
 def compile_objects(lab, made, log, title=None):
-    """New warnings with W=1, and with sparse when it is installed."""
+    """New warnings with W=1, and of sparse when there is one."""
     configure(lab, made)
     goals = [FOLDER, *objects(lab, made)]
-    check = ["C=1", "CHECK=sparse"] if lab.sparse else []
+    check = ["C=1", f"CHECK={lab.sparse}"] if lab.sparse else []
     try:
         return warnings(lab, make(lab, made, ["W=1", *check, *goals], log, title))
     except Failed as e:
@@ -148,20 +158,29 @@ def compile_objects(lab, made, log, title=None):
 def compile_base(lab):
     """The state that the first patch starts from, and what is said about it already."""
     kept = PLACE / "warnings"       # make says nothing about what need not be compiled again
-    for name, made in (("with", lab.on), ("without", lab.off)):
-        lab.known |= compile_objects(lab, made, f"base-{name}.log", f"compiling the base {name} KHO")
+    for name, row in (("with", lab.on), ("without", lab.off)):
+        for arch, made in row.items():
+            lab.known |= compile_objects(lab, made, f"base-{name}-{arch}.log",
+                                         f"compiling the base {name} KHO ({arch})")
     lab.known |= set(kept.read_text().splitlines()) if kept.exists() else set()
     kept.write_text("\n".join(sorted(lab.known)))
 
 
-def sparse_works(lab):
-    """Whether there is a sparse that this kernel can be checked with; says so if not."""
-    if not tools.command("sparse"):
-        lab.run.say("# no sparse: it is not installed")
-        return False
-    valid = output([lab.tree / "scripts/checker-valid.sh", "sparse", f"--arch={ARCH}", "-m64"]) or ""
-    if valid.strip() != "1":
-        lab.run.say("# no sparse: the one installed is too old for this kernel (scripts/checker-valid.sh)")
+def find_sparse(lab):
+    """The sparse to check this kernel with: that of this machine, else the newest of Debian."""
+    if tools.command("sparse") and sparse_works(lab, ["sparse"]):
+        return "sparse"
+    try:
+        words = debian.program(lab.run, "sparse", "sid", tools.HOST, f"{tools.MACHINE[tools.HOST]}-linux-gnu")
+    except Stop as e:
+        lab.run.say(f"# no sparse: {e}")
+        return ""
+    return " ".join(words) if sparse_works(lab, words) else ""
+
+
+def sparse_works(lab, words):
+    """Whether it knows what the kernel is written in."""
+    valid = output([lab.tree / "scripts/checker-valid.sh", *words, "--arch=x86_64", "-m64"]) or ""
     return valid.strip() == "1"
 
 
@@ -194,7 +213,7 @@ def kernel_doc(lab, patch, file):
         if what is None or not path.endswith((".c", ".h")) or path.startswith("tools/"):
             continue
         now = doc_lines(lab, lab.tree / path)
-        if what != lab.final[path] or path in manifest.edited():
+        if what != lab.final[path] or path in lab.edited:
             now -= doc_lines(lab, lab.base.dir / path)
         said += sorted(f"{path}: {line}" for line in now)
     return said
@@ -233,18 +252,22 @@ def tool_lines(lab, words):
     return [line for line in done.stdout.splitlines() if line.strip()]
 
 
-def with_kho(lab, patch, file):
-    return sorted(compile_objects(lab, lab.on, f"{patch.name}-on.log") - lab.known)
-
-
-def without_kho(lab, patch, file):
-    return sorted(compile_objects(lab, lab.off, f"{patch.name}-off.log") - lab.known)
+def compiles(which, arch):
+    """The question whether a patch compiles without new warnings, which being on or off."""
+    def question(lab, patch, file):
+        made = getattr(lab, which)[arch]
+        return sorted(compile_objects(lab, made, f"{patch.name}-{which}-{arch}.log") - lab.known)
+    return question
 
 
 def links(lab, patch, file):
     """Every symbol of ours that is used is defined, exactly once."""
-    done = subprocess.run(["nm", "-P", f"{FOLDER}built-in.a", *objects(lab, lab.on)], cwd=lab.on.dir, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    return [line for made in lab.on.values() for line in unlinked(lab, made)]
+
+
+def unlinked(lab, made):
+    done = subprocess.run([f"{tools.prefix(made.arch)}nm", "-P", f"{FOLDER}built-in.a", *objects(lab, made)],
+                          cwd=made.dir, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     used, defined = set(), []
     for name, kind in re.findall(r"^(\S+) ([A-Za-z])\b", done.stdout, re.M):
         if OURS.match(name):
@@ -255,23 +278,24 @@ def links(lab, patch, file):
 
 def headers_alone(lab, patch, file):
     new = [path for path, what in patch.changes.items() if what and path.startswith("include/linux/")]
-    return [f"{r.name}: {r.why}" for r in headers.alone(lab.run, lab.on, new, f"{patch.name}-headers.log")]
+    return [f"{r.name}: {r.why}" for made in lab.on.values()
+            for r in headers.alone(lab.run, made, new, f"{patch.name}-headers.log")]
 
 
 ASKED = {"git am": applies, "checkpatch": checkpatch, "kernel-doc": kernel_doc, "get_maintainer": maintainers,
-         "with KHO": with_kho, "without KHO": without_kho, "symbols": links, "headers alone": headers_alone}
+         **{f"with KHO {arch}": compiles("on", arch) for arch in ARCHES},
+         **{f"without KHO {arch}": compiles("off", arch) for arch in ARCHES},
+         "symbols": links, "headers alone": headers_alone}
 
 
 # ---- the whole
 
 def check(run, base, patches, final, place, signed):
     """[Result] of each question to each patch, and of the tree that all of them make."""
-    tools.require(run)
+    tools.require(run, more=[*tools.PROOF, *(row for arch in ARCHES for row in tools.for_arch(arch))])
     lab = Lab(run, base, {path for patch in patches for path in patch.changes}, signed, final)
     prepare(lab)
-    lab.sparse = sparse_works(lab)
-    if not tools.command("spatch"):
-        run.say("# no coccicheck: spatch is not installed")
+    lab.sparse = find_sparse(lab)
     compile_base(lab)
     files = sorted(place.glob("*.patch"))
     files = [file for file in files if "0000-cover-letter" not in file.name]
@@ -286,7 +310,7 @@ def check(run, base, patches, final, place, signed):
         say(run, number, patch.name, bad, time.monotonic() - begin)
         if bad and bad[0].name.endswith("git am"):
             break
-    whole = coccicheck(lab) + [same(lab)]
+    whole = [coccicheck(lab), documents(lab), same(lab)]
     results += whole
     say(run, len(patches) + 1, "the whole", [r for r in whole if not r.ok], sum(r.seconds for r in whole))
     run.say("\n".join(["", *table]))
@@ -334,11 +358,10 @@ def same(lab):
 
 
 def coccicheck(lab):
-    """[Result] of the kernel's semantic patches on our C files, in the tree that all patches make."""
-    if not tools.command("spatch"):
-        return []
+    """The kernel's semantic patches on our C files, in the tree that all patches make."""
     begin, said = time.monotonic(), []
-    ours = sorted(path for path in manifest.overlay() if re.match(r"(kernel|mm|lib)/.*\.c$", path))
+    sources = manifest.Sources(lab.base.series)
+    ours = [path for path in sources.overlay() if re.match(r"(kernel|mm|lib)/.*\.c$", path)]
     for place in sorted((lab.tree / "scripts/coccinelle").rglob("*.cocci")):
         text = place.read_text(errors="replace")
         if "ocaml" in text or not re.search("^virtual report", text, re.M):
@@ -347,4 +370,23 @@ def coccicheck(lab):
         said += tool_lines(lab, ["spatch", "-D", "report", "--no-show-diff", "--very-quiet", "--cocci-file", place,
                                  *(options[1].split() if options else []), "-I", "include", *ours])
     said = [line for line in said if re.match(r"\S+\.[ch]:\d+|ERROR:|Fatal", line)]
-    return [Result("coccicheck", not said, said[0] if said else "", time.monotonic() - begin)]
+    return Result("coccicheck", not said, said[0] if said else "", time.monotonic() - begin)
+
+
+def documents(lab):
+    """Our part of the documentation, made into HTML."""
+    begin = time.monotonic()
+    words = ["make", "-C", lab.tree, f"O={PLACE / 'docs'}", "htmldocs", f"SPHINXDIRS={DOCUMENTS}"]
+    try:
+        log = lab.run.step("making the documentation", words, log="htmldocs.log")
+    except Failed as e:
+        return Result("htmldocs", False, e.why, time.monotonic() - begin)
+    said = [line for line in log.read_text(errors="replace").splitlines()
+            if re.search(r":\d*:? (WARNING|ERROR|SEVERE): ", line) and not elsewhere(lab, line)]
+    return Result("htmldocs", not said, said[0] if said else "", time.monotonic() - begin)
+
+
+def elsewhere(lab, line):
+    """Whether this is about a document that is there, in another part of the documentation."""
+    name = re.search("unknown document: '/?([^']*)'", line)
+    return bool(name) and (lab.tree / f"Documentation/{name[1]}.rst").exists()

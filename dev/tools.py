@@ -52,6 +52,8 @@ NEEDED = [
     ("python3", "KUnit", lambda: command("python3")),
 ]
 CLANG = [("clang", "fuzzing", lambda: command("clang"))]
+PROOF = [("coccinelle", "proving patches", lambda: command("spatch")),
+         ("python3-sphinx", "the documentation", lambda: command("sphinx-build"))]
 USEFUL = [
     ("ccache", "fast rebuilds", lambda: command("ccache")),
     ("kmod", "modules", lambda: command("depmod")),

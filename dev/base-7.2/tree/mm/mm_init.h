@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MM_MM_INIT_H
+#define MM_MM_INIT_H
+
+/* Linux 7.2 has all that is private to mm/ in one header. */
+#include "internal.h"
+
+#endif /* MM_MM_INIT_H */
