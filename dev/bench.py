@@ -127,10 +127,10 @@ def pack(where, agent, kernel, load, wait):
 
 def command(kernel, initrd, load):
     machine = guest.MACHINES[kernel.arch]
-    return [machine.qemu, *machine.argv, *machine.cpu, *machine.ports, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
-            *machine.still, *nodes(kernel, load), "-rtc", "base=2026-01-01,clock=vm", "-m", f"{load.memory}M", "-smp", "1", "-nodefaults", "-no-reboot",
-            "-display", "none", "-monitor", "none", "-kernel", str(kernel.image), "-initrd", str(initrd),
-            "-append", append(kernel, load, "hop0")]
+    return [machine.qemu, *machine.argv, *machine.cpu, *machine.ports, *machine.still, *nodes(kernel, load),
+            "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01,clock=vm",
+            "-m", f"{load.memory}M", "-smp", "1", "-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none",
+            "-kernel", str(kernel.image), "-initrd", str(initrd), "-append", append(kernel, load, "hop0")]
 
 
 def nodes(kernel, load):
