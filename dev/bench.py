@@ -14,6 +14,7 @@ import shutil
 import statistics
 from dataclasses import dataclass, replace
 
+from dev import base as bases
 from dev import guest
 from dev.host import OUT, ROOT, Stop, no_such, output, write_if_changed
 from dev.kernel import ARCH, build, options
@@ -262,7 +263,7 @@ def bench(run, names, quick=False, ours_only=False, arch=ARCH, config=HOST):
             guest.stop_all()
             raise
     run.path("bench.json").write_text(json.dumps(rows, indent=1))
-    if not (names or ours_only or arch != ARCH or config != HOST):
+    if not (names or ours_only or arch != ARCH or config != HOST or kernels[OURS].base != bases.default()):
         write_if_changed(TABLE, json.dumps(rows, indent=1).encode())
     run.path("bench.svg").write_text(plot(rows))
     run.say(f"{run.path('bench.json').relative_to(ROOT)} and bench.svg beside it")

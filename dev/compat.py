@@ -5,12 +5,14 @@ Each row is a case.  The first kernel hands over a reserve_mem= region, the foli
 lib/test_kho.c and memfds in two sessions; that it is of another version is brought about by
 changing the strings in its hand-over.
 """
+from dev import base as bases
+from dev.kernel import PLAIN
 from dev.cases import OURS, Case, claim, flbs, keep, logged
 
 CHURN = "churn rounds=1"
 IN = "/sys/kernel/debug/kho/in"
 REGION = "reserve_mem=4M:4096:khotest"
-OLDER, NEWER = "7.2", "guest@7.3"
+NEWER, OLDER = (row[0] for row in bases.supported())
 ROOT, LUO, MEMFD = "kho-v4;radix-v1;vmalloc-v1", "luo-v5;block-v1", "memfd-v2;vmalloc-v1"
 LARGE = {"a": "size=64M seed=1", "b": "size=5000 seed=2"}
 SMALL = {"c": "size=300000 seed=3", "d": "size=1 seed=4"}
@@ -88,15 +90,15 @@ def ours_stock():
 
 
 def bases_stock():
-    return case("stock-7.2-ours", "all kept, the log says what the strings stand for",
+    return case(f"stock-{OLDER}-ours", "all kept, the log says what the strings stand for",
                 give(), [*MEMORY_KEPT, *FILES_KEPT, *LEGACY, *FORMATS, *ON], NEXT,
-                kernels=("stock", NEWER), base=OLDER)
+                kernels=("stock", f"{PLAIN}@{NEWER}"), base=OLDER)
 
 
 def bases_ours():
-    return case("ours-7.2-ours", "all kept, and kept on the way back",
+    return case(f"ours-{OLDER}-ours", "all kept, and kept on the way back",
                 give(), [*MEMORY_KEPT, *FILES_KEPT, *FORMATS, logged("compat:", 0), *ON], NEXT,
-                kernels=(OURS, NEWER, OURS), base=OLDER)
+                kernels=(OURS, f"{PLAIN}@{NEWER}", OURS), base=OLDER)
 
 
 def vmalloc_v2():
@@ -184,8 +186,8 @@ ROWS = [
     ("stock", "ours", stock_ours()),
     ("stock", "ours, ours", stock_ours_ours()),
     ("ours", "stock, ours", ours_stock()),
-    ("stock 7.2", "ours on 7.3, ours on 7.3", bases_stock()),
-    ("ours on 7.2", "ours on 7.3, ours on 7.2", bases_ours()),
+    (f"stock {OLDER}", f"ours on {NEWER}, twice", bases_stock()),
+    (f"ours on {OLDER}", f"ours on {NEWER}, and on {OLDER}", bases_ours()),
     ("vmalloc-v2", "ours", vmalloc_v2()),
     ("block-v2", "ours", luo_lost("block-v2", "luo-v5;block-v2", "block", "block-v2", "block-v1")),
     ("luo-v6", "ours", luo_lost("luo-v6", "luo-v6;block-v1", "luo", "luo-v6", "luo-v5")),

@@ -83,7 +83,7 @@ def program(run, name, suite, arch, triple):
 def unpacked(run, packages, suite, arch):
     """The folder of the cache with the files of these packages, fetched when it is not there."""
     with lock(CACHE / ".lock", "the cache is being filled"):
-        place = CACHE / f"{arch}-{suite}"
+        place = CACHE / f"{packages[0]}-{arch}-{suite}"
         if place.is_dir():
             return place
         fresh = CACHE / f".unpack-{place.name}"

@@ -39,7 +39,7 @@ def build(run, arch, flavour):
     for verb, title in (("config", "configuring the KUnit kernel"),
                         ("build", f"building the kernel ({where.name})")):
         run.step(title, ["python3", KUNIT, verb, *words], log=f"kunit-{verb}.log",
-                 cwd=laid.dir, env=env, repeat="./kho kunit")
+                 cwd=laid.dir, env=env, repeat="./kho kunit" + kernel.words(arch, flavour))
     return where, laid
 
 
@@ -71,9 +71,10 @@ def run_guest(run, arch, flavour, where, accel):
             "-append", f"console={machine.console} kunit.enable=1 kunit_shutdown=reboot panic=-1 {SCRATCH}"]
     try:
         run.step("running KUnit in a guest", argv, log="kunit-qemu.log", deadline=DEADLINE,
-                 repeat="./kho kunit")
+                 repeat="./kho kunit" + kernel.words(arch, flavour))
     except Failed as e:
-        raise Failed(f"KUnit guest: {e.why}\n  console: {console}\n  repeat:  ./kho kunit",
+        raise Failed(f"KUnit guest: {e.why}\n  console: {console}\n  repeat:  ./kho kunit"
+                     + kernel.words(arch, flavour),
                      e.why, console) from None
     return console
 
@@ -109,7 +110,7 @@ def explain(results, lines):
     """Add to each failed case where its first expectation was not met."""
     found = [EXPECTED.search(line) for line in lines]
     for r in results:
-        places = [m[2].replace("../../tree/", "") for m in found if m and not r.ok and m[1] in r.name.split(".")]
+        places = [re.sub(r"^(\.\./)+tree[^/]*/", "", m[2]) for m in found if m and not r.ok and m[1] in r.name.split(".")]
         if places:
             r.why += f" at {places[0]}"
 

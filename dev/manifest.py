@@ -88,7 +88,7 @@ class Sources:
     def __init__(self, series=None):
         own = ROOT / f"dev/base-{series or bases.default()}"
         self.manifests = [f for f in (FILE, own / "MANIFEST") if f.exists()]
-        self.places = [own / "tree", ROOT]
+        self.tree = own / "tree"
         self.edits = [own / "edits", EDITS]
 
     def rows(self):
@@ -100,10 +100,11 @@ class Sources:
 
     def overlay(self):
         """{path: the file that is laid there as it is}."""
-        found = {path: self.places[0] / path for path in files_below(self.places[0])}
+        found = {}
         for top in sorted(ROOT.iterdir()):
             if top.is_dir() and top.name not in NOT_LAID and not top.name.startswith("."):
                 found.update({f"{top.name}/{path}": top / path for path in files_below(top)})
+        found.update({path: self.tree / path for path in files_below(self.tree)})
         return dict(sorted(found.items()))
 
     def edited(self):
@@ -153,10 +154,16 @@ class Sources:
                     self.edit_text(row.path, (base / row.path).read_bytes(), prove=errors)
                 except edit.EditError as e:
                     errors.append(f"{where(row.file)}:{row.line}: {e}")
-        for path in sorted((laid | changed) - {row.path for row in table}):
-            near = max((row for row in table if row.path < path), key=lambda r: r.path, default=table[0])
-            errors.append(f"{where(near.file)}:{near.line}: a line for {path} is missing (near this one)")
+        errors += [self.missing_row(path) for path in sorted((laid | changed) - {row.path for row in table})]
         return errors, warnings
+
+    def missing_row(self, path):
+        """Where the line for a path belongs."""
+        place = self.overlay().get(path) or self.edited()[path][0]
+        own = place.is_relative_to(self.tree.parent)
+        table = read_rows(self.manifests[-1] if own else FILE)
+        near = max((row for row in table if row.path < path), key=lambda r: r.path, default=table[0])
+        return f"{where(near.file)}:{near.line}: a line for {path} is missing (near this one)"
 
     def listed_twice(self):
         errors = []
@@ -169,10 +176,10 @@ class Sources:
         return errors
 
     def update_hashes(self, base):
-        """Write the hashes of this base into the manifests; the rows that changed."""
+        """Write the hashes of this base into its own manifest; the rows that changed."""
         changed = []
         for row in self.rows():
-            if row.kind == "N" or not (base / row.path).is_file():
+            if row.kind == "N" or row.file != self.manifests[-1] or not (base / row.path).is_file():
                 continue
             fresh = digest(base / row.path)
             if fresh != row.hash:

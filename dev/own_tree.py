@@ -3,6 +3,7 @@
 
 Each is the part of the base that our sources touch, with something of the user's in it.
 """
+import os
 import shutil
 import subprocess
 import tempfile
@@ -38,7 +39,8 @@ class Tree:
 
     def git(self, *words):
         done = subprocess.run(["git", "-c", "user.name=kho", "-c", "user.email=kho@localhost", *words],
-                              cwd=self.place, check=False, capture_output=True, text=True)
+                              cwd=self.place, check=False, capture_output=True, text=True,
+                              env={**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"})
         if done.returncode:
             raise Stop(f"git {words[0]}: {done.stderr.strip()}", 1)
 
@@ -86,9 +88,9 @@ class Tree:
 # ---- what may be there; each returns what went wrong
 
 def no_repository(it):
-    said = it.apply()
-    if it.wrong() or "already as they should be" not in said[-1]:
-        return it.wrong() or said[-1]
+    it.apply()
+    if it.wrong():
+        return it.wrong()
     before, again = it.state(), it.apply()
     return "" if "nothing to write" in again[0] and it.state() == before else "a second time it writes"
 

@@ -8,7 +8,7 @@ from dev import base as bases
 from dev import cases, compat, guest, hostile
 from dev.cases import HALF, LOAD, LOAD_PLAIN, OTHER_PAGES, OURS, SEED
 from dev.host import Result, Stop, no_such, spell
-from dev.kernel import ARCH, PLAIN, build, like, split, unlike
+from dev.kernel import ARCH, build, like, unlike
 
 CASES = cases.CASES + compat.CASES + hostile.CASES
 GROUPS = ("luo", "compat", "hostile")
@@ -34,10 +34,10 @@ def listing():
     return f"cases, and {', '.join(GROUPS)} for all whose names begin so:\n" + "".join(lines)
 
 
-def choose(names, arch=ARCH, flavour=PLAIN):
+def choose(names, arch=ARCH, base=None):
     """The cases of these names, those of the default run without names; Stop at one that is not there."""
     seed()
-    base = split(flavour)[1] or bases.default()
+    base = base or bases.default()
     known = {case.name: case for case in CASES if arch in case.arches and case.base in ("", base)}
     found = {case.name: case for case in known.values() if case.default and not names}
     elsewhere = {case.name: case for case in CASES if case.name not in known}
@@ -106,7 +106,7 @@ def jobs():
 
 def run_cases(run, kernel, names):
     """Run the named cases, all without names; KTAP on stdout as they end, in order."""
-    chosen = choose(names, kernel.arch, kernel.flavour)
+    chosen = choose(names, kernel.arch, kernel.base)
     others = {flavour for case in chosen for flavour in case.kernels} - {OURS}
     kernels = {OURS: kernel}
     for name in sorted(others):

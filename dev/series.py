@@ -230,6 +230,8 @@ def series(run, version=1, cover=False, signoff=False, check=False):
         raise Stop(f"-v {version}: want a number from 1 to 99")
     who = caller() if signoff else None
     base = bases.find(run)
+    if base.series != bases.default():
+        raise Stop(f"the base is Linux {base.version}, and dev/series is for {bases.default()}.y")
     origin, sources = tree.reader(base.dir), manifest.Sources(base.series)
     patches = plan(sources)
     final = fill(patches, sources, origin)

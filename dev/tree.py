@@ -124,7 +124,8 @@ def copy_base(run, base, tree, series):
     fresh.mkdir(parents=True)
     parts = [p for p in sorted(base.dir.iterdir()) if p.name != ".git"]
     run.step(f"copying Linux {base.version}",
-             ["cp", "-a", "--reflink=auto", *parts, fresh], log="tree.log", repeat="./kho tree")
+             ["cp", "-a", "--reflink=auto", *parts, fresh], log="tree.log",
+             repeat="./kho tree" + (f" --base {series}" if series else ""))
     fresh.rename(tree)
 
 
