@@ -278,9 +278,12 @@ def two_nodes():
 
 
 def above_4g():
+    """Where scratch memory is extended, it may share a region of memblock with what is not."""
     file = {"a": "size=40M seed=20", "b": "size=12345 seed=21"}
-    return plain_case("above-4g", "Memory above 4 GiB is handed over, with free memory around it.",
-                      file, look(file), memory=6144)
+    return Case("above-4g", "Memory above 4 GiB is handed over twice, with free memory around it.",
+                [["cma-check", *keep("main", file)],
+                 [*claim("main", file), "cma-check", "close a", "close b", *keep("main", file)],
+                 [*claim("main", file), *look(file), "cma-check"]], memory=6144, deadline=40)
 
 
 # ---- the cases of the Live Update Orchestrator

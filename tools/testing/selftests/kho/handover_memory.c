@@ -226,6 +226,79 @@ static int total_check(char **words)
 	return 0;
 }
 
+static int scratch_bytes(uint64_t *sum)
+{
+	const char *path = KHO_DIR "out/scratch_len";
+	FILE *file = fopen(path, "re");
+	char line[32];
+
+	if (!file)
+		return problem(-errno, "%s: %s", path, strerror(errno));
+	*sum = 0;
+	while (fgets(line, sizeof(line), file))
+		*sum += strtoull(line, NULL, 0);
+	fclose(file);
+
+	return 0;
+}
+
+/* The number of blocks of this type in a line; the head of the table tells its column. */
+static uint64_t blocks_in_line(char *line, const char *type)
+{
+	static int column;
+	char *save, *word = strtok_r(line, " \n", &save);
+	int head = word && !strcmp(word, "Number"), at = 0;
+
+	if (head)
+		column = 0;
+	for (; word; word = strtok_r(NULL, " \n", &save), at++) {
+		if (head && !strcmp(word, type))
+			column = at;
+		else if (!head && column && at == column)
+			return strtoull(word, NULL, 10);
+	}
+
+	return 0;
+}
+
+static int cma_bytes(uint64_t *sum)
+{
+	const char *path = "/proc/pagetypeinfo";
+	unsigned long long per_block = 0;
+	FILE *file = fopen(path, "re");
+	uint64_t blocks = 0;
+	char line[512];
+
+	if (!file)
+		return problem(-errno, "%s: %s", path, strerror(errno));
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Pages per block: %llu", &per_block) != 1)
+			blocks += blocks_in_line(line, "CMA");
+	}
+	fclose(file);
+	*sum = blocks * per_block * page_size;
+
+	return 0;
+}
+
+/* Page blocks are CMA when they are scratch memory, in each kernel. */
+static int cma_check(char **words)
+{
+	uint64_t scratch, cma;
+	int err;
+
+	(void)words;
+	err = scratch_bytes(&scratch);
+	if (!err)
+		err = cma_bytes(&cma);
+	if (err)
+		return err;
+
+	note("scratch %llu MiB, CMA %llu MiB", (unsigned long long)scratch >> 20,
+	     (unsigned long long)cma >> 20);
+	return scratch == cma ? 0 : problem(-EIO, "CMA is not what scratch is");
+}
+
 /*
  * What the kernel before wrote about its formats ("in"), what this one writes
  * ("out").  LUO gives its incoming page back early in the boot: it is only
@@ -260,6 +333,7 @@ const struct action memory_actions[] = {
 	{ "churn", "[percent= rounds=]", 0, do_churn },
 	{ "total-keep", "", 0, total_keep },
 	{ "total-check", "[slack=]", 0, total_check },
+	{ "cma-check", "", 0, cma_check },
 	{ "compat", "in|out", 1, do_compat },
 	{ }
 };
