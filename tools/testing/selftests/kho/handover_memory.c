@@ -246,12 +246,12 @@ static int scratch_bytes(uint64_t *sum)
 static uint64_t blocks_in_line(char *line, const char *type)
 {
 	static int column;
-	char *save, *word = strtok_r(line, " \n", &save);
+	char *save, *word = strtok_r(line, "\n ", &save);
 	int head = word && !strcmp(word, "Number"), at = 0;
 
 	if (head)
 		column = 0;
-	for (; word; word = strtok_r(NULL, " \n", &save), at++) {
+	for (; word; word = strtok_r(NULL, "\n ", &save), at++) {
 		if (head && !strcmp(word, type))
 			column = at;
 		else if (!head && column && at == column)
