@@ -391,6 +391,9 @@ def documents(lab):
 
 
 def elsewhere(lab, line):
-    """Whether this is about a document that is there, in another part of the documentation."""
-    name = re.search("unknown document: '/?([^']*)'", line)
-    return bool(name) and (lab.tree / f"Documentation/{name[1]}.rst").exists()
+    """Whether this is about something that is there, in a part of the documentation made on its own."""
+    document = re.search("unknown document: '/?([^']*)'", line)
+    label = re.search("undefined label: '([^']*)'", line)
+    ours = [lab.tree / path for path in lab.paths if path.startswith("Documentation/")]
+    return (bool(document) and (lab.tree / f"Documentation/{document[1]}.rst").exists()
+            or bool(label) and any(f".. _{label[1]}:" in path.read_text() for path in ours))
