@@ -64,7 +64,7 @@
 /* To sparse, what strings compare to is no constant. */
 #ifdef __CHECKER__
 #undef KHO_COMPAT_SORTED
-#define KHO_COMPAT_SORTED(a, b)	1
+#define KHO_COMPAT_SORTED(a, b)	(sizeof(a) && sizeof(b))
 #endif
 
 #endif /* _LINUX_KHO_ABI_COMPAT_H */
