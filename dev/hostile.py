@@ -8,6 +8,7 @@ damaged in the second kernel, and all such rows are in one guest.
 """
 from dataclasses import dataclass
 
+from dev import base as bases
 from dev import guest
 from dev.cases import HUGE, LOAD, Case, claim, keep, logged
 
@@ -268,7 +269,7 @@ def left(loses, there):
     return {"files", "region", "folios"} - lost
 
 
-def chain(name, sentence, hops):
+def chain(name, sentence, hops, base=""):
     scripts, there = [[]], {"files", "region", "folios"}
     for hop, rows in enumerate(hops):
         now, following = scripts[-1], []
@@ -283,7 +284,7 @@ def chain(name, sentence, hops):
         scripts.append(following)
         there = left(loses, there)
     return Case(f"hostile-{name}", sentence, scripts, append=(REGION,), memory=MEMORY,
-                deadline=15 + 8 * len(scripts))
+                deadline=15 + 8 * len(scripts), base=base)
 
 
 def weave(first, then):
@@ -455,9 +456,11 @@ HALF = len(USERS) // 2
 CHAINS = [("users", "Damage to what one user hands over costs that user.", weave(USERS[:HALF], COLD[:HALF]) + [FOREIGN]),
           ("users-more", "The same, other fields.", weave(USERS[HALF:], COLD[HALF:]) + [ASTRAY]),
           ("map", "Damage to the map costs what cannot be told from it.", KEYS + [TWICE] + [[r] for r in WHOLE]),
-          ("boot", "Damage to what the boot loader is told costs the hand-over.", [[r] for r in BOOT])]
+          # Linux 7.2 has purgatory look for damage, which then does not go on.
+          ("boot", "Damage to what the boot loader is told costs the hand-over.", [[r] for r in BOOT],
+           bases.default())]
 CASES = [records()] + [chain(*words) for words in CHAINS] + [long_chain()]
-ROWS = [RECORDS] + [[r for rows in hops for r in rows] for _, _, hops in CHAINS]
+ROWS = [RECORDS] + [[r for rows in hops for r in rows] for _, _, hops, *_ in CHAINS]
 
 
 # ---- what was seen
