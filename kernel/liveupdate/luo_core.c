@@ -333,15 +333,15 @@ int liveupdate_reboot(void)
  * session, files are preserved, retrieved, and the session is finished.  What
  * an ioctl does depends on where the session is in its life:
  *
- * ==============  ==========  ==================  ==========  ===========
- * ioctl           new         retrieved           finished    jump begins
- * ==============  ==========  ==================  ==========  ===========
- * PRESERVE_FD     preserves   ``-EINVAL``         ``-EINVAL`` ``-EBUSY``
- * RETRIEVE_FD     ``-EINVAL`` retrieves           ``-ENOENT`` ``-EBUSY``
- * FINISH          ``-EINVAL`` finishes            nothing, 0  ``-EBUSY``
- * GET_NAME        the name    the name            the name    ``-EBUSY``
- * close()         drops all   back to the device  ends        nothing
- * ==============  ==========  ==================  ==========  ===========
+ * ===========  ===========  ==================  ===========  ===========
+ * ioctl        new          retrieved           finished     jump begins
+ * ===========  ===========  ==================  ===========  ===========
+ * PRESERVE_FD  preserves    ``-EINVAL``         ``-EINVAL``  ``-EBUSY``
+ * RETRIEVE_FD  ``-EINVAL``  retrieves           ``-ENOENT``  ``-EBUSY``
+ * FINISH       ``-EINVAL``  finishes            nothing, 0   ``-EBUSY``
+ * GET_NAME     the name     the name            the name     ``-EBUSY``
+ * close()      drops all    back to the device  ends         nothing
+ * ===========  ===========  ==================  ===========  ===========
  *
  * A retrieved session that is closed, or whose holder dies, before it is
  * finished can be retrieved again, with all its files.  A file that somebody
