@@ -449,5 +449,6 @@ LUO_CASES = [make() for make in (
 
 
 CASES = [make() for make in (
-    one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, memcg_limit, large,
-    two_nodes, above_4g, three_hops, test_kho, reserve_mem, reserve_mem_odd, page_size, kho_off, debugfs_off, never_retrieved, unpreserve)] + LUO_CASES
+    one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, memcg_limit, large, two_nodes,
+    above_4g, three_hops, test_kho, reserve_mem, reserve_mem_odd, page_size, kho_off, debugfs_off, never_retrieved,
+    unpreserve)] + LUO_CASES

@@ -61,8 +61,9 @@ class Machine:
 MACHINES = {
     "x86_64": Machine("qemu-system-x86_64", ("-M", "pc"), (), "ttyS0", "ttyS1",
                       ("-serial", "chardev:console", "-serial", "chardev:results"), ("-machine", "i8042=off")),
-    # A seed for KASLR stays in the device tree of a kernel without it, and kexec then loads no image
-    # by kexec_load().  This machine has one serial port of its own.  'max' would emulate pointer authentication, slowly.
+    # This machine has one serial port of its own.  'max' would emulate pointer authentication, slowly.
+    # A kernel without KASLR leaves the seed for it in the device tree, and kexec refuses to load an
+    # image by kexec_load() then.
     "arm64": Machine("qemu-system-aarch64", ("-M", "virt,dtb-randomness=off"), ("-cpu", "neoverse-n1"), "ttyAMA0", "ttyS0",
                      ("-serial", "chardev:console", "-device", "pci-serial,chardev=results")),
 }
