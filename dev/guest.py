@@ -42,7 +42,7 @@ class Weight:
 # also make ACPI's interpreter so slow that it gives up on routing interrupts.
 #
 # Pages of 64 KiB come with page blocks of 512 MiB, and each scratch area is at least one.
-WEIGHTS = {"debug": Weight(5, 1024, 2048, "kho_scratch=128M,640M,64M page_owner=on acpi=noirq"),
+WEIGHTS = {"debug": Weight(5, 1024, 2048, "kho_scratch=64M,640M,128M page_owner=on acpi=noirq"),
            "64k": Weight(2, least=4096)}
 
 
