@@ -99,7 +99,11 @@ int fdt_prop_lie(struct blob *blob, const char *node, const char *prop,
 int kho_fdt_u64(const char *path, const char *node, const char *prop,
 		uint64_t *value);
 
-/* handover_damage.c: memory by its address, and an offset in struct luo_ser. */
+/*
+ * handover_damage.c: memory by its address, which for a mapping is that of a page,
+ * and an offset in struct luo_ser.
+ */
+int memory_map(void **map, size_t len, uint64_t pa);
 int memory_read(void *buf, size_t len, uint64_t pa);
 int memory_write(const void *buf, size_t len, uint64_t pa);
 #define LUO_FLBS	32

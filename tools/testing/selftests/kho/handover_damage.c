@@ -53,25 +53,33 @@ int memory_read(void *buf, size_t len, uint64_t pa)
 		       strerror(errno));
 }
 
+int memory_map(void **map, size_t len, uint64_t pa)
+{
+	int mem = open("/dev/mem", O_RDWR | O_CLOEXEC);
+
+	if (mem < 0)
+		return problem(-errno, "/dev/mem: %s", strerror(errno));
+	*map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, mem, pa);
+	close(mem);
+
+	return *map == MAP_FAILED ?
+	       problem(-errno, "map memory at %#llx: %s",
+		       (unsigned long long)pa, strerror(errno)) : 0;
+}
+
 /*
  * By a mapping, since KASAN looks at what write() would overwrite: there may be
  * copies of what is searched for in memory that is free.
  */
 int memory_write(const void *buf, size_t len, uint64_t pa)
 {
-	int mem = open("/dev/mem", O_RDWR | O_CLOEXEC);
 	size_t at = pa % page_size;
-	uint8_t *map;
+	void *map;
+	int err = memory_map(&map, at + len, pa - at);
 
-	if (mem < 0)
-		return problem(-errno, "/dev/mem: %s", strerror(errno));
-	map = mmap(NULL, at + len, PROT_READ | PROT_WRITE, MAP_SHARED, mem,
-		   pa - at);
-	close(mem);
-	if (map == MAP_FAILED)
-		return problem(-errno, "memory at %#llx: %s",
-			       (unsigned long long)pa, strerror(errno));
-	memcpy(map + at, buf, len);
+	if (err)
+		return err;
+	memcpy((uint8_t *)map + at, buf, len);
 	munmap(map, at + len);
 
 	return 0;

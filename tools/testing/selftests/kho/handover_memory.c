@@ -6,7 +6,6 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -43,20 +42,8 @@ static int region_find(const char *name, struct region *region)
 static int region_map(const char *name, struct region *region, void **map)
 {
 	int err = region_find(name, region);
-	int fd;
 
-	if (err)
-		return err;
-	fd = open("/dev/mem", O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return problem(-errno, "/dev/mem: %s", strerror(errno));
-	*map = mmap(NULL, region->size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		    fd, region->start);
-	err = *map == MAP_FAILED ?
-	      problem(-errno, "map /dev/mem: %s", strerror(errno)) : 0;
-	close(fd);
-
-	return err;
+	return err ? err : memory_map(map, region->size, region->start);
 }
 
 /*
@@ -243,18 +230,17 @@ static int scratch_bytes(uint64_t *sum)
 }
 
 /* The number of blocks of this type in a line; the head of the table tells its column. */
-static uint64_t blocks_in_line(char *line, const char *type)
+static uint64_t blocks_in_line(char *line, const char *type, int *column)
 {
-	static int column;
 	char *save, *word = strtok_r(line, "\n ", &save);
 	int head = word && !strcmp(word, "Number"), at = 0;
 
 	if (head)
-		column = 0;
+		*column = 0;
 	for (; word; word = strtok_r(NULL, "\n ", &save), at++) {
 		if (head && !strcmp(word, type))
-			column = at;
-		else if (!head && column && at == column)
+			*column = at;
+		else if (!head && *column && at == *column)
 			return strtoull(word, NULL, 10);
 	}
 
@@ -268,12 +254,13 @@ static int cma_bytes(uint64_t *sum)
 	FILE *file = fopen(path, "re");
 	uint64_t blocks = 0;
 	char line[512];
+	int column = 0;
 
 	if (!file)
 		return problem(-errno, "%s: %s", path, strerror(errno));
 	while (fgets(line, sizeof(line), file)) {
 		if (sscanf(line, "Pages per block: %llu", &per_block) != 1)
-			blocks += blocks_in_line(line, "CMA");
+			blocks += blocks_in_line(line, "CMA", &column);
 	}
 	fclose(file);
 	*sum = blocks * per_block * page_size;
@@ -284,7 +271,7 @@ static int cma_bytes(uint64_t *sum)
 /* Page blocks are CMA when they are scratch memory, in each kernel. */
 static int cma_check(char **words)
 {
-	uint64_t scratch, cma;
+	uint64_t scratch = 0, cma = 0;
 	int err;
 
 	(void)words;
