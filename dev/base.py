@@ -30,7 +30,7 @@ class Base:
 
 
 def supported():
-    """Rows of dev/BASE: (version, package, suite)."""
+    """Rows of dev/BASE: (series, package, suite)."""
     rows = [line.split() for line in (ROOT / "dev/BASE").read_text().splitlines()]
     return [tuple(r) for r in rows if len(r) == 3 and not r[0].startswith("#")]
 

@@ -12,7 +12,7 @@ from dev.cases import OURS, Case, claim, flbs, keep, logged
 CHURN = "churn rounds=1"
 IN = "/sys/kernel/debug/kho/in"
 REGION = "reserve_mem=4M:4096:khotest"
-NEWER, OLDER = (row[0] for row in bases.supported())
+NEWER, OLDER = (row[0] for row in bases.supported()[:2])
 ROOT, LUO, MEMFD = "kho-v4;radix-v1;vmalloc-v1", "luo-v5;block-v1", "memfd-v2;vmalloc-v1"
 LARGE = {"a": "size=64M seed=1", "b": "size=5000 seed=2"}
 SMALL = {"c": "size=300000 seed=3", "d": "size=1 seed=4"}

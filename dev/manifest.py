@@ -120,13 +120,13 @@ class Sources:
     def removed(self):
         return [row.path for row in self.rows() if row.kind == "D"]
 
-    def edit_text(self, path, old, again=False, prove=None):
-        """The base file `old` of this path as bytes, edited.
+    def edit_text(self, path, edits, old, again=False, prove=None):
+        """The base file `old` of this path as bytes, after its edits.
 
         prove, if any, gets a message for each rule that would not be missed.
         """
         text = old.decode("utf-8", "surrogateescape")
-        for place in self.edited()[path]:
+        for place in edits:
             if path == "MAINTAINERS":
                 text = edit.merge_maintainers(text, place.read_text(), self.removed(), path)
                 continue
@@ -141,7 +141,7 @@ class Sources:
         """Compare manifest, overlay and base; (errors, warnings), each naming its line."""
         errors, warnings = self.listed_twice(), []
         table = self.rows()
-        laid, changed = set(self.overlay()), set(self.edited())
+        laid, changed = self.overlay(), self.edited()
         for row in table:
             wrong = row_error(row, base / row.path, laid, changed)
             if wrong:
@@ -151,15 +151,15 @@ class Sources:
                 warnings.append(f"{row} differs in this base from the file it was written against")
             if row.kind == "E":
                 try:
-                    self.edit_text(row.path, (base / row.path).read_bytes(), prove=errors)
+                    self.edit_text(row.path, changed[row.path], (base / row.path).read_bytes(), prove=errors)
                 except edit.EditError as e:
                     errors.append(f"{where(row.file)}:{row.line}: {e}")
-        errors += [self.missing_row(path) for path in sorted((laid | changed) - {row.path for row in table})]
+        for path in sorted({*laid, *changed} - {row.path for row in table}):
+            errors.append(self.missing_row(path, laid.get(path) or changed[path][0]))
         return errors, warnings
 
-    def missing_row(self, path):
-        """Where the line for a path belongs."""
-        place = self.overlay().get(path) or self.edited()[path][0]
+    def missing_row(self, path, place):
+        """Where the line belongs for a path that this file of the repository is laid on."""
         own = place.is_relative_to(self.tree.parent)
         table = read_rows(self.manifests[-1] if own else FILE)
         near = max((row for row in table if row.path < path), key=lambda r: r.path, default=table[0])

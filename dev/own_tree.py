@@ -3,13 +3,11 @@
 
 Each is the part of the base that our sources touch, with something of the user's in it.
 """
-import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
-from dev import manifest, tree
+from dev import manifest, series, tree
 from dev.host import OUT, Result, Stop
 
 WHERE = "mm/memblock.c"             # a file that has an edit
@@ -31,23 +29,14 @@ class Heard:
 class Tree:
     """One small kernel tree."""
 
-    def __init__(self, base, sources, place):
-        self.place, self.sources = place, sources
+    def __init__(self, run, base, sources, place):
+        self.run, self.place, self.sources = run, place, sources
         paths = {row.path for row in sources.rows() if row.kind != "N"} | {"Makefile", OTHER}
         for path in paths:
             tree.put(place, path, tree.read(base.dir / path))
 
-    def git(self, *words):
-        done = subprocess.run(["git", "-c", "user.name=kho", "-c", "user.email=kho@localhost", *words],
-                              cwd=self.place, check=False, capture_output=True, text=True,
-                              env={**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"})
-        if done.returncode:
-            raise Stop(f"git {words[0]}: {done.stderr.strip()}", 1)
-
     def commit(self):
-        self.git("init", "-q")
-        self.git("add", "-A", "-f")
-        self.git("commit", "-q", "-m", "base")
+        series.Repository(self.run, self.place / ".git", self.place).commit("base", ["."])
 
     def append(self, path):
         with open(self.place / path, "a", encoding="utf-8") as out:
@@ -67,11 +56,10 @@ class Tree:
         tree.apply(heard, self.place)
         return heard.lines
 
-    def wrong(self, but=()):
+    def wrong(self):
         """A path that is not as it should be, or nothing."""
         laid = tree.content(self.sources, tree.reader(self.place), again=True)
-        return next((path for path, what in laid.items()
-                     if tree.read(self.place / path) != what and path not in but), "")
+        return next((path for path, what in laid.items() if tree.read(self.place / path) != what), "")
 
     def refused(self, *words):
         """Why it was not refused with these words and left as it was, or nothing."""
@@ -135,14 +123,14 @@ KINDS = {"without git": no_repository, "with changes elsewhere": changes_elsewhe
          "without a line that an edit needs": lost_anchor, "that is no kernel": not_a_kernel}
 
 
-def check(base):
+def check(run, base):
     """[Result] of all kinds of trees."""
     sources, results = manifest.Sources(base.series), []
     OUT.mkdir(exist_ok=True)
     for name, kind in KINDS.items():
         place = Path(tempfile.mkdtemp(dir=OUT, prefix="own-"))
         try:
-            why = kind(Tree(base, sources, place))
+            why = kind(Tree(run, base, sources, place))
         except Stop as e:
             why = str(e)
         finally:

@@ -56,7 +56,8 @@ class Lab:
         self.known = set()
         self.origin = tree.reader(self.base.dir)
         self.now = tree.reader(self.tree)
-        self.edited = manifest.Sources(self.base.series).edited()
+        self.sources = manifest.Sources(self.base.series)
+        self.edited = self.sources.edited()
 
 
 # ---- the tree and its builds
@@ -363,8 +364,7 @@ def same(lab):
 def coccicheck(lab):
     """The kernel's semantic patches on our C files, in the tree that all patches make."""
     begin, said = time.monotonic(), []
-    sources = manifest.Sources(lab.base.series)
-    ours = [path for path in sources.overlay() if re.match(r"(kernel|mm|lib)/.*\.c$", path)]
+    ours = [path for path in lab.sources.overlay() if re.match(r"(kernel|mm|lib)/.*\.c$", path)]
     for place in sorted((lab.tree / "scripts/coccinelle").rglob("*.cocci")):
         text = place.read_text(errors="replace")
         if "ocaml" in text or not re.search("^virtual report", text, re.M):

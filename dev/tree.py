@@ -38,7 +38,7 @@ def content(sources, origin, again=False):
         old = origin(path)
         if old is None:
             raise Stop(f"{manifest.where(edits[0])}: the kernel tree has no {path}")
-        laid[path] = (sources.edit_text(path, old[0], again), old[1])
+        laid[path] = (sources.edit_text(path, edits, old[0], again), old[1])
     return laid
 
 
