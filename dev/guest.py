@@ -38,11 +38,11 @@ class Weight:
     append: str = ""
 
 
-# KASAN and page owners take memory at boot, which has to be in scratch after a kexec.  They
-# also make ACPI's interpreter so slow that it gives up on routing interrupts.
+# KASAN and page owners take a share of all memory at boot, which has to be in scratch after a
+# kexec.  They also make ACPI's interpreter so slow that it gives up on routing interrupts.
 #
 # Pages of 64 KiB come with page blocks of 512 MiB, and each scratch area is at least one.
-WEIGHTS = {"debug": Weight(5, 1024, 2048, "kho_scratch=64M,640M,128M page_owner=on acpi=noirq"),
+WEIGHTS = {"debug": Weight(5, 1024, 2048, "kho_scratch=64M,{scratch}M,128M page_owner=on acpi=noirq"),
            "64k": Weight(2, least=4096)}
 
 
@@ -237,10 +237,12 @@ def weight(flavour):
                   " ".join(p.append for p in parts if p.append))
 
 
-def command_line(kernel, case, hop, extra=""):
+def command_line(kernel, case, hop, memory, extra=""):
+    """What a kernel is started with in a guest with so many MiB of memory."""
     machine = MACHINES[kernel.arch]
+    more = weight(kernel.flavour).append.format(scratch=max(640, memory * 3 // 16))
     words = [f"console={machine.console} {APPEND}", f"kho_results={machine.results}",
-             f"kho_case={case} kho_hop={hop}", weight(kernel.flavour).append, extra]
+             f"kho_case={case} kho_hop={hop}", more, extra]
     return " ".join(word for word in words if word)
 
 
@@ -323,7 +325,7 @@ def probe(kernel, initrd):
         share = Path(name) / "share"
         share_kernels(share, initrd, kernel)
         (share / "hop0").write_text("run true\n")
-        words = command(kernel, "kvm", share, command_line(kernel, "probe", 0), 512)
+        words = command(kernel, "kvm", share, command_line(kernel, "probe", 0, 512), 512)
         try:
             seen = boot(words, Path(name), PROBE_SECONDS)
         except Stop:
@@ -471,11 +473,12 @@ def incomplete(told, kernels, outcome):
 
 def shell(run, kernel, memory=1024):
     """A shell in a guest, with the next kernel and kexec at hand."""
+    memory = max(memory, weight(kernel.flavour).least)
     initrd = initramfs(run, kernel)
     accel = accelerator(kernel, initrd)
     share = run.path("share")
     share_kernels(share, initrd, kernel)
-    append = command_line(kernel, "shell", 0)
+    append = command_line(kernel, "shell", 0, memory)
     (share / "welcome").write_text(
         f"Linux {kernel.release} under {accel}.  To go to the next kernel and back here:\n"
         f"  kexec -s -l /share/{shared(kernel)} --initrd=/share/initrd --reuse-cmdline && kexec -e\n"

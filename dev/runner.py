@@ -58,12 +58,12 @@ def at(row, hop):
     return row[min(hop, len(row) - 1)]
 
 
-def script(case, hop, following):
+def script(case, hop, following, memory):
     """The text of one script, with the way to the kernel that follows, if any."""
     lines = [line.replace(SEED, seed()) for line in case.scripts[hop]]
     if not following:
         return "\n".join(lines) + "\n"
-    append = guest.command_line(following, case.name, hop + 1, at(case.append, hop + 1))
+    append = guest.command_line(following, case.name, hop + 1, memory, at(case.append, hop + 1))
     load, plain = guest.load_line(following, append), guest.load_line(following, append, "-c")
     if {LOAD, LOAD_PLAIN} & set(lines):
         both = [{LOAD: load, LOAD_PLAIN: plain}.get(line, line) for line in lines]
@@ -83,12 +83,12 @@ def run_case(run, kernels, initrd, accel, case):
     share = where / "share"
     row = [kernels[at(case.kernels, hop)] for hop in range(len(case.scripts))]
     guest.share_kernels(share, initrd, *row)
-    for hop, following in enumerate([*row[1:], None]):
-        (share / f"hop{hop}").write_text(script(case, hop, following))
     weights = [guest.weight(kernel.flavour) for kernel in row]
     memory = max(case.memory + max(weight.memory for weight in weights), *(weight.least for weight in weights))
+    for hop, following in enumerate([*row[1:], None]):
+        (share / f"hop{hop}").write_text(script(case, hop, following, memory))
     words = guest.command(row[0], accel, share,
-                          guest.command_line(row[0], case.name, 0, case.append[0]),
+                          guest.command_line(row[0], case.name, 0, memory, case.append[0]),
                           memory, [word.replace(HALF, f"{memory // 2}M") for word in case.extra])
     slower = guest.SLOWER[accel] * max(weight.slower for weight in weights)
     outcome = guest.boot(words, where, case.deadline * slower)
