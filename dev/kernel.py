@@ -82,13 +82,18 @@ def options(text):
     return found
 
 
+def fragment(name):
+    part = ROOT / "dev/config" / f"{name}.config"
+    if not part.exists():
+        raise Stop(f"no flavour '{name}': dev/config has {', '.join(flavours()) or 'none'}")
+    return part
+
+
 def flavour_parts(flavour):
     """The fragments of a flavour, each behind the one that it says it is on top of."""
     parts = []
     for name in split(flavour)[0]:
-        part = ROOT / "dev/config" / f"{name}.config"
-        if not part.exists():
-            raise Stop(f"no flavour '{name}': dev/config has {', '.join(flavours()) or 'none'}")
+        part = fragment(name)
         below = re.search(r"^# on top of (\w+)\.config$", part.read_text(), re.M)
         parts += [*(flavour_parts(below[1]) if below else []), part]
     return list(dict.fromkeys(parts))
@@ -109,12 +114,13 @@ def words(arch, flavour):
 
 
 def of_base(flavour):
-    return any(OF_BASE in part.read_text() for part in flavour_parts(flavour))
+    """What a flavour is on top of does not count: 'bench' is ours, configured as 'stock' is."""
+    return any(OF_BASE in fragment(name).read_text() for name in split(flavour)[0])
 
 
 def own_options(name):
     """What one fragment asks for."""
-    return options((ROOT / "dev/config" / f"{name}.config").read_text())
+    return options(fragment(name).read_text())
 
 
 def pages():
