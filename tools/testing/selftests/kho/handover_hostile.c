@@ -20,6 +20,8 @@
 #include "handover.h"
 
 #define WORDS		128	/* size of an expression */
+#define SPARE_STEP	(1UL << 20)	/* bytes of memory to take at a time, */
+#define SPARE_STEPS	1024		/* and how often, for a spare page */
 
 static int evaluate(const char *text, uint64_t *value);
 
@@ -63,18 +65,20 @@ static int in_scratch(uint64_t pa)
 /*
  * A page of this process.  It is handed over by nobody, and yet nobody writes
  * to it before the next kernel has made up its mind what is free.
+ *
+ * While most of the free memory is scratch memory, all pages come from there:
+ * large steps, and a look at one page of each.
  */
 static int spare_page(uint64_t *pa)
 {
-	for (int i = 0; i < 65536; i++) {
-		void *page = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
+	for (int i = 0; i < SPARE_STEPS; i++) {
+		void *page = mmap(NULL, SPARE_STEP, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED,
 				  -1, 0);
 		int err = page == MAP_FAILED ? -errno : 0;
 
 		if (err)
 			return problem(err, "mmap: %s", strerror(-err));
-		memset(page, 0, page_size);
 		err = page_address(page, pa);
 		if (err || !in_scratch(*pa))
 			return err;
