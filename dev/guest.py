@@ -36,13 +36,14 @@ class Weight:
     memory: int = 0     # MiB
     least: int = 0      # MiB, all together
     append: str = ""
+    scratch: str = ""   # of all kernels of the guest: what one needs is set aside by the one before
 
 
 # KASAN and page owners take a share of all memory at boot, which has to be in scratch after a
 # kexec.  They also make ACPI's interpreter so slow that it gives up on routing interrupts.
 #
 # Pages of 64 KiB come with page blocks of 512 MiB, and each scratch area is at least one.
-WEIGHTS = {"debug": Weight(5, 1024, 2048, "kho_scratch=64M,{scratch}M,128M page_owner=on acpi=noirq"),
+WEIGHTS = {"debug": Weight(5, 1024, 2048, "page_owner=on acpi=noirq", "kho_scratch=64M,{}M,128M"),
            "64k": Weight(2, least=4096)}
 
 
@@ -234,15 +235,18 @@ def nodes(size, processors):
 def weight(flavour):
     parts = [WEIGHTS.get(name, Weight()) for name in split(flavour)[0]]
     return Weight(max(p.slower for p in parts), sum(p.memory for p in parts), max(p.least for p in parts),
-                  " ".join(p.append for p in parts if p.append))
+                  " ".join(p.append for p in parts if p.append), "".join(p.scratch for p in parts))
 
 
-def command_line(kernel, case, hop, memory, extra=""):
-    """What a kernel is started with in a guest with so many MiB of memory."""
+def scratch(weights, memory):
+    """The size of scratch memory in a guest with so many MiB, where it is not the usual one."""
+    return next((w.scratch for w in weights if w.scratch), "").format(max(640, memory * 3 // 16))
+
+
+def command_line(kernel, case, hop, *extra):
     machine = MACHINES[kernel.arch]
-    more = weight(kernel.flavour).append.format(scratch=max(640, memory * 3 // 16))
     words = [f"console={machine.console} {APPEND}", f"kho_results={machine.results}",
-             f"kho_case={case} kho_hop={hop}", more, extra]
+             f"kho_case={case} kho_hop={hop}", weight(kernel.flavour).append, *extra]
     return " ".join(word for word in words if word)
 
 
@@ -325,7 +329,7 @@ def probe(kernel, initrd):
         share = Path(name) / "share"
         share_kernels(share, initrd, kernel)
         (share / "hop0").write_text("run true\n")
-        words = command(kernel, "kvm", share, command_line(kernel, "probe", 0, 512), 512)
+        words = command(kernel, "kvm", share, command_line(kernel, "probe", 0), 512)
         try:
             seen = boot(words, Path(name), PROBE_SECONDS)
         except Stop:
@@ -473,12 +477,13 @@ def incomplete(told, kernels, outcome):
 
 def shell(run, kernel, memory=1024):
     """A shell in a guest, with the next kernel and kexec at hand."""
-    memory = max(memory, weight(kernel.flavour).least)
+    needs = weight(kernel.flavour)
+    memory = max(memory, needs.least)
     initrd = initramfs(run, kernel)
     accel = accelerator(kernel, initrd)
     share = run.path("share")
     share_kernels(share, initrd, kernel)
-    append = command_line(kernel, "shell", 0, memory)
+    append = command_line(kernel, "shell", 0, scratch([needs], memory))
     (share / "welcome").write_text(
         f"Linux {kernel.release} under {accel}.  To go to the next kernel and back here:\n"
         f"  kexec -s -l /share/{shared(kernel)} --initrd=/share/initrd --reuse-cmdline && kexec -e\n"

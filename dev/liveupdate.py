@@ -110,13 +110,13 @@ def copy(source, target):
     return digest.hexdigest(), size
 
 
-def scripts(kernel, sources, memory):
+def scripts(kernel, sources, scratch):
     """What the first and the second kernel have to do."""
     numbers = range(len(sources))
     first = ["compat out", "session-new files"]
     first += [f"file f{n} /share/files/{n} seals={SEALS}" for n in numbers]
     first += [f"preserve files {n} f{n}" for n in numbers]
-    first += [guest.load_line(kernel, guest.command_line(kernel, "live-update", 1, memory)), "kexec"]
+    first += [guest.load_line(kernel, guest.command_line(kernel, "live-update", 1, scratch)), "kexec"]
     then = ["compat in", "session-get files"]
     then += [f"retrieve files {n} f{n}" for n in numbers]
     then += [f"check f{n} size={sources[n].size} seals={SEALS}" for n in numbers]
@@ -132,16 +132,18 @@ def live_update(run, kernel, files, memory=None):
     guest.splat_patterns()
     initrd = guest.initramfs(run, kernel)
     accel = guest.accelerator(kernel, initrd)
+    weight = guest.weight(kernel.flavour)
+    scratch = guest.scratch([weight], memory)
     share = run.path("share")
     guest.share_kernels(share, initrd, kernel)
     try:
         sources = gather(run, share, files)
-        for hop, script in enumerate(scripts(kernel, sources, memory)):
+        for hop, script in enumerate(scripts(kernel, sources, scratch)):
             (share / f"hop{hop}").write_text("\n".join(script) + "\n")
-        words = guest.command(kernel, accel, share, guest.command_line(kernel, "live-update", 0, memory), memory)
+        words = guest.command(kernel, accel, share, guest.command_line(kernel, "live-update", 0, scratch), memory)
         run.say(f"live update of Linux {kernel.release} under {accel}, guest of {memory} MiB")
         seconds = SECONDS + SECONDS_PER_MIB * sum(s.size for s in sources) / MIB
-        slower = guest.SLOWER[accel] * guest.weight(kernel.flavour).slower
+        slower = guest.SLOWER[accel] * weight.slower
         outcome = guest.boot(words, run.dir, seconds * slower)
     finally:
         shutil.rmtree(share, ignore_errors=True)

@@ -58,12 +58,12 @@ def at(row, hop):
     return row[min(hop, len(row) - 1)]
 
 
-def script(case, hop, following, memory):
+def script(case, hop, following, scratch):
     """The text of one script, with the way to the kernel that follows, if any."""
     lines = [line.replace(SEED, seed()) for line in case.scripts[hop]]
     if not following:
         return "\n".join(lines) + "\n"
-    append = guest.command_line(following, case.name, hop + 1, memory, at(case.append, hop + 1))
+    append = guest.command_line(following, case.name, hop + 1, scratch, at(case.append, hop + 1))
     load, plain = guest.load_line(following, append), guest.load_line(following, append, "-c")
     if {LOAD, LOAD_PLAIN} & set(lines):
         both = [{LOAD: load, LOAD_PLAIN: plain}.get(line, line) for line in lines]
@@ -85,10 +85,11 @@ def run_case(run, kernels, initrd, accel, case):
     guest.share_kernels(share, initrd, *row)
     weights = [guest.weight(kernel.flavour) for kernel in row]
     memory = max(case.memory + max(weight.memory for weight in weights), *(weight.least for weight in weights))
+    scratch = guest.scratch(weights, memory)
     for hop, following in enumerate([*row[1:], None]):
-        (share / f"hop{hop}").write_text(script(case, hop, following, memory))
+        (share / f"hop{hop}").write_text(script(case, hop, following, scratch))
     words = guest.command(row[0], accel, share,
-                          guest.command_line(row[0], case.name, 0, memory, case.append[0]),
+                          guest.command_line(row[0], case.name, 0, scratch, case.append[0]),
                           memory, [word.replace(HALF, f"{memory // 2}M") for word in case.extra])
     slower = guest.SLOWER[accel] * max(weight.slower for weight in weights)
     outcome = guest.boot(words, where, case.deadline * slower)
