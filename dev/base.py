@@ -146,7 +146,7 @@ def of_tarball(run, path):
     return Base(tree, version, f"{version} {tag}")
 
 
-def unpack(run, command, name, place):
+def unpack(run, command, name, place, series=None):
     """Unpack into the cache: under a passing name, and renamed once complete."""
     for left in CACHE.glob(".unpack-*"):
         shutil.rmtree(left)
@@ -166,7 +166,7 @@ def unpack(run, command, name, place):
         return tree
     except Failed as e:
         raise Stop(f"cannot unpack {name}: {e.why}\n  log:    {e.log}\n"
-                   "  repeat: ./kho setup") from None
+                   f"  repeat: ./kho setup{f' --base {series}' if series else ''}") from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -181,6 +181,6 @@ def fetch(run, series):
         raise Stop(f"no Linux {series}.y found, and {e}\n  or {OWN_BASE}{series}.y") from None
     place = shlex.quote(str(deb))
     tree = unpack(run, f"dpkg-deb --fsys-tarfile {place} | tar -xO ./usr/src/{package}.tar.xz | tar -xJ",
-                  package, lambda inside: CACHE / f"linux-{version_of(inside)}")
+                  package, lambda inside: CACHE / f"linux-{version_of(inside)}", series)
     deb.unlink()
     return Base(tree, version_of(tree), f"{version_of(tree)} {tree}")
