@@ -55,7 +55,7 @@ def not_in_ram(address):
 
 # ---- rows that cost the whole hand-over: the root tree, the array of scratch areas
 
-# The rows of scratch areas damage that of the node, as kexec itself puts images into the others.
+# The rows of scratch areas damage the last one, as kexec itself puts images into those before.
 DAMAGED, NO_MAP = "root tree is damaged: ", "root tree has no map"
 MAP = "root::preserved-memory-map"
 COLD = [
@@ -71,12 +71,12 @@ COLD = [
     row("map-zero", f"poke {MAP} 64 0", NO_MAP, "cold"),
     row("map-unaligned", f"poke {MAP} 64 {ODD}", NO_MAP, "cold"),
     row("map-missing", f"poke {MAP}+-4 be32 12", NO_MAP, "cold"),
-    row("scratch-unaligned", "scratch-set 4 scratch:2+5", "scratch area 2 is", "cold"),
-    row("scratch-size-odd", "scratch-set 5 0x1001", "scratch area 2 is", "cold"),
-    row("scratch-wraps", "scratch-set 4 0xfffffffffffff000", "scratch area 2 is", "cold"),
-    row("scratch-nowhere", f"scratch-set 4 {1 << 45}", "scratch area 2 of", "cold"),
-    row("scratch-overlap", "scratch-set 4 scratch:0+4194304", ""),
-    row("scratch-empty", "scratch-set 5 0", ""),
+    row("scratch-unaligned", "scratch-set start scratch:0+5", "scratch area ", "cold"),
+    row("scratch-size-odd", "scratch-set size 0x1001", "is 0x0000000000001001 bytes at", "cold"),
+    row("scratch-wraps", "scratch-set start 0xfffffffffffff000", "bytes at 0xfffffffffffff000", "cold"),
+    row("scratch-nowhere", f"scratch-set start {1 << 45}", f"bytes at {1 << 45:#018x} is not in RAM", "cold"),
+    row("scratch-overlap", ["scratch-set size 0x1000000", "scratch-set start scratch:0+4194304"], ""),
+    row("scratch-empty", "scratch-set size 0", ""),
 ]
 
 # ---- what the boot loader is told; the image has to be loaded for that

@@ -424,21 +424,24 @@ static int map_add(char **words)
 }
 
 /*
- * The array lies at the start of a page, and nobody tells where: look for it.
- * There may be copies; it is the array when this kernel takes notice.
+ * Of the last area.  The array lies at the start of a page, and nobody tells
+ * where: look for it.  There may be copies; it is the array when this kernel
+ * takes notice.
  */
 static int scratch_set(char **words)
 {
-	uint64_t area[64], nr, value, pa, seen[2];
+	uint64_t area[64], value, pa, seen[2];
 	struct wanted wanted = { area, 0, page_size };
-	unsigned int count = 0;
-	int err = parse_u64(words[0], &nr);
+	unsigned int count = 0, word = !strcmp(words[0], "size");
+	int err = 0;
 
+	if (!word && strcmp(words[0], "start"))
+		err = problem(-EINVAL, "neither start nor size: %s", words[0]);
 	while (count < ARRAY_SIZE(area) / 2 &&
 	       !scratch_area(count, &area[2 * count], &area[2 * count + 1]))
 		count++;
-	if (!err && nr >= 2 * count)
-		err = problem(-EINVAL, "only %u areas", count);
+	if (!err && !count)
+		err = problem(-ENOENT, "no scratch areas");
 	if (!err)
 		err = evaluate(words[1], &value);
 	if (err)
@@ -448,10 +451,11 @@ static int scratch_set(char **words)
 	do {
 		err = ram_search(&wanted, &pa);
 		if (!err)
-			err = memory_write(&value, sizeof(value), pa + nr * 8);
+			err = memory_write(&value, sizeof(value),
+					   pa + (count - 1) * 16 + word * 8);
 		if (!err)
-			err = scratch_area(nr / 2, &seen[0], &seen[1]);
-	} while (!err && seen[nr % 2] != value);
+			err = scratch_area(count - 1, &seen[0], &seen[1]);
+	} while (!err && seen[word] != value);
 
 	return err;
 }
@@ -534,6 +538,6 @@ const struct action hostile_actions[] = {
 	{ "copy", "TO FROM LENGTH", 3, copy },
 	{ "map-add", "KEY | PLACE ORDER", 1, map_add },
 	{ "boot-set", "OFFSET BITS VALUE", 3, boot_set },
-	{ "scratch-set", "NUMBER-OF-WORD VALUE", 2, scratch_set },
+	{ "scratch-set", "start|size VALUE", 2, scratch_set },
 	{ }
 };
