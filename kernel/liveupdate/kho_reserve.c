@@ -564,11 +564,13 @@ static int __init kho_spans_collect(struct kho_spans *spans)
 
 /*
  * With DEFERRED_STRUCT_PAGE_INIT not all struct pages are set up yet, and for
- * memory that is reserved with NOINIT nobody else will do it.
+ * memory that is reserved with NOINIT nobody else will do it.  To find node and
+ * zone takes longer than the rest, so that is done once in each pageblock.
  */
 static void __init kho_init_struct_pages(const struct kho_spans *spans)
 {
-	unsigned long block_end = 0;
+	unsigned long zone_known_to = 0;
+	unsigned long zid = 0;
 	int nid = NUMA_NO_NODE;
 
 	if (!IS_ENABLED(CONFIG_DEFERRED_STRUCT_PAGE_INIT))
@@ -579,13 +581,19 @@ static void __init kho_init_struct_pages(const struct kho_spans *spans)
 		unsigned long end = PHYS_PFN(spans->span[i].end);
 
 		while (pfn < end) {
-			/* A pageblock is in one node. */
-			if (pfn >= block_end) {
+			/* A pageblock is in one node, but may be in two zones. */
+			if (pfn >= zone_known_to) {
+				struct page *page = pfn_to_page(pfn);
+
 				nid = early_pfn_to_nid(pfn);
-				block_end = pageblock_end_pfn(pfn);
-			}
-			for (; pfn < min(end, block_end); pfn++)
 				init_deferred_page(pfn, nid);
+				zid = page_zonenum(page);
+				zone_known_to = min(pageblock_end_pfn(pfn),
+						    zone_end_pfn(page_zone(page)));
+				pfn++;
+			}
+			for (; pfn < min(end, zone_known_to); pfn++)
+				__init_single_page(pfn_to_page(pfn), pfn, zid, nid);
 		}
 	}
 }

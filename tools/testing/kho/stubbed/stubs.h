@@ -70,6 +70,10 @@ static inline bool is_kdump_kernel(void)
 #define pageblock_start_pfn(pfn)	round_down(pfn, pageblock_nr_pages)
 #define pageblock_aligned(pfn)	IS_ALIGNED(pfn, pageblock_nr_pages)
 #define init_deferred_page(pfn, nid)	((void)(pfn), (void)(nid))
+#define __init_single_page(page, pfn, zone, nid) \
+	((void)(page), (void)(pfn), (void)(zone), (void)(nid))
+#define zone_end_pfn(zone)	((void)(zone), ULONG_MAX)
+#define page_zonenum(page)	((void)(page), 0)
 #define kmemleak_ignore_phys(phys)	((void)(phys))
 
 #define NR_VMALLOC		0
