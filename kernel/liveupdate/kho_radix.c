@@ -347,6 +347,58 @@ bool kho_radix_next_run_at(const struct kho_radix_tree *tree,
 }
 EXPORT_SYMBOL_GPL(kho_radix_next_run_at);
 
+/* By their first keys. */
+static unsigned long kho_radix_runs_in_leaf(const unsigned long *bitmap)
+{
+	unsigned long nr = 0, before = 0;
+
+	for (unsigned long i = 0; i < BITS_TO_LONGS(LEAF_KEYS); i++) {
+		unsigned long word = READ_ONCE(bitmap[i]);
+		unsigned long first = word & ~(word << 1 | before);
+
+		if (first)
+			nr += hweight_long(first);
+		before = word >> (BITS_PER_LONG - 1);
+	}
+
+	return nr;
+}
+
+static unsigned long kho_radix_runs_in_node(struct kho_radix_node *node,
+					    unsigned int level)
+{
+	unsigned long nr = 0;
+
+	if (level == 0)
+		return kho_radix_runs_in_leaf(((struct kho_radix_leaf *)node)->bitmap);
+
+	for (unsigned long i = 0; i < ARRAY_SIZE(node->table); i++) {
+		struct kho_radix_node *child = kho_radix_child(&node->table[i]);
+
+		if (child)
+			nr += kho_radix_runs_in_node(child, level - 1);
+	}
+
+	return nr;
+}
+
+/**
+ * kho_radix_count_runs - count the runs of consecutive keys
+ * @tree: the tree
+ *
+ * A run does not reach beyond its leaf.
+ *
+ * Costs a look at each word of each leaf.
+ *
+ * Context: Any.
+ * Return: how many runs kho_radix_next_run() would find.
+ */
+unsigned long kho_radix_count_runs(const struct kho_radix_tree *tree)
+{
+	return tree->root ? kho_radix_runs_in_node(tree->root, ROOT_LEVEL) : 0;
+}
+EXPORT_SYMBOL_GPL(kho_radix_count_runs);
+
 /**
  * kho_radix_init_tree - initialize a tree
  * @tree: the tree

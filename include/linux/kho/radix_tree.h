@@ -84,6 +84,7 @@ bool kho_radix_next_run(const struct kho_radix_tree *tree, unsigned long *key,
 bool kho_radix_next_run_at(const struct kho_radix_tree *tree,
 			   unsigned long *key, unsigned long *nr,
 			   struct kho_radix_cursor *cursor);
+unsigned long kho_radix_count_runs(const struct kho_radix_tree *tree);
 int kho_radix_walk_tree(struct kho_radix_tree *tree,
 			const struct kho_radix_walk_cb *cb, void *data);
 

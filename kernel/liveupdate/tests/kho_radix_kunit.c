@@ -361,6 +361,9 @@ static void kho_radix_test_next_run(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, nr, 1);
 	}
 
+	/* Those on both sides of the border of a word are one. */
+	KUNIT_EXPECT_EQ(test, kho_radix_count_runs(tree), ARRAY_SIZE(edges) - 1);
+
 	key = KEY_END;
 	KUNIT_EXPECT_FALSE(test, kho_radix_next_run(tree, &key, &nr));
 }

@@ -123,9 +123,9 @@ static unsigned long expected_nodes(const struct world *w)
 static void compare_runs(struct kunit *test, struct world *w)
 {
 	struct walk k = { .test = test, .model = &w->now };
-	unsigned long key = 0, nr;
+	unsigned long key = 0, runs = 0, nr;
 
-	while (kho_radix_next_run(&w->tree, &key, &nr)) {
+	for (; kho_radix_next_run(&w->tree, &key, &nr); runs++) {
 		unsigned long inside = key + rnd_below(&w->rnd, nr), left;
 
 		walk_run(key, nr, &k);
@@ -135,6 +135,7 @@ static void compare_runs(struct kunit *test, struct world *w)
 		key = inside + nr;
 	}
 	KUNIT_ASSERT_EQ(test, k.seen, w->now.nr);
+	KUNIT_ASSERT_EQ(test, kho_radix_count_runs(&w->tree), runs);
 }
 
 static void compare(struct kunit *test, struct world *w)

@@ -92,6 +92,11 @@ typedef unsigned long pgoff_t;
 #define ilog2(n)		const_ilog2(n)
 #define count_trailing_zeros(n)	__builtin_ctzll(n)
 
+static inline unsigned long hweight_long(unsigned long word)
+{
+	return __builtin_popcountl(word);
+}
+
 static inline int fls64(u64 x)
 {
 	return x ? 64 - __builtin_clzll(x) : 0;
