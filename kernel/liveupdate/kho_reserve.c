@@ -56,6 +56,7 @@ struct kho_stream {
 struct kho_merge {
 	struct kho_stream stream[KHO_MAX_ORDER + 2];
 	unsigned int nr;
+	struct kho_stream *first;	/* whose next span is the lowest */
 	const phys_addr_t *node;
 	unsigned long nr_nodes;
 };
@@ -64,6 +65,7 @@ struct kho_merge {
 struct kho_clip {
 	unsigned long memory;
 	unsigned long reserved;
+	struct memblock_span free;	/* nothing has to be cut off in it */
 };
 
 static struct memblock_span kho_few_spans[KHO_FEW_SPANS] __initdata;
@@ -140,13 +142,8 @@ static bool __init kho_drop_misfits(unsigned long key, unsigned long nr,
 	phys_addr_t start, last;
 	bool fine = true;
 
-	if (order <= MAX_PAGE_ORDER) {
+	if (order <= MAX_PAGE_ORDER)
 		key = end - 1;
-		kho_decode_key(key, &start, &order);
-		if (start + (PAGE_SIZE << order))
-			return true;
-	}
-
 	for (; key < end; key++) {
 		kho_decode_key(key, &start, &order);
 		last = start + (PAGE_SIZE << order) - 1;
@@ -164,26 +161,44 @@ static bool __init kho_drop_misfits(unsigned long key, unsigned long nr,
 static bool __init kho_stream_next(struct kho_stream *s,
 				   const struct kho_merge *merge)
 {
+	unsigned int order, shift = PAGE_SHIFT + s->order;
 	unsigned long key = s->next, nr = 1;
-	unsigned int order;
+	struct memblock_span *now = &s->now;
 
 	if (s->nodes) {
 		if (key == merge->nr_nodes)
 			return false;
-		s->now.start = merge->node[key];
-	} else {
-		do {
-			if (!kho_radix_next_run_at(&kho_in.map, &key, &nr,
-						   &s->cursor) ||
-			    !kho_decode_key(key, &s->now.start, &order) ||
-			    order != s->order)
-				return false;
-		} while (!kho_drop_misfits(key, nr, order));
+		now->start = merge->node[key];
+		now->end = now->start + PAGE_SIZE;
+		s->next++;
+		return true;
 	}
 
+	do {
+		if (!kho_radix_next_run_at(&kho_in.map, &key, &nr, &s->cursor) ||
+		    !kho_decode_key(key, &now->start, &order) ||
+		    order != s->order)
+			return false;
+		now->end = now->start + ((phys_addr_t)nr << shift);
+	} while ((order > MAX_PAGE_ORDER || now->end <= now->start) &&
+		 !kho_drop_misfits(key, nr, order));
+
 	s->next = key + nr;
-	s->now.end = s->now.start + ((phys_addr_t)nr << (PAGE_SHIFT + s->order));
 	return true;
+}
+
+static struct kho_stream *__init kho_merge_first(struct kho_merge *merge)
+{
+	struct kho_stream *first = NULL;
+
+	for (unsigned int i = 0; i < merge->nr; i++) {
+		struct kho_stream *s = &merge->stream[i];
+
+		if (!first || s->now.start < first->now.start)
+			first = s;
+	}
+
+	return first;
 }
 
 static void __init kho_merge_init(struct kho_merge *merge,
@@ -207,47 +222,34 @@ static void __init kho_merge_init(struct kho_merge *merge,
 	s += kho_stream_next(s, merge);
 
 	merge->nr = s - merge->stream;
+	merge->first = kho_merge_first(merge);
 }
 
-static struct kho_stream *__init kho_merge_first(struct kho_merge *merge)
+static void __init kho_merge_advance(struct kho_merge *merge)
 {
-	struct kho_stream *first = NULL;
-
-	for (unsigned int i = 0; i < merge->nr; i++) {
-		struct kho_stream *s = &merge->stream[i];
-
-		if (!first || s->now.start < first->now.start)
-			first = s;
-	}
-
-	return first;
-}
-
-static void __init kho_merge_advance(struct kho_merge *merge,
-				     struct kho_stream *s)
-{
-	if (!kho_stream_next(s, merge))
-		*s = merge->stream[--merge->nr];
+	if (!kho_stream_next(merge->first, merge))
+		*merge->first = merge->stream[--merge->nr];
+	merge->first = kho_merge_first(merge);
 }
 
 /* Takes all that touches the next block.  Returns false when there is none. */
 static bool __init kho_merge_next(struct kho_merge *merge,
 				  struct memblock_span *span)
 {
-	struct kho_stream *s = kho_merge_first(merge);
+	const struct kho_stream *s = merge->first;
 
 	if (!s)
 		return false;
 
 	*span = s->now;
-	kho_merge_advance(merge, s);
+	kho_merge_advance(merge);
 
-	while ((s = kho_merge_first(merge)) && s->now.start <= span->end) {
+	while ((s = merge->first) && s->now.start <= span->end) {
 		if (s->now.start < span->end)
 			kho_mark_bad(s->now.start, min(s->now.end, span->end),
 				     "preserved twice");
 		span->end = max(span->end, s->now.end);
-		kho_merge_advance(merge, s);
+		kho_merge_advance(merge);
 	}
 
 	return true;
@@ -396,11 +398,35 @@ static int __init kho_clip_ram(struct kho_clip *clip, phys_addr_t start,
 	return 0;
 }
 
+/* Notes how far memory is like that at @pos, so that most spans need no search. */
+static void __init kho_clip_look_ahead(struct kho_clip *clip, phys_addr_t pos)
+{
+	const struct memblock_region *ram, *used;
+	phys_addr_t end;
+
+	clip->free = (struct memblock_span){ };
+	ram = kho_region_behind(&memblock.memory, &clip->memory, pos);
+	used = kho_region_behind(&memblock.reserved, &clip->reserved, pos);
+	if (!ram || ram->base > pos || memblock_is_nomap(ram))
+		return;
+
+	end = ram->base + ram->size;
+	if (used)
+		end = min(end, used->base);
+	if (pos < end)
+		clip->free = (struct memblock_span){
+			pos, kho_scratch_in(pos, end).start
+		};
+}
+
 static int __init kho_clip_span(struct kho_clip *clip,
 				const struct memblock_span *span,
 				struct kho_spans *spans)
 {
 	phys_addr_t start = span->start;
+
+	if (clip->free.start <= start && span->end <= clip->free.end)
+		return kho_spans_add(spans, start, span->end);
 
 	while (start < span->end) {
 		struct memblock_region *r;
@@ -421,6 +447,7 @@ static int __init kho_clip_span(struct kho_clip *clip,
 		start = stop;
 	}
 
+	kho_clip_look_ahead(clip, start);
 	return 0;
 }
 
@@ -430,7 +457,6 @@ struct kho_node_list {
 	phys_addr_t *node;
 	unsigned long nr;
 	unsigned long max;
-	unsigned long runs;	/* of keys, in all the leaves */
 };
 
 static int __init kho_count_node(phys_addr_t phys, void *data)
@@ -438,14 +464,6 @@ static int __init kho_count_node(phys_addr_t phys, void *data)
 	struct kho_node_list *list = data;
 
 	list->max++;
-	return 0;
-}
-
-static int __init kho_count_run(unsigned long key, unsigned long nr, void *data)
-{
-	struct kho_node_list *list = data;
-
-	list->runs++;
 	return 0;
 }
 
@@ -466,10 +484,7 @@ static int __init kho_cmp_nodes(const void *a, const void *b)
 
 static int __init kho_nodes_collect(struct kho_node_list *list)
 {
-	const struct kho_radix_walk_cb count = {
-		.node = kho_count_node,
-		.run = kho_count_run,
-	};
+	const struct kho_radix_walk_cb count = { .node = kho_count_node };
 	const struct kho_radix_walk_cb collect = { .node = kho_collect_node };
 	int err;
 
@@ -524,8 +539,9 @@ static int __init kho_spans_scan(struct kho_spans *spans,
 static void __init kho_spans_alloc(struct kho_spans *spans,
 				   const struct kho_node_list *nodes)
 {
-	spans->max = nodes->runs + nodes->nr + memblock.memory.cnt +
-		     memblock.reserved.cnt + kho_scratch_cnt + KHO_SPARE_SPANS;
+	spans->max = kho_radix_count_runs(&kho_in.map) + nodes->nr +
+		     memblock.memory.cnt + memblock.reserved.cnt +
+		     kho_scratch_cnt + KHO_SPARE_SPANS;
 
 	while (spans->max > KHO_FEW_SPANS && !spans->span) {
 		spans->span = memblock_alloc(array_size(spans->max,
