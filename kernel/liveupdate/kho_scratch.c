@@ -339,15 +339,27 @@ static void __init kho_mark_busy(struct kho_busy_blocks *busy,
 			   min(last, busy->nr - 1) - first + 1);
 }
 
-static int __init kho_mark_busy_run(unsigned long key, unsigned long nr,
-				    void *data)
+/*
+ * Behind the first run of keys in a block no other one of the same order has to
+ * be looked at there.
+ */
+static void __init kho_mark_busy_keys(struct kho_busy_blocks *busy)
 {
+	phys_addr_t start, end, end_of_ram = memblock_end_of_DRAM();
+	unsigned long key = 0, nr;
 	unsigned int order;
-	phys_addr_t phys;
 
-	if (kho_decode_key(key, &phys, &order))
-		kho_mark_busy(data, phys, phys + (nr << (PAGE_SHIFT + order)));
-	return 0;
+	for (; kho_radix_next_run(&kho_in.map, &key, &nr); key += nr) {
+		if (!kho_decode_key(key, &start, &order))
+			continue;
+
+		/* 0 is where addresses end. */
+		end = start + ((phys_addr_t)nr << (PAGE_SHIFT + order));
+		kho_mark_busy(busy, start, end > start ? end : 0);
+		if (end > start && end < end_of_ram)
+			nr = kho_encode_key(ALIGN(end, KHO_EXT_BLOCK), order) -
+			     key;
+	}
 }
 
 static int __init kho_mark_busy_node(phys_addr_t phys, void *data)
@@ -386,10 +398,7 @@ static int __init kho_extend_into(struct kho_busy_blocks *busy)
  */
 void __init kho_extend_scratch(void)
 {
-	const struct kho_radix_walk_cb cb = {
-		.run = kho_mark_busy_run,
-		.node = kho_mark_busy_node,
-	};
+	const struct kho_radix_walk_cb cb = { .node = kho_mark_busy_node };
 	struct kho_busy_blocks busy = {
 		.nr = DIV_ROUND_UP(memblock_end_of_DRAM(), KHO_EXT_BLOCK),
 	};
@@ -398,6 +407,7 @@ void __init kho_extend_scratch(void)
 
 	busy.bitmap = memblock_alloc(size, sizeof(long));
 	if (busy.bitmap) {
+		kho_mark_busy_keys(&busy);
 		err = kho_radix_walk_tree(&kho_in.map, &cb, &busy);
 		if (!err)
 			err = kho_extend_into(&busy);
