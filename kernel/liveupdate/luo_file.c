@@ -78,14 +78,15 @@
  * @list: position in @set
  * @node: position among all files, by @set and @token
  * @token: its number in the session
- * @compatible: string of the handler that preserved it, as it was found
  * @fh: the handler, NULL until it is needed and found
  * @file: the file, NULL until it is retrieved
  * @id: what stands for @file in luo_claimed_files
  * @claimed: it does
+ * @retrieve_status: as &struct liveupdate_file_op_args
  * @serialized_data: as &struct liveupdate_file_op_args
  * @private_data: as &struct liveupdate_file_op_args
- * @retrieve_status: as &struct liveupdate_file_op_args
+ * @compatible: string of the handler that preserved it, as it was found; only
+ *              there when the previous kernel did
  *
  * Protected by the mutex of the session.
  */
@@ -94,14 +95,14 @@ struct luo_file {
 	struct list_head list;
 	struct hlist_node node;
 	u64 token;
-	char compatible[LIVEUPDATE_HNDL_COMPAT_LENGTH];
 	struct liveupdate_file_handler *fh;
 	struct file *file;
 	unsigned long id;
 	bool claimed;
+	int retrieve_status;
 	u64 serialized_data;
 	void *private_data;
-	int retrieve_status;
+	char compatible[];
 };
 
 /* A handful of kinds of files, so a list will do. */
@@ -156,9 +157,9 @@ static int luo_file_hash(struct luo_file *f)
 }
 
 static struct luo_file *luo_file_alloc(struct luo_file_set *set, u64 token,
-				       gfp_t gfp)
+				       size_t room, gfp_t gfp)
 {
-	struct luo_file *f = kzalloc_obj(*f, gfp);
+	struct luo_file *f = kzalloc_flex(*f, compatible, room, gfp);
 
 	if (!f)
 		return NULL;
@@ -237,7 +238,7 @@ static struct liveupdate_file_handler *luo_handler_for(struct file *file)
 /* Finds who understands what the previous kernel left, and keeps the module. */
 static bool luo_file_bind(struct luo_file *f)
 {
-	const size_t size = sizeof(f->compatible);
+	const size_t size = LIVEUPDATE_HNDL_COMPAT_LENGTH;
 	struct liveupdate_file_handler *fh;
 	const char *known = "";
 
@@ -265,7 +266,8 @@ static void luo_file_warn_orphan(const struct luo_file *f, const char *what)
 {
 	pr_warn_ratelimited("file with token %#llx %s: no handler for '%*pE'\n",
 			    f->token, what,
-			    (int)strnlen(f->compatible, sizeof(f->compatible)),
+			    (int)strnlen(f->compatible,
+					 LIVEUPDATE_HNDL_COMPAT_LENGTH),
 			    f->compatible);
 }
 
@@ -305,7 +307,7 @@ int luo_file_preserve(struct luo_file_set *set, u64 token, int fd)
 	struct luo_file *f;
 	int err;
 
-	f = luo_file_alloc(set, token, GFP_KERNEL);
+	f = luo_file_alloc(set, token, 0, GFP_KERNEL);
 	if (!f)
 		return -ENOMEM;
 
@@ -451,11 +453,12 @@ void luo_file_unfreeze_all(struct luo_file_set *set,
 static void luo_file_read(struct luo_file_set *set,
 			  const struct luo_file_ser *ser)
 {
-	struct luo_file *f = luo_file_alloc(set, ser->token,
+	const size_t size = sizeof(ser->compatible);
+	struct luo_file *f = luo_file_alloc(set, ser->token, size,
 					    GFP_KERNEL | __GFP_NOFAIL);
 
 	f->serialized_data = ser->data;
-	memcpy(f->compatible, ser->compatible, sizeof(f->compatible));
+	memcpy(f->compatible, ser->compatible, size);
 
 	/* It cannot be asked for then, but will be discarded with the others. */
 	if (luo_file_hash(f))

@@ -166,6 +166,8 @@ void kfree(const void *mem);
 	((typeof(obj) *)kmalloc(sizeof(obj), GFP_OR_KERNEL(__VA_ARGS__)))
 #define kzalloc_obj(obj, ...)						\
 	((typeof(obj) *)kzalloc(sizeof(obj), GFP_OR_KERNEL(__VA_ARGS__)))
+#define kzalloc_flex(obj, fam, n, gfp)					\
+	((typeof(&(obj)))kzalloc(sizeof(obj) + (n) * sizeof((obj).fam[0]), gfp))
 #define kvmalloc_array(n, size, gfp)	kmalloc(array_size(n, size), gfp)
 #define kvmalloc_objs(obj, n)						\
 	((typeof(obj) *)kvmalloc_array(n, sizeof(obj), GFP_KERNEL))
