@@ -17,6 +17,7 @@
 #include <linux/kexec_handover.h>
 #include <linux/kho/vmalloc.h>
 #include <linux/liveupdate.h>
+#include <linux/math64.h>
 #include <linux/memfd.h>
 #include <linux/pageblock-flags.h>
 #include <linux/pagemap.h>
@@ -65,13 +66,22 @@ static int memfd_luo_array_resize(struct memfd_luo_array *arr, u64 room)
 	return 0;
 }
 
-static int memfd_luo_array_reserve(struct memfd_luo_array *arr, u64 more)
+/*
+ * Makes room for @more entries, which reach up to page @end of the file.  Folios
+ * are often all of one size: then this is all the room that is ever needed, and
+ * the memory is not moved.
+ */
+static int memfd_luo_array_reserve(struct memfd_luo_array *arr, u64 more,
+				   pgoff_t end)
 {
-	u64 need = arr->nr + more;
+	u64 need = arr->nr + more, all;
 
 	if (need <= arr->room)
 		return 0;
-	return memfd_luo_array_resize(arr, max(need, min(2 * arr->room, arr->limit)));
+
+	all = mul_u64_u64_div_u64(need, arr->limit, end);
+	all = min(max(all, 2 * arr->room), arr->limit);
+	return memfd_luo_array_resize(arr, max(need, all));
 }
 
 /* A file of large folios needs far fewer entries than it has pages. */
@@ -142,7 +152,8 @@ static int memfd_luo_add_batch(struct memfd_luo_array *arr,
 			err = -EHWPOISON;
 	}
 	if (!err)
-		err = memfd_luo_array_reserve(arr, nr);
+		err = memfd_luo_array_reserve(arr, nr,
+					      folio_next_index(batch[nr - 1]));
 	if (!err)
 		err = kho_preserve_folios(batch, nr);
 	if (err) {

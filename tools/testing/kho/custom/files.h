@@ -193,6 +193,7 @@ enum {
 #define NR_SHMEM		0
 #define NR_SHMEM_THPS		0
 #define folio_pos(f)		((loff_t)(f)->page.index << PAGE_SHIFT)
+#define folio_next_index(f)	((f)->page.index + (1UL << folio_order(f)))
 #define folio_contain_hwpoisoned_page(f)	((void)(f), false)
 #define folio_zero_segment(f, start, end)				\
 	memset(folio_address(f) + (start), 0, (end) - (start))

@@ -92,6 +92,11 @@ typedef unsigned long pgoff_t;
 #define ilog2(n)		const_ilog2(n)
 #define count_trailing_zeros(n)	__builtin_ctzll(n)
 
+static inline u64 mul_u64_u64_div_u64(u64 a, u64 mul, u64 div)
+{
+	return (unsigned __int128)a * mul / div;
+}
+
 static inline unsigned long hweight_long(unsigned long word)
 {
 	return __builtin_popcountl(word);
