@@ -245,6 +245,17 @@ static int compare(const void *a, const void *b)
 #define PAGEMAP_PRESENT	(1ull << 63)
 #define PAGEMAP_PFN	((1ull << 55) - 1)
 
+/* A page may just be on its way to another frame: to read it is to wait. */
+static void wait_for_page(int pagemap, const volatile char *page, uint64_t *frame)
+{
+	for (int i = 0; i < 100 && !(*frame & PAGEMAP_PRESENT); i++) {
+		(void)*page;
+		if (pread(pagemap, frame, sizeof(*frame), (uintptr_t)page /
+			  page_size * sizeof(*frame)) != sizeof(*frame))
+			return;
+	}
+}
+
 /* Frame numbers of the pages of a file, in the order of the file. */
 static int file_frames(int fd, uint64_t *frames)
 {
@@ -260,6 +271,7 @@ static int file_frames(int fd, uint64_t *frames)
 		  sizeof(*frames)) != (ssize_t)want)
 		err = problem(-EIO, "pagemap: short read");
 	for (uint64_t i = 0; i < load.pages && !err; i++) {
+		wait_for_page(pagemap, (char *)map + i * page_size, &frames[i]);
 		if (!(frames[i] & PAGEMAP_PRESENT))
 			err = problem(-EIO, "page %llu is not there",
 				      (unsigned long long)i);
@@ -322,13 +334,17 @@ static int bench_fill(char **words)
 
 /* ---- before the jump */
 
-/* Free memory to the page: what CPUs keep for themselves is free, too. */
+/*
+ * Free memory to the page: what CPUs keep for themselves is free, too, and what
+ * waits for an RCU grace period soon will be.
+ */
 static uint64_t free_bytes(void)
 {
 	unsigned long long value, pages = 0;
 	char line[128];
 	FILE *file;
 
+	sleep(1);
 	file = fopen("/proc/sys/vm/stat_refresh", "re");
 	if (file) {
 		(void)!fread(line, 1, sizeof(line), file);
