@@ -146,6 +146,12 @@ static inline bool kho_radix_next_run_at(const struct kho_radix_tree *tree,
 	return false;
 }
 
+static inline unsigned long
+kho_radix_count_runs(const struct kho_radix_tree *tree)
+{
+	return 0;
+}
+
 static inline int kho_radix_walk_tree(struct kho_radix_tree *tree,
 				      const struct kho_radix_walk_cb *cb,
 				      void *data)
