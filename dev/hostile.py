@@ -55,7 +55,20 @@ def not_in_ram(address):
 
 # ---- rows that cost the whole hand-over: the root tree, the array of scratch areas
 
-# The rows of scratch areas damage the last one, as kexec itself puts images into those before.
+LAST = 16 << 20                 # bytes of the last area of scratch memory
+TOP = (1 << 64) - 4096          # the last page that there is an address for
+
+
+def last_area(start):
+    """The commands to put it elsewhere; into the areas before it, kexec itself puts images."""
+    return [f"scratch-set size {LAST}", f"scratch-set start {start}"]
+
+
+def last_area_at(start):
+    """What is said about it."""
+    return f"{LAST:#018x} bytes at {start:#018x}"
+
+
 DAMAGED, NO_MAP = "root tree is damaged: ", "root tree has no map"
 MAP = "root::preserved-memory-map"
 COLD = [
@@ -71,11 +84,11 @@ COLD = [
     row("map-zero", f"poke {MAP} 64 0", NO_MAP, "cold"),
     row("map-unaligned", f"poke {MAP} 64 {ODD}", NO_MAP, "cold"),
     row("map-missing", f"poke {MAP}+-4 be32 12", NO_MAP, "cold"),
-    row("scratch-unaligned", "scratch-set start scratch:0+5", "scratch area ", "cold"),
+    row("scratch-unaligned", last_area(ODD), "is " + last_area_at(ODD), "cold"),
     row("scratch-size-odd", "scratch-set size 0x1001", "is 0x0000000000001001 bytes at", "cold"),
-    row("scratch-wraps", "scratch-set start 0xfffffffffffff000", "bytes at 0xfffffffffffff000", "cold"),
-    row("scratch-nowhere", f"scratch-set start {1 << 45}", f"bytes at {1 << 45:#018x} is not in RAM", "cold"),
-    row("scratch-overlap", ["scratch-set size 0x1000000", "scratch-set start scratch:0+4194304"], ""),
+    row("scratch-wraps", last_area(TOP), "is " + last_area_at(TOP), "cold"),
+    row("scratch-nowhere", last_area(1 << 45), f"of {last_area_at(1 << 45)} is not in RAM", "cold"),
+    row("scratch-overlap", last_area("scratch:0+4194304"), ""),
     row("scratch-empty", "scratch-set size 0", ""),
 ]
 
