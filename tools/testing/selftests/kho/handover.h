@@ -128,6 +128,8 @@ struct wanted {
 /* The same file: addresses of bytes, of the root tree, of a page of one's own. */
 int ram_search(const struct wanted *wanted, uint64_t *pa);
 int root_address(uint64_t *pa);
-int page_address(void *map, uint64_t *pa);
+int page_address(const void *map, uint64_t *pa);
+#define PAGEMAP_PRESENT	(1ull << 63)
+#define PAGEMAP_PFN	((1ull << 55) - 1)
 
 #endif

@@ -242,20 +242,6 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-#define PAGEMAP_PRESENT	(1ull << 63)
-#define PAGEMAP_PFN	((1ull << 55) - 1)
-
-/* A page may just be on its way to another frame: to read it is to wait. */
-static void wait_for_page(int pagemap, const volatile char *page, uint64_t *frame)
-{
-	for (int i = 0; i < 100 && !(*frame & PAGEMAP_PRESENT); i++) {
-		(void)*page;
-		if (pread(pagemap, frame, sizeof(*frame), (uintptr_t)page /
-			  page_size * sizeof(*frame)) != sizeof(*frame))
-			return;
-	}
-}
-
 /* Frame numbers of the pages of a file, in the order of the file. */
 static int file_frames(int fd, uint64_t *frames)
 {
@@ -271,11 +257,12 @@ static int file_frames(int fd, uint64_t *frames)
 		  sizeof(*frames)) != (ssize_t)want)
 		err = problem(-EIO, "pagemap: short read");
 	for (uint64_t i = 0; i < load.pages && !err; i++) {
-		wait_for_page(pagemap, (char *)map + i * page_size, &frames[i]);
-		if (!(frames[i] & PAGEMAP_PRESENT))
-			err = problem(-EIO, "page %llu is not there",
-				      (unsigned long long)i);
-		frames[i] &= PAGEMAP_PFN;
+		if (frames[i] & PAGEMAP_PRESENT) {
+			frames[i] &= PAGEMAP_PFN;
+			continue;
+		}
+		err = page_address((char *)map + i * page_size, &frames[i]);
+		frames[i] /= page_size;
 	}
 	munmap(map, size);
 	close(pagemap);

@@ -188,17 +188,23 @@ static int offer_luo(char **words)
 	return err ? err : memory_write(text, len, pa);
 }
 
-int page_address(void *map, uint64_t *pa)
+/* The page may just be on its way to another frame: to read it is to wait. */
+int page_address(const void *map, uint64_t *pa)
 {
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	ssize_t len = sizeof(uint64_t);
 	uint64_t entry = 0;
-	ssize_t len;
 
-	len = pread(fd, &entry, sizeof(entry), (uintptr_t)map / page_size * 8);
+	for (int i = 0; i < 100 && len == sizeof(entry) &&
+			!(entry & PAGEMAP_PRESENT); i++) {
+		(void)*(const volatile char *)map;
+		len = pread(fd, &entry, sizeof(entry),
+			    (uintptr_t)map / page_size * sizeof(entry));
+	}
 	close(fd);
-	*pa = (entry & ((1ull << 55) - 1)) * page_size;
+	*pa = (entry & PAGEMAP_PFN) * page_size;
 
-	return len == sizeof(entry) && *pa ? 0 :
+	return len == sizeof(entry) && entry & PAGEMAP_PRESENT && *pa ? 0 :
 	       problem(-EIO, "page without an address");
 }
 
