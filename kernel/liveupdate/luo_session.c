@@ -52,28 +52,28 @@
 
 /**
  * struct luo_session - a session
- * @name: its name, unique in its direction
  * @list: position in &struct luo_sessions @list
  * @node: position in &struct luo_sessions @names
  * @dir: all sessions of its direction
- * @held: there is a file descriptor; protected by @dir's lock
- * @mutex: protects what follows
+ * @mutex: protects @files, @ser, @unread and @finished
  * @files: the files in it
  * @ser: where its files are, until they have been read
+ * @held: there is a file descriptor; protected by @dir's lock
  * @unread: @ser is valid
  * @finished: its files are gone, and it goes with its file descriptor
+ * @name: its name, unique in its direction
  */
 struct luo_session {
-	char name[LIVEUPDATE_SESSION_NAME_LENGTH];
 	struct list_head list;
 	struct hlist_node node;
 	struct luo_sessions *dir;
-	bool held;
 	struct mutex mutex;
 	struct luo_file_set files;
 	struct luo_file_set_ser ser;
+	bool held;
 	bool unread;
 	bool finished;
+	char name[];
 };
 
 /**
@@ -132,12 +132,13 @@ static struct luo_session *luo_session_find(struct luo_sessions *dir,
 static struct luo_session *luo_session_alloc(struct luo_sessions *dir,
 					     const char *name, gfp_t gfp)
 {
-	struct luo_session *session = kzalloc_obj(*session, gfp);
+	size_t room = strlen(name) + 1;
+	struct luo_session *session = kzalloc_flex(*session, name, room, gfp);
 
 	if (!session)
 		return NULL;
 
-	strscpy(session->name, name, sizeof(session->name));
+	memcpy(session->name, name, room);
 	session->dir = dir;
 	mutex_init(&session->mutex);
 	luo_file_set_init(&session->files);
