@@ -66,11 +66,10 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
-#include <linux/xarray.h>
 
 #include "luo_internal.h"
 
-#define LUO_TOKEN_HASH_BITS	13
+#define LUO_FILE_HASH_BITS	12
 
 /**
  * struct luo_file - a file in a session
@@ -80,8 +79,8 @@
  * @token: its number in the session
  * @fh: the handler, NULL until it is needed and found
  * @file: the file, NULL until it is retrieved
- * @id: what stands for @file in luo_claimed_files
- * @claimed: it does
+ * @claim: position in luo_claims, when @file is claimed
+ * @id: what stands for @file there
  * @retrieve_status: as &struct liveupdate_file_op_args
  * @serialized_data: as &struct liveupdate_file_op_args
  * @private_data: as &struct liveupdate_file_op_args
@@ -97,8 +96,8 @@ struct luo_file {
 	u64 token;
 	struct liveupdate_file_handler *fh;
 	struct file *file;
+	struct hlist_node claim;
 	unsigned long id;
-	bool claimed;
 	int retrieve_status;
 	u64 serialized_data;
 	void *private_data;
@@ -108,11 +107,11 @@ struct luo_file {
 /* A handful of kinds of files, so a list will do. */
 static LIST_HEAD(luo_file_handlers);
 
-/* Every file that is in a session, so that none is in two. */
-static DEFINE_XARRAY(luo_claimed_files);
-
-/* All files of all sessions. */
-static DEFINE_HASHTABLE(luo_files, LUO_TOKEN_HASH_BITS);
+/* All files of all sessions, by session and token. */
+static DEFINE_HASHTABLE(luo_files, LUO_FILE_HASH_BITS);
+/* Those of them that may be in no other session, by id. */
+static DEFINE_HASHTABLE(luo_claims, LUO_FILE_HASH_BITS);
+/* Protects both. */
 static DEFINE_SPINLOCK(luo_files_lock);
 
 void luo_file_set_init(struct luo_file_set *set)
@@ -179,15 +178,15 @@ static void luo_file_add(struct luo_file *f)
 /* Lets go of whatever there is of a file, in any state. */
 static void luo_file_free(struct luo_file *f)
 {
-	scoped_guard(spinlock, &luo_files_lock)
+	scoped_guard(spinlock, &luo_files_lock) {
 		hash_del(&f->node);
+		hash_del(&f->claim);
+	}
 
 	if (!list_empty(&f->list)) {
 		list_del(&f->list);
 		f->set->count--;
 	}
-	if (f->claimed)
-		xa_erase(&luo_claimed_files, f->id);
 	if (f->file)
 		fput(f->file);
 	if (f->fh)
@@ -197,16 +196,21 @@ static void luo_file_free(struct luo_file *f)
 
 static int luo_file_claim(struct luo_file *f)
 {
-	int err;
+	struct luo_file *other;
 
-	if (f->claimed)
+	if (hash_hashed(&f->claim))
 		return 0;
 
 	f->id = f->fh->ops->get_id ? f->fh->ops->get_id(f->file) :
 				     (unsigned long)f->file;
-	err = xa_insert(&luo_claimed_files, f->id, f->file, GFP_KERNEL);
-	f->claimed = !err;
-	return err;
+
+	guard(spinlock)(&luo_files_lock);
+	hash_for_each_possible(luo_claims, other, claim, f->id) {
+		if (other->id == f->id)
+			return -EBUSY;
+	}
+	hash_add(luo_claims, &f->claim, f->id);
+	return 0;
 }
 
 static struct liveupdate_file_op_args luo_file_args(const struct luo_file *f)

@@ -387,23 +387,3 @@ unsigned int filemap_get_folios_contig(struct address_space *mapping, pgoff_t *s
 	}
 	return batch->nr;
 }
-
-int xa_insert(struct xarray *xa, unsigned long id, void *entry, gfp_t gfp)
-{
-	for (unsigned int i = 0; i < xa->nr; i++) {
-		if (xa->id[i] == id)
-			return -EBUSY;
-	}
-	if (sim_alloc_fails(gfp) || xa->nr == ARRAY_SIZE(xa->id))
-		return -ENOMEM;
-	xa->id[xa->nr++] = id;
-	return 0;
-}
-
-void xa_erase(struct xarray *xa, unsigned long id)
-{
-	for (unsigned int i = 0; i < xa->nr; i++) {
-		if (xa->id[i] == id)
-			xa->id[i] = xa->id[--xa->nr];
-	}
-}

@@ -217,16 +217,6 @@ static inline int mem_cgroup_charge(struct folio *folio, void *mm, gfp_t gfp)
 	return 0;
 }
 
-/* Claims of files, by id. */
-struct xarray {
-	unsigned long id[256];
-	unsigned int nr;
-};
-
-#define DEFINE_XARRAY(name)	struct xarray name
-int xa_insert(struct xarray *xa, unsigned long id, void *entry, gfp_t gfp);
-void xa_erase(struct xarray *xa, unsigned long id);
-
 /* The image that is loaded for the next kernel. */
 extern struct kimage *kexec_image;
 

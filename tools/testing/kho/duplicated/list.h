@@ -117,6 +117,11 @@ static inline void hlist_add_head(struct hlist_node *node, struct hlist_head *he
 	head->first = node;
 }
 
+static inline bool hash_hashed(struct hlist_node *node)
+{
+	return node->link;
+}
+
 /* A node that is not in a list, or no longer, is left alone. */
 static inline void hash_del(struct hlist_node *node)
 {
