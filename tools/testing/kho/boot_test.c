@@ -572,6 +572,7 @@ static void boot_test_node_is_preserved(struct kunit *test)
 static const struct bad_call {
 	const char *name;
 	void (*damage)(struct old *old);
+	const char *line;
 } bad_calls[];
 
 static void odd_fdt(struct old *old)
@@ -607,6 +608,11 @@ static void fdt_without_bytes(struct old *old)
 static void bad_magic(struct old *old)
 {
 	*(u32 *)old->fdt ^= 1;
+}
+
+static void long_tree(struct old *old)
+{
+	fdt_set_totalsize(old->fdt, old->handover.fdt_len + 8);
 }
 
 static void no_map(struct old *old)
@@ -676,6 +682,11 @@ static void much_scratch(struct old *old)
 	old->handover.scratch_len = 1000 * sizeof(struct kho_scratch);
 }
 
+static void huge_scratch(struct old *old)
+{
+	old->handover.scratch_len = SZ_1M;
+}
+
 static void empty_area(struct old *old)
 {
 	old->scratch[0].size = 0;
@@ -688,7 +699,7 @@ static void odd_area(struct old *old)
 
 static void endless_area(struct old *old)
 {
-	old->scratch[0].size = -PAGE_SIZE;
+	old->scratch[0].size = -CMA_MIN_ALIGNMENT_BYTES;
 }
 
 static void area_in_hole(struct old *old)
@@ -714,32 +725,37 @@ static void scratch_far_away(struct old *old)
 }
 
 static const struct bad_call bad_calls[] = {
-	{ "no root tree", no_fdt },
-	{ "root tree not aligned", odd_fdt },
-	{ "odd bytes of root tree", odd_fdt_size },
-	{ "root tree far away", fdt_far_away },
-	{ "short root tree", short_fdt },
-	{ "root tree without bytes", fdt_without_bytes },
-	{ "bad magic", bad_magic },
-	{ "no map", no_map },
-	{ "short map", short_map },
-	{ "null map", null_map },
-	{ "map not aligned", odd_map },
-	{ "map far away", map_far_away },
-	{ "no compatible", no_compatible },
-	{ "other base", other_compatible },
-	{ "other radix", other_radix },
-	{ "compatible without end", endless_compatible },
-	{ "no scratch", no_scratch },
-	{ "odd bytes of scratch", odd_scratch },
-	{ "too many scratch areas", much_scratch },
-	{ "empty scratch area", empty_area },
-	{ "scratch area not aligned", odd_area },
-	{ "endless scratch area", endless_area },
-	{ "scratch area in hole", area_in_hole },
-	{ "scratch area far away", area_far_away },
-	{ "scratch area beyond memory", area_too_long },
-	{ "scratch far away", scratch_far_away },
+	{ "no root tree", no_fdt, "bytes of root tree at" },
+	{ "root tree not aligned", odd_fdt, "bytes of root tree at" },
+	{ "odd bytes of root tree", odd_fdt_size, "bytes of root tree at" },
+	{ "root tree far away", fdt_far_away, "bytes of root tree at" },
+	{ "short root tree", short_fdt, "cannot map 16 bytes of root tree" },
+	{ "root tree without bytes", fdt_without_bytes,
+	  "cannot map 0 bytes of root tree" },
+	{ "bad magic", bad_magic, "root tree is damaged: " },
+	{ "root tree too long", long_tree, "larger than its memory" },
+	{ "no map", no_map, "root tree has no map" },
+	{ "short map", short_map, "root tree has no map" },
+	{ "null map", null_map, "root tree has no map" },
+	{ "map not aligned", odd_map, "root tree has no map" },
+	{ "map far away", map_far_away, "preserved memory has a node at" },
+	{ "no compatible", no_compatible, "it is empty" },
+	{ "other base", other_compatible, "kho-v9" },
+	{ "other radix", other_radix, "radix-v9" },
+	{ "compatible without end", endless_compatible, "it does not end in its field" },
+	{ "no scratch", no_scratch, "cannot map 0 bytes of scratch areas" },
+	{ "odd bytes of scratch", odd_scratch, "array of scratch areas has 24 bytes" },
+	{ "too many scratch areas", much_scratch,
+	  "array of scratch areas has 16000 bytes" },
+	{ "huge array of scratch areas", huge_scratch,
+	  "cannot map 1048576 bytes of scratch areas" },
+	{ "empty scratch area", empty_area, "scratch areas are all empty" },
+	{ "scratch area not aligned", odd_area, "scratch area 0 is " },
+	{ "endless scratch area", endless_area, "scratch area 0 is " },
+	{ "scratch area in hole", area_in_hole, "is not in RAM" },
+	{ "scratch area far away", area_far_away, "is not in RAM" },
+	{ "scratch area beyond memory", area_too_long, "is not in RAM" },
+	{ "scratch far away", scratch_far_away, "bytes of scratch areas at" },
 };
 
 KUNIT_ARRAY_PARAM_DESC(bad_call, bad_calls, name);
@@ -753,8 +769,9 @@ static void boot_test_bad_call(struct kunit *test)
 	bad->damage(old);
 	sim_log_clear();
 	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("disabling") ||
-			  sim_logged("lost") || sim_logged("cannot be kept"));
+	KUNIT_EXPECT_TRUE_MSG(test, sim_logged(bad->line), "'%s' was not logged",
+			      bad->line);
+	KUNIT_EXPECT_TRUE(test, sim_logged("disabling") || sim_logged("lost"));
 	KUNIT_EXPECT_NULL(test, kho_in.map.root);
 	/* The machine is of use. */
 	KUNIT_EXPECT_GT(test, sim_count(SIM_FREE), SIM_PAGES / 2);

@@ -313,17 +313,16 @@ phys_addr_t memblock_reserved_kern_size(phys_addr_t limit, int nid)
 	return size;
 }
 
+/* Sizes of nothing are bugs of the caller; to read what is no memory may be fatal. */
 void *early_memremap(phys_addr_t phys, unsigned long size)
 {
 	phys_addr_t end = phys + size;
 
-	if (sim_alloc_fails(GFP_KERNEL) || !size || end < phys)
-		return NULL;
-	for (phys_addr_t at = round_down(phys, PAGE_SIZE); at < end; at += PAGE_SIZE) {
-		if (!pfn_valid(PHYS_PFN(at)))
-			return NULL;
-	}
-	return phys_to_virt(phys);
+	BUG_ON(!size || end < phys);
+	for (phys_addr_t at = round_down(phys, PAGE_SIZE); at < end; at += PAGE_SIZE)
+		BUG_ON(!pfn_valid(PHYS_PFN(at)));
+
+	return sim_alloc_fails(GFP_KERNEL) ? NULL : phys_to_virt(phys);
 }
 
 void early_memunmap(void *mem, unsigned long size)
