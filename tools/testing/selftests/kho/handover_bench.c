@@ -326,7 +326,7 @@ static int bench_fill(char **words)
 /* ---- before the jump */
 
 /* Looked up once: names that the kernel remembers are memory, too. */
-static int drop_fd = -1;
+static int drop_fd;
 static int shrink_fd[1024];
 static unsigned int nr_shrink_fds;
 
@@ -346,8 +346,6 @@ static void open_caches(void)
 /* What can be reclaimed goes, and what CPUs keep for the next user. */
 static void flush_caches(void)
 {
-	if (drop_fd < 0)
-		open_caches();
 	(void)!pwrite(drop_fd, "2", 1, 0);
 	sleep(1);
 	for (unsigned int i = 0; i < nr_shrink_fds; i++)
@@ -478,6 +476,7 @@ static int bench_preserve(char **words)
 	err = warm_up();
 	if (err)
 		return err;
+	open_caches();
 	before = settled_bytes();
 	err = keep("first", &session);
 	if (err)
