@@ -42,9 +42,10 @@ class Weight:
 # KASAN and page owners take a share of all memory at boot, which has to be in scratch after a
 # kexec.  They also make ACPI's interpreter so slow that it gives up on routing interrupts.
 #
-# Pages of 64 KiB come with page blocks of 512 MiB, and each scratch area is at least one.
+# Pages of 64 KiB come with page blocks of 512 MiB, and each scratch area is at least one.  By
+# default lib/test_kho.c fills two folios of that size at each cold boot, which takes minutes.
 WEIGHTS = {"debug": Weight(5, 1024, 2048, "page_owner=on acpi=noirq", "kho_scratch=64M,{}M,128M"),
-           "64k": Weight(2, least=4096)}
+           "64k": Weight(2, least=4096, append="test_kho.max_mem=33554432")}
 
 
 @dataclass(frozen=True)

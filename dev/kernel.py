@@ -63,10 +63,14 @@ def compiler(arch=tools.HOST):
 
 
 def environment():
-    """Same bytes for same sources, and compiler-cache hits from any checkout."""
+    """Same bytes for same sources, and compiler-cache hits from any checkout.
+
+    Looked up by the files that went in: preprocessing each source first, to look for the
+    result of that, makes a build that finds nothing half as long again.
+    """
     return {"KBUILD_BUILD_TIMESTAMP": "2026-01-01", "KBUILD_BUILD_USER": "kho",
             "KBUILD_BUILD_HOST": "kho", "CCACHE_BASEDIR": str(OUT),
-            "CCACHE_NOHASHDIR": "1", "LC_ALL": "C"}
+            "CCACHE_NOHASHDIR": "1", "CCACHE_DEPEND": "1", "LC_ALL": "C"}
 
 
 def options(text):
