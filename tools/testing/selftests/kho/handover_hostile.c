@@ -423,6 +423,26 @@ static int map_add(char **words)
 	return err ? err : key_add(value);
 }
 
+/* Keys for all of a scratch area that aligned blocks of this order reach. */
+static int map_cover(char **words)
+{
+	uint64_t nr, order, start, size, bytes;
+	int err = parse_u64(words[0], &nr);
+
+	if (!err)
+		err = parse_u64(words[1], &order);
+	if (!err)
+		err = scratch_area(nr, &start, &size);
+	if (err)
+		return err;
+	bytes = page_size << order;
+	for (uint64_t pa = (start + bytes - 1) & -bytes;
+	     !err && pa + bytes <= start + size; pa += bytes)
+		err = key_add(map_key(pa, order));
+
+	return err;
+}
+
 /*
  * Of the last area.  The array lies at the start of a page, and nobody tells
  * where: look for it.  There may be copies; it is the array when this kernel
@@ -537,6 +557,7 @@ const struct action hostile_actions[] = {
 	{ "fill", "WHERE LENGTH BYTE", 3, fill },
 	{ "copy", "TO FROM LENGTH", 3, copy },
 	{ "map-add", "KEY | PLACE ORDER", 1, map_add },
+	{ "map-cover", "AREA ORDER", 2, map_cover },
 	{ "boot-set", "OFFSET BITS VALUE", 3, boot_set },
 	{ "scratch-set", "start|size VALUE", 2, scratch_set },
 	{ }
