@@ -18,6 +18,7 @@
 #include <linux/vmalloc.h>
 
 #include "left.h"
+#include "room.h"
 
 /* Block sets: pages 0, 2 and 1 are a chain, the others are not in it. */
 
@@ -292,8 +293,7 @@ static void kho_restore_test_vmalloc_full_chunk(struct kunit *test)
 	};
 	void *area;
 
-	if (KHO_VMALLOC_SIZE > 1024)
-		kunit_skip(test, "a full chunk stands for too much memory");
+	skip_without_room(test, KHO_VMALLOC_SIZE);
 
 	for (unsigned int i = 0; i < KHO_VMALLOC_SIZE; i++) {
 		if (i % NR_LEFT == 0)

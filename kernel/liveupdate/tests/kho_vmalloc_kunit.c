@@ -16,6 +16,8 @@
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
+#include "room.h"
+
 static int kho_vmalloc_test_init(struct kunit *test)
 {
 	if (!kho_is_enabled())
@@ -69,9 +71,7 @@ static void *area_of_size(struct kunit *test)
 {
 	const struct area_size *size = test->param_value;
 
-	if (size->pages > totalram_pages() / 8)
-		kunit_skip(test, "%lu pages are too many for this machine",
-			   size->pages);
+	skip_without_room(test, size->pages);
 
 	return own_area(test, vmalloc(size->pages * PAGE_SIZE));
 }
