@@ -7,15 +7,12 @@ is added by dev/runner.py, at the end of every script but the last.
 """
 from dataclasses import dataclass
 
-from dev import guest
-
 # Among kernels: the one that is tested.  Others are flavours, of the same base unless they name one.
 OURS = "ours"
 OTHER_PAGES = "other-pages"     # likewise: the same with pages of another size
 # Lines that stand for loading the next kernel where a case wants it otherwise.
 LOAD, LOAD_PLAIN = "load", "load-plain"
 SEED = "{seed}"         # in a line: what random cases start from
-HALF = "{half}"         # in a word for QEMU: half of the memory
 HUGE = "run echo {} > /sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
 
@@ -27,6 +24,7 @@ class Case:
     kernels: tuple = (OURS,)    # one a script; the last one stays
     append: tuple = ("",)       # additions to the command line, likewise
     memory: int = 1024      # MiB
+    nodes: int = 1          # that this memory is in, with a processor each
     deadline: int = 20      # seconds with KVM
     load_first: bool = False
     allowed: tuple = ()     # lines of the console that this case brings about
@@ -274,7 +272,7 @@ def large():
 def two_nodes():
     file = {"a": "size=300M seed=19"}
     return plain_case("two-nodes", "A memfd that spreads over both nodes of a NUMA machine comes back.",
-                      file, extra=tuple(guest.nodes(HALF, ["0", "1"])), deadline=30)
+                      file, nodes=2, deadline=30)
 
 
 def above_4g():

@@ -34,7 +34,7 @@ class Weight:
     """What the guests of a flavour need more than the plain one."""
     slower: int = 1
     memory: int = 0     # MiB
-    least: int = 0      # MiB, all together
+    least: int = 0      # MiB of a node, all together
     append: str = ""
     scratch: str = ""   # of all kernels of the guest: what one needs is set aside by the one before
 

@@ -6,7 +6,7 @@ import shutil
 
 from dev import base as bases
 from dev import cases, compat, guest, hostile
-from dev.cases import HALF, LOAD, LOAD_PLAIN, OTHER_PAGES, OURS, SEED
+from dev.cases import LOAD, LOAD_PLAIN, OTHER_PAGES, OURS, SEED
 from dev.host import Result, Stop, no_such, spell
 from dev.kernel import ARCH, build, like, unlike
 
@@ -84,13 +84,15 @@ def run_case(run, kernels, initrd, accel, case):
     row = [kernels[at(case.kernels, hop)] for hop in range(len(case.scripts))]
     guest.share_kernels(share, initrd, *row)
     weights = [guest.weight(kernel.flavour) for kernel in row]
-    memory = max(case.memory + max(weight.memory for weight in weights), *(weight.least for weight in weights))
+    memory = max(case.memory + max(weight.memory for weight in weights),
+                 case.nodes * max(weight.least for weight in weights))
+    nodes = guest.nodes(f"{memory // case.nodes}M", map(str, range(case.nodes))) if case.nodes > 1 else []
     scratch = guest.scratch(weights, memory)
     for hop, following in enumerate([*row[1:], None]):
         (share / f"hop{hop}").write_text(script(case, hop, following, scratch))
     words = guest.command(row[0], accel, share,
                           guest.command_line(row[0], case.name, 0, scratch, case.append[0]),
-                          memory, [word.replace(HALF, f"{memory // 2}M") for word in case.extra])
+                          memory, [*case.extra, *nodes])
     slower = guest.SLOWER[accel] * max(weight.slower for weight in weights)
     outcome = guest.boot(words, where, case.deadline * slower)
     why = guest.problem(outcome, len(row), case.allowed)
