@@ -33,6 +33,7 @@ SLOWER = {"kvm": 1, "tcg": 5}       # how much longer a guest may take
 class Weight:
     """What the guests of a flavour need more than the plain one."""
     slower: int = 1
+    page: int = 4       # KiB
     memory: int = 0     # MiB
     least: int = 0      # MiB of a node, all together
     append: str = ""
@@ -44,8 +45,9 @@ class Weight:
 #
 # Pages of 64 KiB come with page blocks of 512 MiB, and each scratch area is at least one.  By
 # default lib/test_kho.c fills two folios of that size at each cold boot, which takes minutes.
-WEIGHTS = {"debug": Weight(5, 1024, 2048, "page_owner=on acpi=noirq", "kho_scratch=64M,{}M,128M"),
-           "64k": Weight(2, least=4096, append="test_kho.max_mem=33554432")}
+WEIGHTS = {"debug": Weight(5, memory=1024, least=2048, append="page_owner=on acpi=noirq",
+                          scratch="kho_scratch=64M,{}M,128M"),
+           "64k": Weight(2, 64, least=4096, append="test_kho.max_mem=33554432")}
 
 
 @dataclass(frozen=True)
@@ -235,8 +237,9 @@ def nodes(size, processors):
 
 def weight(flavour):
     parts = [WEIGHTS.get(name, Weight()) for name in split(flavour)[0]]
-    return Weight(max(p.slower for p in parts), sum(p.memory for p in parts), max(p.least for p in parts),
-                  " ".join(p.append for p in parts if p.append), "".join(p.scratch for p in parts))
+    return Weight(max(p.slower for p in parts), max(p.page for p in parts), sum(p.memory for p in parts),
+                  max(p.least for p in parts), " ".join(p.append for p in parts if p.append),
+                  "".join(p.scratch for p in parts))
 
 
 def scratch(weights, memory):
@@ -265,7 +268,7 @@ def stop_all():
     stopping.set()
 
 
-def boot(words, where, deadline):
+def boot(words, where, deadline, allowed=()):
     """Run a guest to its end or its deadline, reading both serial ports meanwhile."""
     tails = []
     for name in ("console", "results"):
@@ -276,7 +279,7 @@ def boot(words, where, deadline):
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                  start_new_session=True)
     try:
-        finished = watch(child, tails, begin, deadline)
+        finished = watch(child, tails, begin, deadline, allowed)
     finally:
         if child.poll() is None:
             end_group(child)
@@ -288,7 +291,7 @@ def boot(words, where, deadline):
     return Outcome(tails[0].lines, tails[1].lines, finished, seconds, words)
 
 
-def watch(child, tails, begin, deadline):
+def watch(child, tails, begin, deadline, allowed):
     """Did the guest end by itself?  One that shows a splat gets little time to do so."""
     console, scanned, broken = tails[0], 0, False
     while time.monotonic() - begin < deadline and not stopping.is_set():
@@ -298,7 +301,7 @@ def watch(child, tails, begin, deadline):
             tail.read(time.monotonic() - begin)
         if finished:
             return True
-        if not broken and splats(console.lines[scanned:]):
+        if not broken and splats(console.lines[scanned:], allowed):
             broken, deadline = True, min(deadline, time.monotonic() - begin + GRACE)
         scanned = len(console.lines)
     return False

@@ -54,7 +54,7 @@ def not_in_ram(address):
 
 # ---- rows that cost the whole hand-over: the root tree, the array of scratch areas
 
-LAST = 16 << 20                 # bytes of the last area of scratch memory
+LAST = 512 << 20                # bytes of the last area of scratch memory, aligned with all pages
 TOP = (1 << 64) - 4096          # the last page that there is an address for
 
 
@@ -87,7 +87,8 @@ COLD = [
     row("scratch-size-odd", "scratch-set size 0x1001", "is 0x0000000000001001 bytes at", "cold"),
     row("scratch-wraps", last_area(TOP), "is " + last_area_at(TOP), "cold"),
     row("scratch-nowhere", last_area(1 << 45), f"of {last_area_at(1 << 45)} is not in RAM", "cold"),
-    row("scratch-overlap", last_area("scratch:0+4194304"), ""),
+    # 32 MiB with the smallest pages, and an area of any machine with the largest ones
+    row("scratch-overlap", ["scratch-set size 8192P", "scratch-set start scratch:0"], ""),
     row("scratch-empty", "scratch-set size 0", ""),
 ]
 
@@ -145,10 +146,10 @@ KEYS = [[
         see=["session-get huge", "fails EIO retrieve huge 1 {hop}h", "close huge"]),
 ], [
     # Somewhere in there is where the next kernel will be.
-    row("key-kernel", ["map-cover 0 10", "map-cover 1 10"], "is lost: in "),
+    row("key-kernel", ["map-cover 0 2^22", "map-cover 1 2^22"], "is lost: in "),
 ], [
-    row("key-in-scratch", "map-add scratch:0 10", "is lost: in "),
-    row("key-order-huge", "map-add 0 37", "[0x0000000000000000-0x0001ffffffffffff] is lost: not in RAM"),
+    row("key-in-scratch", "map-add scratch:0 2^22", "is lost: in "),
+    row("key-order-huge", "map-add 0 2^45", "[0x0000000000000000-0x00001fffffffffff] is lost: not in RAM"),
 ]]
 
 # ---- rows that cost one user of the hand-over
@@ -226,7 +227,7 @@ USERS = [
      test("test-entry-foreign", f"poke {INFO}>+8 64 spare", ARRAY + "page was not preserved")],
     [row("flbs-pages", "poke sub:LUO+32> 64 7", "are of an unknown size"),
      test("test-folio-nowhere", f"poke {INFO}>+8> 64 {NOWHERE}", f"no folio at 0x{NOWHERE:016x}")],
-    [row("flbs-count", ["offer-flbs {hop}p nobody-v1", "poke memfd:{hop}p+8 64 1000"], "are too many"),
+    [row("flbs-count", ["offer-flbs {hop}p nobody-v1", "poke memfd:{hop}p+8 64 10000"], "are too many"),
      test("test-csum", "poke sub:kho_test:data:csum 32 1", "checksum")],
 ]
 # Each loses the region for good, so it is the last of a guest.
@@ -354,10 +355,10 @@ RECORDS = [
     record("files-foreign", "damage-session {s} files 0x9000", "ENOENT ENOENT", NOT_FOUND),
     record("files-none", "damage-session {s} files 0", "ENOENT ENOENT", "2 files were handed over, and 0 found"),
     record("count-wrong", "damage-session {s} count 7", "fine fine", "7 files were handed over, and 2 found"),
-    record("block-count", "damage-block {s} count 1000", "ENOENT ENOENT", "count is too large"),
+    record("block-count", "damage-block {s} count 10000", "ENOENT ENOENT", "count is too large"),
     record("block-short", "damage-block {s} count 1", "fine ENOENT", "2 files were handed over, and 1 found"),
     record("next-self", "damage-block {s} next self", "ENOENT ENOENT", "records behind a block that is not full"),
-    record("next-circle", ["damage-block {s} count 63", "damage-block {s} next self"], "ENOENT ENOENT",
+    record("next-circle", ["damage-block {s} count full", "damage-block {s} next self"], "ENOENT ENOENT",
            "chain does not end"),
     record("next-nowhere", f"damage-block {{s}} next {NOWHERE}", "ENOENT ENOENT", "block was not preserved"),
     record("token-twice", "damage-file {s} 2 token 1", "fine ENOENT", "token 0x1 is lost: there are two of them"),

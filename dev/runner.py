@@ -86,6 +86,7 @@ def run_case(run, kernels, initrd, accel, case):
     weights = [guest.weight(kernel.flavour) for kernel in row]
     memory = max(case.memory + max(weight.memory for weight in weights),
                  case.nodes * max(weight.least for weight in weights))
+    memory += case.pages * max(weight.page for weight in weights) >> 10
     nodes = guest.nodes(f"{memory // case.nodes}M", map(str, range(case.nodes))) if case.nodes > 1 else []
     scratch = guest.scratch(weights, memory)
     for hop, following in enumerate([*row[1:], None]):
@@ -94,7 +95,7 @@ def run_case(run, kernels, initrd, accel, case):
                           guest.command_line(row[0], case.name, 0, scratch, case.append[0]),
                           memory, [*case.extra, *nodes])
     slower = guest.SLOWER[accel] * max(weight.slower for weight in weights)
-    outcome = guest.boot(words, where, case.deadline * slower)
+    outcome = guest.boot(words, where, case.deadline * slower, case.allowed)
     why = guest.problem(outcome, len(row), case.allowed)
     if why:
         why += f"; logs: {where}"

@@ -169,7 +169,7 @@ static int offer_root(char **words)
 
 static int offer_luo(char **words)
 {
-	const uint64_t size = 64 << 10;
+	const uint64_t size = 16 * page_size;
 	char text[PAGE_MAX];
 	uint64_t pa;
 	size_t len = bad_text(words[0], text, LUO_STRING, page_size);

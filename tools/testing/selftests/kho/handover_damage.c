@@ -165,7 +165,10 @@ static const struct field *field_find(const char *record, const char *name)
 	return NULL;
 }
 
-/* Text may be one of the bad ones, a number may be "self", the record's. */
+/*
+ * Text may be one of the bad ones.  A number may be "self", the address of the
+ * record, or "full", as many files as a block has room for.
+ */
 static int field_write(const struct field *field, uint64_t pa, const char *text)
 {
 	uint64_t value = pa, at = pa + field->offset;
@@ -182,7 +185,9 @@ static int field_write(const struct field *field, uint64_t pa, const char *text)
 		return memory_write(bytes, len, at);
 	}
 
-	if (strcmp(text, "self"))
+	if (!strcmp(text, "full"))
+		value = (page_size - BLOCK_HEADER) / FILE_SIZE;
+	else if (strcmp(text, "self"))
 		err = parse_u64(text, &value);
 
 	return err ? err : memory_write(&value, sizeof(value), at);

@@ -410,13 +410,25 @@ static int copy(char **words)
 	return err ? err : memory_write(bytes, len, to);
 }
 
+/* A number, or the size of a block as "2^BITS", which is of some order. */
+static int parse_order(const char *text, uint64_t *order)
+{
+	int bits = !strncmp(text, "2^", 2);
+	int err = parse_u64(text + 2 * bits, order);
+
+	if (!err && bits)
+		*order -= __builtin_ctzl(page_size);
+
+	return err;
+}
+
 static int map_add(char **words)
 {
 	uint64_t value, order;
 	int err = evaluate(words[0], &value);
 
 	if (!err && words[1]) {
-		err = parse_u64(words[1], &order);
+		err = parse_order(words[1], &order);
 		value = map_key(value, order);
 	}
 
@@ -430,7 +442,7 @@ static int map_cover(char **words)
 	int err = parse_u64(words[0], &nr);
 
 	if (!err)
-		err = parse_u64(words[1], &order);
+		err = parse_order(words[1], &order);
 	if (!err)
 		err = scratch_area(nr, &start, &size);
 	if (err)
