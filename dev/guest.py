@@ -35,7 +35,7 @@ class Weight:
     slower: int = 1
     page: int = 4       # KiB
     memory: int = 0     # MiB
-    least: int = 0      # MiB of a node, all together
+    least: int = 0      # MiB, of each node
     append: str = ""
     scratch: str = ""   # of all kernels of the guest: what one needs is set aside by the one before
 
@@ -47,7 +47,7 @@ class Weight:
 # default lib/test_kho.c fills two folios of that size at each cold boot, which takes minutes.
 WEIGHTS = {"debug": Weight(5, memory=1024, least=2048, append="page_owner=on acpi=noirq",
                           scratch="kho_scratch=64M,{}M,128M"),
-           "64k": Weight(2, 64, least=4096, append="test_kho.max_mem=33554432")}
+           "64k": Weight(2, page=64, least=4096, append="test_kho.max_mem=33554432")}
 
 
 @dataclass(frozen=True)

@@ -417,7 +417,7 @@ static int parse_order(const char *text, uint64_t *order)
 	int err = parse_u64(text + 2 * bits, order);
 
 	if (!err && bits)
-		*order -= __builtin_ctzl(page_size);
+		*order -= page_shift();
 
 	return err;
 }
