@@ -72,7 +72,7 @@ def at_random(mib):
 
 def huge(mib):
     return Load(f"huge-{mib}", f"one memfd of {mib} MiB in folios of 2 MiB", "order", 1, mib * MIB // PAGE,
-                unit="folio", per=512)
+                unit="folio", per=512, memory=mib + 1536)
 
 
 def small_files(number):

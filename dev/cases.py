@@ -160,6 +160,15 @@ def sparse():
                       {"a": "size=8M seed=4 step=64K", "b": "size=3000000 seed=5 step=12K"})
 
 
+def iomem():
+    """arm64 lists what memblock has reserved there, and took a walk over the list for each line."""
+    first = ["session-new main"]
+    for n in range(300):
+        first += [f"memfd gap{n} size=1P seed={n}", f"memfd f{n} size=1P seed={n}", f"preserve main {n} f{n}"]
+    return Case("iomem", "Memory that comes in hundreds of pieces is not listed piece by piece in /proc/iomem.",
+                [first, ["session-get main", "run test $(grep -c reserved /proc/iomem) -lt 50"]], arches=("arm64",))
+
+
 def three_hops():
     """One file goes all the way, one is given up after each hop, a new one starts."""
     scripts = []
@@ -453,5 +462,5 @@ LUO_CASES = [make() for make in (
 
 CASES = [make() for make in (
     one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, memcg_limit, large, two_nodes,
-    above_4g, three_hops, test_kho, reserve_mem, reserve_mem_odd, page_size, kho_off, debugfs_off, never_retrieved,
+    above_4g, iomem, three_hops, test_kho, reserve_mem, reserve_mem_odd, page_size, kho_off, debugfs_off, never_retrieved,
     unpreserve)] + LUO_CASES
