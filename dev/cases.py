@@ -231,6 +231,15 @@ def page_size():
                 kernels=(OURS, OTHER_PAGES, OURS), arches=("arm64",), deadline=40)
 
 
+def stale():
+    """On arm64 kexec-tools copies the device tree of the running kernel, with what led to its hand-over."""
+    file = {"a": "size=16M seed=1"}
+    return Case("stale-hand-over", "An image without a hand-over boots cold, where there had been one before.",
+                [keep("main", file), [*claim("main", file), "close a", LOAD_PLAIN],
+                 ["fails ENOENT session-get main", "run ! dmesg | grep -F 'found kexec handover'", "churn",
+                  *keep("main", file)], claim("main", file)], arches=("arm64",), deadline=40)
+
+
 def never_retrieved():
     new = {"b": "size=2M seed=13"}
     return Case("session-never-retrieved", "A session nobody asks for harms neither kernel after it.",
@@ -463,4 +472,4 @@ LUO_CASES = [make() for make in (
 CASES = [make() for make in (
     one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, memcg_limit, large, two_nodes,
     above_4g, iomem, three_hops, test_kho, reserve_mem, reserve_mem_odd, page_size, kho_off, debugfs_off, never_retrieved,
-    unpreserve)] + LUO_CASES
+    stale, unpreserve)] + LUO_CASES

@@ -27,7 +27,9 @@
 #include <linux/kstrtox.h>
 #include <linux/libfdt.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/printk.h>
+#include <linux/reboot.h>
 #include <linux/sizes.h>
 #include <linux/unaligned.h>
 #include <linux/utsname.h>
@@ -326,9 +328,27 @@ err_destroy_map:
 	return err;
 }
 
+/*
+ * An image without a hand-over may still lead the next kernel to the root tree
+ * that this one was started with: kexec-tools copies the device tree on arm64.
+ */
+static int kho_forget_incoming(struct notifier_block *nb, unsigned long action,
+			       void *data)
+{
+	fdt_set_magic(phys_to_virt(kho_in.fdt_phys), 0);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block kho_reboot_nb = {
+	.notifier_call = kho_forget_incoming,
+};
+
 static int __init kho_init(void)
 {
 	int err;
+
+	if (is_kho_boot())
+		register_reboot_notifier(&kho_reboot_nb);
 
 	if (!kho_enable) {
 		if (is_kho_boot())

@@ -16,6 +16,13 @@ static struct {
 	int (*fn)(char *value);
 } params[8];
 
+static struct notifier_block *at_reboot;
+
+void register_reboot_notifier(struct notifier_block *nb)
+{
+	at_reboot = nb;
+}
+
 void sim_add_initcall(enum sim_level level, int (*fn)(void))
 {
 	unsigned int i = 0;
@@ -130,6 +137,7 @@ static void forget(void)
 	sim_files_forget();
 	sim_memblock_reset();
 	forget_variables();
+	at_reboot = NULL;
 	if (sim_liveupdate)
 		BUG_ON(sim_param("liveupdate", "on"));
 }
@@ -164,6 +172,8 @@ void sim_boot_cold(void)
 
 struct sim_handover sim_kexec(void)
 {
+	if (at_reboot)
+		at_reboot->notifier_call(at_reboot, 0, NULL);
 	sim_vmalloc_sync();
 	return (struct sim_handover){
 		.fdt = virt_to_phys(sim_core_fdt()),

@@ -36,6 +36,16 @@ __attribute__((constructor)) static void sim_param_##fn(void)		\
 	sim_add_param(name, fn);					\
 }
 
+struct notifier_block {
+	int (*notifier_call)(struct notifier_block *nb, unsigned long action,
+			     void *data);
+};
+
+#define NOTIFY_DONE	0
+
+/* One of them, called by sim_kexec(). */
+void register_reboot_notifier(struct notifier_block *nb);
+
 /* Gives a parameter of the command line to its parser; returns its result. */
 int sim_param(const char *name, const char *value);
 
@@ -70,7 +80,7 @@ void sim_boot_cold(void);
  */
 bool sim_boot_warm(const struct sim_handover *handover);
 
-/* The hand-over of this kernel. */
+/* This kernel ends, with this hand-over. */
 struct sim_handover sim_kexec(void);
 
 /* See core.c. */
