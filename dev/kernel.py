@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dev import base as bases
 from dev import tools, tree
-from dev.host import OUT, ROOT, Stop, need_space, write_if_changed
+from dev.host import OUT, ROOT, Failed, Stop, need_space, write_if_changed
 
 IMAGE = {"x86_64": "arch/x86/boot/bzImage", "arm64": "arch/arm64/boot/Image"}
 ARCH, PLAIN = "x86_64", "guest"     # what is built where nothing else is asked for
@@ -175,6 +175,14 @@ def configure(run, laid, arch, build, text):
     write_if_changed(made, stamp.encode())
 
 
+def refuse_warnings(log, laid):
+    """What the compiler says about a file of ours ends the build, like an error."""
+    for line in log.read_text(errors="replace").splitlines():
+        place, found, _ = line.partition(": warning: ")
+        if found and place.split(":")[0].endswith(tuple(laid.paths)):
+            raise Failed(f"building the kernel: {line}\n  log:    {log}", line, log)
+
+
 def build(run, arch=ARCH, flavour=PLAIN):
     """The kernel of this flavour, laid, configured and built as far as needed."""
     tools.require(run, more=tools.for_arch(arch))
@@ -187,8 +195,9 @@ def build(run, arch=ARCH, flavour=PLAIN):
     where.mkdir(parents=True, exist_ok=True)
     configure(run, laid, arch, where, text)
     image = where / IMAGE[arch]
-    run.step(f"building the kernel ({arch}-{flavour})",
-             make_words(laid, arch, where) + [image.name], log="build.log",
-             env=environment(), repeat="./kho build" + words(arch, flavour))
+    log = run.step(f"building the kernel ({arch}-{flavour})",
+                   make_words(laid, arch, where) + [image.name], log="build.log",
+                   env=environment(), repeat="./kho build" + words(arch, flavour))
+    refuse_warnings(log, laid)
     release = (where / "include/config/kernel.release").read_text().strip()
     return Kernel(arch, flavour, where, image, where / ".config", laid.dir, laid.base.series, release)

@@ -41,8 +41,9 @@ def build(run, arch, flavour):
     env = {**kernel.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
     for verb, title in (("config", "configuring the KUnit kernel"),
                         ("build", f"building the kernel ({where.name})")):
-        run.step(title, ["python3", KUNIT, verb, *words], log=f"kunit-{verb}.log",
-                 cwd=laid.dir, env=env, repeat="./kho kunit" + kernel.words(arch, flavour))
+        log = run.step(title, ["python3", KUNIT, verb, *words], log=f"kunit-{verb}.log",
+                       cwd=laid.dir, env=env, repeat="./kho kunit" + kernel.words(arch, flavour))
+        kernel.refuse_warnings(log, laid)
     return where, laid
 
 

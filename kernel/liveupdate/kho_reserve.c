@@ -401,7 +401,8 @@ static int __init kho_clip_ram(struct kho_clip *clip, phys_addr_t start,
 /* Notes how far memory is like that at @pos, so that most spans need no search. */
 static void __init kho_clip_look_ahead(struct kho_clip *clip, phys_addr_t pos)
 {
-	const struct memblock_region *ram, *used;
+	struct memblock_region *ram;
+	const struct memblock_region *used;
 	phys_addr_t end;
 
 	clip->free = (struct memblock_span){ };
