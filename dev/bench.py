@@ -71,6 +71,7 @@ def at_random(mib):
 
 
 def huge(mib):
+    """With less memory some folios would be in scratch areas, and preserving them measure a copy."""
     return Load(f"huge-{mib}", f"one memfd of {mib} MiB in folios of 2 MiB", "order", 1, mib * MIB // PAGE,
                 unit="folio", per=512, memory=mib + 1536)
 
