@@ -28,6 +28,10 @@
 #include "handover.h"
 
 #define SESSION		"bench"
+
+/* Of /proc/slabinfo: objects in use, their size, pages of a slab, slabs. */
+#define SLAB_LINE	"%*s %llu %*u %llu %*u %llu : tunables %*u %*u %*u : slabdata %*u %llu"
+
 /* By then a kernel has done what it puts off at boot; a jump is not before. */
 #define SETTLED		1500000000ull
 /* Time for the last words to leave the serial port. */
@@ -363,8 +367,8 @@ static uint64_t free_in_slabs(void)
 	if (!file)
 		return 0;
 	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%*s %llu %*u %llu %*u %llu : tunables %*u %*u %*u : slabdata %*u %llu",
-			   &active, &size, &pages, &slabs) == 4)
+		if (sscanf(line, SLAB_LINE, &active, &size, &pages,
+			   &slabs) == 4)
 			bytes += slabs * pages * page_size - active * size;
 	}
 	fclose(file);

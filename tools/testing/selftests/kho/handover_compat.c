@@ -195,8 +195,9 @@ int page_address(const void *map, uint64_t *pa)
 	ssize_t len = sizeof(uint64_t);
 	uint64_t entry = 0;
 
-	for (int i = 0; i < 100 && len == sizeof(entry) &&
-			!(entry & PAGEMAP_PRESENT); i++) {
+	for (int i = 0; i < 100; i++) {
+		if (len != sizeof(entry) || entry & PAGEMAP_PRESENT)
+			break;
 		(void)*(const volatile char *)map;
 		len = pread(fd, &entry, sizeof(entry),
 			    (uintptr_t)map / page_size * sizeof(entry));
