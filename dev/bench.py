@@ -71,9 +71,9 @@ def at_random(mib):
 
 
 def huge(mib):
-    """With less memory some folios would be in scratch areas, and preserving them measure a copy."""
-    return Load(f"huge-{mib}", f"one memfd of {mib} MiB in folios of 2 MiB", "order", 1, mib * MIB // PAGE,
-                unit="folio", per=512, memory=mib + 1536)
+    """The memory of in_order(): with less some folios lie in scratch areas, and preserve measures a copy."""
+    return replace(in_order(mib), name=f"huge-{mib}", sentence=f"one memfd of {mib} MiB in folios of 2 MiB",
+                   unit="folio", per=512)
 
 
 def small_files(number):

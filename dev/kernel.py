@@ -175,12 +175,19 @@ def configure(run, laid, arch, build, text):
     write_if_changed(made, stamp.encode())
 
 
+def complaints(lines, paths):
+    """What compiler and sparse say about these files: (file, what is said, the line)."""
+    for line in lines:
+        place = re.match(r"(\S+?):\d+(?::\d+)?: (?:sparse: )?((?:warning|error): .*)", line)
+        if place:
+            where = "/" + os.path.normpath(place[1])
+            yield from ((path, place[2], line) for path in paths if where.endswith("/" + path))
+
+
 def refuse_warnings(log, laid):
     """What the compiler says about a file of ours ends the build, like an error."""
-    for line in log.read_text(errors="replace").splitlines():
-        place, found, _ = line.partition(": warning: ")
-        if found and place.split(":")[0].endswith(tuple(laid.paths)):
-            raise Failed(f"building the kernel: {line}\n  log:    {log}", line, log)
+    for _, _, line in complaints(log.read_text(errors="replace").splitlines(), laid.paths):
+        raise Failed(f"building the kernel: {line}\n  log:    {log}", line, log)
 
 
 def build(run, arch=ARCH, flavour=PLAIN):

@@ -125,16 +125,7 @@ def made_tree(lab):
 
 def warnings(lab, lines):
     """What compiler and sparse say about files of the series, without numbers of lines."""
-    found = set()
-    for line in lines:
-        place = re.match(r"(\S+?):\d+(?::\d+)?: (?:sparse: )?((?:warning|error|note): .*)", line)
-        if not place or place[2].startswith("note"):
-            continue
-        path = os.path.normpath(place[1])
-        for ours in lab.paths:
-            if path == ours or path.endswith("/" + ours):
-                found.add(f"{ours}: {place[2]}")
-    return found
+    return {f"{path}: {said}" for path, said, _ in kernel.complaints(lines, lab.paths)}
 
 
 def objects(lab, made):
