@@ -10,8 +10,10 @@ from dataclasses import dataclass
 # Among kernels: the one that is tested.  Others are flavours, of the same base unless they name one.
 OURS = "ours"
 OTHER_PAGES = "other-pages"     # likewise: the same with pages of another size
-# Lines that stand for loading the next kernel where a case wants it otherwise.
-LOAD, LOAD_PLAIN = "load", "load-plain"
+# Lines that stand for loading the next kernel where a case wants it otherwise, and the options of kexec.
+LOAD, LOAD_PLAIN, LOAD_CRASH, LOAD_CRASH_PLAIN = "load", "load-plain", "load-crash", "load-crash-plain"
+LOADS = {LOAD: "-s -l", LOAD_PLAIN: "-c -l", LOAD_CRASH: "-s -p", LOAD_CRASH_PLAIN: "-c -p"}
+CRASH = "crash"         # as the last line: goes to the kernel that is loaded for a crash
 SEED = "{seed}"         # in a line: what random cases start from
 HUGE_SIZE = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
 HUGE = "run echo {} > /sys/kernel/mm/transparent_hugepage/shmem_enabled"
@@ -231,13 +233,38 @@ def page_size():
                 kernels=(OURS, OTHER_PAGES, OURS), arches=("arm64",), deadline=40)
 
 
+# A device tree that leads to no handover, and is complete.
+FORGOTTEN = ["run ! ls /proc/device-tree/chosen | grep linux,kho", "run test -s /sys/firmware/fdt"]
+COLD = ["fails ENOENT session-get main", "run ! dmesg | grep -F 'found kexec handover'",
+        "run ! dmesg | grep -F 'KHO revival'"]
+
+
 def stale():
     """On arm64 kexec-tools copies the device tree of the running kernel, with what led to its hand-over."""
     file = {"a": "size=16M seed=1"}
     return Case("stale-hand-over", "An image without a hand-over boots cold, where there had been one before.",
-                [keep("main", file), [*claim("main", file), "close a", LOAD_PLAIN],
-                 ["fails ENOENT session-get main", "run ! dmesg | grep -F 'found kexec handover'", "churn",
-                  *keep("main", file)], claim("main", file)], arches=("arm64",), deadline=40)
+                [keep("main", file), [*claim("main", file), "close a", *FORGOTTEN, LOAD_PLAIN],
+                 [*COLD, "churn", *keep("main", file)], claim("main", file)], arches=("arm64",), deadline=40)
+
+
+def stale_refused():
+    """The kernel between cannot use the handover, and the one after it could."""
+    return Case("stale-refused", "An image without a handover boots cold, where one was refused before.",
+                [keep("main", {"a": "size=16M seed=1"}),
+                 ["run dmesg | grep -F 'KHO: previous kernel has pages of'", "fails ENOENT session-get main",
+                  *FORGOTTEN, LOAD_PLAIN], [*COLD, "churn"]],
+                kernels=(OURS, OTHER_PAGES, OURS), arches=("arm64",), deadline=40)
+
+
+def kdump(name, sentence, load):
+    """The kernel that crashes has its crash memory in the scratch areas of the one before it."""
+    file, memory = {"a": "size=16M seed=1"}, "crashkernel=256M kho_scratch=64M,1G,64M"
+    captured = ["run test \"$(head -c 4 /proc/vmcore | tail -c 3)\" = ELF",
+                "run dmesg | grep -F 'KHO: disabled in the kdump kernel'", "run test ! -e /dev/liveupdate",
+                *COLD[1:]]
+    return Case(name, sentence, [keep("main", file), [*claim("main", file), load, CRASH], captured],
+                append=(memory, memory, "nr_cpus=1"), memory=2048, deadline=40,
+                allowed=("sysrq triggered crash", "Call [Tt]race:"))
 
 
 def never_retrieved():
@@ -472,4 +499,8 @@ LUO_CASES = [make() for make in (
 CASES = [make() for make in (
     one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, memcg_limit, large, two_nodes,
     above_4g, iomem, three_hops, test_kho, reserve_mem, reserve_mem_odd, page_size, kho_off, debugfs_off, never_retrieved,
-    stale, unpreserve)] + LUO_CASES
+    stale, stale_refused, unpreserve)] + [
+    kdump("kdump-after-handover", "A kernel that took a handover crashes; the kdump kernel has the dump, and no handover.",
+          LOAD_CRASH),
+    kdump("kdump-after-handover-plain", "The same with a kdump kernel that kexec_load() loads.",
+          LOAD_CRASH_PLAIN)] + LUO_CASES

@@ -51,7 +51,7 @@ REGION_KEPT = [logs("Revived memory reservation 'khotest'"), "region-check khote
 MEMORY_KEPT = [*REGION_KEPT, logs("KHO restore succeeded")]
 FILES_KEPT = [*claim("main", LARGE), *claim("other", SMALL)]
 # After that, what nobody could claim is free, and nothing else.
-RELEASE = [f"run echo release > {IN}/unclaimed", "total-check slack=1M", CHURN, *REGION_KEPT]
+RELEASE = [f"run echo 1 > {IN}/release", "total-check slack=1M", CHURN, *REGION_KEPT]
 COLD = [logs("disabling KHO revival"), logged("Revived memory", 0), logged("KHO restore", 0),
         "total-check slack=4M", "fails ENOENT session-get main", CHURN]
 LOST = ["fails ENOENT session-get main", "fails ENOENT session-get other"]
@@ -107,7 +107,7 @@ def vmalloc_v2():
                 give("offer-root kho-v4;radix-v1;vmalloc-v2"),
                 [*REGION_KEPT, logs("named folios succeeded"), *differs("vmalloc", "vmalloc-v2", "vmalloc-v1", "kho"),
                  v2.format(1), v2.format(2), "session-get main", "fails EOPNOTSUPP retrieve main 1 a",
-                 "fails EOPNOTSUPP retrieve main 2 b", f"run ! echo release > {IN}/unclaimed",
+                 "fails EOPNOTSUPP retrieve main 2 b", f"run ! echo 1 > {IN}/release",
                  *differs("vmalloc", "vmalloc-v2", "vmalloc-v1", "memfd"), "finish main", "close main",
                  "session-get other", "fails EOPNOTSUPP retrieve other 1 c", "finish other", "close other",
                  *RELEASE, *ON],

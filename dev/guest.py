@@ -254,9 +254,9 @@ def command_line(kernel, case, hop, *extra):
     return " ".join(word for word in words if word)
 
 
-def load_line(kernel, append, how="-s"):
-    """The line of a script that loads this kernel, with -c as an image without a hand-over."""
-    return (f"run kexec {how} -l /share/{shared(kernel)} --initrd=/share/initrd "
+def load_line(kernel, append, how="-s -l"):
+    """The line of a script that loads this kernel; only 'how' -s -l makes an image with a handover."""
+    return (f"run kexec {how} /share/{shared(kernel)} --initrd=/share/initrd "
             f'--append="{append}$(cat /append 2>/dev/null)"')
 
 

@@ -244,7 +244,7 @@ GONE = {"files": ["fails ENOENT session-get main", "fails ENOENT session-get oth
         # Early boot may find out later what the memory of a revived region is.
         "region": ["run test $(dmesg | grep -c 'Revived memory') -eq $(dmesg | grep -c \"'khotest' is lost\")"],
         "folios": [logged("KHO restore succeeded", 0)]}
-END = [f"run test ! -e {IN}/unclaimed || echo release > {IN}/unclaimed", CHURN]
+END = [f"run test ! -e {IN}/unclaimed || echo 1 > {IN}/release", CHURN]
 
 
 def named(files, hop):
@@ -452,7 +452,7 @@ def long_chain(hops=100):
     file = {"a": "size=64M seed=1"}
     scripts = [keep("main", file)]
     for hop in range(1, hops + 1):
-        script = [*claim("main", file), f"run echo release > {IN}/unclaimed", "run echo 3 > /proc/sys/vm/drop_caches",
+        script = [*claim("main", file), f"run echo 1 > {IN}/release", "run echo 3 > /proc/sys/vm/drop_caches",
                   f"run echo hop {hop}: $({FREE}) KiB free"]
         if hop == 2:
             script += [f"run echo -n \" kho_free=$({FREE})\" > /append"]

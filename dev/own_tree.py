@@ -108,9 +108,9 @@ def newer_base(it):
 
 
 def lost_anchor(it):
-    it.lose(WHERE, "__init void memblock_clear_kho_scratch_only(void)")
+    it.lose(WHERE, "static void __init memmap_init_reserved_pages(void)")
     it.commit()
-    return it.refused(f"dev/edits/{WHERE}.edit:", "memblock_clear_kho_scratch_only", WHERE, "\n  ")
+    return it.refused(f"dev/edits/{WHERE}.edit:", "memmap_init_reserved_pages", WHERE, "\n  ")
 
 
 def not_a_kernel(it):

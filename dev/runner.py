@@ -6,7 +6,7 @@ import shutil
 
 from dev import base as bases
 from dev import cases, compat, guest, hostile
-from dev.cases import LOAD, LOAD_PLAIN, OTHER_PAGES, OURS, SEED
+from dev.cases import CRASH, LOADS, OTHER_PAGES, OURS, SEED
 from dev.host import Result, Stop, no_such, spell
 from dev.kernel import ARCH, build, like, unlike
 
@@ -15,7 +15,7 @@ GROUPS = ("luo", "compat", "hostile")
 # What is run for arm64 when nothing else is asked for: the other way into the second kernel, and
 # something of each kind.
 SHORT = ("one-memfd", "sparse", "huge-folios", "three-hops", "test-kho", "iomem", "reserve-mem-odd-size",
-         "debugfs-off", "stale-hand-over", "luo-holder-dies", "compat-vmalloc-v2")
+         "debugfs-off", "stale-hand-over", "kdump-after-handover-plain", "luo-holder-dies", "compat-vmalloc-v2")
 
 
 def seed():
@@ -64,12 +64,15 @@ def script(case, hop, following, scratch):
     if not following:
         return "\n".join(lines) + "\n"
     append = guest.command_line(following, case.name, hop + 1, scratch, at(case.append, hop + 1))
-    load, plain = guest.load_line(following, append), guest.load_line(following, append, "-c")
-    if {LOAD, LOAD_PLAIN} & set(lines):
-        both = [{LOAD: load, LOAD_PLAIN: plain}.get(line, line) for line in lines]
+    loads = {line: guest.load_line(following, append, how) for line, how in LOADS.items()}
+    if set(loads) & set(lines):
+        both = [loads.get(line, line) for line in lines]
     else:
+        load = guest.load_line(following, append)
         both = [load, *lines] if case.load_first else [*lines, load]
-    return "\n".join([*both, "kexec"]) + "\n"
+    if both[-1] != CRASH:
+        both.append("kexec")
+    return "\n".join(both) + "\n"
 
 
 def place(run, kernel, case):

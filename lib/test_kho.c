@@ -435,6 +435,7 @@ static int __init kho_test_init(void)
 		return kho_test_save(0);
 
 	err = err ?: kho_test_restore(phys, size, &in);
+	kho_put_subtree(KHO_TEST_SUBTREE);
 	if (err) {
 		pr_err("KHO restore failed\n");
 		return err;

@@ -6,6 +6,7 @@
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/kho/radix_tree.h>
+#include <linux/kho/vmalloc.h>
 #include <linux/mm.h>
 #include <linux/types.h>
 
@@ -13,9 +14,8 @@ struct folio;
 struct page;
 
 /**
- * struct kho_restore_batch - what restoring many folios has in common
- * @cursor: where the last one was in the map
- * @order: its order
+ * struct kho_restore_batch - common state of folios that are restored together
+ * @cursor: position of the last one in the map
  * @page: the last page that was restored, of the zone that @nr_pages are in
  * @nr_pages: restored pages that are not counted as managed yet
  *
@@ -23,7 +23,6 @@ struct page;
  */
 struct kho_restore_batch {
 	struct kho_radix_cursor cursor;
-	unsigned int order;
 	struct page *page;
 	unsigned long nr_pages;
 };
@@ -55,6 +54,7 @@ void kho_restore_free(void *mem);
 int kho_add_subtree(const char *name, void *blob, size_t size);
 void kho_remove_subtree(void *blob);
 int kho_retrieve_subtree(const char *name, phys_addr_t *phys, size_t *size);
+void kho_put_subtree(const char *name);
 bool kho_incoming_differs(const char *component);
 
 /* Hooks of the boot code, in the order in which they are called. */
@@ -166,6 +166,10 @@ static inline int kho_retrieve_subtree(const char *name, phys_addr_t *phys,
 				       size_t *size)
 {
 	return -EOPNOTSUPP;
+}
+
+static inline void kho_put_subtree(const char *name)
+{
 }
 
 static inline bool kho_incoming_differs(const char *component)

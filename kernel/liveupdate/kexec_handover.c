@@ -9,8 +9,8 @@
  * radix tree, kept as they were found.  kho_pages.c puts memory into the one
  * and takes it out of the other; here are the root trees.
  *
- * kho_out.fdt_lock serializes the writers of the outgoing root tree and its view in
- * debugfs.
+ * kho_out.fdt_lock serializes the writers of the outgoing root tree and its view
+ * in debugfs.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -27,9 +27,7 @@
 #include <linux/kstrtox.h>
 #include <linux/libfdt.h>
 #include <linux/mutex.h>
-#include <linux/notifier.h>
 #include <linux/printk.h>
-#include <linux/reboot.h>
 #include <linux/sizes.h>
 #include <linux/unaligned.h>
 #include <linux/utsname.h>
@@ -169,40 +167,81 @@ void kho_remove_subtree(void *blob)
 }
 EXPORT_SYMBOL_GPL(kho_remove_subtree);
 
+static int kho_read_subtree(int node, u64 *phys, u64 *size)
+{
+	const void *fdt = kho_in_fdt();
+
+	return kho_fdt_get_u64(fdt, node, KHO_SUB_TREE_PROP_NAME, phys) ?:
+	       kho_fdt_get_u64(fdt, node, KHO_SUB_TREE_SIZE_PROP_NAME, size);
+}
+
+/**
+ * kho_subtree_is_preserved - check whether the data of a subtree is unclaimed
+ * @node: the subtree in the incoming root tree
+ *
+ * Context: Any, from early boot on.
+ * Return: true when all of it is preserved and not restored yet.
+ */
+bool kho_subtree_is_preserved(int node)
+{
+	u64 phys, size;
+
+	return !kho_read_subtree(node, &phys, &size) && kho_in_covers(phys, size);
+}
+
+/* Sets the number of a subtree in the root tree; returns its node, or an error. */
+static int kho_find_subtree(const char *name, unsigned int *nr)
+{
+	const void *fdt = kho_in_fdt();
+	int node, other;
+
+	node = fdt ? fdt_subnode_offset(fdt, 0, name) : -FDT_ERR_NOTFOUND;
+	if (node < 0)
+		return -ENOENT;
+
+	*nr = 0;
+	fdt_for_each_subnode(other, fdt, 0) {
+		if (other == node)
+			break;
+		++*nr;
+	}
+
+	return node;
+}
+
 /**
  * kho_retrieve_subtree - find data that the previous kernel handed over
  * @name: the name it was given
  * @phys: set to the address of the data
  * @size: set to the number of bytes, unless NULL
  *
- * Context: Any, from early boot on.
- * Return: 0, -ENOENT when there is no such data, -EINVAL when @phys is NULL or
- * what was handed over makes no sense; the data is preserved and not yet
- * restored.
+ * The memory of the data, and all that is unclaimed, is not released before the
+ * data is restored or kho_put_subtree() is called.
+ *
+ * Context: May sleep, from early boot on.
+ * Return: 0, -ENOENT when there is no such data, or not any more, -EINVAL when
+ * @phys is NULL or the data was not preserved.
  */
 int kho_retrieve_subtree(const char *name, phys_addr_t *phys, size_t *size)
 {
-	const void *fdt = kho_in_fdt();
+	unsigned int nr;
 	u64 addr, len;
 	int node;
 
-	if (!fdt)
-		return -ENOENT;
+	node = kho_find_subtree(name, &nr);
+	if (node < 0)
+		return node;
 	if (!phys)
 		return -EINVAL;
 
-	node = fdt_subnode_offset(fdt, 0, name);
-	if (node < 0)
-		return -ENOENT;
-
-	if (kho_fdt_get_u64(fdt, node, KHO_SUB_TREE_PROP_NAME, &addr) ||
-	    kho_fdt_get_u64(fdt, node, KHO_SUB_TREE_SIZE_PROP_NAME, &len)) {
-		pr_warn("subtree '%s' has no valid address or size\n", name);
+	if (kho_read_subtree(node, &addr, &len)) {
+		pr_warn("subtree '%s': invalid address or size\n", name);
 		return -EINVAL;
 	}
 
-	if (!kho_in_covers(addr, len)) {
-		pr_warn("subtree '%s' is not in preserved memory: %llu bytes at %#llx\n",
+	/* Nothing is released before the memory is even reserved. */
+	if (kho_in.reserved ? !kho_subtree_get(nr) : !kho_in_covers(addr, len)) {
+		pr_warn("subtree '%s': not preserved (%llu bytes at %#llx)\n",
 			name, len, addr);
 		return -EINVAL;
 	}
@@ -213,6 +252,24 @@ int kho_retrieve_subtree(const char *name, phys_addr_t *phys, size_t *size)
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kho_retrieve_subtree);
+
+/**
+ * kho_put_subtree - undo a kho_retrieve_subtree()
+ * @name: the name of the data
+ *
+ * For data that is not restored, or is read where it is.  With the last
+ * reference unclaimed memory may be released.
+ *
+ * Context: May sleep.
+ */
+void kho_put_subtree(const char *name)
+{
+	unsigned int nr;
+
+	if (kho_find_subtree(name, &nr) >= 0)
+		kho_subtree_put(nr);
+}
+EXPORT_SYMBOL_GPL(kho_put_subtree);
 
 /**
  * kho_incoming_differs - tell whether a structure changed between two kernels
@@ -239,7 +296,7 @@ bool kho_incoming_differs(const char *component)
 }
 EXPORT_SYMBOL_GPL(kho_incoming_differs);
 
-/* Names the kernels of this chain to whoever reads their logs. */
+/* Names the kernels of this chain in the log. */
 static u32 __init kho_read_metadata(void)
 {
 	const struct kho_kexec_metadata *chain;
@@ -251,6 +308,8 @@ static u32 __init kho_read_metadata(void)
 	if (kho_retrieve_subtree(KHO_METADATA_NODE_NAME, &phys, &size))
 		return 0;
 
+	/* A chain that is not understood stays where it is, unclaimed. */
+	kho_put_subtree(KHO_METADATA_NODE_NAME);
 	if (size < sizeof(*chain)) {
 		pr_warn("kexec-metadata ignored: %zu bytes at %pa\n", size,
 			&phys);
@@ -328,27 +387,9 @@ err_destroy_map:
 	return err;
 }
 
-/*
- * An image without a hand-over may still lead the next kernel to the root tree
- * that this one was started with: kexec-tools copies the device tree on arm64.
- */
-static int kho_forget_incoming(struct notifier_block *nb, unsigned long action,
-			       void *data)
-{
-	fdt_set_magic(phys_to_virt(kho_in.fdt_phys), 0);
-	return NOTIFY_DONE;
-}
-
-static struct notifier_block kho_reboot_nb = {
-	.notifier_call = kho_forget_incoming,
-};
-
 static int __init kho_init(void)
 {
 	int err;
-
-	if (is_kho_boot())
-		register_reboot_notifier(&kho_reboot_nb);
 
 	if (!kho_enable) {
 		if (is_kho_boot())
@@ -376,7 +417,7 @@ static int __init kho_init(void)
 	if (err)
 		return err;
 
-	kho_debugfs_init(kho_out.fdt);
+	kho_debugfs_init();
 
 	err = kho_write_metadata(kho_read_metadata() + 1);
 	if (err)

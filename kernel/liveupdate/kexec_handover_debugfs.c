@@ -7,17 +7,17 @@
 
 #define pr_fmt(fmt) "KHO: " fmt
 
+#include <linux/cleanup.h>
 #include <linux/debugfs.h>
 #include <linux/init.h>
 #include <linux/io.h>
+#include <linux/kstrtox.h>
 #include <linux/libfdt.h>
 #include <linux/list.h>
 #include <linux/seq_file.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/sysfs.h>
-#include <linux/uaccess.h>
 
 #include "kexec_handover_internal.h"
 
@@ -115,16 +115,22 @@ static int scratch_len_show(struct seq_file *m, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(scratch_len);
 
-/* A root tree is one page, which stays for good. */
-static struct debugfs_blob_wrapper kho_out_fdt = { .size = PAGE_SIZE };
+/* As a copy: while subtrees are added, the tree moves in its page. */
+static int kho_out_fdt_show(struct seq_file *m, void *v)
+{
+	guard(mutex)(&kho_out.fdt_lock);
+	seq_write(m, kho_out.fdt, PAGE_SIZE);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(kho_out_fdt);
+
 static struct debugfs_blob_wrapper kho_in_fdt_page;
 
-static void __init kho_out_debugfs_init(struct dentry *root, const void *fdt)
+static void __init kho_out_debugfs_init(struct dentry *root)
 {
 	struct dentry *dir = debugfs_create_dir("out", root);
 
-	kho_out_fdt.data = (void *)fdt;
-	debugfs_create_blob("fdt", 0400, dir, &kho_out_fdt);
+	debugfs_create_file("fdt", 0400, dir, NULL, &kho_out_fdt_fops);
 	debugfs_create_file("scratch_phys", 0400, dir, NULL, &scratch_phys_fops);
 	debugfs_create_file("scratch_len", 0400, dir, NULL, &scratch_len_fops);
 	kho_out_dir = debugfs_create_dir("sub_fdts", dir);
@@ -132,24 +138,24 @@ static void __init kho_out_debugfs_init(struct dentry *root, const void *fdt)
 
 DEFINE_SHOW_ATTRIBUTE(kho_compat);
 
-static ssize_t kho_unclaimed_write(struct file *file, const char __user *buf,
-				   size_t count, loff_t *pos)
+DEFINE_SHOW_ATTRIBUTE(kho_unclaimed);
+
+static ssize_t kho_release_write(struct file *file, const char __user *buf,
+				 size_t count, loff_t *pos)
 {
-	char word[16] = "";
+	bool release;
 	int err;
 
-	if (count >= sizeof(word))
-		return -EINVAL;
-	if (copy_from_user(word, buf, count))
-		return -EFAULT;
-	if (!sysfs_streq(word, "release"))
-		return -EINVAL;
-
-	err = kho_unclaimed_release();
+	err = kstrtobool_from_user(buf, count, &release);
+	if (!err && release)
+		err = kho_unclaimed_release();
 	return err ?: count;
 }
 
-DEFINE_SHOW_STORE_ATTRIBUTE(kho_unclaimed);
+static const struct file_operations kho_release_fops = {
+	.owner = THIS_MODULE,
+	.write = kho_release_write,
+};
 
 static void __init kho_in_debugfs_init(struct dentry *root, const void *fdt)
 {
@@ -159,7 +165,8 @@ static void __init kho_in_debugfs_init(struct dentry *root, const void *fdt)
 	debugfs_create_file("compat", 0400, dir, NULL, &kho_compat_fops);
 	if (!fdt)
 		return;
-	debugfs_create_file("unclaimed", 0600, dir, NULL, &kho_unclaimed_fops);
+	debugfs_create_file("unclaimed", 0400, dir, NULL, &kho_unclaimed_fops);
+	debugfs_create_file("release", 0200, dir, NULL, &kho_release_fops);
 
 	kho_in_fdt_page.data = (void *)fdt;
 	kho_in_fdt_page.size = fdt_totalsize(fdt);
@@ -183,9 +190,10 @@ static void __init kho_drop_snapshots(void)
 
 /**
  * kho_debugfs_init - create the files
- * @out_fdt: outgoing root tree, one page
+ *
+ * Context: Once, when there is an outgoing root tree.
  */
-void __init kho_debugfs_init(const void *out_fdt)
+void __init kho_debugfs_init(void)
 {
 	const void *in_fdt = kho_in_fdt();
 	struct dentry *root = debugfs_create_dir("kho", NULL);
@@ -196,7 +204,7 @@ void __init kho_debugfs_init(const void *out_fdt)
 		return;
 	}
 
-	kho_out_debugfs_init(root, out_fdt);
+	kho_out_debugfs_init(root);
 	if (kho_compat_reported())
 		kho_in_debugfs_init(root, in_fdt);
 }
@@ -214,10 +222,12 @@ static void __init kho_snapshot_subtree(const char *name)
 	if (size > KHO_SNAPSHOT_MAX) {
 		pr_info("subtree '%s' not shown: %zu bytes at %pa\n", name,
 			size, &phys);
+		kho_put_subtree(name);
 		return;
 	}
 
 	data = kmemdup(phys_to_virt(phys), size, GFP_KERNEL);
+	kho_put_subtree(name);
 	blob = data ? kho_blob_alloc(name, data, size) : NULL;
 	if (blob)
 		list_add_tail(&blob->list, &kho_in_blobs);

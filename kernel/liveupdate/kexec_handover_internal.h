@@ -3,6 +3,7 @@
 #define LINUX_KEXEC_HANDOVER_INTERNAL_H
 
 #include <asm-generic/kexec_handover.h>
+#include <linux/bitmap.h>
 #include <linux/bitops.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/kexec_handover.h>
@@ -53,20 +54,38 @@ static inline bool kho_decode_key(unsigned long key, phys_addr_t *phys,
 	return true;
 }
 
+/*
+ * One scratch area for each node and two more.  They are the first memory that
+ * memblock of the next kernel hears of, while its array cannot grow.
+ */
+#define KHO_MAX_SCRATCH_AREAS	min(MAX_NUMNODES + 2, 120)
+
+/* More subtrees than a root tree has room for in the largest page. */
+#define KHO_MAX_SUBTREES	2048
+
 /**
- * struct kho_in - what the previous kernel handed over
- * @fdt_phys: root tree, 0 when there was no hand-over
+ * struct kho_in - incoming handover
+ * @fdt_phys: root tree, 0 when there was no handover
  * @fdt_len: bytes of memory at @fdt_phys
- * @scratch_phys: array of scratch areas, 0 when there was no hand-over
+ * @scratch_phys: array of scratch areas, 0 when there was no handover
  * @same: it has the same versions of all that the root tree names
- * @map: preserved memory that nobody has restored yet
+ * @overlaps: a page may be in more than one block of @map
+ * @map: preserved memory that is not restored yet
+ * @nr_nodes: nodes of @map as it was found
+ * @preserved: a bit for each subtree, in the order of the root tree: its data
+ *	       was preserved and has not been released
+ * @reserved: preserved memory is reserved and @preserved is valid
  */
 struct kho_in {
 	phys_addr_t fdt_phys;
 	size_t fdt_len;
 	phys_addr_t scratch_phys;
 	bool same;
+	bool overlaps;
 	struct kho_radix_tree map;
+	unsigned long nr_nodes;
+	bool reserved;
+	DECLARE_BITMAP(preserved, KHO_MAX_SUBTREES);
 };
 
 /**
@@ -86,16 +105,38 @@ extern struct kho_out kho_out;
 extern bool kho_enable;
 
 const void *kho_in_fdt(void);
+bool kho_subtree_is_preserved(int node);
 int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val);
 
+/**
+ * struct kho_preserve_batch - common state of pages that are preserved together
+ * @cursor: position of the last block in the outgoing map
+ * @start: first page frame of a range that can be preserved
+ * @end: page frame after the last one of that range
+ */
+struct kho_preserve_batch {
+	struct kho_radix_cursor cursor;
+	unsigned long start;
+	unsigned long end;
+};
+
 /* kho_pages.c */
+int kho_preserve_pages_batched(struct page *page, unsigned long nr_pages,
+			       struct kho_preserve_batch *batch);
+void kho_unpreserve_pages_at(struct page *page, unsigned long nr_pages,
+			     struct kho_radix_cursor *cursor);
+bool kho_pages_preserved_at(phys_addr_t phys, unsigned long nr_pages,
+			    struct kho_radix_cursor *cursor);
+struct page *kho_restore_pages_batched(phys_addr_t phys, unsigned long nr_pages,
+				       struct kho_restore_batch *batch);
+void kho_free_node(struct page *page);
 bool kho_in_covers(phys_addr_t phys, size_t size);
 void kho_in_claim_block(phys_addr_t phys);
 
 /* kho_boot.c */
 int kho_check_root(void);
 
-/* kho_reserve.c */
+/* kho_memblock.c */
 int kho_reserve_incoming(void);
 
 /* kho_scratch.c */
@@ -114,18 +155,20 @@ bool kho_compat_reported(void);
 int kho_compat_show(struct seq_file *m, void *v);
 
 /* kho_unclaimed.c */
-void kho_incoming_hold(void);
-void kho_incoming_drop(void);
+void kho_incoming_get(void);
+void kho_incoming_put(void);
+bool kho_subtree_get(unsigned int nr);
+void kho_subtree_put(unsigned int nr);
 int kho_unclaimed_show(struct seq_file *m, void *v);
 int kho_unclaimed_release(void);
 
 /* kexec_handover_debugfs.c */
 #ifdef CONFIG_KEXEC_HANDOVER_DEBUGFS
-void kho_debugfs_init(const void *out_fdt);
+void kho_debugfs_init(void);
 void kho_debugfs_add_blob(const char *name, void *blob, size_t size);
 void kho_debugfs_remove_blob(void *blob);
 #else
-static inline void kho_debugfs_init(const void *out_fdt) { }
+static inline void kho_debugfs_init(void) { }
 static inline void kho_debugfs_add_blob(const char *name, void *blob,
 					size_t size) { }
 static inline void kho_debugfs_remove_blob(void *blob) { }

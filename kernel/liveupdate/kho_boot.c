@@ -27,6 +27,7 @@
 
 #include <asm/early_ioremap.h>
 
+#include "../../mm/mm_init.h"
 #include "kexec_handover_internal.h"
 
 /*
@@ -42,11 +43,40 @@ static void __init kho_give_up(void)
 /* More than any root tree or array of scratch areas has. */
 #define KHO_MAX_EARLY_BYTES	SZ_64K
 
-/*
- * There is one scratch area for each node and two more.  They are the first
- * that memblock hears of, while its array cannot grow.
- */
-#define KHO_MAX_SCRATCH_AREAS	min(MAX_NUMNODES + 2, 120)
+/* Which subtrees may be used, before their owners claim their data. */
+static void __init kho_check_subtrees(void)
+{
+	unsigned int nr = 0;
+	int node;
+
+	fdt_for_each_subnode(node, kho_in_fdt(), 0) {
+		if (nr < KHO_MAX_SUBTREES && kho_subtree_is_preserved(node))
+			__set_bit(nr, kho_in.preserved);
+		nr++;
+	}
+	kho_in.reserved = true;
+}
+
+static void __init kho_keep_incoming(void)
+{
+	int err = kho_reserve_incoming();
+
+	if (err) {
+		pr_err("memory map is damaged, its memory is lost: %pe\n",
+		       ERR_PTR(err));
+		kho_give_up();
+		return;
+	}
+
+	if (deferred_pages_enabled())
+		deferred_sections_prepare();
+
+	kho_check_subtrees();
+
+	/* An owner who claims that the root tree is its data must not free it. */
+	for (size_t at = 0; at < kho_in.fdt_len; at += PAGE_SIZE)
+		kho_in_claim_block(kho_in.fdt_phys + at);
+}
 
 /**
  * kho_memory_init - reserve preserved memory, or scratch memory on a cold boot
@@ -55,8 +85,6 @@ static void __init kho_give_up(void)
  */
 void __init kho_memory_init(void)
 {
-	int err;
-
 	if (is_kdump_kernel()) {
 		kho_enable = false;
 		pr_info("disabled in the kdump kernel\n");
@@ -68,16 +96,8 @@ void __init kho_memory_init(void)
 		return;
 	}
 
-	err = kho_in.map.root ? kho_reserve_incoming() : 0;
-	if (err) {
-		pr_err("what was handed over cannot be kept: %pe\n",
-		       ERR_PTR(err));
-		kho_give_up();
-	}
-
-	/* Whoever is told that the root tree is their data must not free it. */
-	for (size_t at = 0; is_kho_boot() && at < kho_in.fdt_len; at += PAGE_SIZE)
-		kho_in_claim_block(kho_in.fdt_phys + at);
+	if (kho_in.map.root)
+		kho_keep_incoming();
 	reserve_mem_claim();
 }
 
@@ -136,6 +156,10 @@ static int __init kho_open_root(void)
 		pr_err("root tree is in scratch memory\n");
 		return -EINVAL;
 	}
+	if (memblock_is_region_reserved(kho_in.fdt_phys, kho_in.fdt_len)) {
+		pr_err("root tree is in use by this kernel\n");
+		return -EINVAL;
+	}
 
 	return 0;
 }
@@ -158,19 +182,22 @@ int __init kho_check_root(void)
 static int __init kho_open_map(void)
 {
 	const struct kho_radix_walk_cb cb = { .node = kho_check_node };
-	unsigned long left = PHYS_PFN(memblock_phys_mem_size());
+	unsigned long max = PHYS_PFN(memblock_phys_mem_size());
+	unsigned long left = max;
 	u64 phys;
 	int err;
 
 	err = kho_map_phys(kho_in_fdt(), &phys);
 	if (!err)
 		err = kho_check_node(phys, &left);
+	left = max;
 	if (!err)
 		err = kho_radix_init_tree(&kho_in.map, phys_to_virt(phys));
 	if (!err)
 		err = kho_radix_walk_tree(&kho_in.map, &cb, &left);
 	if (!err)
 		err = kho_check_root();
+	kho_in.nr_nodes = max - left;
 
 	return err;
 }

@@ -3,32 +3,34 @@
  * Pages and folios that are handed from kernel to kernel.
  *
  * To preserve memory is to put the keys of its blocks into the outgoing map.
- * Memory from the previous kernel is reserved from early boot on, belongs to
- * nobody, and its struct pages are not touched.  Restoring it takes its key out
- * of the incoming map, once, and only then sets up its struct pages; memory
- * that more than one key stands for is not restored.  What is still in that map
- * has not been claimed.
+ * Memory of the previous kernel is reserved from early boot on.  Restoring it
+ * takes its key out of the incoming map, once.  Of blocks that overlap only the
+ * first one can be restored.  What is still in that map is unclaimed.
  *
- * Neither side has a machine-wide lock on the way to a page.
+ * There is no machine-wide lock on the way to a page, nor a machine-wide cache
+ * line, unless blocks overlap.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
 
-#include <linux/atomic.h>
 #include <linux/bitops.h>
+#include <linux/cleanup.h>
 #include <linux/count_zeros.h>
 #include <linux/export.h>
 #include <linux/io.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/radix_tree.h>
 #include <linux/log2.h>
-#include <linux/memory_hotplug.h>
+#include <linux/memblock.h>
 #include <linux/mm.h>
-#include <linux/pageblock-flags.h>
 #include <linux/pgalloc_tag.h>
 #include <linux/printk.h>
+#include <linux/rcupdate.h>
+#include <linux/spinlock.h>
 
+#include "../../mm/mm_init.h"
 #include "kexec_handover_internal.h"
+#include "kho_alloc.h"
 
 /* Largest order of a block at @pfn: its address is a multiple of its size. */
 static unsigned int kho_max_order_at(unsigned long pfn, unsigned int max)
@@ -64,31 +66,37 @@ static void kho_unpreserve_block(unsigned long pfn, unsigned int order,
 				 order);
 }
 
-/* Memory between scratch areas: all of it can be kept. */
-struct kho_gap {
-	phys_addr_t start;
-	phys_addr_t end;
-};
-
 /*
- * Scratch memory is overwritten by the next kernel, so it cannot be kept.  @gap
- * is where the memory before was; what comes next is most likely there, too.
+ * Makes sure that memory can be preserved.  Scratch memory is overwritten by the
+ * next kernel, and what was added after boot is not there for it.  @batch has
+ * the range that was looked at before; what comes next is most likely there, too.
  */
 static int kho_check_preservable(unsigned long pfn, unsigned long nr_pages,
-				 struct kho_gap *gap)
+				 struct kho_preserve_batch *batch)
 {
-	phys_addr_t phys = PFN_PHYS(pfn), end = phys + PFN_PHYS(nr_pages);
+	unsigned long end = pfn + nr_pages;
 
 	if (!kho_out.map.root)
 		return -EOPNOTSUPP;
 
-	if (phys < gap->start || end > gap->end)
-		*gap = (struct kho_gap){ phys, kho_scratch_from(phys) };
+	if (pfn < batch->start || pfn > batch->end)
+		batch->start = batch->end = pfn;
 
-	if (end > gap->end) {
-		kho_debug_report("%lu pages at %pa are scratch memory and cannot be preserved\n",
-				 nr_pages, &phys);
-		return -EINVAL;
+	while (batch->end < end) {
+		unsigned long scratch = PHYS_PFN(kho_scratch_from(PFN_PHYS(batch->end)));
+		unsigned long next = min(scratch, kho_boot_memory_from(batch->end));
+
+		if (scratch == batch->end) {
+			kho_debug_report("scratch memory cannot be preserved: %lu pages at pfn %#lx\n",
+					 nr_pages, pfn);
+			return -EINVAL;
+		}
+		if (next == batch->end) {
+			pr_err_ratelimited("hot-added memory cannot be preserved: pfn %#lx\n",
+					   next);
+			return -EOPNOTSUPP;
+		}
+		batch->end = next;
 	}
 
 	return 0;
@@ -100,8 +108,9 @@ static int kho_check_preservable(unsigned long pfn, unsigned long nr_pages,
  *         is unpreserved
  *
  * Context: May sleep.
- * Return: 0, -EOPNOTSUPP when there is no Kexec Handover, -EINVAL when the
- * folio is in scratch memory, or -ENOMEM.
+ * Return: 0, -EOPNOTSUPP when there is no Kexec Handover or the folio is in
+ * memory that was added after boot, -EINVAL when it is in scratch memory, or
+ * -ENOMEM.
  */
 int kho_preserve_folio(struct folio *folio)
 {
@@ -119,8 +128,7 @@ EXPORT_SYMBOL_GPL(kho_preserve_folio);
  */
 int kho_preserve_folios(struct folio **folios, unsigned long nr)
 {
-	struct kho_radix_cursor cursor = { };
-	struct kho_gap gap = { };
+	struct kho_preserve_batch batch = { };
 	unsigned long done;
 	int err = 0;
 
@@ -128,9 +136,9 @@ int kho_preserve_folios(struct folio **folios, unsigned long nr)
 		unsigned long pfn = folio_pfn(folios[done]);
 		unsigned int order = folio_order(folios[done]);
 
-		err = kho_check_preservable(pfn, BIT(order), &gap);
+		err = kho_check_preservable(pfn, BIT(order), &batch);
 		if (!err)
-			err = kho_preserve_block(pfn, order, &cursor);
+			err = kho_preserve_block(pfn, order, &batch.cursor);
 		if (err)
 			break;
 	}
@@ -190,38 +198,80 @@ static unsigned int kho_block_order(unsigned long pfn, unsigned long end)
 }
 
 /*
- * Order of the block in @map that is the part of [pfn, end) from @pfn on, or
- * -ENOENT.
- *
- * Whoever cut the blocks may have cut smaller ones than kho_block_order() does
- * here and now, because of its nodes for one.  So ask for all that are
- * possible, the likely one first.
+ * Order of a block in @map that @pfn is in: the first one that is found on the
+ * way from order @from to order @to; or -ENOENT.
  */
 static int kho_find_block(const struct kho_radix_tree *map, unsigned long pfn,
-			  unsigned long end)
+			  int from, int to, struct kho_radix_cursor *cursor)
 {
-	unsigned int max = min(KHO_MAX_ORDER, ilog2(end - pfn));
+	int step = from <= to ? 1 : -1;
 
-	for (int order = kho_max_order_at(pfn, max); order >= 0; order--) {
-		if (kho_radix_test_key(map, kho_encode_key(PFN_PHYS(pfn), order)))
+	for (int order = from; order != to + step; order += step) {
+		if (kho_radix_test_key_at(map, kho_encode_key(PFN_PHYS(pfn), order),
+					  cursor))
 			return order;
 	}
 
 	return -ENOENT;
 }
 
-static void kho_unpreserve_range(unsigned long pfn, unsigned long end)
+/*
+ * Order of the block in @map that is the part of [pfn, end) from @pfn on.  It
+ * may be smaller than kho_block_order() makes it here and now, because of nodes
+ * for one.
+ */
+static int kho_find_block_in(const struct kho_radix_tree *map, unsigned long pfn,
+			     unsigned long end, struct kho_radix_cursor *cursor)
 {
-	struct kho_radix_cursor cursor = { };
+	unsigned int max = min(KHO_MAX_ORDER, ilog2(end - pfn));
 
+	return kho_find_block(map, pfn, kho_max_order_at(pfn, max), 0, cursor);
+}
+
+static void kho_unpreserve_range(unsigned long pfn, unsigned long end,
+				 struct kho_radix_cursor *cursor)
+{
 	while (pfn < end) {
-		int order = kho_find_block(&kho_out.map, pfn, end);
+		int order = kho_find_block_in(&kho_out.map, pfn, end, cursor);
 
-		/* With no block at all, the smallest one is reported. */
+		/* Without any block, the smallest one is reported. */
 		order = max(order, 0);
-		kho_unpreserve_block(pfn, order, &cursor);
+		kho_unpreserve_block(pfn, order, cursor);
 		pfn += BIT(order);
 	}
+}
+
+/**
+ * kho_preserve_pages_batched - kho_preserve_pages() for one of many
+ * @page: the first page
+ * @nr_pages: number of pages
+ * @batch: what it has in common with the others; all zero to begin with
+ *
+ * Context: May sleep.
+ * Return: As kho_preserve_pages().
+ */
+int kho_preserve_pages_batched(struct page *page, unsigned long nr_pages,
+			       struct kho_preserve_batch *batch)
+{
+	unsigned long start = page_to_pfn(page);
+	unsigned long end = start + nr_pages;
+	unsigned long pfn = start;
+	int err;
+
+	err = kho_check_preservable(start, nr_pages, batch);
+
+	while (!err && pfn < end) {
+		unsigned int order = kho_block_order(pfn, end);
+
+		err = kho_preserve_block(pfn, order, &batch->cursor);
+		if (!err)
+			pfn += BIT(order);
+	}
+
+	if (err)
+		kho_unpreserve_range(start, pfn, &batch->cursor);
+
+	return err;
 }
 
 /**
@@ -237,29 +287,27 @@ static void kho_unpreserve_range(unsigned long pfn, unsigned long end)
  */
 int kho_preserve_pages(struct page *page, unsigned long nr_pages)
 {
-	unsigned long start = page_to_pfn(page);
-	unsigned long end = start + nr_pages;
-	unsigned long pfn = start;
-	struct kho_radix_cursor cursor = { };
-	struct kho_gap gap = { };
-	int err;
+	struct kho_preserve_batch batch = { };
 
-	err = kho_check_preservable(start, nr_pages, &gap);
-
-	while (!err && pfn < end) {
-		unsigned int order = kho_block_order(pfn, end);
-
-		err = kho_preserve_block(pfn, order, &cursor);
-		if (!err)
-			pfn += BIT(order);
-	}
-
-	if (err)
-		kho_unpreserve_range(start, pfn);
-
-	return err;
+	return kho_preserve_pages_batched(page, nr_pages, &batch);
 }
 EXPORT_SYMBOL_GPL(kho_preserve_pages);
+
+/**
+ * kho_unpreserve_pages_at - kho_unpreserve_pages() for one of many
+ * @page: the first page
+ * @nr_pages: number of pages
+ * @cursor: where the last page was; all zero to begin with
+ *
+ * Context: Any.
+ */
+void kho_unpreserve_pages_at(struct page *page, unsigned long nr_pages,
+			     struct kho_radix_cursor *cursor)
+{
+	unsigned long pfn = page_to_pfn(page);
+
+	kho_unpreserve_range(pfn, pfn + nr_pages, cursor);
+}
 
 /**
  * kho_unpreserve_pages - undo kho_preserve_pages()
@@ -270,9 +318,9 @@ EXPORT_SYMBOL_GPL(kho_preserve_pages);
  */
 void kho_unpreserve_pages(struct page *page, unsigned long nr_pages)
 {
-	unsigned long pfn = page_to_pfn(page);
+	struct kho_radix_cursor cursor = { };
 
-	kho_unpreserve_range(pfn, pfn + nr_pages);
+	kho_unpreserve_pages_at(page, nr_pages, &cursor);
 }
 EXPORT_SYMBOL_GPL(kho_unpreserve_pages);
 
@@ -289,6 +337,7 @@ EXPORT_SYMBOL_GPL(kho_unpreserve_pages);
 void *kho_alloc_preserve(size_t size)
 {
 	struct folio *folio;
+	struct page *page;
 	int order, err;
 
 	if (!size)
@@ -298,10 +347,11 @@ void *kho_alloc_preserve(size_t size)
 	if (order > MAX_PAGE_ORDER)
 		return ERR_PTR(-E2BIG);
 
-	folio = folio_alloc(GFP_KERNEL | __GFP_ZERO, order);
-	if (!folio)
+	page = kho_alloc_pages(GFP_KERNEL | __GFP_ZERO | __GFP_COMP, order);
+	if (!page)
 		return ERR_PTR(-ENOMEM);
 
+	folio = page_folio(page);
 	err = kho_preserve_folio(folio);
 	if (err) {
 		folio_put(folio);
@@ -333,31 +383,69 @@ EXPORT_SYMBOL_GPL(kho_unpreserve_free);
 
 /* Restoring: the in side. */
 
-/* Restored pages after which the reserves of zones are calculated anew. */
-#define KHO_RESERVES_STEP	1024
+/*
+ * Nodes of the incoming map are freed when they are empty, so it is read as RCU
+ * protected data.  Cursors that are kept for longer need a reference that keeps
+ * memory from being released; see kho_unclaimed.c.
+ */
 
-static bool kho_in_take_block(unsigned long pfn, unsigned int order)
+static DEFINE_SPINLOCK(kho_overlap_lock);
+
+/* Takes all keys away that name memory in a block. */
+static void kho_in_drop_overlaps(unsigned long pfn, unsigned int order)
 {
-	return kho_radix_take_key(&kho_in.map,
-				  kho_encode_key(PFN_PHYS(pfn), order));
+	for (unsigned int other = 0; other <= KHO_MAX_ORDER; other++) {
+		unsigned long key = kho_encode_key(PFN_PHYS(pfn), other);
+		unsigned long end = kho_encode_key(PFN_PHYS(pfn + BIT(order) - 1),
+						   other) + 1;
+		unsigned long nr;
+
+		for (; kho_radix_next_run(&kho_in.map, &key, &nr) && key < end; key++) {
+			phys_addr_t start, last;
+			unsigned int lost;
+
+			if (!kho_radix_take_key(&kho_in.map, key) ||
+			    !kho_decode_key(key, &start, &lost))
+				continue;
+			last = start + (PAGE_SIZE << lost) - 1;
+			pr_err_ratelimited("preserved memory [%pa-%pa] is lost: another owner restored memory in it\n",
+					   &start, &last);
+		}
+	}
 }
 
-/*
- * What adjust_managed_page_count() does for pages of one zone.  But the reserves
- * of all zones, which are a small part of what they manage, take longer to
- * calculate than many pages take to restore: they follow in steps.
- */
-static void kho_count_pages(struct page *page, unsigned long nr_pages)
+/* The first owner wins. */
+static bool kho_in_take_overlapping(unsigned long pfn, unsigned int order)
 {
-	static atomic_long_t since_last;
+	guard(spinlock_irqsave)(&kho_overlap_lock);
 
-	atomic_long_add(nr_pages, &page_zone(page)->managed_pages);
-	totalram_pages_add(nr_pages);
+	if (!kho_radix_take_key(&kho_in.map, kho_encode_key(PFN_PHYS(pfn), order)))
+		return false;
 
-	if (atomic_long_add_return(nr_pages, &since_last) >= KHO_RESERVES_STEP) {
-		atomic_long_set(&since_last, 0);
-		adjust_managed_page_count(page, 0);
-	}
+	kho_in_drop_overlaps(pfn, order);
+	return true;
+}
+
+static bool kho_in_take_block(unsigned long pfn, unsigned int order,
+			      struct kho_radix_cursor *cursor)
+{
+	if (unlikely(kho_in.overlaps))
+		return kho_in_take_overlapping(pfn, order);
+
+	return kho_radix_take_key_at(&kho_in.map,
+				     kho_encode_key(PFN_PHYS(pfn), order), cursor);
+}
+
+/* Before page_alloc_init_late() has finished, struct pages may not be set up. */
+static void __ref kho_init_struct_pages(unsigned long pfn, unsigned long nr_pages)
+{
+	unsigned long end = pfn + nr_pages;
+
+	if (!deferred_pages_enabled())
+		return;
+
+	for (; pfn < end; pfn = SECTION_ALIGN_UP(pfn + 1))
+		deferred_init_section(pfn);
 }
 
 static void kho_batch_count(struct kho_restore_batch *batch, struct page *page,
@@ -379,7 +467,7 @@ static void kho_batch_count(struct kho_restore_batch *batch, struct page *page,
 void kho_restore_batch_end(struct kho_restore_batch *batch)
 {
 	if (batch->nr_pages)
-		kho_count_pages(batch->page, batch->nr_pages);
+		adjust_managed_page_count(batch->page, batch->nr_pages);
 	batch->nr_pages = 0;
 }
 EXPORT_SYMBOL_GPL(kho_restore_batch_end);
@@ -401,51 +489,39 @@ static struct folio *kho_init_folio(struct page *page, unsigned int order)
 		prep_compound_page(page, order);
 	}
 
-	/* It is no tail page. */
+	/* It is not a tail page. */
 	return (struct folio *)page;
 }
 
-static bool kho_batch_take(struct kho_restore_batch *batch, unsigned long pfn,
-			   unsigned int order)
+/* All blocks of a leaf have one order. */
+static int kho_cursor_order(const struct kho_radix_cursor *cursor)
 {
-	unsigned long key = kho_encode_key(PFN_PHYS(pfn), order);
+	unsigned int order;
+	phys_addr_t phys;
 
-	if (!kho_radix_take_key_at(&kho_in.map, key, &batch->cursor))
-		return false;
-
-	batch->order = order;
-	return true;
+	return cursor->bitmap && kho_decode_key(cursor->first, &phys, &order) ?
+	       order : -1;
 }
 
-/* Memory goes online and offline in larger pieces than pageblocks. */
-static struct page *kho_batch_online_page(const struct kho_restore_batch *batch,
-					  unsigned long pfn)
-{
-	if (batch->page && pageblock_start_pfn(page_to_pfn(batch->page)) ==
-			   pageblock_start_pfn(pfn))
-		return pfn_to_page(pfn);
-
-	return pfn_to_online_page(pfn);
-}
-
-/* The order that a folio had, most likely that of the one before, or -ENOENT. */
+/*
+ * Takes a folio and returns its order, most likely that of the one before, or
+ * -ENOENT.  Of several that begin here, the smallest one may have come last.
+ */
 static int kho_batch_take_folio(struct kho_restore_batch *batch,
 				unsigned long pfn)
 {
-	unsigned int order = batch->order, max;
+	int max = kho_max_order_at(pfn, MAX_FOLIO_ORDER);
+	int order = kho_cursor_order(&batch->cursor);
 
-	/* Order 0 is possible anywhere. */
-	if ((!order || order <= kho_max_order_at(pfn, MAX_FOLIO_ORDER)) &&
-	    kho_batch_take(batch, pfn, order))
+	if (order >= 0 && order <= max && !kho_in.overlaps &&
+	    kho_in_take_block(pfn, order, &batch->cursor))
 		return order;
 
-	max = kho_max_order_at(pfn, MAX_FOLIO_ORDER);
-	for (order = 0; order <= max; order++) {
-		if (kho_batch_take(batch, pfn, order))
-			return order;
-	}
+	order = kho_find_block(&kho_in.map, pfn, 0, max, &batch->cursor);
+	if (order >= 0 && !kho_in_take_block(pfn, order, &batch->cursor))
+		return -ENOENT;
 
-	return -ENOENT;
+	return order;
 }
 
 /**
@@ -453,25 +529,27 @@ static int kho_batch_take_folio(struct kho_restore_batch *batch,
  * @phys: address of the folio
  * @batch: what it has in common with the others
  *
- * Context: Any, after the page allocator is up.
+ * Context: Any, with a reference to a subtree or a session of the previous
+ * kernel, from the first call to the last one of the batch; as
+ * kho_restore_folio() before page_alloc_init_late().
  * Return: As kho_restore_folio().
  */
 struct folio *kho_restore_folio_batched(phys_addr_t phys,
 					struct kho_restore_batch *batch)
 {
 	unsigned long pfn = PHYS_PFN(phys);
-	struct page *page = kho_batch_online_page(batch, pfn);
-	int order;
+	int order = -ENOENT;
 
-	if (!page || !PAGE_ALIGNED(phys))
-		return NULL;
-
-	order = kho_batch_take_folio(batch, pfn);
+	scoped_guard(rcu) {
+		if (PAGE_ALIGNED(phys))
+			order = kho_batch_take_folio(batch, pfn);
+	}
 	if (order < 0)
 		return NULL;
 
-	kho_batch_count(batch, page, BIT(order));
-	return kho_init_folio(page, order);
+	kho_init_struct_pages(pfn, BIT(order));
+	kho_batch_count(batch, pfn_to_page(pfn), BIT(order));
+	return kho_init_folio(pfn_to_page(pfn), order);
 }
 EXPORT_SYMBOL_GPL(kho_restore_folio_batched);
 
@@ -481,7 +559,8 @@ EXPORT_SYMBOL_GPL(kho_restore_folio_batched);
  *
  * Works once for each folio.
  *
- * Context: Any, after the page allocator is up.
+ * Context: Any, after the page allocator is up.  May sleep as long as
+ * page_alloc_init_late() has not finished, which is before device initcalls.
  * Return: the folio, of the order it had, with a reference for the caller;
  * NULL when no folio was handed over at @phys or it was taken already.
  */
@@ -496,7 +575,37 @@ struct folio *kho_restore_folio(phys_addr_t phys)
 EXPORT_SYMBOL_GPL(kho_restore_folio);
 
 /**
- * kho_pages_preserved - tell whether pages can be restored
+ * kho_pages_preserved_at - kho_pages_preserved() for one of many
+ * @phys: address of the first page
+ * @nr_pages: number of pages
+ * @cursor: where the last page was; all zero to begin with
+ *
+ * Context: As kho_restore_folio_batched() for a batch.
+ * Return: As kho_pages_preserved().
+ */
+bool kho_pages_preserved_at(phys_addr_t phys, unsigned long nr_pages,
+			    struct kho_radix_cursor *cursor)
+{
+	unsigned long pfn = PHYS_PFN(phys);
+	unsigned long end = pfn + nr_pages;
+
+	if (!PAGE_ALIGNED(phys) || end < pfn)
+		return false;
+
+	guard(rcu)();
+	while (pfn < end) {
+		int order = kho_find_block_in(&kho_in.map, pfn, end, cursor);
+
+		if (order < 0)
+			return false;
+		pfn += BIT(order);
+	}
+
+	return true;
+}
+
+/**
+ * kho_pages_preserved - test if pages can be restored
  * @phys: address of the first page
  * @nr_pages: number of pages
  *
@@ -505,21 +614,9 @@ EXPORT_SYMBOL_GPL(kho_restore_folio);
  */
 bool kho_pages_preserved(phys_addr_t phys, unsigned long nr_pages)
 {
-	unsigned long pfn = PHYS_PFN(phys);
-	unsigned long end = pfn + nr_pages;
+	struct kho_radix_cursor cursor = { };
 
-	if (!PAGE_ALIGNED(phys) || end < pfn)
-		return false;
-
-	while (pfn < end) {
-		int order = kho_find_block(&kho_in.map, pfn, end);
-
-		if (order < 0 || !pfn_to_online_page(pfn))
-			return false;
-		pfn += BIT(order);
-	}
-
-	return true;
+	return kho_pages_preserved_at(phys, nr_pages, &cursor);
 }
 EXPORT_SYMBOL_GPL(kho_pages_preserved);
 
@@ -529,23 +626,22 @@ EXPORT_SYMBOL_GPL(kho_pages_preserved);
  * @nr_pages: number of pages
  *
  * For memory that stays reserved.  It counts as restored from now on, but its
- * struct pages are not touched.  What was not handed over of it is ignored.
+ * struct pages are not touched.  What was not preserved of it is ignored.
  *
- * Context: Any, after the page allocator is up.
+ * Context: Any, from kho_memory_init() on.
  */
 void kho_claim_pages(phys_addr_t phys, unsigned long nr_pages)
 {
+	struct kho_radix_cursor cursor = { };
 	unsigned long pfn = PHYS_PFN(phys);
 	unsigned long end = pfn + nr_pages;
 
-	if (!kho_in.map.root)
-		return;
-
+	guard(rcu)();
 	while (pfn < end) {
-		int order = kho_find_block(&kho_in.map, pfn, end);
+		int order = kho_find_block_in(&kho_in.map, pfn, end, &cursor);
 
 		if (order >= 0)
-			kho_in_take_block(pfn, order);
+			kho_in_take_block(pfn, order, &cursor);
 		pfn += BIT(max(order, 0));
 	}
 }
@@ -553,10 +649,10 @@ void kho_claim_pages(phys_addr_t phys, unsigned long nr_pages)
 static int kho_restore_block(unsigned long pfn, unsigned long end,
 			     struct kho_restore_batch *batch)
 {
-	struct page *page = pfn_to_online_page(pfn);
-	int order = page ? kho_find_block(&kho_in.map, pfn, end) : -ENOENT;
+	struct page *page = pfn_to_page(pfn);
+	int order = kho_find_block_in(&kho_in.map, pfn, end, &batch->cursor);
 
-	if (order < 0 || !kho_in_take_block(pfn, order))
+	if (order < 0 || !kho_in_take_block(pfn, order, &batch->cursor))
 		return -ENOENT;
 
 	for (unsigned long i = 0; i < BIT(order); i++)
@@ -566,6 +662,53 @@ static int kho_restore_block(unsigned long pfn, unsigned long end,
 	return order;
 }
 
+/* Pages that are preserved, with struct pages. */
+static struct page *kho_restore_range(unsigned long start, unsigned long end,
+				      struct kho_restore_batch *batch)
+{
+	unsigned long pfn = start;
+
+	guard(rcu)();
+	while (pfn < end) {
+		int order = kho_restore_block(pfn, end, batch);
+
+		/* Another user restores the same pages, which is a bug of theirs. */
+		if (order < 0)
+			goto err_free;
+		pfn += BIT(order);
+	}
+
+	return pfn_to_page(start);
+
+err_free:
+	kho_restore_batch_end(batch);
+	pr_err("pages restored twice: [%#lx-%#lx]\n", start, end - 1);
+	while (pfn > start)
+		__free_page(pfn_to_page(--pfn));
+	return NULL;
+}
+
+/**
+ * kho_restore_pages_batched - kho_restore_pages() for one of many
+ * @phys: address of the first page
+ * @nr_pages: number of pages
+ * @batch: what they have in common with the others
+ *
+ * Context: As kho_restore_folio_batched().
+ * Return: As kho_restore_pages().
+ */
+struct page *kho_restore_pages_batched(phys_addr_t phys, unsigned long nr_pages,
+				       struct kho_restore_batch *batch)
+{
+	unsigned long pfn = PHYS_PFN(phys);
+
+	if (!kho_pages_preserved_at(phys, nr_pages, &batch->cursor))
+		return NULL;
+
+	kho_init_struct_pages(pfn, nr_pages);
+	return kho_restore_range(pfn, pfn + nr_pages, batch);
+}
+
 /**
  * kho_restore_pages - take over contiguous pages from the previous kernel
  * @phys: address of the first page
@@ -573,38 +716,23 @@ static int kho_restore_block(unsigned long pfn, unsigned long end,
  *
  * Works once for each page.
  *
- * Context: Any, after the page allocator is up.
+ * Context: As kho_restore_folio().
  * Return: the first page, all of order 0 and with a reference each; NULL when
  * one of them is not there, and then none is taken.
  */
 struct page *kho_restore_pages(phys_addr_t phys, unsigned long nr_pages)
 {
+	unsigned long pfn = PHYS_PFN(phys);
 	struct kho_restore_batch batch = { };
-	unsigned long start = PHYS_PFN(phys);
-	unsigned long end = start + nr_pages;
-	unsigned long pfn = start;
+	struct page *page;
 
 	if (!kho_pages_preserved(phys, nr_pages))
 		return NULL;
 
-	while (pfn < end) {
-		int order = kho_restore_block(pfn, end, &batch);
-
-		/* Somebody else restores the same pages, which is their bug. */
-		if (order < 0)
-			goto err_free;
-		pfn += BIT(order);
-	}
-
+	kho_init_struct_pages(pfn, nr_pages);
+	page = kho_restore_range(pfn, pfn + nr_pages, &batch);
 	kho_restore_batch_end(&batch);
-	return pfn_to_page(start);
-
-err_free:
-	kho_restore_batch_end(&batch);
-	pr_err("%lu pages at %pa are restored twice\n", nr_pages, &phys);
-	while (pfn > start)
-		__free_page(pfn_to_page(--pfn));
-	return NULL;
+	return page;
 }
 EXPORT_SYMBOL_GPL(kho_restore_pages);
 
@@ -613,7 +741,7 @@ EXPORT_SYMBOL_GPL(kho_restore_pages);
  * @mem: from kho_alloc_preserve() of the previous kernel, at its address in
  *       the linear map of this one, or NULL
  *
- * Context: Any, after the page allocator is up.
+ * Context: As kho_restore_folio().
  */
 void kho_restore_free(void *mem)
 {
@@ -633,18 +761,24 @@ void kho_restore_free(void *mem)
 }
 EXPORT_SYMBOL_GPL(kho_restore_free);
 
-/* Order of the block in the incoming map that has a page in it, or -ENOENT. */
+/**
+ * kho_free_node - give a node of the incoming map to the page allocator
+ * @page: the page of the node, which nobody reads any more
+ *
+ * Context: After page_alloc_init_late().
+ */
+void kho_free_node(struct page *page)
+{
+	clear_page_tag_ref(page);
+	free_reserved_page(page);
+}
+
+/* Order of a block in the incoming map that has a page in it, or -ENOENT. */
 static int kho_in_order_around(unsigned long pfn)
 {
-	for (unsigned int order = 0; order <= KHO_MAX_ORDER; order++) {
-		phys_addr_t block = PFN_PHYS(round_down(pfn, BIT(order)));
+	struct kho_radix_cursor cursor = { };
 
-		if (kho_radix_test_key(&kho_in.map,
-				       kho_encode_key(block, order)))
-			return order;
-	}
-
-	return -ENOENT;
+	return kho_find_block(&kho_in.map, pfn, 0, KHO_MAX_ORDER, &cursor);
 }
 
 /**
@@ -655,19 +789,23 @@ static int kho_in_order_around(unsigned long pfn)
  */
 void kho_in_claim_block(phys_addr_t phys)
 {
+	struct kho_radix_cursor cursor = { };
 	unsigned long pfn = PHYS_PFN(phys);
-	int order = kho_in_order_around(pfn);
+	int order;
 
+	guard(rcu)();
+	order = kho_in_order_around(pfn);
 	if (order >= 0)
-		kho_in_take_block(round_down(pfn, BIT(order)), order);
+		kho_in_take_block(round_down(pfn, BIT(order)), order, &cursor);
 }
 
 /**
- * kho_in_covers - tell whether memory was handed over and is unclaimed
+ * kho_in_covers - check whether memory was preserved and is unclaimed
  * @phys: start of the memory, any alignment
  * @size: number of bytes
  *
- * Return: true when every byte is in a block that nobody has restored.
+ * Context: Any.
+ * Return: true when every byte is in a block that is not restored yet.
  */
 bool kho_in_covers(phys_addr_t phys, size_t size)
 {
@@ -677,6 +815,7 @@ bool kho_in_covers(phys_addr_t phys, size_t size)
 	if (!size || phys + size < phys)
 		return false;
 
+	guard(rcu)();
 	while (pfn <= end) {
 		int order = kho_in_order_around(pfn);
 

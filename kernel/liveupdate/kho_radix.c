@@ -23,6 +23,9 @@
 #include <linux/kernel.h>
 #include <linux/kho/abi/radix_tree.h>
 #include <linux/kho/radix_tree.h>
+#include <linux/mm.h>
+
+#include "kho_alloc.h"
 
 #define ROOT_LEVEL	(KHO_TREE_MAX_DEPTH - 1)
 #define LEAF_KEYS	BIT(KHO_BITMAP_SIZE_LOG2)
@@ -33,7 +36,9 @@ static_assert(KHO_BITMAP_SIZE_LOG2 + ROOT_LEVEL * KHO_TABLE_SIZE_LOG2 >=
 
 static struct kho_radix_node *kho_radix_alloc_node(void)
 {
-	return (struct kho_radix_node *)get_zeroed_page(GFP_KERNEL);
+	struct page *page = kho_alloc_pages(GFP_KERNEL | __GFP_ZERO, 0);
+
+	return page ? page_address(page) : NULL;
 }
 
 static void kho_radix_free_node(struct kho_radix_node *node)
@@ -143,6 +148,23 @@ static void kho_radix_cursor_set(struct kho_radix_cursor *cursor,
 	cursor->first = key & ~(LEAF_KEYS - 1);
 }
 
+/* Returns false when there is no leaf for @key; the cursor stays where it was. */
+static bool kho_radix_cursor_move(struct kho_radix_cursor *cursor,
+				  const struct kho_radix_tree *tree,
+				  unsigned long key)
+{
+	unsigned long *bitmap;
+
+	if (kho_radix_cursor_at(cursor, key))
+		return true;
+
+	bitmap = kho_radix_find_leaf(tree, key);
+	if (bitmap)
+		kho_radix_cursor_set(cursor, key, bitmap);
+
+	return bitmap;
+}
+
 /**
  * kho_radix_add_key - add a key to a tree
  * @tree: the tree
@@ -218,15 +240,8 @@ EXPORT_SYMBOL_GPL(kho_radix_take_key);
 bool kho_radix_take_key_at(struct kho_radix_tree *tree, unsigned long key,
 			   struct kho_radix_cursor *cursor)
 {
-	if (!kho_radix_cursor_at(cursor, key)) {
-		unsigned long *bitmap = kho_radix_find_leaf(tree, key);
-
-		if (!bitmap)
-			return false;
-		kho_radix_cursor_set(cursor, key, bitmap);
-	}
-
-	return test_and_clear_bit(key % LEAF_KEYS, cursor->bitmap);
+	return kho_radix_cursor_move(cursor, tree, key) &&
+	       test_and_clear_bit(key % LEAF_KEYS, cursor->bitmap);
 }
 EXPORT_SYMBOL_GPL(kho_radix_take_key_at);
 
@@ -246,7 +261,7 @@ void kho_radix_del_key(struct kho_radix_tree *tree, unsigned long key)
 EXPORT_SYMBOL_GPL(kho_radix_del_key);
 
 /**
- * kho_radix_test_key - tell whether a key is present
+ * kho_radix_test_key - test if a key is present
  * @tree: the tree
  * @key: the key
  *
@@ -255,11 +270,27 @@ EXPORT_SYMBOL_GPL(kho_radix_del_key);
  */
 bool kho_radix_test_key(const struct kho_radix_tree *tree, unsigned long key)
 {
-	const unsigned long *bitmap = kho_radix_find_leaf(tree, key);
+	struct kho_radix_cursor cursor = { };
 
-	return bitmap && test_bit(key % LEAF_KEYS, bitmap);
+	return kho_radix_test_key_at(tree, key, &cursor);
 }
 EXPORT_SYMBOL_GPL(kho_radix_test_key);
+
+/**
+ * kho_radix_test_key_at - kho_radix_test_key() for one of many keys
+ * @tree: the tree
+ * @key: the key
+ * @cursor: where the last key was; all zero before the first one
+ *
+ * Context: Any.
+ * Return: As kho_radix_test_key().
+ */
+bool kho_radix_test_key_at(const struct kho_radix_tree *tree, unsigned long key,
+			   struct kho_radix_cursor *cursor)
+{
+	return kho_radix_cursor_move(cursor, tree, key) &&
+	       test_bit(key % LEAF_KEYS, cursor->bitmap);
+}
 
 static bool kho_radix_next_in_leaf(const unsigned long *bitmap,
 				   unsigned long *key, unsigned long *nr)
@@ -365,18 +396,26 @@ static unsigned long kho_radix_runs_in_leaf(const unsigned long *bitmap)
 }
 
 static unsigned long kho_radix_runs_in_node(struct kho_radix_node *node,
-					    unsigned int level)
+					    unsigned int level,
+					    unsigned long first,
+					    unsigned long last)
 {
-	unsigned long nr = 0;
+	unsigned long nr = 0, key = first;
+	unsigned int shift;
 
 	if (level == 0)
 		return kho_radix_runs_in_leaf(((struct kho_radix_leaf *)node)->bitmap);
 
-	for (unsigned long i = 0; i < ARRAY_SIZE(node->table); i++) {
-		struct kho_radix_node *child = kho_radix_child(&node->table[i]);
+	/* In a node that @first or @last leads through, a part of the entries. */
+	for (shift = kho_radix_shift(level); key <= last;) {
+		unsigned long next = ((key >> shift) + 1) << shift;
+		struct kho_radix_node *child;
 
+		child = kho_radix_child(kho_radix_slot(node, key, level));
 		if (child)
-			nr += kho_radix_runs_in_node(child, level - 1);
+			nr += kho_radix_runs_in_node(child, level - 1, key,
+						     min(last, next - 1));
+		key = next;
 	}
 
 	return nr;
@@ -385,6 +424,8 @@ static unsigned long kho_radix_runs_in_node(struct kho_radix_node *node,
 /**
  * kho_radix_count_runs - count the runs of consecutive keys
  * @tree: the tree
+ * @first: the first key to look at, the lowest one of a leaf
+ * @last: the last key to look at, the highest one of a leaf
  *
  * A run does not reach beyond its leaf.
  *
@@ -393,9 +434,13 @@ static unsigned long kho_radix_runs_in_node(struct kho_radix_node *node,
  * Context: Any.
  * Return: how many runs kho_radix_next_run() would find.
  */
-unsigned long kho_radix_count_runs(const struct kho_radix_tree *tree)
+unsigned long kho_radix_count_runs(const struct kho_radix_tree *tree,
+				   unsigned long first, unsigned long last)
 {
-	return tree->root ? kho_radix_runs_in_node(tree->root, ROOT_LEVEL) : 0;
+	if (!tree->root || !kho_radix_key_valid(last))
+		return 0;
+
+	return kho_radix_runs_in_node(tree->root, ROOT_LEVEL, first, last);
 }
 EXPORT_SYMBOL_GPL(kho_radix_count_runs);
 
@@ -449,6 +494,48 @@ void kho_radix_destroy_tree(struct kho_radix_tree *tree)
 	tree->root = NULL;
 }
 EXPORT_SYMBOL_GPL(kho_radix_destroy_tree);
+
+static bool kho_radix_prune_node(struct kho_radix_node *node,
+				 unsigned int level,
+				 const struct kho_radix_walk_cb *cb, void *data)
+{
+	bool empty = true;
+
+	if (level == 0)
+		return bitmap_empty(((struct kho_radix_leaf *)node)->bitmap,
+				    LEAF_KEYS);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(node->table); i++) {
+		struct kho_radix_node *child = kho_radix_child(&node->table[i]);
+
+		if (!child)
+			continue;
+		if (!kho_radix_prune_node(child, level - 1, cb, data)) {
+			empty = false;
+			continue;
+		}
+		WRITE_ONCE(node->table[i], 0);
+		cb->node(virt_to_phys(child), data);
+	}
+
+	return empty;
+}
+
+/**
+ * kho_radix_prune - take nodes without keys out of a tree
+ * @tree: the tree; its root stays
+ * @cb: its callback for nodes is called for each, which may still be read by
+ *      those who look for keys
+ * @data: passed to the callback
+ *
+ * Context: Nobody adds keys to @tree.
+ */
+void kho_radix_prune(struct kho_radix_tree *tree,
+		     const struct kho_radix_walk_cb *cb, void *data)
+{
+	if (tree->root)
+		kho_radix_prune_node(tree->root, ROOT_LEVEL, cb, data);
+}
 
 static int kho_radix_walk_keys(unsigned long key, unsigned long nr,
 			       const struct kho_radix_walk_cb *cb, void *data)

@@ -215,13 +215,21 @@ static int __init kho_scratch_add_areas(void)
  */
 void __init kho_reserve_scratch(void)
 {
+	unsigned int nr;
 	size_t size;
 
 	if (!kho_enable)
 		return;
 
 	/* Lowmem, global, and one area for each node with memory. */
-	size = (nodes_weight(node_states[N_MEMORY]) + 2) * sizeof(*kho_scratch);
+	nr = nodes_weight(node_states[N_MEMORY]) + 2;
+	if (nr > KHO_MAX_SCRATCH_AREAS) {
+		pr_err("%u scratch areas needed, and the next kernel takes %u\n",
+		       nr, KHO_MAX_SCRATCH_AREAS);
+		goto err_disable;
+	}
+
+	size = nr * sizeof(*kho_scratch);
 	kho_scratch = memblock_alloc(size, PAGE_SIZE);
 	if (!kho_scratch)
 		goto err_disable;

@@ -3,18 +3,22 @@
 /**
  * DOC: Unclaimed memory
  *
- * Memory that was handed over stays reserved until somebody restores it.  What
- * nobody can restore, because its user is not in this kernel or has another
- * version of its data, would stay so until the next kexec.  The kernel cannot
- * know that nobody will come, a module may still be loaded, but people can:
- * ``kho/in/unclaimed`` in debugfs lists this memory, a line for each run of
- * blocks with its first and last address, the order of the blocks, and the
- * subtree that begins there, when there is one.
+ * Preserved memory stays reserved until its owner restores it.  Memory without
+ * an owner in this kernel, or with one that knows another version of its data,
+ * would stay so until the next kexec.  The kernel cannot know that no owner will
+ * come, a module may still be loaded, but people can: ``kho/in/unclaimed`` in
+ * debugfs lists this memory, a line for each run of blocks with its first and
+ * last address, the order of the blocks, and the subtree that begins there, if
+ * any.  The last two lines have the sum, and the size of the map of this memory.
  *
- * Writing ``release`` to it gives all of it to the page allocator.  Whoever
- * comes too late finds nothing; nothing that is in use is touched.  As long as
- * the Live Update Orchestrator has sessions of the previous kernel the request
- * fails with ``-EBUSY``: these have to be finished before.
+ * Writing ``1`` to ``kho/in/release`` gives all of it to the page allocator.
+ * That fails with ``-EBUSY`` as long as it is in use: the Live Update
+ * Orchestrator has sessions of the previous kernel, which have to be finished
+ * before, or a subtree was retrieved with kho_retrieve_subtree() and neither
+ * restored nor returned with kho_put_subtree().
+ *
+ * Parts of the map that have no memory left in them are freed when the map is
+ * not in use.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -24,19 +28,30 @@
 #include <linux/io.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/radix_tree.h>
+#include <linux/init.h>
 #include <linux/libfdt.h>
+#include <linux/list.h>
+#include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
+#include <linux/workqueue.h>
 
 #include "kexec_handover_internal.h"
 
 /* More is not shown, only counted. */
 #define KHO_UNCLAIMED_LINES	4096
 
-/* Who still works with unclaimed memory; nothing is released meanwhile. */
-static unsigned int kho_incoming_holders;
+/* Protects all below, and memory that is being released. */
 static DEFINE_MUTEX(kho_unclaimed_lock);
+
+/* References to what is unclaimed, and to the data of each subtree. */
+static unsigned int kho_incoming_refs;
+static u8 kho_subtree_refs[KHO_MAX_SUBTREES];
+
+/* A count that is full is never given back. */
+#define KHO_MAX_REFS	255
 
 struct kho_unclaimed {
 	struct seq_file *m;
@@ -44,28 +59,132 @@ struct kho_unclaimed {
 	unsigned long pages;
 };
 
+/* A subtree whose data is restored needs no reference any more. */
+static bool kho_incoming_in_use(void)
+{
+	const void *fdt = kho_in_fdt();
+	unsigned int nr = 0;
+	int node;
+
+	if (kho_incoming_refs || !fdt)
+		return kho_incoming_refs;
+
+	fdt_for_each_subnode(node, fdt, 0) {
+		if (nr < KHO_MAX_SUBTREES && kho_subtree_refs[nr] &&
+		    kho_subtree_is_preserved(node)) {
+			pr_info("subtree '%s' is in use\n",
+				fdt_get_name(fdt, node, NULL));
+			return true;
+		}
+		nr++;
+	}
+
+	return false;
+}
+
+static int kho_collect_node(phys_addr_t phys, void *data)
+{
+	list_add(&pfn_to_page(PHYS_PFN(phys))->lru, (struct list_head *)data);
+	return 0;
+}
+
+/* Frees the nodes of the incoming map that have no keys left. */
+static void kho_prune_locked(void)
+{
+	const struct kho_radix_walk_cb cb = { .node = kho_collect_node };
+	struct page *page, *next;
+	LIST_HEAD(nodes);
+
+	if (!is_kho_boot() || kho_incoming_in_use())
+		return;
+
+	kho_radix_prune(&kho_in.map, &cb, &nodes);
+	if (list_empty(&nodes))
+		return;
+
+	synchronize_rcu();
+	list_for_each_entry_safe(page, next, &nodes, lru)
+		kho_free_node(page);
+}
+
+static void kho_prune(struct work_struct *work)
+{
+	guard(mutex)(&kho_unclaimed_lock);
+	kho_prune_locked();
+}
+
+static DECLARE_WORK(kho_prune_work, kho_prune);
+
+/* What was restored during boot is complete now. */
+static int __init kho_prune_init(void)
+{
+	if (is_kho_boot())
+		schedule_work(&kho_prune_work);
+	return 0;
+}
+late_initcall_sync(kho_prune_init);
+
 /**
- * kho_incoming_hold - keep unclaimed memory from being released
+ * kho_incoming_get - keep unclaimed memory from being released
  *
- * For users who go back to what was handed over before they restore it.
+ * For users who come back to incoming data before they restore it, and for
+ * those who keep a cursor in the incoming map.
  *
  * Context: May sleep.
  */
-void kho_incoming_hold(void)
+void kho_incoming_get(void)
 {
 	guard(mutex)(&kho_unclaimed_lock);
-	kho_incoming_holders++;
+	kho_incoming_refs++;
 }
 
 /**
- * kho_incoming_drop - undo kho_incoming_hold()
+ * kho_incoming_put - undo kho_incoming_get()
  *
  * Context: May sleep.
  */
-void kho_incoming_drop(void)
+void kho_incoming_put(void)
 {
 	guard(mutex)(&kho_unclaimed_lock);
-	kho_incoming_holders--;
+	if (!--kho_incoming_refs && system_state == SYSTEM_RUNNING)
+		schedule_work(&kho_prune_work);
+}
+
+/**
+ * kho_subtree_get - get a reference to the data of a subtree
+ * @nr: its number in the root tree
+ *
+ * Context: May sleep.
+ * Return: false when the data was not preserved, or has been released.
+ */
+bool kho_subtree_get(unsigned int nr)
+{
+	guard(mutex)(&kho_unclaimed_lock);
+
+	if (nr >= KHO_MAX_SUBTREES || !test_bit(nr, kho_in.preserved))
+		return false;
+
+	if (kho_subtree_refs[nr] < KHO_MAX_REFS)
+		kho_subtree_refs[nr]++;
+	return true;
+}
+
+/**
+ * kho_subtree_put - undo kho_subtree_get()
+ * @nr: number of the subtree in the root tree
+ *
+ * Context: May sleep.
+ */
+void kho_subtree_put(unsigned int nr)
+{
+	guard(mutex)(&kho_unclaimed_lock);
+
+	if (nr >= KHO_MAX_SUBTREES || !kho_subtree_refs[nr])
+		return;
+	if (kho_subtree_refs[nr] < KHO_MAX_REFS)
+		kho_subtree_refs[nr]--;
+	if (!kho_subtree_refs[nr] && system_state == SYSTEM_RUNNING)
+		schedule_work(&kho_prune_work);
 }
 
 /* Name of the subtree whose data begins in [start, end), or NULL. */
@@ -107,31 +226,48 @@ static int kho_unclaimed_show_run(unsigned long key, unsigned long nr,
 	return 0;
 }
 
+static int kho_unclaimed_count_node(phys_addr_t phys, void *data)
+{
+	++*(unsigned long *)data;
+	return 0;
+}
+
 /**
  * kho_unclaimed_show - list unclaimed memory
- * @m: gets a line for each run of blocks, and one with the sum
+ * @m: gets a line for each run of blocks, one with the sum, and one with the
+ *     size of the map
  * @v: unused
  *
+ * Context: May sleep.
  * Return: 0, or an error of kho_radix_walk_tree().
  */
 int kho_unclaimed_show(struct seq_file *m, void *v)
 {
-	const struct kho_radix_walk_cb cb = { .run = kho_unclaimed_show_run };
+	const struct kho_radix_walk_cb runs = { .run = kho_unclaimed_show_run };
+	const struct kho_radix_walk_cb nodes = { .node = kho_unclaimed_count_node };
 	struct kho_unclaimed seen = { .m = m };
+	unsigned long nr_nodes = 0;
 	int err;
 
 	guard(mutex)(&kho_unclaimed_lock);
 
-	err = kho_radix_walk_tree(&kho_in.map, &cb, &seen);
+	err = kho_radix_walk_tree(&kho_in.map, &runs, &seen);
 	if (!err)
-		seq_printf(m, "total %lu pages in %lu runs\n", seen.pages,
-			   seen.runs);
+		err = kho_radix_walk_tree(&kho_in.map, &nodes, &nr_nodes);
+	if (!err)
+		seq_printf(m, "total %lu pages in %lu runs\nmap %lu pages\n",
+			   seen.pages, seen.runs, nr_nodes);
 	return err;
 }
 
-static int kho_unclaimed_free_block(unsigned long key, void *data)
+struct kho_released {
+	struct kho_restore_batch batch;
+	unsigned long pages;
+};
+
+static int kho_release_block(unsigned long key, void *data)
 {
-	unsigned long *released = data;
+	struct kho_released *released = data;
 	struct page *page;
 	unsigned int order;
 	phys_addr_t phys;
@@ -139,36 +275,51 @@ static int kho_unclaimed_free_block(unsigned long key, void *data)
 	if (!kho_decode_key(key, &phys, &order))
 		return 0;
 
-	page = kho_restore_pages(phys, BIT(order));
+	page = kho_restore_pages_batched(phys, BIT(order), &released->batch);
 	if (!page)
 		return 0;
 
 	for (unsigned long i = 0; i < BIT(order); i++)
 		__free_page(page + i);
-	*released += BIT(order);
+	released->pages += BIT(order);
 	cond_resched();
 	return 0;
+}
+
+/* Owners who come too late are told that there is nothing. */
+static void kho_forget_subtrees(void)
+{
+	unsigned int nr = 0;
+	int node;
+
+	fdt_for_each_subnode(node, kho_in_fdt(), 0) {
+		if (nr < KHO_MAX_SUBTREES && kho_subtree_is_preserved(node))
+			clear_bit(nr, kho_in.preserved);
+		nr++;
+	}
 }
 
 /**
  * kho_unclaimed_release - give unclaimed memory to the page allocator
  *
  * Context: May sleep.
- * Return: 0, -EBUSY when somebody still works with it, or an error of
- * kho_radix_walk_tree().
+ * Return: 0, -EBUSY when it is in use, or an error of kho_radix_walk_tree().
  */
 int kho_unclaimed_release(void)
 {
-	const struct kho_radix_walk_cb cb = { .leaf = kho_unclaimed_free_block };
-	unsigned long released = 0;
+	const struct kho_radix_walk_cb cb = { .leaf = kho_release_block };
+	struct kho_released released = { };
 	int err;
 
 	guard(mutex)(&kho_unclaimed_lock);
 
-	if (kho_incoming_holders)
+	if (kho_incoming_in_use())
 		return -EBUSY;
 
+	kho_forget_subtrees();
 	err = kho_radix_walk_tree(&kho_in.map, &cb, &released);
-	pr_info("%lu unclaimed pages released\n", released);
+	kho_restore_batch_end(&released.batch);
+	pr_info("%lu unclaimed pages released\n", released.pages);
+	kho_prune_locked();
 	return err;
 }

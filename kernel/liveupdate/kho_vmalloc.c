@@ -24,6 +24,7 @@
 #include <linux/vmstat.h>
 
 #include "../../mm/vmalloc.h"
+#include "kexec_handover_internal.h"
 
 /* Only these kinds of areas; the next kernel has to make one of the same kind. */
 #define KHO_VMALLOC_VM_FLAGS	(VM_ALLOC | VM_ALLOW_HUGE_VMAP)
@@ -86,6 +87,7 @@ kho_vmalloc_add_chunk(struct kho_vmalloc *desc, struct kho_vmalloc_chunk *last)
 static int kho_vmalloc_preserve_blocks(struct vm_struct *vm,
 				       struct kho_vmalloc *desc)
 {
+	struct kho_preserve_batch batch = { };
 	struct kho_vmalloc_chunk *chunk;
 	unsigned int idx = 0;
 	int err;
@@ -102,7 +104,8 @@ static int kho_vmalloc_preserve_blocks(struct vm_struct *vm,
 			idx = 0;
 		}
 
-		err = kho_preserve_pages(vm->pages[i], BIT(desc->order));
+		err = kho_preserve_pages_batched(vm->pages[i],
+						 BIT(desc->order), &batch);
 		if (err)
 			return err;
 		chunk->phys[idx++] = page_to_phys(vm->pages[i]);
@@ -158,12 +161,13 @@ EXPORT_SYMBOL_GPL(kho_preserve_vmalloc);
 void kho_unpreserve_vmalloc(struct kho_vmalloc *preservation)
 {
 	struct kho_vmalloc_chunk *chunk, *next;
+	struct kho_radix_cursor cursor = { };
 	struct kho_vmalloc_it it;
 	phys_addr_t phys;
 
 	for_each_kho_vmalloc_block(phys, it, preservation)
-		kho_unpreserve_pages(phys_to_page(phys),
-				     BIT(preservation->order));
+		kho_unpreserve_pages_at(phys_to_page(phys),
+					BIT(preservation->order), &cursor);
 
 	for (chunk = KHOSER_LOAD_PTR(preservation->first); chunk; chunk = next) {
 		next = KHOSER_LOAD_PTR(chunk->hdr.next);
@@ -183,6 +187,7 @@ EXPORT_SYMBOL_GPL(kho_unpreserve_vmalloc);
  */
 static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
 {
+	struct kho_radix_cursor cursor = { };
 	unsigned long nr_blocks, found = 0;
 	u64 next = desc->first.phys;
 
@@ -209,8 +214,8 @@ static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
 		for (i = 0; i < ARRAY_SIZE(chunk->phys) && chunk->phys[i]; i++) {
 			if (found++ == nr_blocks)
 				return "too many pages";
-			if (!kho_pages_preserved(chunk->phys[i],
-						 BIT(desc->order)))
+			if (!kho_pages_preserved_at(chunk->phys[i],
+						    BIT(desc->order), &cursor))
 				return "page was not preserved";
 		}
 
@@ -241,7 +246,9 @@ int kho_vmalloc_check(const struct kho_vmalloc *preservation)
 		return -EOPNOTSUPP;
 	}
 
+	kho_incoming_get();
 	why = kho_vmalloc_verify(preservation);
+	kho_incoming_put();
 	if (why) {
 		pr_err_ratelimited("vmalloc area of %u pages not restored: %s\n",
 				   preservation->total_pages, why);
@@ -274,12 +281,18 @@ static int kho_vmalloc_take_pages(const struct kho_vmalloc *desc,
 				  struct page **pages)
 {
 	unsigned int idx, nr = BIT(desc->order);
+	struct kho_restore_batch batch = { };
 
 	for (idx = 0; idx < desc->total_pages; idx += nr) {
-		if (!kho_restore_pages(page_to_phys(pages[idx]), nr))
-			goto err_free;
+		if (!kho_restore_pages_batched(page_to_phys(pages[idx]), nr,
+					       &batch))
+			break;
 		cond_resched();
 	}
+
+	kho_restore_batch_end(&batch);
+	if (idx < desc->total_pages)
+		goto err_free;
 
 	for (unsigned int i = 0; i < desc->total_pages; i++)
 		mod_lruvec_page_state(pages[i], NR_VMALLOC, 1);
@@ -347,6 +360,38 @@ static void *kho_vmalloc_finish(const struct kho_vmalloc *desc,
 	return area->addr;
 }
 
+static void *kho_vmalloc_restore(const struct kho_vmalloc *desc, void *caller)
+{
+	struct vm_struct *area;
+	struct page **pages;
+
+	if (kho_vmalloc_check(desc))
+		return NULL;
+
+	/* All that takes memory comes before the pages are taken. */
+	pages = kvmalloc_array(desc->total_pages, sizeof(*pages),
+			       GFP_KERNEL | __GFP_NOWARN);
+	if (!pages)
+		return NULL;
+
+	kho_vmalloc_fill_pages(desc, pages);
+	area = kho_vmalloc_map(desc, pages, caller);
+	if (!area)
+		goto err_free_pages;
+
+	if (kho_vmalloc_take_pages(desc, pages))
+		goto err_free_area;
+
+	kho_vmalloc_free_chunks(desc);
+	return kho_vmalloc_finish(desc, area, pages);
+
+err_free_area:
+	free_vm_area(area);
+err_free_pages:
+	kvfree(pages);
+	return NULL;
+}
+
 /**
  * kho_restore_vmalloc - take over an area from the previous kernel
  * @preservation: the description of the area
@@ -360,34 +405,12 @@ static void *kho_vmalloc_finish(const struct kho_vmalloc *desc,
  */
 void *kho_restore_vmalloc(const struct kho_vmalloc *preservation)
 {
-	struct vm_struct *area;
-	struct page **pages;
+	void *area;
 
-	if (kho_vmalloc_check(preservation))
-		return NULL;
+	kho_incoming_get();
+	area = kho_vmalloc_restore(preservation, __builtin_return_address(0));
+	kho_incoming_put();
 
-	/* All that takes memory comes before the pages are taken. */
-	pages = kvmalloc_array(preservation->total_pages, sizeof(*pages),
-			       GFP_KERNEL | __GFP_NOWARN);
-	if (!pages)
-		return NULL;
-
-	kho_vmalloc_fill_pages(preservation, pages);
-	area = kho_vmalloc_map(preservation, pages,
-			       __builtin_return_address(0));
-	if (!area)
-		goto err_free_pages;
-
-	if (kho_vmalloc_take_pages(preservation, pages))
-		goto err_free_area;
-
-	kho_vmalloc_free_chunks(preservation);
-	return kho_vmalloc_finish(preservation, area, pages);
-
-err_free_area:
-	free_vm_area(area);
-err_free_pages:
-	kvfree(pages);
-	return NULL;
+	return area;
 }
 EXPORT_SYMBOL_GPL(kho_restore_vmalloc);

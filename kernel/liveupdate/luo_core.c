@@ -234,6 +234,7 @@ static int __init luo_init_incoming(void)
 	}
 
 	kho_restore_free(phys_to_virt(phys));
+	kho_put_subtree(LUO_KHO_ENTRY_NAME);
 	return 0;
 }
 early_initcall(luo_init_incoming);

@@ -309,7 +309,7 @@ static void luo_incoming_done(void)
 {
 	luo_flb_finish_rest();
 	if (xchg(&luo_incoming_holds, false))
-		kho_incoming_drop();
+		kho_incoming_put();
 }
 
 static void luo_session_release_incoming(struct luo_session *session)
@@ -520,7 +520,7 @@ void __init luo_session_setup_incoming(u64 sessions_pa)
 		pr_err("all sessions are lost: %pe\n", ERR_PTR(err));
 	} else if (sessions_pa) {
 		luo_incoming_holds = true;
-		kho_incoming_hold();
+		kho_incoming_get();
 	}
 
 	kho_block_set_it_init(&dir->it, &dir->blocks);

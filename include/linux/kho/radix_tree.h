@@ -74,6 +74,8 @@ void kho_radix_destroy_tree(struct kho_radix_tree *tree);
 int kho_radix_add_key(struct kho_radix_tree *tree, unsigned long key);
 void kho_radix_del_key(struct kho_radix_tree *tree, unsigned long key);
 bool kho_radix_test_key(const struct kho_radix_tree *tree, unsigned long key);
+bool kho_radix_test_key_at(const struct kho_radix_tree *tree, unsigned long key,
+			   struct kho_radix_cursor *cursor);
 bool kho_radix_take_key(struct kho_radix_tree *tree, unsigned long key);
 int kho_radix_add_key_at(struct kho_radix_tree *tree, unsigned long key,
 			 struct kho_radix_cursor *cursor);
@@ -84,9 +86,12 @@ bool kho_radix_next_run(const struct kho_radix_tree *tree, unsigned long *key,
 bool kho_radix_next_run_at(const struct kho_radix_tree *tree,
 			   unsigned long *key, unsigned long *nr,
 			   struct kho_radix_cursor *cursor);
-unsigned long kho_radix_count_runs(const struct kho_radix_tree *tree);
+unsigned long kho_radix_count_runs(const struct kho_radix_tree *tree,
+				   unsigned long first, unsigned long last);
 int kho_radix_walk_tree(struct kho_radix_tree *tree,
 			const struct kho_radix_walk_cb *cb, void *data);
+void kho_radix_prune(struct kho_radix_tree *tree,
+		     const struct kho_radix_walk_cb *cb, void *data);
 
 #else /* !CONFIG_KEXEC_HANDOVER */
 
@@ -109,6 +114,13 @@ static inline void kho_radix_del_key(struct kho_radix_tree *tree,
 
 static inline bool kho_radix_test_key(const struct kho_radix_tree *tree,
 				      unsigned long key)
+{
+	return false;
+}
+
+static inline bool kho_radix_test_key_at(const struct kho_radix_tree *tree,
+					 unsigned long key,
+					 struct kho_radix_cursor *cursor)
 {
 	return false;
 }
@@ -147,7 +159,8 @@ static inline bool kho_radix_next_run_at(const struct kho_radix_tree *tree,
 }
 
 static inline unsigned long
-kho_radix_count_runs(const struct kho_radix_tree *tree)
+kho_radix_count_runs(const struct kho_radix_tree *tree, unsigned long first,
+		     unsigned long last)
 {
 	return 0;
 }

@@ -3,6 +3,8 @@
 
 #include "shims.h"
 
+#include <setjmp.h>
+
 #include <linux/kexec_handover.h>
 #include <kernel/liveupdate/kexec_handover_internal.h>
 
@@ -15,13 +17,6 @@ static struct {
 	const char *name;
 	int (*fn)(char *value);
 } params[8];
-
-static struct notifier_block *at_reboot;
-
-void register_reboot_notifier(struct notifier_block *nb)
-{
-	at_reboot = nb;
-}
 
 void sim_add_initcall(enum sim_level level, int (*fn)(void))
 {
@@ -56,6 +51,31 @@ int sim_param(const char *name, const char *value)
 	return err;
 }
 
+static struct work_struct *pending[4];
+
+void schedule_work(struct work_struct *work)
+{
+	unsigned int i = 0;
+
+	if (work->pending)
+		return;
+	work->pending = true;
+	while (pending[i])
+		BUG_ON(++i == ARRAY_SIZE(pending));
+	pending[i] = work;
+}
+
+void sim_flush_work(void)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(pending) && pending[i]; i++) {
+		struct work_struct *work = pending[i];
+
+		pending[i] = NULL;
+		work->pending = false;
+		work->fn(work);
+	}
+}
+
 static void run_initcalls(void)
 {
 	for (enum sim_level level = SIM_EARLY; level <= SIM_LATE; level++) {
@@ -64,6 +84,7 @@ static void run_initcalls(void)
 				initcalls[i].fn();
 		}
 	}
+	sim_flush_work();
 }
 
 static void find_memory(void)
@@ -137,7 +158,7 @@ static void forget(void)
 	sim_files_forget();
 	sim_memblock_reset();
 	forget_variables();
-	at_reboot = NULL;
+	memset(pending, 0, sizeof(pending));
 	if (sim_liveupdate)
 		BUG_ON(sim_param("liveupdate", "on"));
 }
@@ -172,8 +193,6 @@ void sim_boot_cold(void)
 
 struct sim_handover sim_kexec(void)
 {
-	if (at_reboot)
-		at_reboot->notifier_call(at_reboot, 0, NULL);
 	sim_vmalloc_sync();
 	return (struct sim_handover){
 		.fdt = virt_to_phys(sim_core_fdt()),
@@ -183,8 +202,20 @@ struct sim_handover sim_kexec(void)
 	};
 }
 
+static jmp_buf stopped;
+bool sim_panicked;
+
+void sim_panic(void)
+{
+	longjmp(stopped, 1);
+}
+
 bool sim_boot_warm(const struct sim_handover *handover)
 {
+	sim_panicked = setjmp(stopped);
+	if (sim_panicked)
+		return false;
+
 	forget();
 	sim_memory_reset(SIM_LEFT);
 

@@ -29,22 +29,13 @@ __attribute__((constructor)) static void sim_initcall_##fn(void)	\
 #define early_initcall(fn)	sim_initcall(SIM_EARLY, fn)
 #define fs_initcall(fn)		sim_initcall(SIM_FS, fn)
 #define late_initcall(fn)	sim_initcall(SIM_LATE, fn)
+#define late_initcall_sync(fn)	sim_initcall(SIM_LATE, fn)
 
 #define early_param(name, fn)						\
 __attribute__((constructor)) static void sim_param_##fn(void)		\
 {									\
 	sim_add_param(name, fn);					\
 }
-
-struct notifier_block {
-	int (*notifier_call)(struct notifier_block *nb, unsigned long action,
-			     void *data);
-};
-
-#define NOTIFY_DONE	0
-
-/* One of them, called by sim_kexec(). */
-void register_reboot_notifier(struct notifier_block *nb);
 
 /* Gives a parameter of the command line to its parser; returns its result. */
 int sim_param(const char *name, const char *value);
@@ -79,6 +70,11 @@ void sim_boot_cold(void);
  * knew is gone.  Returns is_kho_boot().
  */
 bool sim_boot_warm(const struct sim_handover *handover);
+
+/* Stops the kernel that boots: sim_boot_warm() returns false, and sim_panicked is set. */
+#define panic(fmt, ...)		(sim_printk(fmt, ##__VA_ARGS__), sim_panic())
+__attribute__((noreturn)) void sim_panic(void);
+extern bool sim_panicked;
 
 /* This kernel ends, with this hand-over. */
 struct sim_handover sim_kexec(void);

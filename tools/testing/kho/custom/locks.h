@@ -63,9 +63,35 @@ DEFINE_SIM_GUARD(rwsem_write, struct rw_semaphore, down_write, up_write);
 	sim_guard_##name var __maybe_unused				\
 		__attribute__((cleanup(sim_drop_##name))) = sim_take_##name
 #define guard(name)		sim_guard(name, SIM_UNIQUE(__COUNTER__))
-#define scoped_guard(name, lock)					\
+#define scoped_guard(name, ...)						\
 	for (bool __once = true; __once; __once = false)		\
-		for (sim_guard(name, __held)(lock); __once; __once = false)
+		for (sim_guard(name, __held)(__VA_ARGS__); __once; __once = false)
+
+/* Nothing that is read so is freed while anyone is at it; see sim_flush_work(). */
+typedef int sim_guard_rcu;
+
+static inline int sim_take_rcu(void)
+{
+	return 0;
+}
+
+static inline void sim_drop_rcu(int *unused)
+{
+}
+
+#define synchronize_rcu()	do { } while (0)
+
+/* Work is done by sim_flush_work(). */
+struct work_struct {
+	void (*fn)(struct work_struct *work);
+	bool pending;
+};
+
+#define DECLARE_WORK(name, function)					\
+	struct work_struct name = { .fn = function }
+
+void schedule_work(struct work_struct *work);
+void sim_flush_work(void);
 
 struct completion {
 	pthread_mutex_t m;

@@ -3,16 +3,21 @@
 
 #include "../shims.h"
 
+static struct memblock_region memory_regions[SIM_MAX_REGIONS];
+static struct memblock_region reserved_regions[SIM_MAX_REGIONS];
+
 struct memblock memblock;
-unsigned long sim_memblock_room = ARRAY_SIZE(memblock.reserved.regions);
+unsigned long sim_memblock_room = SIM_MAX_REGIONS;
 static bool scratch_only;
 
 void sim_memblock_reset(void)
 {
+	memblock.memory.regions = memory_regions;
 	memblock.memory.cnt = 0;
-	memblock.memory.max = ARRAY_SIZE(memblock.memory.regions);
+	memblock.memory.max = SIM_MAX_REGIONS;
+	memblock.reserved.regions = reserved_regions;
 	memblock.reserved.cnt = 0;
-	memblock.reserved.max = sim_memblock_room;
+	memblock.reserved.max = min(128UL, sim_memblock_room);
 	scratch_only = false;
 }
 
@@ -25,7 +30,7 @@ static void insert(struct memblock_type *type, struct memblock_region new)
 {
 	unsigned int i = type->cnt;
 
-	BUG_ON(type->cnt == ARRAY_SIZE(type->regions));
+	BUG_ON(type->cnt == SIM_MAX_REGIONS);
 	for (; i && type->regions[i - 1].base > new.base; i--)
 		type->regions[i] = type->regions[i - 1];
 	type->regions[i] = new;
@@ -137,32 +142,21 @@ int __memblock_reserve(phys_addr_t base, phys_addr_t size, int nid,
 	phys_addr_t end = base + size;
 
 	BUG_ON(end < base || !size);
-	if (type->cnt >= type->max || sim_alloc_fails(GFP_KERNEL))
+	if (memblock_reserved_grow(1) || sim_alloc_fails(GFP_KERNEL))
 		return -ENOMEM;
 	add(type, base, end, flags);
 	return 0;
 }
 
-/* The caller promises much; here it is held to it. */
-int memblock_reserve_sorted(const struct memblock_span *span, unsigned long nr,
-			    unsigned int flags)
+int memblock_reserved_grow(unsigned long nr)
 {
 	struct memblock_type *type = &memblock.reserved;
-	phys_addr_t before = 0;
 
-	if (type->cnt + nr > type->max || sim_alloc_fails(GFP_KERNEL))
+	if (type->max - type->cnt > nr)
+		return 0;
+	if (type->cnt + nr >= sim_memblock_room || sim_alloc_fails(GFP_KERNEL))
 		return -ENOMEM;
-
-	for (unsigned long i = 0; i < nr; before = span[i++].end) {
-		phys_addr_t start = span[i].start, size = span[i].end - start;
-
-		if (!size || span[i].end < start || start < before ||
-		    memblock_is_region_reserved(start, size))
-			sim_bug("span %lu of %lu: %#llx bytes at %#llx", i, nr,
-				size, start);
-		insert(type, (struct memblock_region){ start, size, flags });
-	}
-	join_neighbours(type);
+	type->max = type->cnt + nr + 1;
 	return 0;
 }
 

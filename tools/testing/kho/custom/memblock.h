@@ -5,9 +5,15 @@
 
 #include "memory.h"
 
-#define MEMBLOCK_RSRV_NOINIT		1u
-#define MEMBLOCK_KHO_SCRATCH		2u
-#define MEMBLOCK_NOMAP			4u
+enum memblock_flags {
+	MEMBLOCK_NONE		= 0,
+	MEMBLOCK_NOMAP		= 4,
+	MEMBLOCK_RSRV_NOINIT	= 0x10,
+	MEMBLOCK_KHO_SCRATCH	= 0x40,
+	MEMBLOCK_RSRV_KHO	= 0x100,
+};
+
+#define MEMBLOCK_PRESERVED_FLAGS	(MEMBLOCK_RSRV_KHO | MEMBLOCK_RSRV_NOINIT)
 #define MEMBLOCK_ALLOC_ANYWHERE		(~(phys_addr_t)0)
 #define MEMBLOCK_ALLOC_ACCESSIBLE	0
 #define ARCH_LOW_ADDRESS_LIMIT		0xffffffffUL
@@ -21,20 +27,34 @@ struct memblock_region {
 struct memblock_type {
 	unsigned long cnt;
 	unsigned long max;
-	struct memblock_region regions[4096];
+	phys_addr_t total_size;
+	struct memblock_region *regions;
 };
 
-struct memblock_span {
-	phys_addr_t start;
-	phys_addr_t end;
+enum memblock_state {
+	MEMBLOCK_UNUSED,
+	MEMBLOCK_PRESERVED,
+	MEMBLOCK_NOT_RAM,
+	MEMBLOCK_IN_SCRATCH,
+	MEMBLOCK_IN_USE,
 };
+
+struct memblock_sequence {
+	bool (*next)(struct memblock_sequence *seq, phys_addr_t *start,
+		     phys_addr_t *end);
+	void (*refuse)(struct memblock_sequence *seq, phys_addr_t start,
+		       phys_addr_t end, enum memblock_state state);
+	enum memblock_flags flags;
+};
+
+#define SIM_MAX_REGIONS		16384UL
 
 extern struct memblock {
 	struct memblock_type memory;
 	struct memblock_type reserved;
 } memblock;
 
-/* Reserved regions there is room for; the array cannot be made larger. */
+/* Reserved regions that the array can be made as large as. */
 extern unsigned long sim_memblock_room;
 
 #define for_each_region_of(type, r)					\
@@ -50,8 +70,11 @@ int memblock_mark_kho_scratch(phys_addr_t base, phys_addr_t size);
 int memblock_reserve(phys_addr_t base, phys_addr_t size);
 int __memblock_reserve(phys_addr_t base, phys_addr_t size, int nid,
 		       unsigned int flags);
-int memblock_reserve_sorted(const struct memblock_span *span, unsigned long nr,
-			    unsigned int flags);
+int memblock_reserved_grow(unsigned long nr);
+int memblock_reserve_sequence(struct memblock_sequence *seq, unsigned long nr);
+int memblock_reserve_all_but_scratch(void);
+u64 memblock_free_range_from(phys_addr_t addr);
+bool memblock_next_preserved(int nid, unsigned long *start, unsigned long *end);
 bool memblock_is_region_reserved(phys_addr_t base, phys_addr_t size);
 phys_addr_t memblock_phys_mem_size(void);
 phys_addr_t memblock_end_of_DRAM(void);
@@ -70,6 +93,34 @@ phys_addr_t memblock_alloc_range_nid(phys_addr_t size, phys_addr_t align,
 				     int nid, bool exact_nid);
 phys_addr_t memblock_reserved_kern_size(phys_addr_t limit, int nid);
 #define memblock_reserved_hugetlb_size(limit, nid)	((phys_addr_t)0)
+
+static inline bool memblock_is_preserved(const struct memblock_region *r)
+{
+	return (r->flags & MEMBLOCK_PRESERVED_FLAGS) == MEMBLOCK_PRESERVED_FLAGS;
+}
+
+static inline bool memblock_is_kho_scratch(const struct memblock_region *r)
+{
+	return r->flags & MEMBLOCK_KHO_SCRATCH;
+}
+
+static inline int memblock_get_region_node(const struct memblock_region *r)
+{
+	return 0;
+}
+
+static inline void memblock_set_region_node(struct memblock_region *r, int nid)
+{
+}
+
+/* The kernel stops, and the machine with it; see machine.h. */
+#define memblock_alloc_or_panic(size, align)	({			\
+	void *__mem = memblock_alloc(size, align);			\
+									\
+	if (!__mem)							\
+		panic("%s: Failed to allocate memory\n", __func__);	\
+	__mem;								\
+})
 
 /* Mapping by a boot that has no linear map yet; what is not RAM cannot be. */
 void *early_memremap(phys_addr_t phys, unsigned long size);

@@ -117,6 +117,8 @@ bool sim_failed(void)
 	return fail_at && fail_count >= fail_at;
 }
 
+unsigned long sim_hot_pfn = SIM_PAGES;
+
 bool sim_alloc_fails(gfp_t gfp)
 {
 	if (!fail_at || gfp & __GFP_NOFAIL)
@@ -179,6 +181,8 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 	memset(phys_to_virt(PFN_PHYS(pfn)), gfp & __GFP_ZERO ? 0 : USED_BYTE,
 	       PAGE_SIZE << order);
 	sim_memmap[pfn].refcount = 1;
+	if (gfp & __GFP_COMP && order)
+		prep_compound_page(&sim_memmap[pfn], order);
 	return &sim_memmap[pfn];
 }
 
@@ -226,6 +230,11 @@ void __free_page(struct page *page)
 {
 	BUG_ON(PageCompound(page));
 	put(page, 0);
+}
+
+void __free_pages(struct page *page, unsigned int order)
+{
+	put(page, order);
 }
 
 void split_page(struct page *page, unsigned int order)
@@ -294,6 +303,12 @@ void sim_give_page(unsigned long pfn, enum sim_state state)
 {
 	sim_set_state(pfn, 1, state);
 	managed_pages++;
+}
+
+void free_reserved_page(struct page *page)
+{
+	BUG_ON(page->state != SIM_LEFT);
+	sim_give_page(page_to_pfn(page), SIM_FREE);
 }
 
 void init_cma_reserved_pageblock(struct page *page)

@@ -25,6 +25,8 @@
 #endif
 #define PAGE_SIZE		(1UL << PAGE_SHIFT)
 #define PAGE_MASK		(~(PAGE_SIZE - 1))
+#define PAGE_ALIGN(x)		ALIGN(x, PAGE_SIZE)
+#define PAGE_ALIGN_DOWN(x)	round_down(x, PAGE_SIZE)
 #define PAGE_ALIGNED(x)		IS_ALIGNED((unsigned long)(x), PAGE_SIZE)
 #define PHYS_PFN(phys)		((unsigned long)((phys) >> PAGE_SHIFT))
 #define PFN_PHYS(pfn)		((phys_addr_t)(pfn) << PAGE_SHIFT)
@@ -145,12 +147,27 @@ static inline int get_order(size_t size)
 #define __GFP_NOFAIL		0x04u
 #define __GFP_NOWARN		0x08u
 #define __GFP_RETRY_MAYFAIL	0x10u
+#define __GFP_COMP		0x20u
+#define __GFP_THISNODE		0x40u
+#define __GFP_DMA32		0x80u
+
+/* Memory from here on was added after boot. */
+extern unsigned long sim_hot_pfn;
+
+#define CONFIG_MEMORY_HOTPLUG		1
+#define CONFIG_SPARSEMEM		1
+#define PAGES_PER_SECTION		(2 * pageblock_nr_pages)
+#define SECTION_ALIGN_UP(pfn)		ALIGN(pfn, PAGES_PER_SECTION)
+#define __pfn_to_section(pfn)		(pfn)
+#define early_section(section)		((section) < sim_hot_pfn)
 
 struct page *alloc_pages(gfp_t gfp, unsigned int order);
 struct folio *folio_alloc(gfp_t gfp, unsigned int order);
 unsigned long __get_free_pages(gfp_t gfp, unsigned int order);
 void free_pages(unsigned long addr, unsigned int order);
 void __free_page(struct page *page);
+void __free_pages(struct page *page, unsigned int order);
+#define alloc_pages_node(nid, gfp, order)	((void)(nid), alloc_pages(gfp, order))
 void split_page(struct page *page, unsigned int order);
 void *sim_kmalloc(size_t size, gfp_t gfp);
 void kfree(const void *mem);
@@ -205,6 +222,7 @@ void totalram_pages_add(long nr);
 void adjust_managed_page_count(struct page *page, long nr);
 unsigned long totalram_pages(void);
 void init_cma_reserved_pageblock(struct page *page);
+void free_reserved_page(struct page *page);
 unsigned long free_reserved_area(void *start, void *end, int poison,
 				 const char *what);
 

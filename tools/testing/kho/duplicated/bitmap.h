@@ -80,4 +80,9 @@ static inline unsigned long find_next_zero_bit(const unsigned long *map,
 	     (end) = find_next_bit(map, size, first), (first) < (size);	\
 	     (first) = find_next_zero_bit(map, size, end))
 
+static inline bool bitmap_empty(const unsigned long *map, unsigned int nr)
+{
+	return find_next_bit(map, nr, 0) == nr;
+}
+
 #endif /* KHO_DUPLICATED_BITMAP_H */

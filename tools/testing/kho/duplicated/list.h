@@ -35,6 +35,16 @@ static inline bool list_is_last(const struct list_head *item,
 	return head->prev == item;
 }
 
+static inline void list_add(struct list_head *item, struct list_head *head)
+{
+	struct list_head *first = head->next;
+
+	item->prev = head;
+	item->next = first;
+	first->prev = item;
+	head->next = item;
+}
+
 static inline void list_add_tail(struct list_head *item, struct list_head *head)
 {
 	struct list_head *last = head->prev;

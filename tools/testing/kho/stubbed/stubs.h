@@ -12,6 +12,7 @@
 #define LINUX_KEXEC_INTERNAL_H
 
 #define __init
+#define __ref
 #define __weak			__attribute__((weak))
 #define __initdata
 #define __initconst
@@ -39,6 +40,9 @@ static inline void module_put(struct module *module)
 {
 }
 
+#define SYSTEM_RUNNING		0
+#define system_state		SYSTEM_RUNNING
+
 #define might_sleep()		do { } while (0)
 #define cond_resched()		do { } while (0)
 #define cpu_relax()		do { } while (0)
@@ -63,17 +67,14 @@ static inline bool is_kdump_kernel(void)
 #define nodes_weight(nodes)	1
 #define node_states		((const int[]){ 0 })
 #define for_each_node_state(nid, state)	for ((nid) = 0; (nid) < 1; (nid)++)
+#define for_each_online_node(nid)	for ((nid) = 0; (nid) < 1; (nid)++)
 #define pfn_to_nid(pfn)		((void)(pfn), 0)
-#define early_pfn_to_nid(pfn)	pfn_to_nid(pfn)
 #define page_zone_id(page)	((void)(page), 0)
-#define pageblock_end_pfn(pfn)	ALIGN((pfn) + 1, pageblock_nr_pages)
 #define pageblock_start_pfn(pfn)	round_down(pfn, pageblock_nr_pages)
 #define pageblock_aligned(pfn)	IS_ALIGNED(pfn, pageblock_nr_pages)
-#define init_deferred_page(pfn, nid)	((void)(pfn), (void)(nid))
-#define __init_single_page(page, pfn, zone, nid) \
-	((void)(page), (void)(pfn), (void)(zone), (void)(nid))
-#define zone_end_pfn(zone)	((void)(zone), ULONG_MAX)
-#define page_zonenum(page)	((void)(page), 0)
+#define deferred_pages_enabled()	false
+#define deferred_sections_prepare()	do { } while (0)
+#define deferred_init_section(pfn)	((void)(pfn))
 #define kmemleak_ignore_phys(phys)	((void)(phys))
 
 #define NR_VMALLOC		0

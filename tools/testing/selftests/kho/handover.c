@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "handover.h"
@@ -310,8 +311,27 @@ static int run_line(const char *line)
 	return err;
 }
 
+/* Last lines that lead to the next kernel, and their commands. */
+static const struct {
+	const char *line;
+	const char *command;
+} ways_out[] = {
+	{ "kexec", "exec kexec -e" },
+	{ "crash", "echo c >/proc/sysrq-trigger" },
+};
+
+static const char *way_out(const char *line)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(ways_out); i++) {
+		if (!strcmp(ways_out[i].line, line))
+			return ways_out[i].command;
+	}
+
+	return NULL;
+}
+
 /* Only returns when there was no kexec. */
-static int leave(int nr_failed)
+static int leave(const char *command, int nr_failed)
 {
 	if (nr_failed) {
 		printf("Bail out! no kexec after a failure\n");
@@ -319,7 +339,9 @@ static int leave(int nr_failed)
 	}
 
 	note("kexec");
-	run_shell("exec kexec -e");
+	/* A crash does not wait for what is still to be sent. */
+	tcdrain(STDOUT_FILENO);
+	run_shell(command);
 	printf("Bail out! kexec came back: %s\n", reason);
 
 	return EXIT_FAILURE;
@@ -368,7 +390,7 @@ int main(int argc, char **argv)
 {
 	struct rlimit limit = { MAX_NAMES + 64, MAX_NAMES + 64 };
 	unsigned int nr, nr_failed = 0;
-	bool last_is_kexec;
+	const char *command;
 	char **lines;
 
 	page_size = sysconf(_SC_PAGESIZE);
@@ -380,8 +402,8 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 
-	last_is_kexec = !strcmp(lines[nr - 1], "kexec");
-	if (last_is_kexec)
+	command = way_out(lines[nr - 1]);
+	if (command)
 		nr--;
 
 	printf("KTAP version 1\n1..%u\n", nr);
@@ -396,8 +418,8 @@ int main(int argc, char **argv)
 		printf("not ok %u - %s\n", i + 1, lines[i]);
 	}
 
-	if (last_is_kexec)
-		return leave(nr_failed);
+	if (command)
+		return leave(command, nr_failed);
 	note("end");
 
 	return nr_failed ? EXIT_FAILURE : EXIT_SUCCESS;

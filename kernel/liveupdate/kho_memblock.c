@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Keeps preserved memory from the page allocator.
+ *
+ * The memory map has the blocks of one order in ascending order, so each order
+ * is a sequence for memblock, and so are the nodes of the map, which are not in
+ * it.  The map is not trusted: memory that cannot be preserved costs the keys
+ * that name it.  Other memory of these blocks stays reserved, as it may be used
+ * by devices.
+ *
+ * Blocks are powers of two, so of two that overlap one is inside the other.  At
+ * least one of the keys is stale, and it is not known which.  The memory stays
+ * reserved, and the first owner to restore his block gets it.
+ */
+
+#define pr_fmt(fmt) "KHO: " fmt
+
+#include <linux/init.h>
+#include <linux/io.h>
+#include <linux/kexec_handover.h>
+#include <linux/kernel.h>
+#include <linux/kho/radix_tree.h>
+#include <linux/memblock.h>
+#include <linux/panic.h>
+#include <linux/sort.h>
+
+#include "kexec_handover_internal.h"
+
+/* Blocks of one order, or nodes. */
+struct kho_sequence {
+	struct memblock_sequence seq;
+	unsigned long next;		/* key, or index of a node */
+	struct kho_radix_cursor cursor;
+	unsigned int order;
+	bool failed;
+};
+
+static const char * const kho_refusals[] __initconst = {
+	[MEMBLOCK_NOT_RAM]	= "not in RAM",
+	[MEMBLOCK_IN_SCRATCH]	= "in scratch memory",
+	[MEMBLOCK_IN_USE]	= "in use by this kernel",
+};
+
+/* The nodes of the memory map, ascending. */
+static phys_addr_t *kho_nodes __initdata;
+static unsigned long kho_nr_nodes __initdata;
+
+/* Ranges cannot be reserved one by one, so all that may be preserved is. */
+static bool kho_coarse __initdata;
+
+static void __init kho_drop_keys(unsigned long key, unsigned long nr,
+				 enum memblock_state why)
+{
+	phys_addr_t start, last;
+	unsigned int order;
+
+	kho_decode_key(key + nr - 1, &last, &order);
+	kho_decode_key(key, &start, &order);
+	last += (PAGE_SIZE << order) - 1;
+	pr_err_ratelimited("preserved memory [%pa-%pa] is lost: %s\n", &start,
+			   &last, kho_refusals[why]);
+
+	while (nr--)
+		kho_radix_del_key(&kho_in.map, key + nr);
+}
+
+static void __init kho_refuse_blocks(struct memblock_sequence *seq,
+				     phys_addr_t start, phys_addr_t end,
+				     enum memblock_state why)
+{
+	unsigned int order = container_of(seq, struct kho_sequence, seq)->order;
+	unsigned long key = kho_encode_key(start, order);
+	phys_addr_t last = end - 1;
+
+	if (why != MEMBLOCK_PRESERVED) {
+		kho_drop_keys(key, kho_encode_key(last, order) - key + 1, why);
+		return;
+	}
+
+	kho_in.overlaps = true;
+	if (!kho_coarse)
+		pr_err_ratelimited("memory [%pa-%pa] is preserved twice: the first owner gets it\n",
+				   &start, &last);
+}
+
+static bool __init kho_next_blocks(struct memblock_sequence *seq,
+				   phys_addr_t *start, phys_addr_t *end)
+{
+	struct kho_sequence *s = container_of(seq, struct kho_sequence, seq);
+	unsigned int order, shift = PAGE_SHIFT + s->order;
+	unsigned long limit = memblock_end_of_DRAM() >> shift;
+	unsigned long nr;
+
+	while (kho_radix_next_run_at(&kho_in.map, &s->next, &nr, &s->cursor) &&
+	       kho_decode_key(s->next, start, &order) && order == s->order) {
+		unsigned long first = *start >> shift;
+		unsigned long good = first < limit ? min(nr, limit - first) : 0;
+		unsigned long key = s->next;
+
+		/* Past the end of RAM, the end of a block may not be an address. */
+		s->next += nr;
+		if (good < nr)
+			kho_drop_keys(key + good, nr - good, MEMBLOCK_NOT_RAM);
+		*end = *start + ((phys_addr_t)good << shift);
+		if (good)
+			return true;
+	}
+
+	return false;
+}
+
+static int __init kho_reserve_order(unsigned int order, unsigned long nr)
+{
+	struct kho_sequence blocks = {
+		.seq = {
+			.next = kho_next_blocks,
+			.refuse = kho_refuse_blocks,
+			.flags = MEMBLOCK_PRESERVED_FLAGS,
+		},
+		.next = kho_encode_key(0, order),
+		.order = order,
+	};
+
+	return memblock_reserve_sequence(&blocks.seq, nr);
+}
+
+static void __init kho_refuse_node(struct memblock_sequence *seq,
+				   phys_addr_t start, phys_addr_t end,
+				   enum memblock_state why)
+{
+	if (why == MEMBLOCK_PRESERVED)
+		return;
+
+	container_of(seq, struct kho_sequence, seq)->failed = true;
+	pr_err("node of the memory map at %pa: %s\n", &start, kho_refusals[why]);
+}
+
+static bool __init kho_next_node(struct memblock_sequence *seq,
+				 phys_addr_t *start, phys_addr_t *end)
+{
+	struct kho_sequence *s = container_of(seq, struct kho_sequence, seq);
+
+	if (s->next == kho_nr_nodes)
+		return false;
+
+	*start = kho_nodes[s->next++];
+	*end = *start + PAGE_SIZE;
+	return true;
+}
+
+/* Blocks that overlap a node are then in use, and the map is not at risk. */
+static int __init kho_reserve_nodes(unsigned long nr)
+{
+	struct kho_sequence nodes = {
+		.seq = {
+			.next = kho_next_node,
+			.refuse = kho_refuse_node,
+			.flags = MEMBLOCK_RSRV_KHO,
+		},
+	};
+	int err = memblock_reserve_sequence(&nodes.seq, nr);
+
+	return nodes.failed ? -EINVAL : err;
+}
+
+static int __init kho_add_node(phys_addr_t phys, void *data)
+{
+	kho_nodes[kho_nr_nodes++] = phys;
+	return 0;
+}
+
+static int __init kho_cmp_nodes(const void *a, const void *b)
+{
+	const phys_addr_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static int __init kho_collect_nodes(void)
+{
+	const struct kho_radix_walk_cb cb = { .node = kho_add_node };
+
+	kho_nodes = memblock_alloc_or_panic(kho_in.nr_nodes * sizeof(*kho_nodes),
+					    SMP_CACHE_BYTES);
+	kho_radix_walk_tree(&kho_in.map, &cb, NULL);
+	sort(kho_nodes, kho_nr_nodes, sizeof(*kho_nodes), kho_cmp_nodes, NULL);
+
+	/* To take a key out of a leaf must not change a table. */
+	for (unsigned long i = 1; i < kho_nr_nodes; i++) {
+		if (kho_nodes[i - 1] != kho_nodes[i])
+			continue;
+		pr_err("node of the memory map at %pa: duplicate\n", &kho_nodes[i]);
+		return -EINVAL;
+	}
+
+	return 0;
+}
+
+static void __init kho_reserve_coarse(void)
+{
+	kho_coarse = true;
+	pr_warn("short of memory: free memory around preserved pages stays unused\n");
+	if (memblock_reserve_all_but_scratch())
+		panic("KHO: no memory to reserve preserved memory: the previous kernel needs a larger kho_scratch=\n");
+}
+
+static int __init kho_reserve_map(void)
+{
+	int err = kho_reserve_nodes(kho_nr_nodes);
+
+	/* Nodes are not told from what else is preserved then. */
+	if (err == -ENOMEM)
+		panic("KHO: no memory to reserve %lu nodes of the memory map: the previous kernel needs a larger kho_scratch=\n",
+		      kho_nr_nodes);
+
+	/* The largest blocks are the fewest, and others may be inside them. */
+	for (int order = KHO_MAX_ORDER; order >= 0 && !err; order--) {
+		unsigned long first = kho_encode_key(0, order), nr;
+
+		nr = kho_radix_count_runs(&kho_in.map, first, 2 * first - 1);
+		if (!nr)
+			continue;
+		if (!kho_coarse && kho_reserve_order(order, nr) == -ENOMEM)
+			kho_reserve_coarse();
+		if (kho_coarse)
+			err = kho_reserve_order(order, 0);
+	}
+
+	return err;
+}
+
+/**
+ * kho_reserve_incoming - reserve all preserved memory in memblock
+ *
+ * Preserved memory is never given to the page allocator for lack of memory:
+ * all memory outside scratch areas stays reserved then, or, when there is not
+ * even enough memory for that, the kernel panics.
+ *
+ * Context: Early boot, as the last user of memblock before the page allocator.
+ * Return: 0, or -EINVAL when the memory map is damaged.
+ */
+int __init kho_reserve_incoming(void)
+{
+	int err;
+
+	err = kho_collect_nodes();
+	if (!err)
+		err = kho_reserve_map();
+	if (!err)
+		err = kho_check_root();
+
+	memblock_free(kho_nodes, kho_in.nr_nodes * sizeof(*kho_nodes));
+	return err;
+}

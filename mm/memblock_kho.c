@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Preserved memory in memblock.
+ *
+ * The previous kernel may have preserved millions of ranges.  They come in
+ * ascending sequences, and each is merged into memblock.reserved in one pass
+ * over memblock.memory, memblock.reserved and the sequence.
+ */
+
+#include <linux/align.h>
+#include <linux/init.h>
+#include <linux/memblock.h>
+#include <linux/minmax.h>
+#include <linux/pfn.h>
+
+/*
+ * While a sequence is merged, the regions that it has not come to yet are at the
+ * end of the array of memblock.reserved, and those that are complete at its
+ * start.
+ */
+struct memblock_merge {
+	struct memblock_sequence *seq;
+	unsigned long memory;		/* first region of RAM to look at */
+	unsigned long reserved;		/* first reserved region to look at */
+	unsigned long left;		/* first one that is not copied yet */
+	unsigned long done;		/* complete regions */
+};
+
+/* The first region from @i on that ends after @addr, or NULL. */
+static struct memblock_region *__init
+memblock_region_from(const struct memblock_type *type, unsigned long *i,
+		     unsigned long nr, phys_addr_t addr)
+{
+	while (*i < nr && type->regions[*i].base + type->regions[*i].size <= addr)
+		++*i;
+
+	return *i < nr ? &type->regions[*i] : NULL;
+}
+
+/* State of the memory at @start, and where at or before @end it ends. */
+static enum memblock_state __init
+memblock_state_at(struct memblock_merge *m, phys_addr_t start, phys_addr_t *end)
+{
+	struct memblock_type *ram = &memblock.memory;
+	struct memblock_type *reserved = &memblock.reserved;
+	struct memblock_region *r;
+
+	r = memblock_region_from(ram, &m->memory, ram->cnt, start);
+	if (!r || r->base > start) {
+		*end = r ? min(*end, r->base) : *end;
+		return MEMBLOCK_NOT_RAM;
+	}
+
+	*end = min(*end, r->base + r->size);
+	if (memblock_is_nomap(r))
+		return MEMBLOCK_NOT_RAM;
+	if (memblock_is_kho_scratch(r))
+		return MEMBLOCK_IN_SCRATCH;
+
+	r = memblock_region_from(reserved, &m->reserved, reserved->max, start);
+	if (!r || r->base > start) {
+		*end = r ? min(*end, r->base) : *end;
+		return MEMBLOCK_UNUSED;
+	}
+
+	*end = min(*end, r->base + r->size);
+	return memblock_is_preserved(r) ? MEMBLOCK_PRESERVED : MEMBLOCK_IN_USE;
+}
+
+static void __init memblock_merge_put(struct memblock_merge *m,
+				      struct memblock_region r)
+{
+	struct memblock_region *next = &memblock.reserved.regions[m->done];
+	struct memblock_region *last = m->done ? next - 1 : NULL;
+
+	if (last && last->base + last->size == r.base && last->flags == r.flags &&
+	    memblock_get_region_node(last) == memblock_get_region_node(&r)) {
+		last->size += r.size;
+	} else {
+		*next = r;
+		m->done++;
+	}
+}
+
+static int __init memblock_merge_add(struct memblock_merge *m,
+				     phys_addr_t start, phys_addr_t end)
+{
+	struct memblock_type *type = &memblock.reserved;
+	struct memblock_region r = {
+		.base = start,
+		.size = end - start,
+		.flags = m->seq->flags,
+	};
+
+	memblock_set_region_node(&r, NUMA_NO_NODE);
+	while (m->left < type->max && type->regions[m->left].base < start)
+		memblock_merge_put(m, type->regions[m->left++]);
+
+	/* The last region that was copied is looked at once more. */
+	if (m->done + 1 >= m->left)
+		return -ENOMEM;
+
+	memblock_merge_put(m, r);
+	type->total_size += r.size;
+	return 0;
+}
+
+static int __init memblock_merge_range(struct memblock_merge *m,
+				       phys_addr_t start, phys_addr_t end)
+{
+	int err = 0;
+
+	while (start < end && !err) {
+		phys_addr_t stop = end;
+		enum memblock_state state = memblock_state_at(m, start, &stop);
+
+		if (state == MEMBLOCK_UNUSED)
+			err = memblock_merge_add(m, start, stop);
+		else if (m->seq->refuse)
+			m->seq->refuse(m->seq, start, stop, state);
+		start = stop;
+	}
+
+	return err;
+}
+
+/**
+ * memblock_reserve_sequence - reserve many ranges
+ * @seq: the ranges
+ * @nr: number of ranges, or more
+ *
+ * Memory that is not RAM, in scratch memory or reserved already is reported to
+ * @seq and left as it is.
+ *
+ * Costs O(ranges + regions), and copies the array of memblock.reserved at most
+ * once.
+ *
+ * Context: Early boot, before the page allocator is up.
+ * Return: 0, or -ENOMEM when there is no memory for as many regions; only a
+ * part of the ranges may be reserved then.
+ */
+int __init memblock_reserve_sequence(struct memblock_sequence *seq,
+				     unsigned long nr)
+{
+	struct memblock_type *type = &memblock.reserved;
+	struct memblock_merge m = { .seq = seq };
+	phys_addr_t start, end;
+	int err;
+
+	/* Each region of now may cut a range in two. */
+	err = memblock_reserved_grow(nr + type->cnt + 2 * memblock.memory.cnt);
+	if (err)
+		return err;
+
+	m.left = type->max - type->cnt;
+	m.reserved = m.left;
+	memmove(&type->regions[m.left], type->regions,
+		type->cnt * sizeof(*type->regions));
+
+	while (!err && seq->next(seq, &start, &end))
+		err = memblock_merge_range(&m, start, end);
+
+	while (m.left < type->max)
+		memblock_merge_put(&m, type->regions[m.left++]);
+	type->cnt = m.done;
+	return err;
+}
+
+struct memblock_ram {
+	struct memblock_sequence seq;
+	unsigned long i;
+};
+
+static bool __init memblock_ram_next(struct memblock_sequence *seq,
+				     phys_addr_t *start, phys_addr_t *end)
+{
+	struct memblock_ram *ram = container_of(seq, struct memblock_ram, seq);
+
+	while (ram->i < memblock.memory.cnt) {
+		struct memblock_region *r = &memblock.memory.regions[ram->i++];
+
+		*start = PAGE_ALIGN(r->base);
+		*end = PAGE_ALIGN_DOWN(r->base + r->size);
+		if (*start < *end)
+			return true;
+	}
+
+	return false;
+}
+
+/**
+ * memblock_reserve_all_but_scratch - reserve all memory that may be preserved
+ *
+ * For want of memory to reserve just what is.
+ *
+ * Context: Early boot, before the page allocator is up.
+ * Return: 0 or -ENOMEM.
+ */
+int __init memblock_reserve_all_but_scratch(void)
+{
+	struct memblock_ram ram = {
+		.seq = { .next = memblock_ram_next, .flags = MEMBLOCK_PRESERVED_FLAGS },
+	};
+
+	return memblock_reserve_sequence(&ram.seq, memblock.memory.cnt);
+}
+
+/* Index of the first region in @type that ends after @addr. */
+static unsigned long __init memblock_search_from(const struct memblock_type *type,
+						 phys_addr_t addr)
+{
+	unsigned long low = 0, high = type->cnt;
+
+	while (low < high) {
+		unsigned long mid = low + (high - low) / 2;
+		const struct memblock_region *r = &type->regions[mid];
+
+		if (r->base + r->size > addr)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+
+	return low;
+}
+
+/**
+ * memblock_free_range_from - start for_each_free_mem_range() at an address
+ * @addr: the address
+ *
+ * Context: Early boot, until memblock_discard().
+ * Return: initial value of the iterator; the first range may begin before @addr.
+ */
+u64 __init memblock_free_range_from(phys_addr_t addr)
+{
+	return (u64)memblock_search_from(&memblock.reserved, addr) << 32 |
+	       memblock_search_from(&memblock.memory, addr);
+}
+
+/**
+ * memblock_next_preserved - find memory that waits for its owner
+ * @nid: node that it is on
+ * @start: first page frame to look at; set to the first one that is preserved
+ * @end: page frame after the last one to look at; set to the end of the range
+ *
+ * Context: Early boot, until memblock_discard(), when regions know their nodes.
+ * Return: false when no memory of the node in [*@start, *@end) is preserved.
+ */
+bool __init memblock_next_preserved(int nid, unsigned long *start,
+				    unsigned long *end)
+{
+	const struct memblock_type *type = &memblock.reserved;
+	unsigned long i = memblock_search_from(type, PFN_PHYS(*start));
+
+	for (; i < type->cnt; i++) {
+		struct memblock_region *r = &type->regions[i];
+
+		if (r->base >= PFN_PHYS(*end))
+			return false;
+		if (!memblock_is_preserved(r) || memblock_get_region_node(r) != nid)
+			continue;
+
+		*start = max(*start, PHYS_PFN(r->base));
+		*end = min(*end, PHYS_PFN(r->base + r->size));
+		return true;
+	}
+
+	return false;
+}
