@@ -334,6 +334,17 @@ def above_4g():
                  [*claim("main", file), *look(file), "cma-check"]], memory=6144, deadline=40)
 
 
+def early_restore():
+    """LUO restores records, and frees its header, before the struct pages around them are set up."""
+    first, then = ["total-keep"], ["run dmesg | grep 'deferred pages initialised'"]
+    for s in range(120):
+        files = {f"f{s}": f"size=1P seed={s}"}
+        first += keep(f"s{s}", files)
+        then += [*claim(f"s{s}", files), f"close f{s}"]
+    return Case("early-restore", "Pages of deferred struct pages are restored and freed by an early initcall.",
+                [first, [*then, "total-check slack=16M", "churn"]], memory=6144, deadline=40)
+
+
 # ---- the cases of the Live Update Orchestrator
 
 FLBS = range(3)                 # of lib/tests/liveupdate.c
@@ -498,7 +509,7 @@ LUO_CASES = [make() for make in (
 
 CASES = [make() for make in (
     one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, memcg_limit, large, two_nodes,
-    above_4g, iomem, three_hops, test_kho, reserve_mem, reserve_mem_odd, page_size, kho_off, debugfs_off, never_retrieved,
+    above_4g, early_restore, iomem, three_hops, test_kho, reserve_mem, reserve_mem_odd, page_size, kho_off, debugfs_off, never_retrieved,
     stale, stale_refused, unpreserve)] + [
     kdump("kdump-after-handover", "A kernel that took a handover crashes; the kdump kernel has the dump, and no handover.",
           LOAD_CRASH),

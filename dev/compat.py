@@ -157,7 +157,7 @@ def bad_luo():
         script[:0] = [*MEMORY_KEPT, *LOST, *RELEASE]
     for script in scripts[1:-1]:
         script[:0] = [logs(f"instead of '{LUO}'"), shows("luo", "-", "-", "malformed", "luo")]
-    scripts[-1][:0] = [logs("subtree 'LUO' is not in preserved memory")]
+    scripts[-1][:0] = [logs("subtree 'LUO': not preserved")]
     return case("bad-luo", "LUO empty each time, region and folios kept", *scripts, NEXT)
 
 

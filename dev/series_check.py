@@ -30,7 +30,7 @@ FOLDER = "kernel/liveupdate/"
 USERS = ["kernel/kexec_core.o", "kernel/kexec_file.o", "mm/mm_init.o", "mm/memblock.o"]
 USERS_OF = {"x86_64": ["arch/x86/kernel/setup.o"],
             "arm64": ["arch/arm64/kernel/setup.o", "drivers/of/fdt.o", "drivers/of/kexec.o"]}
-OURS = re.compile(r"(is_kho_|kho_|luo_|liveupdate_|memblock_reserve_sorted$)")
+OURS = re.compile(r"(is_kho_|kho_|luo_|liveupdate_|memblock_reserve(d_grow|_sequence|_all_but_scratch)$|deferred_(sections_prepare|init_section)$)")
 DOCUMENTS = "core-api/kho admin-guide/mm mm userspace-api"      # places with documents of the series
 # told by get_maintainer instead, and by whoever signs
 NOT_ASKED = "FILE_PATH_CHANGES"

@@ -124,6 +124,20 @@ static int __init memblock_merge_range(struct memblock_merge *m,
 	return err;
 }
 
+/*
+ * Regions that come with @nr ranges.  Those of this kernel may cut them; those
+ * that are preserved are joined with them.
+ */
+static unsigned long __init memblock_merge_room(unsigned long nr)
+{
+	struct memblock_region *r;
+
+	for_each_reserved_mem_region(r)
+		nr += !memblock_is_preserved(r);
+
+	return nr + 2 * memblock.memory.cnt;
+}
+
 /**
  * memblock_reserve_sequence - reserve many ranges
  * @seq: the ranges
@@ -147,8 +161,7 @@ int __init memblock_reserve_sequence(struct memblock_sequence *seq,
 	phys_addr_t start, end;
 	int err;
 
-	/* Each region of now may cut a range in two. */
-	err = memblock_reserved_grow(nr + type->cnt + 2 * memblock.memory.cnt);
+	err = memblock_reserved_grow(memblock_merge_room(nr));
 	if (err)
 		return err;
 

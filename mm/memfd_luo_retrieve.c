@@ -97,6 +97,16 @@ static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *desc,
 	return NULL;
 }
 
+/* There are no holes, so each folio but the last one ends where the next begins. */
+static unsigned long memfd_luo_max_pages(const struct memfd_luo_entry *entries,
+					 u64 i, u64 nr)
+{
+	if (i + 1 == nr || entries[i + 1].index <= entries[i].index)
+		return ULONG_MAX;
+
+	return entries[i + 1].index - entries[i].index;
+}
+
 /* Copies what the handle, a number from the previous kernel, stands for. */
 static int memfd_luo_read(u64 handle, struct memfd_luo_ser *desc)
 {
@@ -135,7 +145,8 @@ static void memfd_luo_discard(const struct memfd_luo_ser *desc,
 
 		if (!memfd_luo_bad_entry(desc, entry, min_index)) {
 			folio = kho_restore_folio_batched(PFN_PHYS(entry->pfn),
-							  &batch);
+						memfd_luo_max_pages(entries, i, nr),
+						&batch);
 			min_index = entry->index + 1;
 		}
 		if (folio)
@@ -343,7 +354,10 @@ static int memfd_luo_take(struct memfd_luo_fill *fill)
 		return -EINVAL;
 	}
 
-	folio = kho_restore_folio_batched(PFN_PHYS(entry->pfn), &fill->batch);
+	folio = kho_restore_folio_batched(PFN_PHYS(entry->pfn),
+					  memfd_luo_max_pages(fill->entries, fill->next,
+							      fill->desc.nr_folios),
+					  &fill->batch);
 	if (!folio) {
 		pr_err("bad hand-over: no preserved folio at pfn %#llx\n",
 		       (u64)entry->pfn);

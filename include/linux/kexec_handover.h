@@ -38,6 +38,7 @@ void kho_unpreserve_folio(struct folio *folio);
 void kho_unpreserve_folios(struct folio **folios, unsigned long nr);
 struct folio *kho_restore_folio(phys_addr_t phys);
 struct folio *kho_restore_folio_batched(phys_addr_t phys,
+					unsigned long max_pages,
 					struct kho_restore_batch *batch);
 void kho_restore_batch_end(struct kho_restore_batch *batch);
 
@@ -106,7 +107,8 @@ static inline struct folio *kho_restore_folio(phys_addr_t phys)
 }
 
 static inline struct folio *
-kho_restore_folio_batched(phys_addr_t phys, struct kho_restore_batch *batch)
+kho_restore_folio_batched(phys_addr_t phys, unsigned long max_pages,
+			  struct kho_restore_batch *batch)
 {
 	return NULL;
 }

@@ -392,8 +392,10 @@ static int __init kho_init(void)
 	int err;
 
 	if (!kho_enable) {
-		if (is_kho_boot())
-			pr_notice("disabled: what was handed over stays reserved and unused\n");
+		if (is_kho_boot()) {
+			pr_notice("disabled: preserved memory stays reserved until it is released\n");
+			kho_debugfs_init();
+		}
 		return 0;
 	}
 
@@ -414,10 +416,9 @@ static int __init kho_init(void)
 		else
 			kho_open_scratch();
 	}
+	kho_debugfs_init();
 	if (err)
 		return err;
-
-	kho_debugfs_init();
 
 	err = kho_write_metadata(kho_read_metadata() + 1);
 	if (err)

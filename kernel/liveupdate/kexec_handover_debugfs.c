@@ -191,20 +191,24 @@ static void __init kho_drop_snapshots(void)
 /**
  * kho_debugfs_init - create the files
  *
- * Context: Once, when there is an outgoing root tree.
+ * Context: Once, when it is known whether there is an outgoing root tree.
  */
 void __init kho_debugfs_init(void)
 {
 	const void *in_fdt = kho_in_fdt();
-	struct dentry *root = debugfs_create_dir("kho", NULL);
+	struct dentry *root = NULL;
 
-	if (IS_ERR(root)) {
-		pr_info("not shown in debugfs: %pe\n", root);
+	if (kho_out.fdt || kho_compat_reported())
+		root = debugfs_create_dir("kho", NULL);
+	if (IS_ERR_OR_NULL(root)) {
+		if (root)
+			pr_info("not shown in debugfs: %pe\n", root);
 		kho_drop_snapshots();
 		return;
 	}
 
-	kho_out_debugfs_init(root);
+	if (kho_out.fdt)
+		kho_out_debugfs_init(root);
 	if (kho_compat_reported())
 		kho_in_debugfs_init(root, in_fdt);
 }

@@ -505,10 +505,11 @@ static int kho_cursor_order(const struct kho_radix_cursor *cursor)
 
 /*
  * Takes a folio and returns its order, most likely that of the one before, or
- * -ENOENT.  Of several that begin here, the smallest one may have come last.
+ * -ENOENT.  Of blocks that overlap and begin here, it is the largest one with at
+ * most @max_pages; if nothing is known about its size, the smallest one.
  */
 static int kho_batch_take_folio(struct kho_restore_batch *batch,
-				unsigned long pfn)
+				unsigned long pfn, unsigned long max_pages)
 {
 	int max = kho_max_order_at(pfn, MAX_FOLIO_ORDER);
 	int order = kho_cursor_order(&batch->cursor);
@@ -517,7 +518,12 @@ static int kho_batch_take_folio(struct kho_restore_batch *batch,
 	    kho_in_take_block(pfn, order, &batch->cursor))
 		return order;
 
-	order = kho_find_block(&kho_in.map, pfn, 0, max, &batch->cursor);
+	if (kho_in.overlaps && max_pages)
+		order = kho_find_block(&kho_in.map, pfn,
+				       min(max, ilog2(max_pages)), 0,
+				       &batch->cursor);
+	else
+		order = kho_find_block(&kho_in.map, pfn, 0, max, &batch->cursor);
 	if (order >= 0 && !kho_in_take_block(pfn, order, &batch->cursor))
 		return -ENOENT;
 
@@ -527,6 +533,8 @@ static int kho_batch_take_folio(struct kho_restore_batch *batch,
 /**
  * kho_restore_folio_batched - kho_restore_folio() for one of many
  * @phys: address of the folio
+ * @max_pages: number of pages that it can have at most, which tells it from a
+ *	       stale block at the same address; 0 if that is not known
  * @batch: what it has in common with the others
  *
  * Context: Any, with a reference to a subtree or a session of the previous
@@ -535,6 +543,7 @@ static int kho_batch_take_folio(struct kho_restore_batch *batch,
  * Return: As kho_restore_folio().
  */
 struct folio *kho_restore_folio_batched(phys_addr_t phys,
+					unsigned long max_pages,
 					struct kho_restore_batch *batch)
 {
 	unsigned long pfn = PHYS_PFN(phys);
@@ -542,7 +551,7 @@ struct folio *kho_restore_folio_batched(phys_addr_t phys,
 
 	scoped_guard(rcu) {
 		if (PAGE_ALIGNED(phys))
-			order = kho_batch_take_folio(batch, pfn);
+			order = kho_batch_take_folio(batch, pfn, max_pages);
 	}
 	if (order < 0)
 		return NULL;
@@ -557,7 +566,8 @@ EXPORT_SYMBOL_GPL(kho_restore_folio_batched);
  * kho_restore_folio - take over a folio from the previous kernel
  * @phys: address of the folio
  *
- * Works once for each folio.
+ * Works once for each folio.  If a stale block of another order begins at @phys
+ * as well, the smallest one is returned.
  *
  * Context: Any, after the page allocator is up.  May sleep as long as
  * page_alloc_init_late() has not finished, which is before device initcalls.
@@ -567,7 +577,7 @@ EXPORT_SYMBOL_GPL(kho_restore_folio_batched);
 struct folio *kho_restore_folio(phys_addr_t phys)
 {
 	struct kho_restore_batch batch = { };
-	struct folio *folio = kho_restore_folio_batched(phys, &batch);
+	struct folio *folio = kho_restore_folio_batched(phys, 0, &batch);
 
 	kho_restore_batch_end(&batch);
 	return folio;

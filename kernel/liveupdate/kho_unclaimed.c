@@ -303,13 +303,16 @@ static void kho_forget_subtrees(void)
  * kho_unclaimed_release - give unclaimed memory to the page allocator
  *
  * Context: May sleep.
- * Return: 0, -EBUSY when it is in use, or an error of kho_radix_walk_tree().
+ * Return: 0, -EBUSY when it is in use, or -EINVAL without a handover.
  */
 int kho_unclaimed_release(void)
 {
 	const struct kho_radix_walk_cb cb = { .leaf = kho_release_block };
 	struct kho_released released = { };
 	int err;
+
+	if (!is_kho_boot())
+		return -EINVAL;
 
 	guard(mutex)(&kho_unclaimed_lock);
 

@@ -138,16 +138,33 @@ static void kho_restore_test_bad_address(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, kho_in_covers(phys, 1));
 }
 
-/* A key for memory that does not exist: another kernel may write anything. */
-static void kho_restore_test_no_struct_page(struct kunit *test)
+static void no_overlaps(void *unused)
 {
-	phys_addr_t phys = 1ULL << 50;
+	kho_in.overlaps = false;
+}
 
+/* The first owner gets all of its memory, and the others are refused. */
+static void kho_restore_test_overlap(struct kunit *test)
+{
+	struct left *left = leave(test, "3");
+	phys_addr_t inside = left_phys(left, 4);
+	struct page *page;
+
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, no_overlaps, NULL), 0);
+	kho_in.overlaps = true;
 	KUNIT_ASSERT_EQ(test, kho_radix_add_key(&kho_in.map,
-						kho_encode_key(phys, 0)), 0);
-	KUNIT_EXPECT_FALSE(test, kho_pages_preserved(phys, 1));
-	KUNIT_EXPECT_NULL(test, kho_restore_pages(phys, 1));
-	KUNIT_EXPECT_NULL(test, kho_restore_folio(phys));
+						kho_encode_key(inside, 0)), 0);
+	KUNIT_ASSERT_EQ(test, kho_radix_add_key(&kho_in.map,
+						kho_encode_key(left->phys, LEFT_ORDER + 1)), 0);
+
+	page = kho_restore_pages(left->phys, NR_LEFT);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_EXPECT_FALSE(test, kho_pages_preserved(inside, 1));
+	KUNIT_EXPECT_NULL(test, kho_restore_folio(inside));
+	KUNIT_EXPECT_FALSE(test, kho_in_covers(left->phys, PAGE_SIZE));
+
+	for (unsigned int i = 0; i < NR_LEFT; i++)
+		__free_page(page + i);
 }
 
 /* Memory of this kernel, preserved for the next one. */
@@ -254,7 +271,7 @@ static struct kunit_case kho_restore_cases[] = {
 	KUNIT_CASE(kho_restore_test_odd_range),
 	KUNIT_CASE_PARAM(kho_restore_test_misfit, misfit_gen_params),
 	KUNIT_CASE_PARAM(kho_restore_test_bad_address, bad_address_gen_params),
-	KUNIT_CASE(kho_restore_test_no_struct_page),
+	KUNIT_CASE(kho_restore_test_overlap),
 	KUNIT_CASE(kho_restore_test_own_memory),
 	KUNIT_CASE_PARAM(kho_restore_test_folio, folio_cut_gen_params),
 	KUNIT_CASE(kho_restore_test_folio_inside),

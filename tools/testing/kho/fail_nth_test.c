@@ -251,7 +251,7 @@ static void fail_nth_test_operation(struct kunit *test)
 	KUNIT_EXPECT_GE(test, n - 1, op->least);
 }
 
-/* A boot with one failure keeps all that was handed over, or says it does not. */
+/* A boot with one failure keeps all that was handed over, says it does not, or panics. */
 static bool attempt_boot(struct kunit *test, unsigned long n)
 {
 	struct sim_handover h;
@@ -272,7 +272,8 @@ static bool attempt_boot(struct kunit *test, unsigned long n)
 	if (kept)
 		KUNIT_ASSERT_EQ_MSG(test, restore_vmalloc(), 0, "n = %lu", n);
 	else
-		KUNIT_ASSERT_TRUE_MSG(test, sim_logged("cannot") ||
+		KUNIT_ASSERT_TRUE_MSG(test, sim_panicked ||
+				      sim_logged("cannot") ||
 				      sim_logged("disabling") ||
 				      sim_logged("lost"), "n = %lu", n);
 	return failed;

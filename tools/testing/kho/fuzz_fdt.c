@@ -22,8 +22,13 @@ static void try_all(void)
 		if (kho_retrieve_subtree(names[i], &phys, &size))
 			continue;
 
-		/* What is promised to be preserved memory can be read. */
 		BUG_ON(!size || phys + size < phys);
+		kho_put_subtree(names[i]);
+		/* Another name may lead to the same data. */
+		if (!kho_in_covers(phys, size))
+			continue;
+
+		/* What is promised to be preserved memory can be read. */
 		if (pfn_valid(PHYS_PFN(phys)) && pfn_valid(PHYS_PFN(phys + size - 1)))
 			BUG_ON(memchr_inv(phys_to_virt(phys), 0, size) ==
 			       phys_to_virt(phys + size));

@@ -328,8 +328,75 @@ static void handover_test_subtrees(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, found, size);
 	expect_filled(test, phys_to_virt(phys), found, 3);
 
+	/* Where it was can be asked for any number of times. */
 	kho_restore_free(phys_to_virt(phys));
-	KUNIT_EXPECT_EQ(test, kho_retrieve_subtree("some-data", &phys, NULL), -EINVAL);
+	KUNIT_EXPECT_EQ(test, kho_retrieve_subtree("some-data", &phys, NULL), 0);
+	KUNIT_EXPECT_EQ(test, phys, at);
+}
+
+/* Nothing is released before the last reference to data that is still there is gone. */
+static void handover_test_release(struct kunit *test)
+{
+	void *blob = kho_alloc_preserve(PAGE_SIZE), *other = kho_alloc_preserve(PAGE_SIZE);
+	unsigned long before;
+	phys_addr_t phys;
+
+	KUNIT_ASSERT_EQ(test, kho_add_subtree("blob", blob, PAGE_SIZE), 0);
+	KUNIT_ASSERT_EQ(test, kho_add_subtree("other", other, PAGE_SIZE), 0);
+	KUNIT_ASSERT_TRUE(test, hop());
+
+	KUNIT_ASSERT_EQ(test, kho_retrieve_subtree("blob", &phys, NULL), 0);
+	KUNIT_ASSERT_EQ(test, kho_retrieve_subtree("blob", &phys, NULL), 0);
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
+	kho_put_subtree("blob");
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
+	KUNIT_EXPECT_TRUE(test, kho_pages_preserved(phys, 1));
+	kho_put_subtree("blob");
+	kho_incoming_get();
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
+	kho_incoming_put();
+
+	/* Restored data needs no reference. */
+	KUNIT_ASSERT_EQ(test, kho_retrieve_subtree("other", &phys, NULL), 0);
+	kho_restore_free(phys_to_virt(phys));
+
+	/* All that is left is the root tree, and the root of the map. */
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+	before = sim_count(SIM_LEFT);
+	KUNIT_EXPECT_EQ(test, kho_retrieve_subtree("blob", &phys, NULL), -EINVAL);
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+	KUNIT_EXPECT_EQ(test, sim_count(SIM_LEFT), before);
+	KUNIT_EXPECT_LE(test, before, SIM_FDT_SIZE / PAGE_SIZE + 2);
+}
+
+/* What the next kernel will not have is refused, and holds no metadata. */
+static void handover_test_hot_added(struct kunit *test)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 0);
+	unsigned long start;
+	void *mem;
+
+	while (page && page_to_pfn(page) < PAGES_PER_SECTION)
+		page = alloc_pages(GFP_KERNEL, 0);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	start = round_down(page_to_pfn(page), PAGES_PER_SECTION);
+	sim_hot_pfn = start;
+	KUNIT_EXPECT_EQ(test, kho_preserve_folio(page_folio(page)), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, kho_preserve_pages(page, 1), -EOPNOTSUPP);
+	/* A range that begins in memory of boot is refused as a whole. */
+	if (!kho_scratch_overlap(PFN_PHYS(start - 2), 4 * PAGE_SIZE))
+		KUNIT_EXPECT_EQ(test, kho_preserve_pages(pfn_to_page(start - 2), 4),
+				-EOPNOTSUPP);
+	KUNIT_EXPECT_TRUE(test, sim_logged("hot-added memory cannot be preserved"));
+	while (alloc_pages(GFP_KERNEL, 0))
+		;
+
+	/* No memory of boot is left. */
+	__free_page(page);
+	mem = kho_alloc_preserve(PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(mem), -ENOMEM);
+	sim_hot_pfn = SIM_PAGES;
+	sim_boot_cold();
 }
 
 /* An address or a size that is not eight bytes long is none. */
@@ -372,6 +439,8 @@ static struct kunit_case handover_cases[] = {
 	KUNIT_CASE(handover_test_no_memory_lost),
 	KUNIT_CASE(handover_test_unclaimed_stays),
 	KUNIT_CASE(handover_test_subtrees),
+	KUNIT_CASE(handover_test_release),
+	KUNIT_CASE(handover_test_hot_added),
 	KUNIT_CASE(handover_test_subtree_sizes),
 	KUNIT_CASE(handover_test_free_memory),
 	{}

@@ -228,7 +228,7 @@ static const struct damage {
 	const char *log;
 	enum loss loss;
 } damages[] = {
-	{ "root not preserved", luo_not_preserved, "is not in preserved memory", ALL },
+	{ "root not preserved", luo_not_preserved, "subtree 'LUO': not preserved", ALL },
 	{ "root not aligned", luo_odd, "is not in a page", ALL },
 	{ "root too large", luo_large, "is not in a page", ALL },
 	{ "root too small", luo_small, "is too small", ALL },

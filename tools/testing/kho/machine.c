@@ -51,6 +51,13 @@ int sim_param(const char *name, const char *value)
 	return err;
 }
 
+__thread int sim_atomic;
+
+void sim_might_sleep(void)
+{
+	BUG_ON(sim_atomic);
+}
+
 static struct work_struct *pending[4];
 
 void schedule_work(struct work_struct *work)
@@ -112,13 +119,28 @@ bool arch_kho_is_ram(phys_addr_t start, phys_addr_t end)
 	return true;
 }
 
-/* What memblock has not reserved belongs to the page allocator. */
+/* Moves @i on to the first region that ends after @phys; tests if the page is in it. */
+static bool page_in(const struct memblock_type *type, unsigned long *i, phys_addr_t phys)
+{
+	const struct memblock_region *r = &type->regions[*i];
+
+	for (; *i < type->cnt && r->base + r->size <= phys; r++)
+		++*i;
+
+	return *i < type->cnt && r->base < phys + PAGE_SIZE;
+}
+
+/* Free memory of memblock goes to the page allocator, that of the firmware does not. */
 static void start_page_allocator(void)
 {
+	unsigned long ram = 0, reserved = 0;
+
 	for (unsigned long pfn = 0; pfn < SIM_PAGES; pfn++) {
 		phys_addr_t phys = PFN_PHYS(pfn);
 
-		if (!pfn_valid(pfn) || memblock_is_region_reserved(phys, PAGE_SIZE))
+		if (!page_in(&memblock.memory, &ram, phys) ||
+		    memblock_is_nomap(&memblock.memory.regions[ram]) ||
+		    page_in(&memblock.reserved, &reserved, phys))
 			continue;
 		sim_give_page(pfn, kho_scratch_overlap(phys, PAGE_SIZE) ?
 				   SIM_CMA : SIM_FREE);
@@ -150,6 +172,7 @@ static void forget_variables(void)
 }
 
 bool sim_liveupdate;
+unsigned int sim_nr_nodes = 1;
 
 static void forget(void)
 {
@@ -202,17 +225,26 @@ struct sim_handover sim_kexec(void)
 	};
 }
 
+static void for_each_range(struct sim_ranges r, int (*fn)(phys_addr_t, phys_addr_t))
+{
+	for (; r.nr; r.nr--, r.start += r.step)
+		BUG_ON(fn(r.start, r.len));
+}
+
 static jmp_buf stopped;
+static bool booting;
 bool sim_panicked;
 
 void sim_panic(void)
 {
+	BUG_ON(!booting);
 	longjmp(stopped, 1);
 }
 
 bool sim_boot_warm(const struct sim_handover *handover)
 {
 	sim_panicked = setjmp(stopped);
+	booting = !sim_panicked;
 	if (sim_panicked)
 		return false;
 
@@ -222,15 +254,14 @@ bool sim_boot_warm(const struct sim_handover *handover)
 	kho_populate(handover->fdt, handover->fdt_len, handover->scratch,
 		     handover->scratch_len);
 	find_memory();
-	if (handover->firmware)
-		memblock_mark_nomap(handover->firmware, PAGE_SIZE);
-	if (handover->image_len)
-		memblock_reserve(handover->image, handover->image_len);
+	for_each_range(handover->firmware, memblock_mark_nomap);
+	for_each_range(handover->image, memblock_reserve);
 	kho_memory_init_early();
 	kho_memory_init();
 	start_page_allocator();
 	run_initcalls();
 	sim_core_init_out();
+	booting = false;
 	return is_kho_boot();
 }
 

@@ -46,18 +46,28 @@ int sim_param(const char *name, const char *value);
  */
 #define SIM_FDT_SIZE	(PAGE_SHIFT < 12 ? SZ_8K : PAGE_SIZE)
 
+/* @nr ranges of @len bytes, one each @step bytes. */
+struct sim_ranges {
+	phys_addr_t start;
+	u64 len;
+	unsigned int nr;
+	u64 step;
+};
+
 /* What the boot loader passes on from the previous kernel. */
 struct sim_handover {
 	phys_addr_t fdt;
 	u64 fdt_len;
 	phys_addr_t scratch;
 	u64 scratch_len;
-	/* Where the new kernel or its first file system was put. */
-	phys_addr_t image;
-	u64 image_len;
-	/* A page of RAM that belongs to the firmware, if not 0. */
-	phys_addr_t firmware;
+	/* The new kernel, its first file system and other memory in use. */
+	struct sim_ranges image;
+	/* RAM of the firmware. */
+	struct sim_ranges firmware;
 };
+
+/* Nodes that are said to have memory. */
+extern unsigned int sim_nr_nodes;
 
 /* Boot with "liveupdate=on". */
 extern bool sim_liveupdate;

@@ -7,6 +7,10 @@
 
 #include <pthread.h>
 
+/* Spinlocks and read-side sections of RCU of this thread, which must not sleep. */
+extern __thread int sim_atomic;
+void sim_might_sleep(void);
+
 struct mutex {
 	pthread_mutex_t m;
 };
@@ -15,14 +19,14 @@ struct mutex {
 #define DEFINE_MUTEX(name)	struct mutex name = __MUTEX_INITIALIZER(name)
 #define mutex_init(lock)	pthread_mutex_init(&(lock)->m, NULL)
 #define mutex_destroy(lock)	pthread_mutex_destroy(&(lock)->m)
-#define mutex_lock(lock)	pthread_mutex_lock(&(lock)->m)
+#define mutex_lock(lock)	(sim_might_sleep(), pthread_mutex_lock(&(lock)->m))
 #define mutex_unlock(lock)	pthread_mutex_unlock(&(lock)->m)
 
 typedef struct mutex spinlock_t;
 
 #define DEFINE_SPINLOCK(name)	spinlock_t name = __MUTEX_INITIALIZER(name)
-#define spin_lock(lock)		mutex_lock(lock)
-#define spin_unlock(lock)	mutex_unlock(lock)
+#define spin_lock(lock)		(sim_atomic++, pthread_mutex_lock(&(lock)->m))
+#define spin_unlock(lock)	(sim_atomic--, pthread_mutex_unlock(&(lock)->m))
 
 struct rw_semaphore {
 	pthread_rwlock_t rw;
@@ -67,19 +71,20 @@ DEFINE_SIM_GUARD(rwsem_write, struct rw_semaphore, down_write, up_write);
 	for (bool __once = true; __once; __once = false)		\
 		for (sim_guard(name, __held)(__VA_ARGS__); __once; __once = false)
 
-/* Nothing that is read so is freed while anyone is at it; see sim_flush_work(). */
+/* Readers in other threads are not waited for; see sim_flush_work(). */
 typedef int sim_guard_rcu;
 
 static inline int sim_take_rcu(void)
 {
-	return 0;
+	return sim_atomic++;
 }
 
 static inline void sim_drop_rcu(int *unused)
 {
+	sim_atomic--;
 }
 
-#define synchronize_rcu()	do { } while (0)
+#define synchronize_rcu()	sim_might_sleep()
 
 /* Work is done by sim_flush_work(). */
 struct work_struct {

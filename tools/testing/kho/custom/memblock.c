@@ -15,8 +15,10 @@ void sim_memblock_reset(void)
 	memblock.memory.regions = memory_regions;
 	memblock.memory.cnt = 0;
 	memblock.memory.max = SIM_MAX_REGIONS;
+	memblock.memory.total_size = 0;
 	memblock.reserved.regions = reserved_regions;
 	memblock.reserved.cnt = 0;
+	memblock.reserved.total_size = 0;
 	memblock.reserved.max = min(128UL, sim_memblock_room);
 	scratch_only = false;
 }
@@ -30,7 +32,7 @@ static void insert(struct memblock_type *type, struct memblock_region new)
 {
 	unsigned int i = type->cnt;
 
-	BUG_ON(type->cnt == SIM_MAX_REGIONS);
+	BUG_ON(type->cnt >= type->max);
 	for (; i && type->regions[i - 1].base > new.base; i--)
 		type->regions[i] = type->regions[i - 1];
 	type->regions[i] = new;
@@ -45,7 +47,8 @@ static void join_neighbours(struct memblock_type *type)
 		struct memblock_region *r = &type->regions[i];
 		struct memblock_region *to = &type->regions[last];
 
-		if (to->flags == r->flags && region_end(to) == r->base)
+		if (to->flags == r->flags && to->nid == r->nid &&
+		    region_end(to) == r->base)
 			to->size += r->size;
 		else
 			type->regions[++last] = *r;
@@ -54,9 +57,9 @@ static void join_neighbours(struct memblock_type *type)
 		type->cnt = last + 1;
 }
 
-/* Adds what is not there yet, with @flags. */
+/* Adds memory that is not there yet, with @flags. */
 static void add(struct memblock_type *type, phys_addr_t base, phys_addr_t end,
-		unsigned int flags)
+		int nid, unsigned int flags)
 {
 	phys_addr_t at = base;
 
@@ -74,8 +77,12 @@ static void add(struct memblock_type *type, phys_addr_t base, phys_addr_t end,
 			if (r->base > at)
 				stop = min(stop, r->base);
 		}
-		if (!known)
-			insert(type, (struct memblock_region){ at, stop - at, flags });
+		if (!known) {
+			insert(type, (struct memblock_region){
+				at, stop - at, flags, nid,
+			});
+			type->total_size += stop - at;
+		}
 		at = stop;
 	}
 	join_neighbours(type);
@@ -89,7 +96,7 @@ static void split(struct memblock_type *type, phys_addr_t at)
 	for_each_region_of(type, r) {
 		if (r->base < at && at < region_end(r)) {
 			struct memblock_region upper = {
-				at, region_end(r) - at, r->flags
+				at, region_end(r) - at, r->flags, r->nid,
 			};
 
 			r->size = at - r->base;
@@ -103,7 +110,7 @@ int memblock_add(phys_addr_t base, phys_addr_t size)
 {
 	/* The kernel would make memory of all addresses from @base on. */
 	BUG_ON(base + size < base);
-	add(&memblock.memory, base, base + size, 0);
+	add(&memblock.memory, base, base + size, 0, 0);
 	return 0;
 }
 
@@ -144,7 +151,7 @@ int __memblock_reserve(phys_addr_t base, phys_addr_t size, int nid,
 	BUG_ON(end < base || !size);
 	if (memblock_reserved_grow(1) || sim_alloc_fails(GFP_KERNEL))
 		return -ENOMEM;
-	add(type, base, end, flags);
+	add(type, base, end, nid, flags);
 	return 0;
 }
 
@@ -284,6 +291,8 @@ int memblock_phys_free(phys_addr_t base, phys_addr_t size)
 
 		if (r->base < base || region_end(r) > base + size)
 			type->regions[nr++] = *r;
+		else
+			type->total_size -= r->size;
 	}
 	type->cnt = nr;
 	return 0;
@@ -307,7 +316,7 @@ phys_addr_t memblock_reserved_kern_size(phys_addr_t limit, int nid)
 	return size;
 }
 
-/* Sizes of nothing are bugs of the caller; to read what is no memory may be fatal. */
+/* A size of 0 is a bug of the caller; to read from a hole may be fatal. */
 void *early_memremap(phys_addr_t phys, unsigned long size)
 {
 	phys_addr_t end = phys + size;

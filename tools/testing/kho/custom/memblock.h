@@ -22,6 +22,7 @@ struct memblock_region {
 	phys_addr_t base;
 	phys_addr_t size;
 	unsigned int flags;
+	int nid;
 };
 
 struct memblock_type {
@@ -106,11 +107,12 @@ static inline bool memblock_is_kho_scratch(const struct memblock_region *r)
 
 static inline int memblock_get_region_node(const struct memblock_region *r)
 {
-	return 0;
+	return r->nid;
 }
 
 static inline void memblock_set_region_node(struct memblock_region *r, int nid)
 {
+	r->nid = nid;
 }
 
 /* The kernel stops, and the machine with it; see machine.h. */

@@ -142,7 +142,7 @@ static bool range_is_free(unsigned long pfn, unsigned long nr)
  * who still uses it is caught for longer.  Large blocks come from the upper
  * half, where single pages come only when there is nothing else.
  */
-static unsigned long find_free(unsigned long nr)
+static unsigned long find_free(unsigned long nr, unsigned long end)
 {
 	unsigned long start = SIM_PAGES / 2;
 
@@ -151,7 +151,7 @@ static unsigned long find_free(unsigned long nr)
 
 	start = round_up(start, nr);
 	for (int round = 0; round < 2; round++, start = 0) {
-		for (unsigned long pfn = start; pfn + nr <= SIM_PAGES; pfn += nr) {
+		for (unsigned long pfn = start; pfn + nr <= end; pfn += nr) {
 			if (!range_is_free(pfn, nr))
 				continue;
 			if (nr < 64)
@@ -167,11 +167,13 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 	unsigned long pfn;
 
 	BUG_ON(order > MAX_PAGE_ORDER);
+	sim_might_sleep();
 	if (sim_alloc_fails(gfp))
 		return NULL;
 
 	pthread_mutex_lock(&lock);
-	pfn = find_free(BIT(order));
+	/* Low memory is never added to a running machine. */
+	pfn = find_free(BIT(order), gfp & __GFP_DMA32 ? sim_hot_pfn : SIM_PAGES);
 	if (pfn)
 		sim_set_state(pfn, BIT(order), SIM_USED);
 	pthread_mutex_unlock(&lock);

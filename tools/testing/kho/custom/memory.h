@@ -151,7 +151,7 @@ static inline int get_order(size_t size)
 #define __GFP_THISNODE		0x40u
 #define __GFP_DMA32		0x80u
 
-/* Memory from here on was added after boot. */
+/* Memory from here on was added after boot; the first page of a section. */
 extern unsigned long sim_hot_pfn;
 
 #define CONFIG_MEMORY_HOTPLUG		1

@@ -43,8 +43,8 @@ static inline void module_put(struct module *module)
 #define SYSTEM_RUNNING		0
 #define system_state		SYSTEM_RUNNING
 
-#define might_sleep()		do { } while (0)
-#define cond_resched()		do { } while (0)
+#define might_sleep()		sim_might_sleep()
+#define cond_resched()		sim_might_sleep()
 #define cpu_relax()		do { } while (0)
 #define dump_stack()		do { } while (0)
 #define lockdep_assert_held(lock)	((void)(lock))
@@ -59,14 +59,14 @@ static inline bool is_kdump_kernel(void)
 	return false;
 }
 
-/* One node, with all memory. */
-#define MAX_NUMNODES		1
+/* All memory is on the first node; the others have a number only. */
+#define MAX_NUMNODES		1024
 #define NUMA_NO_NODE		(-1)
 #define N_MEMORY		0
 #define nr_online_nodes		1
-#define nodes_weight(nodes)	1
+#define nodes_weight(nodes)	((void)(nodes), sim_nr_nodes)
 #define node_states		((const int[]){ 0 })
-#define for_each_node_state(nid, state)	for ((nid) = 0; (nid) < 1; (nid)++)
+#define for_each_node_state(nid, state)	for ((nid) = 0; (nid) < sim_nr_nodes; (nid)++)
 #define for_each_online_node(nid)	for ((nid) = 0; (nid) < 1; (nid)++)
 #define pfn_to_nid(pfn)		((void)(pfn), 0)
 #define page_zone_id(page)	((void)(page), 0)

@@ -1,0 +1,612 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Early boot on memory maps whose keys overlap, name memory that cannot be
+ * preserved, or need more memory than there is.  One stale key must cost nobody
+ * else anything.
+ */
+
+#include "old.h"
+
+static ulong seed = 20261122;
+module_param(seed, ulong, 0444);
+
+/* Tries of each kind; large pages make boots slow. */
+#define ROUNDS		(PAGE_SHIFT > 12 ? 4 : 12)
+#define MAX_BLOCKS	300
+
+struct blocks {
+	struct {
+		unsigned long pfn;
+		unsigned int order;
+	} block[MAX_BLOCKS];
+	unsigned int nr;
+};
+
+static void expect_all_as_reference(struct kunit *test, struct old *old,
+				    const struct blocks *b)
+{
+	for (unsigned int i = 0; i < b->nr; i++)
+		old_expect_same_folio(test, old, b->block[i].pfn);
+}
+
+static void expect_all_restored(struct kunit *test, struct old *old,
+				const struct blocks *b)
+{
+	for (unsigned int i = 0; i < b->nr; i++)
+		old_expect_folio(test, old, b->block[i].pfn, b->block[i].order);
+}
+
+static void add_block(struct kunit *test, struct old *old, struct blocks *b,
+		      unsigned long pfn, unsigned int order)
+{
+	KUNIT_ASSERT_LT(test, b->nr, MAX_BLOCKS);
+	old_put_block(test, old, pfn, order);
+	b->block[b->nr].pfn = pfn;
+	b->block[b->nr++].order = order;
+}
+
+/* @overlap: a block may be inside another one, or around it. */
+static struct blocks *add_random(struct kunit *test, struct old *old, u64 variation,
+				 bool overlap)
+{
+	struct blocks *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+	struct rnd_state rnd;
+
+	prandom_seed_state(&rnd, seed + variation);
+	while (b->nr < MAX_BLOCKS - 8) {
+		unsigned int order = rnd_below(&rnd, SIM_PAGES < 10000 ? 5 : 7);
+		unsigned long pfn = old_random_block(&rnd, order);
+
+		/* Now and then several in a row, which is one run. */
+		for (int i = rnd_below(&rnd, 8); i >= 0; i--, pfn += BIT(order)) {
+			bool there = pfn + BIT(order) > SIM_PAGES * 3 / 4;
+
+			for (unsigned long at = pfn; !there && at < pfn + BIT(order); at++)
+				there = sim_memmap[at].state != SIM_FREE;
+			if (there)
+				break;
+			add_block(test, old, b, pfn, order);
+		}
+		if (overlap && !rnd_below(&rnd, 4)) {
+			order = rnd_below(&rnd, 7);
+			pfn = b->block[b->nr - 1].pfn & ~(BIT(order) - 1);
+			old_put(test, old, pfn, order);
+		}
+	}
+	return b;
+}
+
+static void boot_map_test_random(struct kunit *test)
+{
+	kunit_info(test, "seed=%lu repeats this sequence\n", seed);
+	for (unsigned int round = 0; round < 2 * ROUNDS; round++) {
+		bool overlap = round % 2;
+		struct old *old = old_new(test);
+		struct blocks *b = add_random(test, old, round, overlap);
+
+		KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+		KUNIT_EXPECT_EQ(test, kho_in.overlaps, overlap);
+		if (overlap)
+			expect_all_as_reference(test, old, b);
+		else
+			expect_all_restored(test, old, b);
+		old_check(test, old, false);
+	}
+}
+
+/* Blocks that overlap. */
+
+static const struct overlap {
+	const char *name;
+	unsigned int order, inside;	/* of the larger block, page of the smaller one */
+	unsigned int small;		/* order of the smaller one */
+	bool small_first;
+} overlaps[] = {
+	{ "first page, small one first", 1, 0, 0, true },
+	{ "first page, large one first", 1, 0, 0, false },
+	{ "last page, small one first", 1, 1, 0, true },
+	{ "last page, large one first", 1, 1, 0, false },
+	{ "middle, small one first", 4, 6, 1, true },
+	{ "middle, large one first", 4, 6, 1, false },
+	{ "half, small one first", 6, 32, 5, true },
+	{ "half, large one first", 6, 32, 5, false },
+};
+
+KUNIT_ARRAY_PARAM_DESC(overlap, overlaps, name);
+
+/* The first owner gets the memory, and the neighbours do not notice. */
+static void boot_map_test_overlap(struct kunit *test)
+{
+	const struct overlap *o = test->param_value;
+	unsigned long pfn = SIM_PAGES / 4, nr = BIT(o->order), at = pfn + o->inside;
+	struct old *old = old_new(test);
+	struct blocks b = { };
+
+	add_block(test, old, &b, pfn - 4, 2);
+	add_block(test, old, &b, pfn + nr, 0);
+	old_put_block(test, old, pfn, o->order);
+	old_put(test, old, at, o->small);
+
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+	KUNIT_EXPECT_TRUE(test, kho_in.overlaps);
+	KUNIT_EXPECT_TRUE(test, sim_logged("is preserved twice: the first owner gets it"));
+	if (o->small_first) {
+		old_expect_folio(test, old, at, o->small);
+		old_expect_lost(test, old, pfn, nr);
+	} else {
+		old_expect_pages(test, old, pfn, nr);
+		old_expect_lost(test, old, at, BIT(o->small));
+	}
+	KUNIT_EXPECT_TRUE(test, sim_logged("is lost: another owner restored memory in it"));
+	expect_all_restored(test, old, &b);
+	old_check(test, old, false);
+}
+
+/* Of folios that begin at the same page the smallest one is restored. */
+static void boot_map_test_same_start(struct kunit *test)
+{
+	unsigned long pfn = SIM_PAGES / 4;
+
+	for (unsigned int order = 0; order < 5; order++) {
+		struct old *old = old_new(test);
+
+		for (unsigned int larger = order; larger < 6; larger++)
+			old_put_block(test, old, pfn, larger);
+		KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+		old_expect_folio(test, old, pfn, order);
+		old_expect_lost(test, old, pfn, BIT(5));
+		old_check(test, old, false);
+	}
+}
+
+/* Several small blocks in a large one: with it all of them are gone. */
+static void boot_map_test_large_owner_first(struct kunit *test)
+{
+	struct old *old = old_new(test);
+	unsigned long pfn = SIM_PAGES / 4;
+
+	old_put_block(test, old, pfn, 5);
+	for (unsigned int i = 0; i < 32; i += 3)
+		old_put(test, old, pfn + i, 0);
+	old_put(test, old, pfn + 8, 3);
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+
+	old_expect_pages(test, old, pfn, 32);
+	KUNIT_EXPECT_FALSE(test, kho_in_covers(PFN_PHYS(pfn), 1));
+	for (unsigned int i = 0; i < 32; i++)
+		old_expect_lost(test, old, pfn + i, 1);
+	old_check(test, old, false);
+}
+
+/* The other way round, the small ones are independent of each other. */
+static void boot_map_test_small_owners_first(struct kunit *test)
+{
+	struct old *old = old_new(test);
+	unsigned long pfn = SIM_PAGES / 4;
+
+	old_put_block(test, old, pfn, 5);
+	for (unsigned int i = 0; i < 32; i += 3)
+		old_put(test, old, pfn + i, 0);
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+
+	for (unsigned int i = 0; i < 32; i += 3)
+		old_expect_folio(test, old, pfn + i, 0);
+	old_expect_lost(test, old, pfn, 32);
+	/* The rest of the large block stays reserved. */
+	KUNIT_EXPECT_EQ(test, sim_memmap[pfn + 1].state, SIM_LEFT);
+	old_check(test, old, false);
+}
+
+/* Memory that cannot be preserved. */
+
+/* Where no memory can be preserved. */
+static const struct misplaced {
+	const char *name;
+	phys_addr_t phys;
+	unsigned int order;
+	const char *log;
+} misplaced[] = {
+	{ "first page", 0, 0, "not in RAM" },
+	{ "hole", SIM_PAGES / 2 * PAGE_SIZE, 1, "not in RAM" },
+	{ "around the hole", SIM_PAGES / 4 * 2 * PAGE_SIZE, 6, "not in RAM" },
+	{ "past the end of RAM", SIM_PAGES * PAGE_SIZE, 0, "not in RAM" },
+	{ "far away", 1ULL << 50, 3, "not in RAM" },
+	{ "last page", -PAGE_SIZE, 0, "not in RAM" },
+	{ "last 32 pages", -32 * PAGE_SIZE, 5, "not in RAM" },
+	{ "scratch", (SIM_PAGES - 1) * PAGE_SIZE, 0, "in scratch memory" },
+	{ "2 GiB", 1ULL << 40, 31 - PAGE_SHIFT, "not in RAM" },
+	{ "4 GiB", 1ULL << 41, 32 - PAGE_SHIFT, "not in RAM" },
+	{ "half of all addresses", 1ULL << 63, KHO_MAX_ORDER, "not in RAM" },
+	{ "all of memory", 0, 20, "not in RAM" },
+	{ "largest order", 0, KHO_MAX_ORDER, "not in RAM" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(misplaced, misplaced, name);
+
+static void boot_map_test_misplaced(struct kunit *test)
+{
+	const struct misplaced *m = test->param_value;
+	struct old *old = old_new(test);
+	unsigned long good = SIM_PAGES / 3;
+
+	old_put_block(test, old, good, 0);
+	old_put(test, old, PHYS_PFN(m->phys), m->order);
+	KUNIT_EXPECT_TRUE(test, old_boot(test, old));
+	KUNIT_EXPECT_TRUE(test, sim_logged(m->log));
+	old_expect_lost(test, old, PHYS_PFN(m->phys), BIT(m->order));
+	old_expect_folio(test, old, good, 0);
+	old_check(test, old, false);
+}
+
+#define NR_BAD		400
+#define NR_GOOD		100
+
+static const struct many_bad {
+	const char *name;
+	bool in_use;			/* else not in RAM */
+	unsigned int order;		/* of the blocks that name it */
+	u64 at, len;			/* bytes of the first page of a block */
+} many_bad[] = {
+	{ "firmware", false, 0, 0, PAGE_SIZE },
+	{ "in blocks around firmware", false, 1, 0, PAGE_SIZE },
+	{ "in use", true, 0, 0, PAGE_SIZE },
+	{ "in blocks around memory in use", true, 1, 0, PAGE_SIZE },
+	{ "start of a page in use", true, 1, 0, 8 },
+	{ "middle of a page in use", true, 1, 8, 8 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(many_bad, many_bad, name);
+
+/* Bad ranges before, between and after the good ones, and past the end of RAM. */
+static void boot_map_test_many_bad(struct kunit *test)
+{
+	const struct many_bad *m = test->param_value;
+	unsigned long first = SIM_PAGES / 8, step = 2 * BIT(m->order);
+	struct sim_ranges bad = {
+		PFN_PHYS(first) + m->at, m->len, NR_BAD, step * PAGE_SIZE,
+	};
+	struct old *old = old_new(test);
+	struct blocks b = { };
+
+	for (unsigned int i = 0; i < NR_BAD; i++) {
+		unsigned long pfn = first + i * step;
+
+		/* Not in order, so that they are not of one run. */
+		old_put_block(test, old, pfn, m->order);
+		if (i >= (NR_BAD - NR_GOOD) / 2 && b.nr < NR_GOOD)
+			add_block(test, old, &b, pfn + BIT(m->order), i % (m->order + 1));
+		old_put(test, old, (1UL << 30) + 2 * i, 0);
+	}
+	if (m->in_use)
+		old->handover.image = bad;
+	else
+		old->handover.firmware = bad;
+
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+	for (unsigned int i = 0; i < NR_BAD; i++)
+		old_expect_lost(test, old, first + i * step, BIT(m->order));
+	expect_all_restored(test, old, &b);
+	old_check(test, old, false);
+}
+
+/* Keys of one run, of which some are bad. */
+static void boot_map_test_part_of_run(struct kunit *test)
+{
+	for (unsigned int bad = 0; bad < 6; bad++) {
+		struct old *old = old_new(test);
+		unsigned long first = SIM_PAGES / 3;
+
+		for (unsigned int i = 0; i < 6; i++)
+			old_put_block(test, old, first + i, 0);
+		old->handover.firmware = (struct sim_ranges){ PFN_PHYS(first + bad), PAGE_SIZE, 1 };
+		old->handover.image = (struct sim_ranges){
+			PFN_PHYS(first + 2) + PAGE_SIZE / 2, PAGE_SIZE, 1,
+		};
+
+		KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+		KUNIT_EXPECT_TRUE(test, sim_logged("is lost: in use by this kernel"));
+		KUNIT_EXPECT_TRUE(test, sim_logged("is lost: not in RAM"));
+		for (unsigned int i = 0; i < 6; i++) {
+			if (i == bad || i == 2 || i == 3)
+				old_expect_lost(test, old, first + i, 1);
+			else
+				old_expect_folio(test, old, first + i, 0);
+		}
+		old_check(test, old, false);
+	}
+}
+
+/* The rest of a bad block is not given to others: devices may write there. */
+static void boot_map_test_rest_stays(struct kunit *test)
+{
+	struct old *old = old_new(test);
+	unsigned long pfn = SIM_PAGES / 4;
+
+	old_put_block(test, old, pfn, 6);
+	old_put(test, old, pfn + 1, 0);
+	old->handover.image = (struct sim_ranges){ PFN_PHYS(pfn + 9), PAGE_SIZE, 1 };
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+	old_expect_lost(test, old, pfn, 64);
+	for (unsigned int i = 0; i < 64; i++)
+		KUNIT_ASSERT_EQ(test, sim_memmap[pfn + i].state, SIM_LEFT);
+	/* It is as good a neighbour as any to an owner inside it. */
+	old_expect_folio(test, old, pfn + 1, 0);
+
+	/* Release cannot know that it is of no use to anybody. */
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+	ref_release(&old->ref);
+	KUNIT_EXPECT_EQ(test, sim_memmap[pfn + 2].state, SIM_LEFT);
+	old_check(test, old, false);
+}
+
+/* Runs of more than 2 GiB and 4 GiB, as one key and as many. */
+static void boot_map_test_covers_much(struct kunit *test)
+{
+	struct old *old = old_new(test);
+	phys_addr_t start = 1ULL << 44;
+
+	for (unsigned int i = 0; i < 5; i++)
+		old_put(test, old, PHYS_PFN(start) + i * BIT(31 - PAGE_SHIFT),
+			31 - PAGE_SHIFT);
+	kho_in.map = old->map;
+	KUNIT_EXPECT_TRUE(test, kho_in_covers(start, 5ULL << 31));
+	KUNIT_EXPECT_TRUE(test, kho_in_covers(start + 1, (5ULL << 31) - 1));
+	KUNIT_EXPECT_FALSE(test, kho_in_covers(start, (5ULL << 31) + 1));
+	KUNIT_EXPECT_FALSE(test, kho_in_covers(start - 1, 2));
+	KUNIT_EXPECT_FALSE(test, kho_in_covers(start, 0));
+	KUNIT_EXPECT_FALSE(test, kho_in_covers(start, -start));
+	kho_in.map.root = NULL;
+}
+
+/* Nodes of the memory map. */
+
+static int add_node(phys_addr_t phys, void *data)
+{
+	model_add(data, PHYS_PFN(phys));
+	return 0;
+}
+
+static struct model nodes_of(struct old *old)
+{
+	const struct kho_radix_walk_cb cb = { .node = add_node };
+	struct model nodes = { };
+
+	kho_radix_walk_tree(&old->map, &cb, &nodes);
+	return nodes;
+}
+
+static const struct over_node {
+	const char *name;
+	unsigned int order;
+	bool twice;		/* by keys of all smaller orders, too */
+} over_nodes[] = {
+	{ "one page", 0, false },
+	{ "two pages", 1, false },
+	{ "blocks around", 4, false },
+	{ "blocks around and inside", 4, true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(over_node, over_nodes, name);
+
+/* A stale key over each node of the map in turn: the key is lost, the map is not. */
+static void boot_map_test_stale_over_node(struct kunit *test)
+{
+	const struct over_node *o = test->param_value;
+	unsigned long good = SIM_PAGES / 3 & ~7UL, nr_nodes = 1;
+	unsigned int first = o->twice ? 0 : o->order;
+
+	for (unsigned long i = 0; i < nr_nodes; i++) {
+		struct old *old = old_new(test);
+		struct model nodes;
+		unsigned long node;
+
+		old_put_block(test, old, good, 1);
+		nodes = nodes_of(old);
+		nr_nodes = nodes.nr;
+		node = nodes.key[i];
+		model_free(&nodes);
+		for (unsigned int order = first; order <= o->order; order++)
+			old_put(test, old, node & ~(BIT(order) - 1), order);
+
+		KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+		KUNIT_EXPECT_TRUE(test, sim_logged("is lost: in use by this kernel"));
+		for (unsigned int order = first; order <= o->order; order++)
+			old_expect_lost(test, old, node & ~(BIT(order) - 1), BIT(order));
+		old_expect_folio(test, old, good, 1);
+		old_check(test, old, false);
+	}
+}
+
+/* Each node is named by a key. */
+static void boot_map_test_stale_over_all_nodes(struct kunit *test)
+{
+	struct old *old = old_new(test);
+	unsigned long good = SIM_PAGES / 3 & ~7UL;
+	struct model nodes = { };
+	unsigned long before;
+
+	old_put_block(test, old, good, 3);
+	do {
+		before = nodes.nr;
+		model_free(&nodes);
+		nodes = nodes_of(old);
+		for (unsigned long i = 0; i < nodes.nr; i++)
+			old_put(test, old, nodes.key[i], 0);
+	} while (nodes.nr != before);
+
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+	for (unsigned long i = 0; i < nodes.nr; i++)
+		old_expect_lost(test, old, nodes.key[i], 1);
+	old_expect_folio(test, old, good, 3);
+	old_check(test, old, false);
+	model_free(&nodes);
+}
+
+/* Short of memory. */
+
+struct outcome {
+	unsigned int fine, coarse, panicked, cold;
+};
+
+/* After a boot in which an allocation may have failed. */
+static void expect_kept(struct kunit *test, struct old *old, const struct blocks *b,
+			bool taken, struct outcome *seen)
+{
+	bool coarse = sim_logged("short of memory: ");
+
+	if (sim_panicked) {
+		seen->panicked++;
+		KUNIT_ASSERT_TRUE(test, sim_logged("kho_collect_nodes: Failed to allocate memory") ||
+				  sim_logged("the previous kernel needs a larger kho_scratch="));
+		return;
+	}
+	if (!taken) {
+		/* Before it is known that there is preserved memory. */
+		KUNIT_ASSERT_TRUE(test, sim_logged("disabling KHO revival"));
+		seen->cold++;
+		return;
+	}
+
+	seen->coarse += coarse;
+	seen->fine += !coarse;
+	ref_booted(&old->ref);
+	old_check(test, old, coarse);
+	if (coarse)
+		KUNIT_EXPECT_TRUE(test, kho_in.overlaps);
+	expect_all_restored(test, old, b);
+	old_check(test, old, coarse);
+}
+
+/* The array of regions cannot have more than a number of them. */
+static void boot_map_test_short_of_regions(struct kunit *test)
+{
+	struct outcome seen = { };
+
+	for (unsigned long room = 12; room < 1500; room += room / 6) {
+		struct old *old = old_new(test);
+		struct blocks *b = add_random(test, old, 1000 + room, false);
+		bool taken;
+
+		old_finish(test, old);
+		sim_memblock_room = room;
+		taken = sim_boot_warm(&old->handover);
+		sim_memblock_room = SIM_MAX_REGIONS;
+		expect_kept(test, old, b, taken, &seen);
+	}
+	KUNIT_EXPECT_GT(test, seen.fine, 0);
+	/* With the smallest pages, nodes take more regions than blocks do. */
+	if (PAGE_SHIFT >= 12)
+		KUNIT_EXPECT_GT(test, seen.coarse, 0);
+	KUNIT_EXPECT_EQ(test, seen.cold, 0);
+}
+
+/* Blocks of many runs and more than one order. */
+static struct blocks *add_scattered(struct kunit *test, struct old *old,
+				    unsigned int orders)
+{
+	struct blocks *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+	unsigned long pfn = SIM_PAGES / 8;
+
+	while (b->nr < MAX_BLOCKS) {
+		unsigned int order = b->nr % orders;
+
+		pfn = ALIGN(pfn + 1, BIT(order));
+		add_block(test, old, b, pfn, order);
+		pfn += BIT(order);
+	}
+	return b;
+}
+
+/*
+ * There is room for the regions of the larger orders, but not for those of the
+ * smaller ones.
+ */
+static void boot_map_test_short_after_large(struct kunit *test)
+{
+	struct outcome seen = { };
+
+	for (unsigned long room = 100; room < 700; room += 40) {
+		struct old *old = old_new(test);
+		struct blocks *b = add_scattered(test, old, 3);
+		bool taken;
+
+		old_finish(test, old);
+		sim_memblock_room = room;
+		taken = sim_boot_warm(&old->handover);
+		sim_memblock_room = SIM_MAX_REGIONS;
+		expect_kept(test, old, b, taken, &seen);
+	}
+	KUNIT_EXPECT_GT(test, seen.fine, 0);
+	KUNIT_EXPECT_GT(test, seen.coarse, 0);
+	KUNIT_EXPECT_EQ(test, seen.panicked, 0);
+}
+
+/* Returns whether there was an allocation to fail. */
+static bool boot_fail_nth(struct kunit *test, unsigned long n, unsigned int orders,
+			  struct outcome *seen)
+{
+	struct old *old = old_new(test);
+	struct blocks *b = orders ? add_scattered(test, old, orders) :
+				    add_random(test, old, 2000, false);
+	bool taken, failed;
+
+	old_finish(test, old);
+	sim_fail_nth(n);
+	taken = sim_boot_warm(&old->handover);
+	failed = sim_failed();
+	sim_fail_nth(0);
+	expect_kept(test, old, b, taken, seen);
+	return failed;
+}
+
+/* One allocation of early boot after the other fails. */
+static void boot_map_test_short_of_memory(struct kunit *test)
+{
+	for (unsigned int orders = 0; orders <= 3; orders++) {
+		struct outcome seen = { };
+		unsigned int n = 1;
+
+		while (n < 60 && boot_fail_nth(test, n, orders, &seen))
+			n++;
+		KUNIT_EXPECT_LT(test, n, 60);
+		/* Maps of the root tree, the scratch areas; a mark; a reservation. */
+		KUNIT_EXPECT_LE(test, seen.cold, 4);
+		/* The list of nodes. */
+		KUNIT_EXPECT_GE(test, seen.panicked, 1);
+		if (orders)
+			KUNIT_EXPECT_GT(test, seen.coarse, 0);
+	}
+}
+
+static void back_to_cold(struct kunit *test)
+{
+	sim_memblock_room = SIM_MAX_REGIONS;
+	sim_boot_cold();
+}
+
+static struct kunit_case boot_map_cases[] = {
+	KUNIT_CASE(boot_map_test_random),
+	KUNIT_CASE_PARAM(boot_map_test_overlap, overlap_gen_params),
+	KUNIT_CASE(boot_map_test_same_start),
+	KUNIT_CASE(boot_map_test_large_owner_first),
+	KUNIT_CASE(boot_map_test_small_owners_first),
+	KUNIT_CASE_PARAM(boot_map_test_misplaced, misplaced_gen_params),
+	KUNIT_CASE_PARAM(boot_map_test_many_bad, many_bad_gen_params),
+	KUNIT_CASE(boot_map_test_part_of_run),
+	KUNIT_CASE(boot_map_test_rest_stays),
+	KUNIT_CASE(boot_map_test_covers_much),
+	KUNIT_CASE_PARAM(boot_map_test_stale_over_node, over_node_gen_params),
+	KUNIT_CASE(boot_map_test_stale_over_all_nodes),
+	KUNIT_CASE(boot_map_test_short_of_regions),
+	KUNIT_CASE(boot_map_test_short_after_large),
+	KUNIT_CASE(boot_map_test_short_of_memory),
+	{}
+};
+
+static struct kunit_suite boot_map_suite = {
+	.name = "unit-boot-map",
+	.exit = back_to_cold,
+	.test_cases = boot_map_cases,
+};
+
+kunit_test_suite(boot_map_suite);

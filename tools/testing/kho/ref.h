@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The plain reference of a handover: which keys of the memory map can be
+ * restored, and which pages stay reserved.
+ *
+ * The incoming map is read before the kernel boots, from the same memory.  Keys
+ * are compared one by one and pages have a byte each, which is slow, and unlike
+ * the code under test.
+ */
+#ifndef KHO_REF_H
+#define KHO_REF_H
+
+#include "model.h"
+
+enum ref_page {
+	REF_NOT_RAM	= 1,	/* a hole, or memory of the firmware */
+	REF_SCRATCH	= 2,
+	REF_USED	= 4,	/* by the kernel, before it reads the map */
+	REF_NODE	= 8,	/* of the incoming map */
+	REF_NAMED	= 16,	/* by a key, so the page stays reserved */
+	REF_GIVEN	= 32,	/* to an owner, or released */
+};
+
+struct ref {
+	struct sim_handover handover;
+	struct model keys;		/* of blocks that can be restored */
+	u8 page[SIM_PAGES];
+	phys_addr_t metadata;		/* restored by the kernel itself; 0: none */
+	bool refused;			/* the whole handover */
+};
+
+/* Before sim_boot_warm(), with a root tree and scratch areas that are valid. */
+void ref_init(struct ref *ref, const struct sim_handover *handover);
+/* After sim_boot_warm(), unless it was refused: what the kernel restores. */
+void ref_booted(struct ref *ref);
+void ref_free(struct ref *ref);
+
+/* Whether a key stands for a block that ends in RAM. */
+bool ref_block(unsigned long key, unsigned long *pfn, unsigned long *nr);
+
+/* The order of the folio, or -1; it is given to its owner. */
+int ref_restore_folio(struct ref *ref, phys_addr_t phys);
+/* Whether the pages are; they are given to their owner. */
+bool ref_restore_pages(struct ref *ref, phys_addr_t phys, unsigned long nr);
+/* All that can be restored. */
+void ref_release(struct ref *ref);
+
+/* Whether the incoming map has the same keys. */
+bool ref_same_keys(const struct ref *ref);
+/*
+ * The first page that is not in the state it has to be in, or SIM_PAGES.
+ * @coarse: the kernel was short of memory, so all pages stay reserved.
+ */
+unsigned long ref_wrong_page(const struct ref *ref, bool coarse);
+
+#endif /* KHO_REF_H */
