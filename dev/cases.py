@@ -210,6 +210,17 @@ def reserve_mem_odd():
                 append=(" ".join(f"reserve_mem={size}:64:{name}" for name, size in regions.items()),), deadline=30)
 
 
+def reserve_mem_released():
+    """Its memory is used for what is preserved later, in the stock kernel by two keys for each page."""
+    file, kept = {"a": "size=400M seed=3"}, "region-check khotest 77"
+    return Case("reserve-mem-released", "A reserve_mem= region that is released is preserved no longer; its memory can be.",
+                [["region-fill khotest 77", "run echo gone > /sys/module/test_kho/parameters/release",
+                  "run ! grep gone /sys/kernel/debug/kho/out/sub_fdts/memblock", *keep("main", file), kept],
+                 [logged("preserved twice", 0), logged("is lost", 0), logged("Revived memory reservation 'gone'", 0),
+                  "run dmesg | grep \"Revived memory reservation 'khotest'\"", kept, *claim("main", file), "churn"]],
+                append=("reserve_mem=20M:2M:gone reserve_mem=1M:4096:khotest",), deadline=40)
+
+
 def kho_off():
     return Case("kho-off", "A second kernel with kho=off boots and hands nothing on; the third starts anew.",
                 [keep("main", {"a": "size=16M seed=8"}),
@@ -509,7 +520,8 @@ LUO_CASES = [make() for make in (
 
 CASES = [make() for make in (
     one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, memcg_limit, large, two_nodes,
-    above_4g, early_restore, iomem, three_hops, test_kho, reserve_mem, reserve_mem_odd, page_size, kho_off, debugfs_off, never_retrieved,
+    above_4g, early_restore, iomem, three_hops, test_kho, reserve_mem, reserve_mem_odd,
+    reserve_mem_released, page_size, kho_off, debugfs_off, never_retrieved,
     stale, stale_refused, unpreserve)] + [
     kdump("kdump-after-handover", "A kernel that took a handover crashes; the kdump kernel has the dump, and no handover.",
           LOAD_CRASH),

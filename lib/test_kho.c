@@ -23,6 +23,7 @@
 #include <linux/module.h>
 #include <linux/prandom.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/vmalloc.h>
 
 #include <net/checksum.h>
@@ -68,6 +69,23 @@ MODULE_PARM_DESC(max_mem, "bytes to hand over (default: two folios of the larges
 static unsigned long seed = 1;
 module_param(seed, ulong, 0444);
 MODULE_PARM_DESC(seed, "start value for sizes and contents of the folios");
+
+#ifndef MODULE
+/* Releases a reserve_mem= region; the other user of that is tracing. */
+static int kho_test_release(const char *name, const struct kernel_param *kp)
+{
+	char buf[16];
+
+	strscpy(buf, name);
+	return reserve_mem_release_by_name(strim(buf)) ? 0 : -ENOENT;
+}
+
+static const struct kernel_param_ops kho_test_release_ops = {
+	.set = kho_test_release,
+};
+module_param_cb(release, &kho_test_release_ops, NULL, 0200);
+MODULE_PARM_DESC(release, "name of a reserve_mem= region to release");
+#endif
 
 /**
  * struct kho_test_out - what this kernel hands over

@@ -268,7 +268,8 @@ bool __init memblock_next_preserved(int nid, unsigned long *start,
 	for (; i < type->cnt; i++) {
 		struct memblock_region *r = &type->regions[i];
 
-		if (r->base >= PFN_PHYS(*end))
+		/* A region may begin before @start, and end after @end. */
+		if (*start >= *end || r->base >= PFN_PHYS(*end))
 			return false;
 		if (!memblock_is_preserved(r) || memblock_get_region_node(r) != nid)
 			continue;

@@ -377,23 +377,32 @@ static struct model nodes_of(struct old *old)
 
 static const struct over_node {
 	const char *name;
-	unsigned int order;
-	bool twice;		/* by keys of all smaller orders, too */
+	unsigned int first, last;	/* orders of the keys */
 } over_nodes[] = {
-	{ "one page", 0, false },
-	{ "two pages", 1, false },
-	{ "blocks around", 4, false },
-	{ "blocks around and inside", 4, true },
+	{ "one page", 0, 0 },
+	{ "two pages", 1, 1 },
+	{ "block around", 4, 4 },
+	{ "blocks of many orders", 0, 4 },
 };
 
 KUNIT_ARRAY_PARAM_DESC(over_node, over_nodes, name);
 
+static void stale_over_node(struct kunit *test, struct old *old,
+			    const struct over_node *o, unsigned long node)
+{
+	for (unsigned int order = o->first; order <= o->last; order++)
+		old_put(test, old, round_down(node, BIT(order)), order);
+
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+	KUNIT_EXPECT_TRUE(test, sim_logged("is lost: in use by this kernel"));
+	for (unsigned int order = o->first; order <= o->last; order++)
+		old_expect_lost(test, old, round_down(node, BIT(order)), BIT(order));
+}
+
 /* A stale key over each node of the map in turn: the key is lost, the map is not. */
 static void boot_map_test_stale_over_node(struct kunit *test)
 {
-	const struct over_node *o = test->param_value;
 	unsigned long good = SIM_PAGES / 3 & ~7UL, nr_nodes = 1;
-	unsigned int first = o->twice ? 0 : o->order;
 
 	for (unsigned long i = 0; i < nr_nodes; i++) {
 		struct old *old = old_new(test);
@@ -405,13 +414,7 @@ static void boot_map_test_stale_over_node(struct kunit *test)
 		nr_nodes = nodes.nr;
 		node = nodes.key[i];
 		model_free(&nodes);
-		for (unsigned int order = first; order <= o->order; order++)
-			old_put(test, old, node & ~(BIT(order) - 1), order);
-
-		KUNIT_ASSERT_TRUE(test, old_boot(test, old));
-		KUNIT_EXPECT_TRUE(test, sim_logged("is lost: in use by this kernel"));
-		for (unsigned int order = first; order <= o->order; order++)
-			old_expect_lost(test, old, node & ~(BIT(order) - 1), BIT(order));
+		stale_over_node(test, old, test->param_value, node);
 		old_expect_folio(test, old, good, 1);
 		old_check(test, old, false);
 	}
@@ -445,7 +448,10 @@ static void boot_map_test_stale_over_all_nodes(struct kunit *test)
 /* Short of memory. */
 
 struct outcome {
-	unsigned int fine, coarse, panicked, cold;
+	unsigned int fine, coarse;
+	unsigned int cold;	/* before the kernel knows of preserved memory */
+	unsigned int no_nodes;	/* panic: no memory to reserve the nodes */
+	unsigned int hopeless;	/* panic: not even all memory can be reserved */
 };
 
 /* After a boot in which an allocation may have failed. */
@@ -455,15 +461,17 @@ static void expect_kept(struct kunit *test, struct old *old, const struct blocks
 	bool coarse = sim_logged("short of memory: ");
 
 	if (sim_panicked) {
-		seen->panicked++;
-		KUNIT_ASSERT_TRUE(test, sim_logged("kho_collect_nodes: Failed to allocate memory") ||
-				  sim_logged("the previous kernel needs a larger kho_scratch="));
+		bool hopeless = sim_logged("no memory to reserve preserved memory: ");
+
+		seen->hopeless += hopeless;
+		seen->no_nodes += !hopeless;
+		KUNIT_ASSERT_TRUE(test, hopeless || sim_logged("nodes of the memory map: ") ||
+				  sim_logged("kho_collect_nodes: Failed to allocate memory"));
 		return;
 	}
 	if (!taken) {
-		/* Before it is known that there is preserved memory. */
-		KUNIT_ASSERT_TRUE(test, sim_logged("disabling KHO revival"));
 		seen->cold++;
+		KUNIT_ASSERT_TRUE(test, sim_logged("disabling KHO revival"));
 		return;
 	}
 
@@ -475,29 +483,6 @@ static void expect_kept(struct kunit *test, struct old *old, const struct blocks
 		KUNIT_EXPECT_TRUE(test, kho_in.overlaps);
 	expect_all_restored(test, old, b);
 	old_check(test, old, coarse);
-}
-
-/* The array of regions cannot have more than a number of them. */
-static void boot_map_test_short_of_regions(struct kunit *test)
-{
-	struct outcome seen = { };
-
-	for (unsigned long room = 12; room < 1500; room += room / 6) {
-		struct old *old = old_new(test);
-		struct blocks *b = add_random(test, old, 1000 + room, false);
-		bool taken;
-
-		old_finish(test, old);
-		sim_memblock_room = room;
-		taken = sim_boot_warm(&old->handover);
-		sim_memblock_room = SIM_MAX_REGIONS;
-		expect_kept(test, old, b, taken, &seen);
-	}
-	KUNIT_EXPECT_GT(test, seen.fine, 0);
-	/* With the smallest pages, nodes take more regions than blocks do. */
-	if (PAGE_SHIFT >= 12)
-		KUNIT_EXPECT_GT(test, seen.coarse, 0);
-	KUNIT_EXPECT_EQ(test, seen.cold, 0);
 }
 
 /* Blocks of many runs and more than one order. */
@@ -517,28 +502,54 @@ static struct blocks *add_scattered(struct kunit *test, struct old *old,
 	return b;
 }
 
+static void boot_with_regions(struct kunit *test, unsigned long max,
+			      unsigned int orders, struct outcome *seen)
+{
+	struct old *old = old_new(test);
+	struct blocks *b = add_scattered(test, old, orders);
+	bool taken;
+
+	old_finish(test, old);
+	sim_memblock_room = max;
+	taken = sim_boot_warm(&old->handover);
+	sim_memblock_room = SIM_MAX_REGIONS;
+	expect_kept(test, old, b, taken, seen);
+}
+
 /*
- * There is room for the regions of the larger orders, but not for those of the
- * smaller ones.
+ * The array of regions cannot grow as needed, for one order or for the smaller
+ * ones of several.
  */
-static void boot_map_test_short_after_large(struct kunit *test)
+static void boot_map_test_short_of_regions(struct kunit *test)
+{
+	for (unsigned int orders = 1; orders <= 4; orders++) {
+		struct outcome seen = { };
+
+		for (unsigned long max = 128; max < 1500; max += max / 8)
+			boot_with_regions(test, max, orders, &seen);
+		KUNIT_EXPECT_GT(test, seen.fine, 0);
+		KUNIT_EXPECT_EQ(test, seen.cold, 0);
+		/* On the smallest pages there are as many nodes as blocks. */
+		if (PAGE_SIZE >= SZ_4K) {
+			KUNIT_EXPECT_GT(test, seen.coarse, 0);
+			KUNIT_EXPECT_EQ(test, seen.no_nodes, 0);
+			KUNIT_EXPECT_EQ(test, seen.hopeless, 0);
+		}
+	}
+}
+
+/* Hardly any region at all: the kernel panics, and gives nothing away. */
+static void boot_map_test_no_regions(struct kunit *test)
 {
 	struct outcome seen = { };
 
-	for (unsigned long room = 100; room < 700; room += 40) {
-		struct old *old = old_new(test);
-		struct blocks *b = add_scattered(test, old, 3);
-		bool taken;
-
-		old_finish(test, old);
-		sim_memblock_room = room;
-		taken = sim_boot_warm(&old->handover);
-		sim_memblock_room = SIM_MAX_REGIONS;
-		expect_kept(test, old, b, taken, &seen);
-	}
-	KUNIT_EXPECT_GT(test, seen.fine, 0);
-	KUNIT_EXPECT_GT(test, seen.coarse, 0);
-	KUNIT_EXPECT_EQ(test, seen.panicked, 0);
+	for (unsigned long max = 8; max < 48; max++)
+		boot_with_regions(test, max, 2, &seen);
+	KUNIT_EXPECT_GT(test, seen.no_nodes, 0);
+	KUNIT_EXPECT_EQ(test, seen.fine, 0);
+	KUNIT_EXPECT_EQ(test, seen.cold, 0);
+	if (PAGE_SIZE >= SZ_4K)
+		KUNIT_EXPECT_GT(test, seen.hopeless, 0);
 }
 
 /* Returns whether there was an allocation to fail. */
@@ -571,8 +582,10 @@ static void boot_map_test_short_of_memory(struct kunit *test)
 		KUNIT_EXPECT_LT(test, n, 60);
 		/* Maps of the root tree, the scratch areas; a mark; a reservation. */
 		KUNIT_EXPECT_LE(test, seen.cold, 4);
-		/* The list of nodes. */
-		KUNIT_EXPECT_GE(test, seen.panicked, 1);
+		/* The list of nodes, and on the smallest pages their regions. */
+		KUNIT_EXPECT_GE(test, seen.no_nodes, 1);
+		KUNIT_EXPECT_LE(test, seen.no_nodes, PAGE_SIZE < SZ_4K ? 3 : 2);
+		KUNIT_EXPECT_EQ(test, seen.hopeless, 0);
 		if (orders)
 			KUNIT_EXPECT_GT(test, seen.coarse, 0);
 	}
@@ -598,7 +611,7 @@ static struct kunit_case boot_map_cases[] = {
 	KUNIT_CASE_PARAM(boot_map_test_stale_over_node, over_node_gen_params),
 	KUNIT_CASE(boot_map_test_stale_over_all_nodes),
 	KUNIT_CASE(boot_map_test_short_of_regions),
-	KUNIT_CASE(boot_map_test_short_after_large),
+	KUNIT_CASE(boot_map_test_no_regions),
 	KUNIT_CASE(boot_map_test_short_of_memory),
 	{}
 };
