@@ -274,7 +274,7 @@ def kdump(name, sentence, load):
                 "run dmesg | grep -F 'KHO: disabled in the kdump kernel'", "run test ! -e /dev/liveupdate",
                 *COLD[1:]]
     return Case(name, sentence, [keep("main", file), [*claim("main", file), load, CRASH], captured],
-                append=(memory, memory, "nr_cpus=1"), memory=2048, deadline=40,
+                append=(memory, memory, "nr_cpus=1"), memory=2048, deadline=40, arches=("x86_64",),
                 allowed=("sysrq triggered crash", "Call [Tt]race:"))
 
 

@@ -502,10 +502,9 @@ static struct blocks *add_scattered(struct kunit *test, struct old *old,
 	return b;
 }
 
-static void boot_with_regions(struct kunit *test, unsigned long max,
+static void boot_with_regions(struct kunit *test, struct old *old, unsigned long max,
 			      unsigned int orders, struct outcome *seen)
 {
-	struct old *old = old_new(test);
 	struct blocks *b = add_scattered(test, old, orders);
 	bool taken;
 
@@ -526,7 +525,7 @@ static void boot_map_test_short_of_regions(struct kunit *test)
 		struct outcome seen = { };
 
 		for (unsigned long max = 128; max < 1500; max += max / 8)
-			boot_with_regions(test, max, orders, &seen);
+			boot_with_regions(test, old_new(test), max, orders, &seen);
 		KUNIT_EXPECT_GT(test, seen.fine, 0);
 		KUNIT_EXPECT_EQ(test, seen.cold, 0);
 		/* On the smallest pages there are as many nodes as blocks. */
@@ -538,18 +537,39 @@ static void boot_map_test_short_of_regions(struct kunit *test)
 	}
 }
 
-/* Hardly any region at all: the kernel panics, and gives nothing away. */
+/* Nodes do not lie side by side then, and each of them is a region. */
+static void use_every_second_page(void)
+{
+	for (unsigned long pfn = SIM_HOLE_PAGES; pfn < SIM_PAGES / 8; pfn += 2) {
+		if (sim_memmap[pfn].state == SIM_FREE)
+			sim_set_state(pfn, 1, SIM_USED);
+	}
+}
+
+/*
+ * Hardly any region at all: the kernel panics, or it reserves all memory.  It
+ * never gives any away.
+ */
 static void boot_map_test_no_regions(struct kunit *test)
 {
 	struct outcome seen = { };
 
-	for (unsigned long max = 8; max < 48; max++)
-		boot_with_regions(test, max, 2, &seen);
-	KUNIT_EXPECT_GT(test, seen.no_nodes, 0);
+	for (int scattered = 0; scattered < 2; scattered++) {
+		for (unsigned long max = 8; max < 48; max++) {
+			struct old *old = old_new(test);
+
+			if (scattered)
+				use_every_second_page();
+			boot_with_regions(test, old, max, 2, &seen);
+		}
+	}
 	KUNIT_EXPECT_EQ(test, seen.fine, 0);
 	KUNIT_EXPECT_EQ(test, seen.cold, 0);
-	if (PAGE_SIZE >= SZ_4K)
+	KUNIT_EXPECT_GT(test, seen.no_nodes, 0);
+	if (PAGE_SIZE >= SZ_4K) {
+		KUNIT_EXPECT_GT(test, seen.coarse, 0);
 		KUNIT_EXPECT_GT(test, seen.hopeless, 0);
+	}
 }
 
 /* Returns whether there was an allocation to fail. */

@@ -60,15 +60,21 @@ bool ref_block(unsigned long key, unsigned long *pfn, unsigned long *nr)
 	return *nr <= SIM_PAGES && *pfn <= SIM_PAGES - *nr;
 }
 
-static void read_leaf(struct ref *ref, const u64 *word, unsigned long base)
+/* The page may be free in the kernel that is still there, and so be poisoned. */
+__attribute__((no_sanitize("address")))
+static u64 word_of(u64 node, unsigned long i)
 {
-	for (unsigned long i = 0; i < PAGE_SIZE / sizeof(*word); i++) {
-		for (unsigned int bit = 0; word[i] >> bit; bit++) {
-			if (!(word[i] >> bit & 1))
-				continue;
-			model_add(&ref->keys, base + 64 * i + bit);
-			if (bit == 63)
-				break;
+	return ((const volatile u64 *)phys_to_virt(node))[i];
+}
+
+static void read_leaf(struct ref *ref, u64 leaf, unsigned long base)
+{
+	for (unsigned long i = 0; i < PAGE_SIZE / sizeof(u64); i++) {
+		u64 word = word_of(leaf, i);
+
+		for (unsigned int bit = 0; word; bit++, word >>= 1) {
+			if (word & 1)
+				model_add(&ref->keys, base + 64 * i + bit);
 		}
 	}
 }
@@ -78,7 +84,6 @@ static bool read_node(struct ref *ref, u64 phys, unsigned int level,
 		      unsigned long base)
 {
 	unsigned int shift = KHO_BITMAP_SIZE_LOG2 + (level - 1) * KHO_TABLE_SIZE_LOG2;
-	const u64 *word = phys_to_virt(phys);
 
 	if (!PAGE_ALIGNED(phys) || PHYS_PFN(phys) >= SIM_PAGES ||
 	    ref->page[PHYS_PFN(phys)])
@@ -86,12 +91,14 @@ static bool read_node(struct ref *ref, u64 phys, unsigned int level,
 	ref->page[PHYS_PFN(phys)] |= REF_NODE;
 
 	if (level == 0) {
-		read_leaf(ref, word, base);
+		read_leaf(ref, phys, base);
 		return true;
 	}
 
-	for (unsigned long i = 0; i < PAGE_SIZE / sizeof(*word); i++) {
-		if (word[i] && !read_node(ref, word[i], level - 1, base | i << shift))
+	for (unsigned long i = 0; i < PAGE_SIZE / sizeof(u64); i++) {
+		u64 child = word_of(phys, i);
+
+		if (child && !read_node(ref, child, level - 1, base | i << shift))
 			return false;
 	}
 	return true;
@@ -212,7 +219,7 @@ void ref_init(struct ref *ref, const struct sim_handover *handover)
 void ref_booted(struct ref *ref)
 {
 	/* A kernel without memory for a root tree of its own does not come to it. */
-	if (ref->metadata && sim_core_fdt())
+	if (ref->metadata && !sim_logged("nothing will be handed over"))
 		ref_restore_folio(ref, ref->metadata);
 }
 
