@@ -546,32 +546,6 @@ static void use_every_second_page(void)
 	}
 }
 
-/*
- * Hardly any region at all: the kernel panics, or it reserves all memory.  It
- * never gives any away.
- */
-static void boot_map_test_no_regions(struct kunit *test)
-{
-	struct outcome seen = { };
-
-	for (int scattered = 0; scattered < 2; scattered++) {
-		for (unsigned long max = 8; max < 48; max++) {
-			struct old *old = old_new(test);
-
-			if (scattered)
-				use_every_second_page();
-			boot_with_regions(test, old, max, 2, &seen);
-		}
-	}
-	KUNIT_EXPECT_EQ(test, seen.fine, 0);
-	KUNIT_EXPECT_EQ(test, seen.cold, 0);
-	KUNIT_EXPECT_GT(test, seen.no_nodes, 0);
-	if (PAGE_SIZE >= SZ_4K) {
-		KUNIT_EXPECT_GT(test, seen.coarse, 0);
-		KUNIT_EXPECT_GT(test, seen.hopeless, 0);
-	}
-}
-
 /* Returns whether there was an allocation to fail. */
 static bool boot_fail_nth(struct kunit *test, unsigned long n, unsigned int orders,
 			  struct outcome *seen)
@@ -631,7 +605,6 @@ static struct kunit_case boot_map_cases[] = {
 	KUNIT_CASE_PARAM(boot_map_test_stale_over_node, over_node_gen_params),
 	KUNIT_CASE(boot_map_test_stale_over_all_nodes),
 	KUNIT_CASE(boot_map_test_short_of_regions),
-	KUNIT_CASE(boot_map_test_no_regions),
 	KUNIT_CASE(boot_map_test_short_of_memory),
 	{}
 };
