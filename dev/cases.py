@@ -29,6 +29,7 @@ class Case:
     memory: int = 1024      # MiB
     pages: int = 0          # more, however large they are
     nodes: int = 1          # that this memory is in, with a processor each
+    plug: str = ""          # a device with more memory, in one more node
     deadline: int = 20      # seconds with KVM
     load_first: bool = False
     allowed: tuple = ()     # lines of the console that this case brings about
@@ -211,14 +212,20 @@ def reserve_mem_odd():
 
 
 def reserve_mem_released():
-    """Its memory is used for what is preserved later, in the stock kernel by two keys for each page."""
-    file, kept = {"a": "size=400M seed=3"}, "region-check khotest 77"
+    """Before regions are preserved, by the kernel that preserved the region, and by the one after it."""
+    file, more = {"a": "size=400M seed=3"}, {"b": "size=400M seed=4"}
+    sound = [logged(text, 0) for text in ("preserved twice", "is lost", "not preserved")]
+    revived = "dmesg | grep -F \"Revived memory reservation '{}'\""
+    freed = "run dmesg | grep -E 'Freeing reserve_mem:{} memory: ({})K'"     # in pages of 4 KiB, and of 64
+    regions = "reserve_mem=20M:2M:gone reserve_mem=1048577:64:khotest reserve_mem=5000:64:early"
+    first = [freed.format("early", "8|64"), "region-fill khotest 77", "region-release gone",
+             *keep("main", file), "region-reused", "region-check khotest 77"]
+    then = [*sound, *(f"run ! {revived.format(name)}" for name in ("early", "gone")),
+            f"run {revived.format('khotest')}", "region-check khotest 77", *claim("main", file), "close a",
+            "region-release khotest", freed.format("khotest", "1028|1088"), *keep("main", more)]
     return Case("reserve-mem-released", "A reserve_mem= region that is released is preserved no longer; its memory can be.",
-                [["region-fill khotest 77", "run echo gone > /sys/module/test_kho/parameters/release",
-                  "run ! grep gone /sys/kernel/debug/kho/out/sub_fdts/memblock", *keep("main", file), kept],
-                 [logged("preserved twice", 0), logged("is lost", 0), logged("Revived memory reservation 'gone'", 0),
-                  "run dmesg | grep \"Revived memory reservation 'khotest'\"", kept, *claim("main", file), "churn"]],
-                append=("reserve_mem=20M:2M:gone reserve_mem=1M:4096:khotest",), deadline=40)
+                [first, then, [*sound, f"run ! {revived.format('khotest')}", *claim("main", more), "churn"]],
+                append=(f"{regions} test_kho.release=early", regions), deadline=40)
 
 
 def kho_off():
@@ -354,6 +361,25 @@ def early_restore():
         then += [*claim(f"s{s}", files), f"close f{s}"]
     return Case("early-restore", "Pages of deferred struct pages are restored and freed by an early initcall.",
                 [first, [*then, "total-check slack=16M", "churn"]], memory=6144, deadline=40)
+
+
+def hotplug(name, sentence, device, online, kept, **settings):
+    """The memory of the device is that of the processor on which the agent runs."""
+    there = ["run for i in $(seq 60); do awk '/MemTotal/ { exit $4 < 400000 }' "
+             "/sys/devices/system/node/node1/meminfo && exit; sleep 1; done; exit 1", "run taskset -p 2 $PPID"]
+    far, near = "far size=8M seed=9", {f"near{n}": f"size={n}M seed={n}" for n in range(1, 5)}
+    first = [*there, "run dmesg -c > /dev/null", "session-new hot", f"memfd {far} node=1",
+             "preserve hot 9 far" if kept else "fails EOPNOTSUPP preserve hot 9 far", f"check {far}",
+             *keep("main", {name: f"{options} node=0" for name, options in near.items()})]
+    then = [logged("is lost", 0), *claim("main", near), "session-get hot",
+            *(["retrieve hot 9 far", f"check {far}"] if kept else ["fails ENOENT retrieve hot 9 far"]), "finish hot"]
+    # Records of sessions fill several pages.
+    for n in range(150):
+        first += keep(f"s{n}", {})
+        then += claim(f"s{n}", {})
+    first += [logged("hot-added memory cannot be preserved", 0 if kept else 1)]
+    return Case(name, sentence, [first, [*then, *there, "churn", *look(near)]], plug=device,
+                append=(f"memhp_default_state={online}",), arches=("x86_64",), deadline=40, **settings)
 
 
 # ---- the cases of the Live Update Orchestrator
@@ -526,4 +552,11 @@ CASES = [make() for make in (
     kdump("kdump-after-handover", "A kernel that took a handover crashes; the kdump kernel has the dump, and no handover.",
           LOAD_CRASH),
     kdump("kdump-after-handover-plain", "The same with a kdump kernel that kexec_load() loads.",
-          LOAD_CRASH_PLAIN)] + LUO_CASES
+          LOAD_CRASH_PLAIN),
+    hotplug("hotplug-dimm", "Memory of a DIMM that is added is refused, and costs nothing else.",
+            "pc-dimm", "online_kernel", False),
+    hotplug("hotplug-dimm-movable", "A memfd in movable memory of a DIMM that is added moves, and is kept.",
+            "pc-dimm", "online_movable", True),
+    hotplug("hotplug-virtio-mem", "Memory that a hypervisor adds is refused, and costs nothing else.",
+            "virtio-mem-pci,requested-size=512M", "online_kernel", False, kernels=("virtio-mem",),
+            default=False)] + LUO_CASES

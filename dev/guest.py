@@ -235,6 +235,12 @@ def nodes(size, processors):
     return words
 
 
+def plugged(device, node):
+    """Words for a device with memory that no kernel boots with, in a node that has one processor besides."""
+    return ["-m", "slots=1,maxmem=16G", "-object", "memory-backend-ram,id=plugged,size=512M",
+            "-device", f"{device},memdev=plugged,node={node}", "-numa", f"node,cpus={node}"]
+
+
 def weight(flavour):
     parts = [WEIGHTS.get(name, Weight()) for name in split(flavour)[0]]
     return Weight(max(p.slower for p in parts), max(p.page for p in parts), sum(p.memory for p in parts),

@@ -90,7 +90,10 @@ def run_case(run, kernels, initrd, accel, case):
     memory = max(case.memory + max(weight.memory for weight in weights),
                  case.nodes * max(weight.least for weight in weights))
     memory += case.pages * max(weight.page for weight in weights) >> 10
-    nodes = guest.nodes(f"{memory // case.nodes}M", map(str, range(case.nodes))) if case.nodes > 1 else []
+    nodes = (guest.nodes(f"{memory // case.nodes}M", map(str, range(case.nodes)))
+             if case.nodes > 1 or case.plug else [])
+    if case.plug:
+        nodes += guest.plugged(case.plug, case.nodes)
     scratch = guest.scratch(weights, memory)
     for hop, following in enumerate([*row[1:], None]):
         (share / f"hop{hop}").write_text(script(case, hop, following, scratch))

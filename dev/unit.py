@@ -19,7 +19,8 @@ DEADLINE = 120
 FUZZ_SECONDS = 20
 SMOKE_RUNS = 1500       # a target, when everything is tested
 # lines that must be reached, in percent
-COVERED = {name: 95 for name in ("kho_radix.c", "kho_vmalloc.c", "kho_block.c", "kho_compat.c")}
+COVERED = {name: 95 for name in ("kho_radix.c", "kho_vmalloc.c", "kho_block.c", "kho_compat.c",
+                                 "kho_memblock.c", "kho_pages.c", "memblock_kho.c")}
 RESULT = re.compile(r"( *)(not ok|ok) \d+ ?(.*?)(?: # SKIP .*)?$")
 SUBTEST = re.compile(r" +# Subtest: (.*)$")
 TARGET = re.compile(r"^FUZZ_TARGET\((\w+)\)$", re.M)
@@ -89,7 +90,7 @@ def gcov(program):
     for one in text.splitlines():
         for source in json.loads(one)["files"]:
             path = Path(source["file"])
-            if path.parent.name != "liveupdate" or path.suffix != ".c":
+            if path.parent.name not in ("liveupdate", "mm") or path.suffix != ".c":
                 continue
             for line in source["lines"]:
                 yield path.name, line["line_number"], line["count"]

@@ -15,6 +15,7 @@
 
 #include <linux/gfp.h>
 #include <linux/io.h>
+#include <linux/kernel.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/vmalloc.h>
 #include <linux/kho/vmalloc.h>
@@ -71,12 +72,22 @@ module_param(seed, ulong, 0444);
 MODULE_PARM_DESC(seed, "start value for sizes and contents of the folios");
 
 #ifndef MODULE
-/* Releases a reserve_mem= region; the other user of that is tracing. */
+static char release_at_init[16];
+
+/*
+ * Releases a reserve_mem= region; the other user of that is tracing.  On the
+ * command line it names one to release before regions are preserved.
+ */
 static int kho_test_release(const char *name, const struct kernel_param *kp)
 {
-	char buf[16];
+	char buf[sizeof(release_at_init)];
 
 	strscpy(buf, name);
+	if (system_state < SYSTEM_SCHEDULING) {
+		strscpy(release_at_init, strim(buf));
+		return 0;
+	}
+
 	return reserve_mem_release_by_name(strim(buf)) ? 0 : -ENOENT;
 }
 
@@ -85,6 +96,14 @@ static const struct kernel_param_ops kho_test_release_ops = {
 };
 module_param_cb(release, &kho_test_release_ops, NULL, 0200);
 MODULE_PARM_DESC(release, "name of a reserve_mem= region to release");
+
+static int __init kho_test_release_init(void)
+{
+	if (*release_at_init && !reserve_mem_release_by_name(release_at_init))
+		pr_err("there is no region '%s' to release\n", release_at_init);
+	return 0;
+}
+device_initcall(kho_test_release_init);
 #endif
 
 /**

@@ -24,6 +24,7 @@ struct memblock_merge {
 	unsigned long reserved;		/* first reserved region to look at */
 	unsigned long left;		/* first one that is not copied yet */
 	unsigned long done;		/* complete regions */
+	bool full;			/* no region is added any more */
 };
 
 /* The first region from @i on that ends after @addr, or NULL. */
@@ -82,8 +83,8 @@ static void __init memblock_merge_put(struct memblock_merge *m,
 	}
 }
 
-static int __init memblock_merge_add(struct memblock_merge *m,
-				     phys_addr_t start, phys_addr_t end)
+static void __init memblock_merge_add(struct memblock_merge *m,
+				      phys_addr_t start, phys_addr_t end)
 {
 	struct memblock_type *type = &memblock.reserved;
 	struct memblock_region r = {
@@ -98,30 +99,27 @@ static int __init memblock_merge_add(struct memblock_merge *m,
 
 	/* The last region that was copied is looked at once more. */
 	if (m->done + 1 >= m->left)
-		return -ENOMEM;
+		m->full = true;
+	if (m->full)
+		return;
 
 	memblock_merge_put(m, r);
 	type->total_size += r.size;
-	return 0;
 }
 
-static int __init memblock_merge_range(struct memblock_merge *m,
-				       phys_addr_t start, phys_addr_t end)
+static void __init memblock_merge_range(struct memblock_merge *m,
+					phys_addr_t start, phys_addr_t end)
 {
-	int err = 0;
-
-	while (start < end && !err) {
+	while (start < end) {
 		phys_addr_t stop = end;
 		enum memblock_state state = memblock_state_at(m, start, &stop);
 
 		if (state == MEMBLOCK_UNUSED)
-			err = memblock_merge_add(m, start, stop);
+			memblock_merge_add(m, start, stop);
 		else if (m->seq->refuse)
 			m->seq->refuse(m->seq, start, stop, state);
 		start = stop;
 	}
-
-	return err;
 }
 
 /*
@@ -141,7 +139,8 @@ static unsigned long __init memblock_merge_room(unsigned long nr)
 /**
  * memblock_reserve_sequence - reserve many ranges
  * @seq: the ranges
- * @nr: number of ranges, or more
+ * @nr: number of ranges, or more; 0 when their memory is reserved already, so
+ *	that the array of regions does not grow
  *
  * Memory that is not RAM, in scratch memory or reserved already is reported to
  * @seq and left as it is.
@@ -150,8 +149,9 @@ static unsigned long __init memblock_merge_room(unsigned long nr)
  * once.
  *
  * Context: Early boot, before the page allocator is up.
- * Return: 0, or -ENOMEM when there is no memory for as many regions; only a
- * part of the ranges may be reserved then.
+ * Return: 0, or -ENOMEM when there is no memory for as many regions.  When @nr
+ * was too low, a part of the ranges is reserved then, and all that had to be
+ * reported is.
  */
 int __init memblock_reserve_sequence(struct memblock_sequence *seq,
 				     unsigned long nr)
@@ -159,24 +159,22 @@ int __init memblock_reserve_sequence(struct memblock_sequence *seq,
 	struct memblock_type *type = &memblock.reserved;
 	struct memblock_merge m = { .seq = seq };
 	phys_addr_t start, end;
-	int err;
 
-	err = memblock_reserved_grow(memblock_merge_room(nr));
-	if (err)
-		return err;
+	if (nr && memblock_reserved_grow(memblock_merge_room(nr)))
+		return -ENOMEM;
 
 	m.left = type->max - type->cnt;
 	m.reserved = m.left;
 	memmove(&type->regions[m.left], type->regions,
 		type->cnt * sizeof(*type->regions));
 
-	while (!err && seq->next(seq, &start, &end))
-		err = memblock_merge_range(&m, start, end);
+	while (seq->next(seq, &start, &end))
+		memblock_merge_range(&m, start, end);
 
 	while (m.left < type->max)
 		memblock_merge_put(&m, type->regions[m.left++]);
 	type->cnt = m.done;
-	return err;
+	return m.full ? -ENOMEM : 0;
 }
 
 struct memblock_ram {
@@ -204,7 +202,7 @@ static bool __init memblock_ram_next(struct memblock_sequence *seq,
 /**
  * memblock_reserve_all_but_scratch - reserve all memory that may be preserved
  *
- * For want of memory to reserve just what is.
+ * For lack of memory to reserve only preserved ranges.
  *
  * Context: Early boot, before the page allocator is up.
  * Return: 0 or -ENOMEM.
@@ -267,15 +265,18 @@ bool __init memblock_next_preserved(int nid, unsigned long *start,
 
 	for (; i < type->cnt; i++) {
 		struct memblock_region *r = &type->regions[i];
+		unsigned long first = max(*start, PFN_UP(r->base));
+		unsigned long last = min(*end, PFN_DOWN(r->base + r->size));
 
-		/* A region may begin before @start, and end after @end. */
-		if (*start >= *end || r->base >= PFN_PHYS(*end))
+		if (r->base >= PFN_PHYS(*end))
 			return false;
-		if (!memblock_is_preserved(r) || memblock_get_region_node(r) != nid)
+		/* Where RAM begins or ends within a page, less than one is left. */
+		if (first >= last || !memblock_is_preserved(r) ||
+		    memblock_get_region_node(r) != nid)
 			continue;
 
-		*start = max(*start, PHYS_PFN(r->base));
-		*end = min(*end, PHYS_PFN(r->base + r->size));
+		*start = first;
+		*end = last;
 		return true;
 	}
 

@@ -7,12 +7,14 @@
 
 #define pr_fmt(fmt) "KHO: " fmt
 
+#include <linux/cleanup.h>
 #include <linux/debugfs.h>
 #include <linux/init.h>
 #include <linux/io.h>
 #include <linux/kstrtox.h>
 #include <linux/libfdt.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/seq_file.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -114,16 +116,22 @@ static int scratch_len_show(struct seq_file *m, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(scratch_len);
 
-/* A root tree is one page, which stays for good. */
-static struct debugfs_blob_wrapper kho_out_fdt = { .size = PAGE_SIZE };
+/* Subtrees come and go, so readers get a copy. */
+static int kho_out_fdt_show(struct seq_file *m, void *v)
+{
+	guard(mutex)(&kho_out.fdt_lock);
+	seq_write(m, kho_out.fdt, PAGE_SIZE);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(kho_out_fdt);
+
 static struct debugfs_blob_wrapper kho_in_fdt_page;
 
 static void __init kho_out_debugfs_init(struct dentry *root)
 {
 	struct dentry *dir = debugfs_create_dir("out", root);
 
-	kho_out_fdt.data = kho_out.fdt;
-	debugfs_create_blob("fdt", 0400, dir, &kho_out_fdt);
+	debugfs_create_file("fdt", 0400, dir, NULL, &kho_out_fdt_fops);
 	debugfs_create_file("scratch_phys", 0400, dir, NULL, &scratch_phys_fops);
 	debugfs_create_file("scratch_len", 0400, dir, NULL, &scratch_len_fops);
 	kho_out_dir = debugfs_create_dir("sub_fdts", dir);

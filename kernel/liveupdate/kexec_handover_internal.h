@@ -160,6 +160,7 @@ void kho_incoming_put(void);
 bool kho_subtree_get(unsigned int nr);
 void kho_subtree_put(unsigned int nr);
 int kho_unclaimed_show(struct seq_file *m, void *v);
+void kho_mark_subtrees(bool usable);
 int kho_unclaimed_release(void);
 
 /* kexec_handover_debugfs.c */

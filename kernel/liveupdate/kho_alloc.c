@@ -34,9 +34,14 @@ unsigned long kho_boot_memory_from(unsigned long pfn)
 #endif
 }
 
-static bool kho_is_boot_memory(struct page *page)
+/* Frees other pages and returns NULL. */
+static struct page *kho_keep_boot_pages(struct page *page, unsigned int order)
 {
-	return kho_boot_memory_from(page_to_pfn(page)) > page_to_pfn(page);
+	if (!page || kho_boot_memory_from(page_to_pfn(page)) > page_to_pfn(page))
+		return page;
+
+	__free_pages(page, order);
+	return NULL;
 }
 
 /**
@@ -52,25 +57,21 @@ struct page *kho_alloc_pages(gfp_t gfp, unsigned int order)
 	struct page *page = alloc_pages(gfp, order);
 	int nid;
 
-	if (!page || kho_is_boot_memory(page))
+	if (!page)
+		return NULL;
+	page = kho_keep_boot_pages(page, order);
+	if (page)
 		return page;
-	__free_pages(page, order);
 
 	/* Another node may have memory of boot left. */
 	for_each_online_node(nid) {
 		page = alloc_pages_node(nid, gfp | __GFP_THISNODE | __GFP_NOWARN,
 					order);
-		if (page && kho_is_boot_memory(page))
-			return page;
+		page = kho_keep_boot_pages(page, order);
 		if (page)
-			__free_pages(page, order);
+			return page;
 	}
 
 	/* Low memory is scarce, and never added to a running machine. */
-	page = alloc_pages(gfp | __GFP_DMA32, order);
-	if (page && kho_is_boot_memory(page))
-		return page;
-	if (page)
-		__free_pages(page, order);
-	return NULL;
+	return kho_keep_boot_pages(alloc_pages(gfp | __GFP_DMA32, order), order);
 }

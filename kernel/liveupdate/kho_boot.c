@@ -43,20 +43,6 @@ static void __init kho_give_up(void)
 /* More than any root tree or array of scratch areas has. */
 #define KHO_MAX_EARLY_BYTES	SZ_64K
 
-/* Which subtrees may be used, before their owners claim their data. */
-static void __init kho_check_subtrees(void)
-{
-	unsigned int nr = 0;
-	int node;
-
-	fdt_for_each_subnode(node, kho_in_fdt(), 0) {
-		if (nr < KHO_MAX_SUBTREES && kho_subtree_is_preserved(node))
-			__set_bit(nr, kho_in.preserved);
-		nr++;
-	}
-	kho_in.reserved = true;
-}
-
 static void __init kho_keep_incoming(void)
 {
 	int err = kho_reserve_incoming();
@@ -71,7 +57,9 @@ static void __init kho_keep_incoming(void)
 	if (deferred_pages_enabled())
 		deferred_sections_prepare();
 
-	kho_check_subtrees();
+	/* Before owners claim their data. */
+	kho_mark_subtrees(true);
+	kho_in.reserved = true;
 
 	/* An owner who claims that the root tree is its data must not free it. */
 	for (size_t at = 0; at < kho_in.fdt_len; at += PAGE_SIZE)

@@ -214,16 +214,17 @@ static int __init kho_reserve_map(void)
 		      kho_nr_nodes);
 
 	/* The largest blocks are the fewest, and others may be inside them. */
-	for (int order = KHO_MAX_ORDER; order >= 0 && !err; order--) {
+	for (int order = KHO_MAX_ORDER; order >= 0; order--) {
 		unsigned long first = kho_encode_key(0, order), nr;
 
 		nr = kho_radix_count_runs(&kho_in.map, first, 2 * first - 1);
 		if (!nr)
 			continue;
-		if (!kho_coarse && kho_reserve_order(order, nr) == -ENOMEM)
+		if (!kho_coarse && kho_reserve_order(order, nr))
 			kho_reserve_coarse();
+		/* What is not reserved yet are parts of pages, which stay unused. */
 		if (kho_coarse)
-			err = kho_reserve_order(order, 0);
+			kho_reserve_order(order, 0);
 	}
 
 	return err;

@@ -187,6 +187,26 @@ void kho_subtree_put(unsigned int nr)
 		schedule_work(&kho_prune_work);
 }
 
+/**
+ * kho_mark_subtrees - set whether subtrees with preserved data can be retrieved
+ * @usable: whether they can
+ *
+ * Subtrees whose data is restored already keep their state.
+ *
+ * Context: Early boot, or with kho_unclaimed_lock held.
+ */
+void kho_mark_subtrees(bool usable)
+{
+	unsigned int nr = 0;
+	int node;
+
+	fdt_for_each_subnode(node, kho_in_fdt(), 0) {
+		if (nr < KHO_MAX_SUBTREES && kho_subtree_is_preserved(node))
+			assign_bit(nr, kho_in.preserved, usable);
+		nr++;
+	}
+}
+
 /* Name of the subtree whose data begins in [start, end), or NULL. */
 static const char *kho_unclaimed_owner(phys_addr_t start, phys_addr_t end)
 {
@@ -286,19 +306,6 @@ static int kho_release_block(unsigned long key, void *data)
 	return 0;
 }
 
-/* Owners who come too late are told that there is nothing. */
-static void kho_forget_subtrees(void)
-{
-	unsigned int nr = 0;
-	int node;
-
-	fdt_for_each_subnode(node, kho_in_fdt(), 0) {
-		if (nr < KHO_MAX_SUBTREES && kho_subtree_is_preserved(node))
-			clear_bit(nr, kho_in.preserved);
-		nr++;
-	}
-}
-
 /**
  * kho_unclaimed_release - give unclaimed memory to the page allocator
  *
@@ -319,7 +326,8 @@ int kho_unclaimed_release(void)
 	if (kho_incoming_in_use())
 		return -EBUSY;
 
-	kho_forget_subtrees();
+	/* Owners who come too late are told that there is nothing. */
+	kho_mark_subtrees(false);
 	err = kho_radix_walk_tree(&kho_in.map, &cb, &released);
 	kho_restore_batch_end(&released.batch);
 	pr_info("%lu unclaimed pages released\n", released.pages);

@@ -159,6 +159,97 @@ static void boot_map_test_same_start(struct kunit *test)
 	}
 }
 
+static const struct limit {
+	const char *name;
+	unsigned long max_pages;
+	int order;		/* of the folio, or -1 */
+} limits[] = {
+	{ "no limit", 0, 1 },
+	{ "one page", 1, -1 },
+	{ "two pages", 2, 1 },
+	{ "one page less", 7, 1 },
+	{ "as many", 8, 3 },
+	{ "one page more", 9, 3 },
+	{ "the largest", 32, 5 },
+	{ "far more", ULONG_MAX, 5 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(limit, limits, name);
+
+/* If the owner knows how large a folio can be, it is the largest such one. */
+static void boot_map_test_limit(struct kunit *test)
+{
+	const struct limit *l = test->param_value;
+	unsigned long pfn = SIM_PAGES / 4;
+	struct kho_restore_batch batch = { };
+	struct old *old = old_new(test);
+	struct folio *folio;
+
+	for (unsigned int order = 1; order <= 5; order += 2)
+		old_put_block(test, old, pfn, order);
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+
+	folio = kho_restore_folio_batched(PFN_PHYS(pfn), l->max_pages, &batch);
+	kho_restore_batch_end(&batch);
+	KUNIT_ASSERT_EQ(test, folio ? (int)folio_order(folio) : -1, l->order);
+	if (folio) {
+		KUNIT_EXPECT_NULL(test, kho_restore_folio(PFN_PHYS(pfn)));
+		KUNIT_EXPECT_FALSE(test, kho_in_covers(PFN_PHYS(pfn + 31), 1));
+	} else {
+		old_expect_folio(test, old, pfn, 1);
+	}
+}
+
+/* In a batch, too, the order of the last folio does not decide. */
+static void boot_map_test_batch(struct kunit *test)
+{
+	unsigned long pfn = SIM_PAGES / 4;
+	struct kho_restore_batch batch = { };
+	struct old *old = old_new(test);
+	struct folio *folio;
+
+	for (unsigned int order = 1; order <= 2; order++)
+		old_put_block(test, old, pfn, order);
+	old_put_block(test, old, pfn + 4, 2);
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+
+	folio = kho_restore_folio_batched(PFN_PHYS(pfn + 4), 0, &batch);
+	KUNIT_ASSERT_NOT_NULL(test, folio);
+	KUNIT_EXPECT_EQ(test, folio_order(folio), 2);
+	folio = kho_restore_folio_batched(PFN_PHYS(pfn), 0, &batch);
+	KUNIT_ASSERT_NOT_NULL(test, folio);
+	KUNIT_EXPECT_EQ(test, folio_order(folio), 1);
+	kho_restore_batch_end(&batch);
+}
+
+/* Memory that is claimed stays reserved and is of no other owner. */
+static void boot_map_test_claim(struct kunit *test)
+{
+	unsigned long pfn = SIM_PAGES / 4;
+	struct old *old = old_new(test);
+
+	old_put_block(test, old, pfn + 1, 0);
+	old_put_block(test, old, pfn + 2, 1);
+	/* Not preserved: a page.  Stale: a page, and a block around all of it. */
+	old_put_block(test, old, pfn + 8, 2);
+	old_put(test, old, pfn + 9, 0);
+	old_put(test, old, pfn, 6);
+	old_put_block(test, old, pfn + 64, 0);
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+
+	kho_claim_pages(PFN_PHYS(pfn + 1), 11);
+	for (unsigned int i = 0; i < 64; i++) {
+		KUNIT_ASSERT_FALSE(test, kho_in_covers(PFN_PHYS(pfn + i), PAGE_SIZE));
+		KUNIT_ASSERT_EQ(test, sim_memmap[pfn + i].state, SIM_LEFT);
+	}
+	KUNIT_EXPECT_NULL(test, kho_restore_folio(PFN_PHYS(pfn)));
+	KUNIT_EXPECT_NULL(test, kho_restore_folio(PFN_PHYS(pfn + 9)));
+	folio_put(kho_restore_folio(PFN_PHYS(pfn + 64)));
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+	for (unsigned int i = 0; i < 64; i++)
+		KUNIT_ASSERT_EQ(test, sim_memmap[pfn + i].state, SIM_LEFT);
+}
+
 /* Several small blocks in a large one: with it all of them are gone. */
 static void boot_map_test_large_owner_first(struct kunit *test)
 {
@@ -366,13 +457,27 @@ static int add_node(phys_addr_t phys, void *data)
 	return 0;
 }
 
-static struct model nodes_of(struct old *old)
+static struct model nodes_of(struct kho_radix_tree *map)
 {
 	const struct kho_radix_walk_cb cb = { .node = add_node };
 	struct model nodes = { };
 
-	kho_radix_walk_tree(&old->map, &cb, &nodes);
+	kho_radix_walk_tree(map, &cb, &nodes);
 	return nodes;
+}
+
+/* Nodes whose keys are all dropped are not kept. */
+static void boot_map_test_empty_nodes(struct kunit *test)
+{
+	struct old *old = old_new(test);
+	struct model nodes;
+
+	for (unsigned int order = 0; order < 5; order++)
+		old_put(test, old, 1UL << (60 - PAGE_SHIFT), order);
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+	nodes = nodes_of(&kho_in.map);
+	KUNIT_EXPECT_EQ(test, nodes.nr, 1);
+	model_free(&nodes);
 }
 
 static const struct over_node {
@@ -410,7 +515,7 @@ static void boot_map_test_stale_over_node(struct kunit *test)
 		unsigned long node;
 
 		old_put_block(test, old, good, 1);
-		nodes = nodes_of(old);
+		nodes = nodes_of(&old->map);
 		nr_nodes = nodes.nr;
 		node = nodes.key[i];
 		model_free(&nodes);
@@ -432,7 +537,7 @@ static void boot_map_test_stale_over_all_nodes(struct kunit *test)
 	do {
 		before = nodes.nr;
 		model_free(&nodes);
-		nodes = nodes_of(old);
+		nodes = nodes_of(&old->map);
 		for (unsigned long i = 0; i < nodes.nr; i++)
 			old_put(test, old, nodes.key[i], 0);
 	} while (nodes.nr != before);
@@ -546,6 +651,32 @@ static void use_every_second_page(void)
 	}
 }
 
+/*
+ * Hardly any region at all: the kernel panics, or it reserves all memory.  It
+ * never gives any away.
+ */
+static void boot_map_test_no_regions(struct kunit *test)
+{
+	struct outcome seen = { };
+
+	for (int scattered = 0; scattered < 2; scattered++) {
+		for (unsigned long max = 8; max < 48; max++) {
+			struct old *old = old_new(test);
+
+			if (scattered)
+				use_every_second_page();
+			boot_with_regions(test, old, max, 2, &seen);
+		}
+	}
+	KUNIT_EXPECT_EQ(test, seen.fine, 0);
+	KUNIT_EXPECT_EQ(test, seen.cold, 0);
+	KUNIT_EXPECT_GT(test, seen.no_nodes, 0);
+	if (PAGE_SIZE >= SZ_4K) {
+		KUNIT_EXPECT_GT(test, seen.coarse, 0);
+		KUNIT_EXPECT_GT(test, seen.hopeless, 0);
+	}
+}
+
 /* Returns whether there was an allocation to fail. */
 static bool boot_fail_nth(struct kunit *test, unsigned long n, unsigned int orders,
 			  struct outcome *seen)
@@ -595,6 +726,9 @@ static struct kunit_case boot_map_cases[] = {
 	KUNIT_CASE(boot_map_test_random),
 	KUNIT_CASE_PARAM(boot_map_test_overlap, overlap_gen_params),
 	KUNIT_CASE(boot_map_test_same_start),
+	KUNIT_CASE_PARAM(boot_map_test_limit, limit_gen_params),
+	KUNIT_CASE(boot_map_test_batch),
+	KUNIT_CASE(boot_map_test_claim),
 	KUNIT_CASE(boot_map_test_large_owner_first),
 	KUNIT_CASE(boot_map_test_small_owners_first),
 	KUNIT_CASE_PARAM(boot_map_test_misplaced, misplaced_gen_params),
@@ -602,9 +736,11 @@ static struct kunit_case boot_map_cases[] = {
 	KUNIT_CASE(boot_map_test_part_of_run),
 	KUNIT_CASE(boot_map_test_rest_stays),
 	KUNIT_CASE(boot_map_test_covers_much),
+	KUNIT_CASE(boot_map_test_empty_nodes),
 	KUNIT_CASE_PARAM(boot_map_test_stale_over_node, over_node_gen_params),
 	KUNIT_CASE(boot_map_test_stale_over_all_nodes),
 	KUNIT_CASE(boot_map_test_short_of_regions),
+	KUNIT_CASE(boot_map_test_no_regions),
 	KUNIT_CASE(boot_map_test_short_of_memory),
 	{}
 };

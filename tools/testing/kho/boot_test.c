@@ -280,7 +280,7 @@ static void boot_test_other_vmalloc(struct kunit *test)
 
 /* The root tree. */
 
-/* The root tree, in memory that no key names yet, with as much behind it. */
+/* The root tree, in memory that no key names yet, with as much free memory following it. */
 static unsigned long move_root(struct kunit *test, struct old *old)
 {
 	unsigned int order = get_order(SIM_FDT_SIZE);

@@ -148,12 +148,12 @@ void fuzz_end(void)
 	kho_compat_show(&m, NULL);
 	kho_unclaimed_release();
 
-	/* A hand-over that was given up costs no memory. */
+	/* A handover that is refused before memory is reserved costs none. */
 	page = alloc_pages(GFP_KERNEL | __GFP_ZERO, 0);
 	if (page)
 		__free_page(page);
 	else
-		BUG_ON(!is_kho_boot());
+		BUG_ON(!is_kho_boot() && !sim_logged("its memory is lost"));
 
 	sim_kmalloc_forget();
 	sim_vmalloc_forget();

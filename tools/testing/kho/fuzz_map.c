@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Fuzz target "map": the radix tree of preserved memory, as early boot finds it.
- * Whatever is in it, the kernel boots, and no page gets two owners.
+ * The kernel boots on any content, and does with it as the reference does: each
+ * block that is not damaged is restored whole, and no page gets two owners.
  */
 
 #include "fuzz.h"
+#include "ref.h"
 
 #include <kernel/liveupdate/kexec_handover_internal.h>
 #include <linux/kho/abi/radix_tree.h>
@@ -36,19 +38,61 @@ static void preserve(struct input *in, struct item *it)
 	BUG_ON(kho_preserve_pages(page, it->nr));
 }
 
+/* What the next kernel must make of the map as it is, damage and all. */
+static struct ref ref;
+
+static void check(void)
+{
+	BUG_ON(!ref_same_keys(&ref));
+	BUG_ON(ref_wrong_page(&ref, sim_logged("short of memory: ")) != SIM_PAGES);
+}
+
+static void restore_pages(const struct item *it)
+{
+	bool there = !ref.refused && ref_restore_pages(&ref, it->phys, it->nr);
+	struct page *page = kho_restore_pages(it->phys, it->nr);
+
+	BUG_ON(!page == there);
+	for (unsigned long i = 0; page && i < it->nr; i++)
+		__free_page(page + i);
+}
+
+static void restore_folio(const struct item *it)
+{
+	int order = ref.refused ? -1 : ref_restore_folio(&ref, it->phys);
+	struct folio *folio = kho_restore_folio(it->phys);
+
+	BUG_ON(folio ? folio_order(folio) != order : order >= 0);
+	if (folio)
+		folio_put(folio);
+}
+
 static void restore(const struct item *it)
 {
-	if (it->nr) {
-		struct page *page = kho_restore_pages(it->phys, it->nr);
+	if (it->nr)
+		restore_pages(it);
+	else
+		restore_folio(it);
+}
 
-		for (unsigned long i = 0; page && i < it->nr; i++)
-			__free_page(page + i);
-	} else {
-		struct folio *folio = kho_restore_folio(it->phys);
+static void boot(void)
+{
+	struct sim_handover h = sim_kexec();
 
-		if (folio)
-			folio_put(folio);
-	}
+	ref_init(&ref, &h);
+	BUG_ON(sim_boot_warm(&h) == ref.refused || sim_panicked);
+	if (ref.refused)
+		return;
+
+	ref_booted(&ref);
+	check();
+}
+
+static void release(void)
+{
+	BUG_ON(kho_unclaimed_release());
+	ref_release(&ref);
+	check();
 }
 
 static int mark_node(phys_addr_t phys, void *data)
@@ -87,11 +131,16 @@ FUZZ_TARGET(map)
 	kho_radix_walk_tree(&map, &cb, NULL);
 	fuzz_damage(in, 8);
 
-	fuzz_hop();
+	boot();
 	for (unsigned int i = 0; i < nr; i++) {
 		restore(&items[i]);
 		restore(&items[i]);
 	}
+	if (!ref.refused) {
+		check();
+		release();
+	}
+	ref_free(&ref);
 	fuzz_end();
 }
 

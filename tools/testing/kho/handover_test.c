@@ -5,35 +5,15 @@
  * come out: every byte, once, and in the end all memory is free again.
  */
 
-#include "model.h"
+#include "items.h"
 
 #include <kernel/liveupdate/kexec_handover_internal.h>
-#include <linux/kho/block.h>
-#include <linux/kho/vmalloc.h>
 #include <linux/libfdt.h>
 
 static ulong seed = 20261122;
 module_param(seed, ulong, 0444);
 
 #define MAX_ITEMS	40
-/* Orders of folios; above the largest that kho_alloc_preserve() would use. */
-#define MAX_ITEM_ORDER	5
-
-/* Something that is handed over, as a user would remember it. */
-struct item {
-	enum {
-		FOLIO,
-		PAGES,
-		AREA,
-		BLOCKS,
-		NR_KINDS,
-	} kind;
-	phys_addr_t phys;
-	unsigned long nr;	/* order, pages, or records */
-	struct kho_vmalloc desc;
-	struct page *spare;	/* pages in front of @phys that are not preserved */
-	u64 salt;
-};
 
 struct trip {
 	struct rnd_state rnd;
@@ -41,163 +21,13 @@ struct trip {
 	unsigned int nr;
 };
 
-struct record {
-	u64 salt;
-	u64 n;
-};
-
-static void fill(void *mem, size_t size, u64 salt)
-{
-	u64 *word = mem;
-
-	for (size_t i = 0; i < size / sizeof(*word); i++)
-		word[i] = salt * (i + 1);
-}
-
-static void expect_filled(struct kunit *test, const void *mem, size_t size, u64 salt)
-{
-	const u64 *word = mem;
-
-	for (size_t i = 0; i < size / sizeof(*word); i++)
-		KUNIT_ASSERT_EQ(test, word[i], salt * (i + 1));
-}
-
-/* Each kind: how it is preserved, and how it is restored, checked and freed. */
-
-static void preserve_folio(struct kunit *test, struct item *it, unsigned long n)
-{
-	struct folio *folio;
-
-	it->nr = n % (MAX_ITEM_ORDER + 1);
-	folio = folio_alloc(GFP_KERNEL, it->nr);
-	KUNIT_ASSERT_NOT_NULL(test, folio);
-	it->phys = PFN_PHYS(folio_pfn(folio));
-	fill(folio_address(folio), folio_size(folio), it->salt);
-	KUNIT_ASSERT_EQ(test, kho_preserve_folio(folio), 0);
-}
-
-static void restore_folio(struct kunit *test, struct item *it)
-{
-	struct folio *folio = kho_restore_folio(it->phys);
-
-	KUNIT_ASSERT_NOT_NULL(test, folio);
-	KUNIT_ASSERT_EQ(test, folio_order(folio), it->nr);
-	expect_filled(test, folio_address(folio), folio_size(folio), it->salt);
-	KUNIT_ASSERT_NULL(test, kho_restore_folio(it->phys));
-	folio_put(folio);
-}
-
-/* A stretch of a block, so that all alignments and lengths come about. */
-static void preserve_pages(struct kunit *test, struct item *it, unsigned long n)
-{
-	unsigned int first = n % 13;
-	struct page *page = alloc_pages(GFP_KERNEL, MAX_ITEM_ORDER);
-
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	split_page(page, MAX_ITEM_ORDER);
-	it->nr = 1 + n / 13 % (BIT(MAX_ITEM_ORDER) - first);
-	it->phys = page_to_phys(page + first);
-	fill(phys_to_virt(it->phys), it->nr * PAGE_SIZE, it->salt);
-	KUNIT_ASSERT_EQ(test, kho_preserve_pages(page + first, it->nr), 0);
-}
-
-static void restore_pages(struct kunit *test, struct item *it)
-{
-	struct page *page = kho_restore_pages(it->phys, it->nr);
-
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	expect_filled(test, phys_to_virt(it->phys), it->nr * PAGE_SIZE, it->salt);
-	KUNIT_ASSERT_NULL(test, kho_restore_pages(it->phys, it->nr));
-	for (unsigned long i = 0; i < it->nr; i++)
-		__free_page(page + i);
-}
-
-static void preserve_area(struct kunit *test, struct item *it, unsigned long n)
-{
-	void *area;
-
-	it->nr = 1 + n % (3 * KHO_VMALLOC_SIZE);
-	it->nr = min(it->nr, 100UL);
-	area = n % 7 ? vmalloc(it->nr * PAGE_SIZE) : vmalloc_huge(PMD_SIZE, GFP_KERNEL);
-	if (n % 7 == 0)
-		it->nr = PMD_SIZE / PAGE_SIZE;
-	KUNIT_ASSERT_NOT_NULL(test, area);
-	fill(area, it->nr * PAGE_SIZE, it->salt);
-	KUNIT_ASSERT_EQ(test, kho_preserve_vmalloc(area, &it->desc), 0);
-}
-
-static void restore_area(struct kunit *test, struct item *it)
-{
-	void *area = kho_restore_vmalloc(&it->desc);
-
-	KUNIT_ASSERT_NOT_NULL(test, area);
-	KUNIT_ASSERT_EQ(test, find_vm_area(area)->nr_pages, it->nr);
-	expect_filled(test, area, it->nr * PAGE_SIZE, it->salt);
-	KUNIT_ASSERT_NULL(test, kho_restore_vmalloc(&it->desc));
-	vfree(area);
-}
-
-static void preserve_blocks(struct kunit *test, struct item *it, unsigned long n)
-{
-	struct kho_block_set *bs = kunit_kmalloc(test, sizeof(*bs), GFP_KERNEL);
-	struct kho_block_set_it pos;
-
-	kho_block_set_init(bs, sizeof(struct record));
-	it->nr = n % (4 * bs->count_per_block);
-	it->nr = min(it->nr, 3000UL);
-	KUNIT_ASSERT_EQ(test, kho_block_set_grow(bs, it->nr + n % 3), 0);
-
-	kho_block_set_it_init(&pos, bs);
-	for (unsigned long i = 0; i < it->nr; i++) {
-		struct record *r = kho_block_set_it_reserve_entry(&pos);
-
-		KUNIT_ASSERT_NOT_NULL(test, r);
-		*r = (struct record){ it->salt, i };
-	}
-	it->phys = kho_block_set_head_pa(bs);
-}
-
-static void restore_blocks(struct kunit *test, struct item *it)
-{
-	struct kho_block_set bs = KHO_BLOCK_SET_INIT(bs, sizeof(struct record));
-	struct kho_block_set_it pos;
-	unsigned long i = 0;
-	struct record *r;
-
-	KUNIT_ASSERT_EQ(test, kho_block_set_restore(&bs, it->phys), 0);
-	kho_block_set_it_init(&pos, &bs);
-	while ((r = kho_block_set_it_read_entry(&pos))) {
-		KUNIT_ASSERT_EQ(test, r->salt, it->salt);
-		KUNIT_ASSERT_EQ(test, r->n, i++);
-	}
-	KUNIT_ASSERT_EQ(test, i, it->nr);
-	kho_block_set_destroy(&bs);
-}
-
-static const struct {
-	void (*preserve)(struct kunit *test, struct item *it, unsigned long n);
-	void (*restore)(struct kunit *test, struct item *it);
-} kinds[NR_KINDS] = {
-	[FOLIO] = { preserve_folio, restore_folio },
-	[PAGES] = { preserve_pages, restore_pages },
-	[AREA] = { preserve_area, restore_area },
-	[BLOCKS] = { preserve_blocks, restore_blocks },
-};
-
 /* The trip. */
 
 static void pack(struct kunit *test, struct trip *t)
 {
 	t->nr = rnd_below(&t->rnd, MAX_ITEMS);
-	for (unsigned int i = 0; i < t->nr; i++) {
-		struct item *it = &t->items[i];
-
-		*it = (struct item){
-			.kind = rnd_below(&t->rnd, NR_KINDS),
-			.salt = prandom_u32_state(&t->rnd) | 1,
-		};
-		kinds[it->kind].preserve(test, it, prandom_u32_state(&t->rnd));
-	}
+	for (unsigned int i = 0; i < t->nr; i++)
+		item_preserve(test, &t->items[i], &t->rnd);
 }
 
 /* In any order, and now and then not at all. */
@@ -208,13 +38,14 @@ static void unpack(struct kunit *test, struct trip *t, bool all)
 		struct item *it = &t->items[i];
 
 		if (all || rnd_below(&t->rnd, 4))
-			kinds[it->kind].restore(test, it);
+			item_restore(test, it);
 		*it = t->items[--t->nr];
 	}
 }
 
 static void back_to_cold(struct kunit *test)
 {
+	sim_hot_pfn = SIM_PAGES;
 	sim_boot_cold();
 }
 
@@ -225,7 +56,7 @@ static unsigned long free_pages_now(void)
 
 static void unclaim_rest(void)
 {
-	/* The nodes of the incoming map and its root tree stay reserved. */
+	/* The root tree and the root of the incoming map stay reserved. */
 	BUG_ON(kho_unclaimed_release());
 }
 
@@ -314,7 +145,7 @@ static void handover_test_subtrees(struct kunit *test)
 	phys_addr_t phys, at;
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, blob);
-	fill(blob, size, 3);
+	item_fill(blob, size, 3);
 	at = virt_to_phys(blob);
 	KUNIT_ASSERT_EQ(test, kho_add_subtree("some-data", blob, size), 0);
 	KUNIT_ASSERT_EQ(test, kho_add_subtree("gone", blob, size), 0);
@@ -326,7 +157,7 @@ static void handover_test_subtrees(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, kho_retrieve_subtree("some-data", &phys, &found), 0);
 	KUNIT_EXPECT_EQ(test, phys, at);
 	KUNIT_EXPECT_EQ(test, found, size);
-	expect_filled(test, phys_to_virt(phys), found, 3);
+	item_expect_filled(test, phys_to_virt(phys), found, 3);
 
 	/* Where it was can be asked for any number of times. */
 	kho_restore_free(phys_to_virt(phys));
@@ -367,6 +198,162 @@ static void handover_test_release(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
 	KUNIT_EXPECT_EQ(test, sim_count(SIM_LEFT), before);
 	KUNIT_EXPECT_LE(test, before, SIM_FDT_SIZE / PAGE_SIZE + 2);
+}
+
+/* The root tree, the root of the map and the array of scratch areas stay reserved. */
+static void expect_whole(struct kunit *test)
+{
+	unsigned long all = SIM_PAGES - sim_count(SIM_HOLE);
+	unsigned long left = SIM_FDT_SIZE / PAGE_SIZE + 1 +
+			     DIV_ROUND_UP(kho_scratch_cnt * sizeof(*kho_scratch), PAGE_SIZE);
+
+	KUNIT_EXPECT_EQ(test, sim_count(SIM_LEFT), left);
+	KUNIT_EXPECT_EQ(test, totalram_pages(), all - left);
+}
+
+/* Nodes of the incoming map go to the page allocator, however they get empty. */
+static void handover_test_nodes_are_freed(struct kunit *test)
+{
+	for (int release = 0; release < 3; release++) {
+		struct trip *t = new_trip(test, 40 + release);
+
+		sim_boot_cold();
+		pack(test, t);
+		KUNIT_ASSERT_TRUE(test, hop());
+		kho_incoming_get();
+		if (release < 2)
+			unpack(test, t, !release);
+		sim_flush_work();
+		KUNIT_EXPECT_GT(test, sim_count(SIM_LEFT), SIM_FDT_SIZE / PAGE_SIZE + 2);
+		kho_incoming_put();
+		sim_flush_work();
+		/* The root tree of a kernel with small pages is not its first one. */
+		if (release || PAGE_SIZE < SZ_4K)
+			KUNIT_ASSERT_EQ(test, kho_unclaimed_release(), 0);
+		expect_whole(test);
+	}
+}
+
+static unsigned long left_after_work(void)
+{
+	sim_flush_work();
+	return sim_count(SIM_LEFT);
+}
+
+/* As long as one user is left, whoever else ends, nodes stay for its cursor. */
+static void handover_test_nodes_in_use(struct kunit *test)
+{
+	void *a = kho_alloc_preserve(PAGE_SIZE), *b = kho_alloc_preserve(PAGE_SIZE);
+	unsigned long before;
+	phys_addr_t phys;
+
+	KUNIT_ASSERT_EQ(test, kho_add_subtree("a", a, PAGE_SIZE), 0);
+	KUNIT_ASSERT_EQ(test, kho_add_subtree("b", b, PAGE_SIZE), 0);
+	KUNIT_ASSERT_TRUE(test, hop());
+	KUNIT_ASSERT_EQ(test, kho_retrieve_subtree("b", &phys, NULL), 0);
+	kho_restore_free(phys_to_virt(phys));
+	KUNIT_ASSERT_EQ(test, kho_retrieve_subtree("a", &phys, NULL), 0);
+	kho_incoming_get();
+	kho_restore_free(phys_to_virt(phys));
+
+	before = left_after_work();
+	kho_put_subtree("b");
+	KUNIT_EXPECT_EQ(test, left_after_work(), before);
+	kho_put_subtree("a");
+	KUNIT_EXPECT_EQ(test, left_after_work(), before);
+	kho_incoming_put();
+	KUNIT_EXPECT_LT(test, left_after_work(), before);
+}
+
+/* With keys left, their nodes are, and what is released is what is listed. */
+static void handover_test_unclaimed_is_listed(struct kunit *test)
+{
+	struct folio *a = folio_alloc(GFP_KERNEL, 2), *b = folio_alloc(GFP_KERNEL, 0);
+	struct seq_file *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
+	phys_addr_t phys = PFN_PHYS(folio_pfn(a));
+	char line[80];
+
+	KUNIT_ASSERT_EQ(test, kho_preserve_folio(a), 0);
+	KUNIT_ASSERT_EQ(test, kho_preserve_folio(b), 0);
+	KUNIT_ASSERT_TRUE(test, hop());
+	folio_put(kho_restore_folio(PFN_PHYS(folio_pfn(b))));
+	sim_flush_work();
+
+	KUNIT_ASSERT_EQ(test, kho_unclaimed_show(m, NULL), 0);
+	snprintf(line, sizeof(line), "0x%016llx-0x%016llx order 2 -\n", phys,
+		 phys + 4 * PAGE_SIZE - 1);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(m->text, line));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(m->text, "total 4 pages in 1 runs\n"));
+
+	sim_log_clear();
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+	KUNIT_EXPECT_TRUE(test, sim_logged("4 unclaimed pages released"));
+	KUNIT_EXPECT_NULL(test, kho_restore_folio(phys));
+	memset(m, 0, sizeof(*m));
+	KUNIT_ASSERT_EQ(test, kho_unclaimed_show(m, NULL), 0);
+	KUNIT_EXPECT_STREQ(test, m->text, "total 0 pages in 0 runs\nmap 1 pages\n");
+	expect_whole(test);
+}
+
+static int is_hot(phys_addr_t phys, void *data)
+{
+	return PHYS_PFN(phys) >= sim_hot_pfn;
+}
+
+static void handover_test_not_preserved(struct kunit *test)
+{
+	struct folio *folio = folio_alloc(GFP_KERNEL, 2);
+
+	sim_log_clear();
+	kho_unpreserve_folio(folio);
+	KUNIT_EXPECT_TRUE(test, sim_logged("of order 2 is not preserved"));
+	KUNIT_ASSERT_EQ(test, kho_preserve_folio(folio), 0);
+	sim_log_clear();
+	kho_unpreserve_folio(folio);
+	KUNIT_EXPECT_FALSE(test, sim_logged("is not preserved"));
+	folio_put(folio);
+}
+
+/* Brings the allocator back to memory that was added. */
+static struct page *alloc_hot(void)
+{
+	struct page *page;
+
+	do {
+		page = alloc_pages(GFP_KERNEL, 5);
+		if (page && page_to_pfn(page) < sim_hot_pfn)
+			__free_pages(page, 5);
+	} while (page && page_to_pfn(page) < sim_hot_pfn);
+	return page;
+}
+
+/* Metadata come from memory of boot, wherever the next free page is. */
+static void handover_test_metadata_not_hot(struct kunit *test)
+{
+	const struct kho_radix_walk_cb cb = { .node = is_hot };
+	struct kho_radix_tree map = sim_core_out_map();
+	unsigned long start = PAGES_PER_SECTION;
+	struct page *page;
+	void *mem;
+
+	/* The allocator goes round, and a part of the memory before is free. */
+	do {
+		page = alloc_pages(GFP_KERNEL, 3);
+		KUNIT_ASSERT_NOT_NULL(test, page);
+		if (page_to_pfn(page) % 32 == 0)
+			__free_pages(page, 3);
+	} while (page_to_pfn(page) < start);
+	sim_hot_pfn = start;
+
+	for (unsigned int order = 0; order < 12; order++) {
+		/* The next free page is hot. */
+		KUNIT_ASSERT_NOT_NULL(test, alloc_hot());
+		mem = kho_alloc_preserve(PAGE_SIZE);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mem);
+		KUNIT_EXPECT_LT(test, PHYS_PFN(virt_to_phys(mem)), start);
+		KUNIT_ASSERT_EQ(test, kho_radix_add_key(&map, kho_encode_key(0, order)), 0);
+	}
+	KUNIT_EXPECT_EQ(test, kho_radix_walk_tree(&map, &cb, NULL), 0);
 }
 
 /* What the next kernel will not have is refused, and holds no metadata. */
@@ -440,7 +427,12 @@ static struct kunit_case handover_cases[] = {
 	KUNIT_CASE(handover_test_unclaimed_stays),
 	KUNIT_CASE(handover_test_subtrees),
 	KUNIT_CASE(handover_test_release),
+	KUNIT_CASE(handover_test_not_preserved),
+	KUNIT_CASE(handover_test_nodes_are_freed),
+	KUNIT_CASE(handover_test_nodes_in_use),
+	KUNIT_CASE(handover_test_unclaimed_is_listed),
 	KUNIT_CASE(handover_test_hot_added),
+	KUNIT_CASE(handover_test_metadata_not_hot),
 	KUNIT_CASE(handover_test_subtree_sizes),
 	KUNIT_CASE(handover_test_free_memory),
 	{}

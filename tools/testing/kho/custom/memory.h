@@ -30,6 +30,8 @@
 #define PAGE_ALIGNED(x)		IS_ALIGNED((unsigned long)(x), PAGE_SIZE)
 #define PHYS_PFN(phys)		((unsigned long)((phys) >> PAGE_SHIFT))
 #define PFN_PHYS(pfn)		((phys_addr_t)(pfn) << PAGE_SHIFT)
+#define PFN_UP(phys)		PHYS_PFN((phys) + PAGE_SIZE - 1)
+#define PFN_DOWN(phys)		PHYS_PFN(phys)
 #define PHYS_ADDR_MAX		(~(phys_addr_t)0)
 #define PMD_SHIFT		(PAGE_SHIFT + (MAX_PAGE_ORDER < 9 ? MAX_PAGE_ORDER : 9))
 #define PMD_SIZE		(1UL << PMD_SHIFT)

@@ -35,6 +35,14 @@ static inline void clear_bit(unsigned long nr, unsigned long *map)
 	test_and_clear_bit(nr, map);
 }
 
+static inline void assign_bit(unsigned long nr, unsigned long *map, bool value)
+{
+	if (value)
+		set_bit(nr, map);
+	else
+		clear_bit(nr, map);
+}
+
 static inline void bitmap_set(unsigned long *map, unsigned long start,
 			      unsigned long nr)
 {

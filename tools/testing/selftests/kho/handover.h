@@ -117,6 +117,9 @@ int file_record(const char *session, const char *token, uint64_t *pa);
  */
 size_t bad_text(const char *kind, void *bytes, size_t size, size_t room);
 
+/* handover_hostile.c: keys in the outgoing memory map whose blocks overlap memory. */
+int map_count(uint64_t pa, uint64_t len, unsigned int *nr);
+
 /* What is looked for in memory, at multiples of @step, a power of two. */
 struct wanted {
 	const void *bytes;

@@ -107,49 +107,66 @@ int ram_search(const struct wanted *wanted, uint64_t *pa)
 	return err == -ENOENT ? problem(err, "not found in memory") : err;
 }
 
-/* The root tree is handed over by its address, which nobody tells: look for it. */
-int root_address(uint64_t *pa)
+/*
+ * Whether the tree changes with its last byte, which is not in use.  A page that
+ * is not the tree is free, and perhaps in use again by now: it is left alone.
+ */
+static int root_is_at(const struct blob *was, uint64_t pa, bool *found)
 {
-	static struct blob blob;
-	const struct wanted wanted = { blob.bytes, page_size, page_size };
-	int err = blob_read(&blob, OUT_FDT);
-
-	return err ? err : ram_search(&wanted, pa);
-}
-
-static int root_write(const struct blob *was, const struct blob *blob)
-{
-	const struct wanted wanted = { was->bytes, page_size, page_size };
+	uint8_t old = was->bytes[page_size - 1], new = ~old;
 	static struct blob seen;
-	uint64_t pa = 0;
-	int err = ram_search(&wanted, &pa);
+	int err = memory_write(&new, 1, pa + page_size - 1);
 
-	if (!err)
-		err = memory_write(blob->bytes, page_size, pa);
 	if (!err)
 		err = blob_read(&seen, OUT_FDT);
-	if (!err && memcmp(seen.bytes, blob->bytes, page_size))
-		err = problem(-EIO, "page at %#llx was not the tree",
-			      (unsigned long long)pa);
+	*found = !err && seen.bytes[page_size - 1] == new;
+
+	return *found ? memory_write(&old, 1, pa + page_size - 1) : err;
+}
+
+/*
+ * The address of the root tree is nowhere to be read.  Each reader of debugfs
+ * leaves a copy in free memory, so not every page with its contents is the tree.
+ */
+static int root_find(struct blob *was, uint64_t *pa)
+{
+	struct wanted wanted = { was->bytes, page_size, page_size };
+	int err = blob_read(was, OUT_FDT);
+	bool found = false;
+
+	if (!err && was->len != page_size)
+		err = problem(-EINVAL, "the tree has %zu bytes", was->len);
+	while (!err && !found) {
+		err = ram_search(&wanted, pa);
+		if (!err)
+			err = root_is_at(was, *pa, &found);
+		wanted.from = *pa + page_size;
+	}
 
 	return err;
+}
+
+int root_address(uint64_t *pa)
+{
+	static struct blob was;
+
+	return root_find(&was, pa);
 }
 
 static int root_set(const char *node, const char *prop, const void *value,
 		    size_t len, uint64_t lie)
 {
 	static struct blob was, blob;
-	int err = blob_read(&was, OUT_FDT);
+	uint64_t pa;
+	int err = root_find(&was, &pa);
 
-	if (!err && was.len != page_size)
-		err = problem(-EINVAL, "the tree has %zu bytes", was.len);
 	blob = was;
 	if (!err)
 		err = fdt_prop_set(&blob, node, prop, value, len);
 	if (!err && lie)
 		err = fdt_prop_lie(&blob, node, prop, lie);
 
-	return err ? err : root_write(&was, &blob);
+	return err ? err : memory_write(blob.bytes, page_size, pa);
 }
 
 static int offer_root(char **words)

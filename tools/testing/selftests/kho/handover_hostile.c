@@ -162,6 +162,50 @@ static int key_add(uint64_t key)
 	return err ? err : memory_write(&word, sizeof(word), leaf);
 }
 
+/* The leaf with @key, or 0 if there is none. */
+static int map_leaf(uint64_t root, uint64_t key, uint64_t *leaf)
+{
+	int err = 0;
+
+	*leaf = root;
+	for (unsigned int at = root_level(); !err && *leaf && at; at--) {
+		unsigned int shift = leaf_bits() + (at - 1) * table_bits();
+
+		err = memory_read(leaf, sizeof(*leaf), *leaf +
+				  (key >> shift) % (1 << table_bits()) * 8);
+	}
+
+	return err;
+}
+
+static int map_count_key(uint64_t root, uint64_t key, unsigned int *nr)
+{
+	uint64_t leaf, word = 0, bit = key % (1 << leaf_bits());
+	int err = map_leaf(root, key, &leaf);
+
+	if (!err && leaf)
+		err = memory_read(&word, sizeof(word), leaf + bit / 64 * 8);
+	*nr += word >> bit % 64 & 1;
+
+	return err;
+}
+
+int map_count(uint64_t pa, uint64_t len, unsigned int *nr)
+{
+	uint64_t root;
+	int err = kho_fdt_u64(OUT_FDT, "", "preserved-memory-map", &root);
+
+	*nr = 0;
+	for (unsigned int order = 0; order < 64 - 2 * page_shift(); order++) {
+		uint64_t last = map_key(pa + len - 1, order);
+
+		for (uint64_t key = map_key(pa, order); !err && key <= last; key++)
+			err = map_count_key(root, key, nr);
+	}
+
+	return err;
+}
+
 /* Places; @rest is what comes behind the first colon. */
 
 static int place_spare(char *rest, uint64_t *value)

@@ -6,11 +6,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "handover.h"
@@ -270,6 +272,44 @@ static int memfd_fill(int fd, char **words)
 	return err ? err : seals_add(fd, option(words, "seals"));
 }
 
+/* What this process allocates from now on is on the node; on any one, if NULL. */
+static int allocate_on(const char *text)
+{
+	unsigned long nodes = 0;
+	uint64_t node;
+	int err;
+
+	if (text) {
+		err = parse_u64(text, &node);
+		if (err)
+			return err;
+		nodes = 1ul << node;
+	}
+	if (syscall(SYS_set_mempolicy, text ? MPOL_BIND : MPOL_DEFAULT,
+		    text ? &nodes : NULL, text ? 8 * sizeof(nodes) : 0))
+		return problem(-errno, "memory of node %s: %s",
+			       text ? text : "any", strerror(errno));
+
+	return 0;
+}
+
+/* Filled on one node, if asked for. */
+static int memfd_place(int fd, char **words)
+{
+	const char *node = option(words, "node");
+	int err, err2;
+
+	if (!node)
+		return memfd_fill(fd, words);
+	err = allocate_on(node);
+	if (err)
+		return err;
+	err = memfd_fill(fd, words);
+	err2 = allocate_on(NULL);
+
+	return err ? err : err2;
+}
+
 static int memfd_new(char **words)
 {
 	unsigned int flags;
@@ -282,7 +322,7 @@ static int memfd_new(char **words)
 	if (fd < 0)
 		return problem(-errno, "memfd_create: %s", strerror(errno));
 
-	err = memfd_fill(fd, words + 1);
+	err = memfd_place(fd, words + 1);
 	if (err) {
 		close(fd);
 		return err;
@@ -535,7 +575,7 @@ static int memfd_sha256(char **words)
 }
 
 const struct action memfd_actions[] = {
-	{ "memfd", "NAME [size= seed= step= flags= seals= pos= map]", 1,
+	{ "memfd", "NAME [size= seed= step= flags= seals= pos= node= map]", 1,
 	  memfd_new },
 	{ "file", "NAME PATH [seals=]", 2, memfd_file },
 	{ "check", "NAME [size= seed= step= pos= seals= mode=]", 1,

@@ -100,6 +100,63 @@ static int region_check(char **words)
 	return err;
 }
 
+static int parameter_set(const char *path, const char *value)
+{
+	FILE *file = fopen(path, "we");
+	int err = 0;
+
+	if (!file)
+		return problem(-errno, "%s: %s", path, strerror(errno));
+	if (fputs(value, file) < 0 || fflush(file))
+		err = problem(-errno, "%s: %s", path, strerror(errno));
+	fclose(file);
+
+	return err;
+}
+
+static struct region released;
+
+/* Its pages leave the outgoing memory map, and its node the tree of regions. */
+static int region_release(char **words)
+{
+	unsigned int before, after;
+	uint64_t start;
+	int err;
+
+	err = region_find(words[0], &released);
+	if (!err)
+		err = map_count(released.start, released.size, &before);
+	if (!err)
+		err = parameter_set("/sys/module/test_kho/parameters/release",
+				    words[0]);
+	if (!err)
+		err = map_count(released.start, released.size, &after);
+	if (err)
+		return err;
+
+	if (!before || after)
+		return problem(-EIO, "%u keys in the memory map, and %u without the region",
+			       before, after);
+	if (!kho_fdt_u64(KHO_DIR "out/sub_fdts/memblock", words[0], "start", &start))
+		return problem(-EIO, "the next kernel is told of the region");
+
+	return 0;
+}
+
+/* Else nothing would be found that is preserved twice. */
+static int region_reused(char **words)
+{
+	unsigned int nr;
+	int err = map_count(released.start, released.size, &nr);
+
+	(void)words;
+	if (err)
+		return err;
+	note("%u keys", nr);
+
+	return nr ? 0 : problem(-ENOENT, "nothing is preserved there");
+}
+
 static uint64_t memory_info(const char *key)
 {
 	unsigned long long value = 0;
@@ -317,6 +374,8 @@ static int do_compat(char **words)
 const struct action memory_actions[] = {
 	{ "region-fill", "NAME SEED", 2, region_fill },
 	{ "region-check", "NAME SEED", 2, region_check },
+	{ "region-release", "NAME", 1, region_release },
+	{ "region-reused", "", 0, region_reused },
 	{ "churn", "[percent= rounds=]", 0, do_churn },
 	{ "total-keep", "", 0, total_keep },
 	{ "total-check", "[slack=]", 0, total_check },
