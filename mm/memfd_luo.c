@@ -19,6 +19,7 @@
 #include <linux/liveupdate.h>
 #include <linux/math64.h>
 #include <linux/memfd.h>
+#include <linux/overflow.h>
 #include <linux/pageblock-flags.h>
 #include <linux/pagemap.h>
 #include <linux/shmem_fs.h>
@@ -49,12 +50,12 @@ struct memfd_luo_array {
 	u64 limit;
 };
 
-/* Never warns: how many entries a file needs is up to whoever made the file. */
+/* How many entries a file needs is up to its users: there is no warning. */
 static int memfd_luo_array_resize(struct memfd_luo_array *arr, u64 room)
 {
 	struct memfd_luo_entry *entries;
 
-	entries = __vcalloc(room, sizeof(*entries), GFP_KERNEL | __GFP_NOWARN);
+	entries = kho_vzalloc(array_size(room, sizeof(*entries)));
 	if (!entries)
 		return -ENOMEM;
 

@@ -19,12 +19,14 @@
 #include <linux/kho/vmalloc.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
+#include <linux/nodemask.h>
 #include <linux/sched.h>
 #include <linux/vmalloc.h>
 #include <linux/vmstat.h>
 
 #include "../../mm/vmalloc.h"
 #include "kexec_handover_internal.h"
+#include "kho_alloc.h"
 
 /* Only these kinds of areas; the next kernel has to make one of the same kind. */
 #define KHO_VMALLOC_VM_FLAGS	(VM_ALLOC | VM_ALLOW_HUGE_VMAP)
@@ -67,6 +69,59 @@ static phys_addr_t kho_vmalloc_next(struct kho_vmalloc_it *it)
 	for (it = (struct kho_vmalloc_it){				\
 			.chunk = KHOSER_LOAD_PTR((desc)->first) };	\
 	     (phys = kho_vmalloc_next(&it));)
+
+/* Frees an area that has memory added after boot and returns NULL. */
+static void *kho_keep_boot_area(void *area)
+{
+	struct vm_struct *vm = area ? find_vm_area(area) : NULL;
+
+	for (unsigned int i = 0; vm && i < vm->nr_pages; i++) {
+		unsigned long pfn = page_to_pfn(vm->pages[i]);
+
+		if (kho_boot_memory_from(pfn) > pfn)
+			continue;
+		vfree(area);
+		return NULL;
+	}
+
+	return area;
+}
+
+/**
+ * kho_vzalloc - allocate an area that can be preserved
+ * @size: number of bytes
+ *
+ * The same as vzalloc() on a machine without memory that was added after boot.
+ * Never warns about @size.
+ *
+ * Context: May sleep.
+ * Return: zeroed memory, to be freed with vfree(), or NULL.
+ */
+void *kho_vzalloc(unsigned long size)
+{
+	const gfp_t gfp = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN;
+	void *area = __vmalloc(size, gfp);
+	int nid;
+
+	if (!area)
+		return NULL;
+	area = kho_keep_boot_area(area);
+	if (area)
+		return area;
+
+	/* As kho_alloc_pages(). */
+	for_each_online_node(nid) {
+		area = __vmalloc_node(size, 1, gfp | __GFP_THISNODE, nid,
+				      __builtin_return_address(0));
+		area = kho_keep_boot_area(area);
+		if (area)
+			return area;
+	}
+
+	area = __vmalloc_node(size, 1, gfp | __GFP_DMA32, NUMA_NO_NODE,
+			      __builtin_return_address(0));
+	return kho_keep_boot_area(area);
+}
 
 /* Appends a chunk to the list, or starts it. */
 static struct kho_vmalloc_chunk *

@@ -10,12 +10,18 @@
 
 #ifdef CONFIG_KEXEC_HANDOVER
 
+void *kho_vzalloc(unsigned long size);
 int kho_preserve_vmalloc(void *ptr, struct kho_vmalloc *preservation);
 void kho_unpreserve_vmalloc(struct kho_vmalloc *preservation);
 void *kho_restore_vmalloc(const struct kho_vmalloc *preservation);
 int kho_vmalloc_check(const struct kho_vmalloc *preservation);
 
 #else /* !CONFIG_KEXEC_HANDOVER */
+
+static inline void *kho_vzalloc(unsigned long size)
+{
+	return NULL;
+}
 
 static inline int kho_preserve_vmalloc(void *ptr,
 				       struct kho_vmalloc *preservation)

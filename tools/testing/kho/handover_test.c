@@ -333,6 +333,7 @@ static void handover_test_metadata_not_hot(struct kunit *test)
 	const struct kho_radix_walk_cb cb = { .node = is_hot };
 	struct kho_radix_tree map = sim_core_out_map();
 	unsigned long start = PAGES_PER_SECTION;
+	struct kho_vmalloc desc;
 	struct page *page;
 	void *mem;
 
@@ -354,6 +355,11 @@ static void handover_test_metadata_not_hot(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, kho_radix_add_key(&map, kho_encode_key(0, order)), 0);
 	}
 	KUNIT_EXPECT_EQ(test, kho_radix_walk_tree(&map, &cb, NULL), 0);
+
+	KUNIT_ASSERT_NOT_NULL(test, alloc_hot());
+	mem = kho_vzalloc(3 * PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, mem);
+	KUNIT_EXPECT_EQ(test, kho_preserve_vmalloc(mem, &desc), 0);
 }
 
 /* What the next kernel will not have is refused, and holds no metadata. */

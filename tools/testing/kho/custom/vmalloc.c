@@ -141,9 +141,9 @@ void *vmalloc_huge(unsigned long size, gfp_t gfp)
 			  size < PMD_SIZE ? 0 : order, gfp);
 }
 
-void *__vcalloc(size_t nr, size_t size, gfp_t gfp)
+void *__vmalloc(unsigned long size, gfp_t gfp)
 {
-	return alloc_area(array_size(nr, size), VM_ALLOC, 0, gfp | __GFP_ZERO);
+	return alloc_area(size, VM_ALLOC, 0, gfp);
 }
 
 void vfree(const void *addr)

@@ -34,7 +34,8 @@ struct vm_struct {
 void *vmalloc(unsigned long size);
 void *vmalloc_user(unsigned long size);
 void *vmalloc_huge(unsigned long size, gfp_t gfp);
-void *__vcalloc(size_t nr, size_t size, gfp_t gfp);
+void *__vmalloc(unsigned long size, gfp_t gfp);
+#define __vmalloc_node(size, align, gfp, nid, caller)	((void)(nid), __vmalloc(size, gfp))
 void vfree(const void *addr);
 void *vmap(struct page **pages, unsigned int nr, unsigned long flags,
 	   pgprot_t prot);
