@@ -28,12 +28,12 @@ CRASH = re.compile(r"^.*(?:BUG at |runtime error: |ERROR: (?:Address|Leak)Saniti
 WHY = re.compile(r" +# \S+: (failed at .*)$")
 
 
-def make(run, laid, title, *words):
+def make(run, laid, title, *words, build=BUILD):
     """Build from the laid tree with make in the folder of the unit tests."""
     where = laid.dir / FOLDER
     if not (where / "Makefile").exists():
         raise Stop(f"{FOLDER}/Makefile is missing")
-    argv = ["make", "-C", where, f"O={os.path.relpath(BUILD, where)}", f"-j{os.cpu_count()}", *words]
+    argv = ["make", "-C", where, f"O={os.path.relpath(build, where)}", f"-j{os.cpu_count()}", *words]
     return run.step(title, argv, env={"CCACHE_BASEDIR": str(laid.dir.parent)},
                     repeat="./kho " + run.verb)
 

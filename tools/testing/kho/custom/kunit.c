@@ -11,6 +11,7 @@
 
 #include <fnmatch.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 struct kunit_action {
 	struct kunit_action *next;
@@ -197,6 +198,11 @@ static void report(struct kunit *test, unsigned int nr, const char *indent,
 	nr_failed += test->failed;
 	nr_passed += !test->failed;
 	printf("%s%s %u %s\n", indent, test->failed ? "not ok" : "ok", nr, name);
+	/* A mutant is killed by the first failure. */
+	if (test->failed && getenv("KHO_STOP")) {
+		fflush(stdout);
+		_exit(1);
+	}
 }
 
 /* Whether all runs were good. */
@@ -257,16 +263,26 @@ static bool set_param(const char *arg)
 	return arg[len];
 }
 
+static bool is_wanted(struct kunit_suite *suite, const char **patterns,
+		      unsigned int nr)
+{
+	while (nr--) {
+		if (!fnmatch(patterns[nr], suite->name, 0))
+			return true;
+	}
+	return false;
+}
+
 int main(int argc, char **argv)
 {
-	const char *wanted = "*";
-	unsigned int nr = 0;
+	const char *wanted[8] = { "*" };
+	unsigned int nr = 0, patterns = 0;
 
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "-v"))
 			sim_log_shown = true;
-		else if (!set_param(argv[i]))
-			wanted = argv[i];
+		else if (!set_param(argv[i]) && patterns < ARRAY_SIZE(wanted))
+			wanted[patterns++] = argv[i];
 	}
 
 	/* Nothing that was printed is lost in a crash. */
@@ -274,7 +290,7 @@ int main(int argc, char **argv)
 	sim_boot_cold();
 	printf("KTAP version 1\n");
 	for (struct kunit_suite *s = suites; s; s = s->next) {
-		if (!fnmatch(wanted, s->name, 0))
+		if (is_wanted(s, wanted, patterns ?: 1))
 			run_suite(s, ++nr);
 	}
 	printf("1..%u\n# pages of %lu bytes: %u passed, %u failed, %u skipped\n", nr,
