@@ -176,6 +176,7 @@ unsigned int sim_nr_nodes = 1;
 
 static void forget(void)
 {
+	sim_expect_locks(0);
 	sim_kmalloc_forget();
 	sim_vmalloc_forget();
 	sim_files_forget();

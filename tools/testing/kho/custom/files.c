@@ -10,10 +10,27 @@ static const struct file_operations *device;
 static struct kimage loaded = { .kho.fdt = 1 };
 struct kimage *kexec_image = &loaded;
 
-__thread int sim_read_locks;
+__thread int sim_read_locks, sim_write_locks;
+enum sim_user sim_user;
+bool sim_killed;
+int sim_memfd_error, sim_seal_error;
+unsigned int sim_max_folio_order = MAX_PAGE_ORDER;
+struct lruvec sim_lruvecs[2];
 
 /* Not open, but taken. */
 static struct file reserved;
+
+int sim_locks_held(void)
+{
+	return sim_read_locks + sim_write_locks + sim_atomic;
+}
+
+void sim_expect_locks(int sum)
+{
+	BUG_ON(sim_locks_held() != sum);
+	for (unsigned int i = 0; i < ARRAY_SIZE(sim_lruvecs); i++)
+		BUG_ON(sim_lruvecs[i].locked);
+}
 
 static struct file *new_file(const struct file_operations *fops, void *priv)
 {
@@ -33,8 +50,14 @@ struct file *get_file(struct file *file)
 	return file;
 }
 
-static void inode_free(struct inode *inode)
+static void inode_put(struct inode *inode)
 {
+	if (--inode->refs)
+		return;
+
+	BUG_ON(inode->locked);
+	BUG_ON(inode->blocks != inode->mapping.nrpages);
+	BUG_ON(inode->alloced != inode->mapping.nrpages);
 	for (u64 i = 0; i < inode->cache_size;) {
 		struct folio *folio = inode->cache[i];
 
@@ -59,7 +82,7 @@ void fput(struct file *file)
 	if (file->f_op && file->f_op->release)
 		file->f_op->release(NULL, file);
 	if (file->f_inode)
-		inode_free(file->f_inode);
+		inode_put(file->f_inode);
 	kfree(file);
 }
 
@@ -104,7 +127,13 @@ void sim_close(int fd)
 void sim_files_forget(void)
 {
 	memset(fds, 0, sizeof(fds));
+	memset(sim_lruvecs, 0, sizeof(sim_lruvecs));
 	device = NULL;
+	loaded.kho.fdt = 1;
+	sim_user = SIM_USER_GOOD;
+	sim_killed = false;
+	sim_memfd_error = sim_seal_error = 0;
+	sim_max_folio_order = MAX_PAGE_ORDER;
 }
 
 struct file *anon_inode_getfile(const char *name, const struct file_operations *fops,
@@ -149,8 +178,11 @@ int sim_open_device(void)
 long sim_ioctl(int fd, unsigned int cmd, void *arg)
 {
 	struct file *file = fds[fd];
+	int held = sim_locks_held();
+	long err = file->f_op->unlocked_ioctl(file, cmd, (unsigned long)arg);
 
-	return file->f_op->unlocked_ioctl(file, cmd, (unsigned long)arg);
+	sim_expect_locks(held);
+	return err;
 }
 
 int copy_struct_from_user(void *dst, size_t ksize, const void *src, size_t usize)
@@ -168,18 +200,19 @@ int copy_struct_from_user(void *dst, size_t ksize, const void *src, size_t usize
 
 struct file *memfd_alloc_file(const char *name, unsigned int flags)
 {
-	struct inode *inode = kzalloc_obj(*inode);
+	struct inode *inode = sim_memfd_error ? NULL : kzalloc_obj(*inode);
 	struct file *file = inode ? new_file(NULL, NULL) : NULL;
 
 	if (!file) {
 		/* What the kernel says when there is no memory for an inode. */
-		int err = inode ? -ENOMEM : -ENOSPC;
+		int err = inode ? -ENOMEM : sim_memfd_error ?: -ENOSPC;
 
 		kfree(inode);
 		return ERR_PTR(err);
 	}
 	inode->mapping.host = inode;
 	inode->mapping.i_pages.owner = inode;
+	inode->refs = 1;
 	inode->noexec = flags & MFD_NOEXEC_SEAL;
 	if (inode->noexec)
 		inode->seals = F_SEAL_EXEC;
@@ -190,6 +223,8 @@ struct file *memfd_alloc_file(const char *name, unsigned int flags)
 
 int memfd_add_seals(struct file *file, unsigned int seals)
 {
+	if (sim_seal_error)
+		return sim_seal_error;
 	file->f_inode->seals |= seals;
 	return 0;
 }
@@ -206,7 +241,31 @@ bool shmem_file(struct file *file)
 
 void shmem_freeze(struct inode *inode, bool freeze)
 {
+	BUG_ON(!inode->locked);
 	inode->frozen = freeze;
+}
+
+int sim_reopen(int fd)
+{
+	struct file *file = new_file(NULL, NULL), *old = fds[fd];
+
+	BUG_ON(!file);
+	file->f_inode = old->f_inode;
+	file->f_mapping = old->f_mapping;
+	file->f_inode->refs++;
+	fd = get_unused_fd_flags(0);
+	fd_install(fd, file);
+	return fd;
+}
+
+int sim_resize(int fd, loff_t size)
+{
+	struct inode *inode = fds[fd]->f_inode;
+
+	if (inode->frozen)
+		return -EPERM;
+	inode->size = size;
+	return 0;
 }
 
 int shmem_inode_acct_blocks(struct inode *inode, long pages)
@@ -220,7 +279,14 @@ int shmem_inode_acct_blocks(struct inode *inode, long pages)
 /* The file gives back what is accounted and not in it. */
 void shmem_recalc_inode(struct inode *inode, long alloced, long swapped)
 {
-	inode->blocks = inode->mapping.nrpages;
+	long freed;
+
+	inode->alloced += alloced;
+	freed = inode->alloced - inode->mapping.nrpages;
+	if (freed > 0) {
+		inode->alloced -= freed;
+		inode->blocks -= freed;
+	}
 }
 
 static int make_room(struct inode *inode, u64 pages)
@@ -277,7 +343,9 @@ int shmem_add_to_page_cache(struct folio *folio, struct address_space *mapping,
 /* The caller has seen to it that there is nothing else at this place. */
 void xas_store(struct xa_state *xas, struct folio *folio)
 {
-	BUG_ON(xas->order != folio_order(folio));
+	BUG_ON(!xas->locked || xas->order != folio_order(folio));
+	BUG_ON((folio->page.flags & (SIM_LOCKED | SIM_SWAPBACKED | SIM_LRU | SIM_CHARGED)) !=
+	       (SIM_LOCKED | SIM_SWAPBACKED | SIM_CHARGED));
 	if (!xas->granted && sim_alloc_fails(GFP_KERNEL)) {
 		xas->err = -ENOMEM;
 		return;
@@ -289,6 +357,7 @@ void xas_store(struct xa_state *xas, struct folio *folio)
 
 bool xas_nomem(struct xa_state *xas, gfp_t gfp)
 {
+	BUG_ON(xas->locked);
 	if (xas->err != -ENOMEM || sim_alloc_fails(gfp))
 		return false;
 	/* A place that no array here is large enough for. */
@@ -299,6 +368,21 @@ bool xas_nomem(struct xa_state *xas, gfp_t gfp)
 	return true;
 }
 
+int sim_shmem_place(struct inode *inode, u64 i, unsigned int order)
+{
+	struct folio *folio = folio_alloc(GFP_KERNEL | __GFP_ZERO, order);
+
+	if (!folio || shmem_add_to_page_cache(folio, &inode->mapping, i, NULL, GFP_KERNEL))
+		return -ENOMEM;
+	folio_mark_uptodate(folio);
+	if (folio_pfn(folio) / pageblock_nr_pages % 3 == 0)
+		folio->page.flags |= SIM_MOVABLE;
+	folio_put(folio);
+	inode->blocks += BIT(order);
+	inode->alloced += BIT(order);
+	return 0;
+}
+
 int sim_shmem_fill(struct file *file, loff_t size, unsigned int order)
 {
 	struct inode *inode = file->f_inode;
@@ -306,18 +390,18 @@ int sim_shmem_fill(struct file *file, loff_t size, unsigned int order)
 
 	inode->size = size;
 	for (u64 i = 0; i < pages; i += BIT(order)) {
-		struct folio *folio = folio_alloc(GFP_KERNEL | __GFP_ZERO, order);
-
-		if (!folio || shmem_add_to_page_cache(folio, &inode->mapping, i,
-						      NULL, GFP_KERNEL))
+		if (sim_shmem_place(inode, i, order))
 			return -ENOMEM;
-		folio_mark_uptodate(folio);
-		if (folio_pfn(folio) / pageblock_nr_pages % 3 == 0)
-			folio->page.flags |= SIM_MOVABLE;
-		folio_put(folio);
 	}
-	inode->blocks = inode->mapping.nrpages;
 	return 0;
+}
+
+/* A hole is filled. */
+static struct folio *folio_at(struct inode *inode, u64 i)
+{
+	bool hole = i >= inode->cache_size || !inode->cache[i];
+
+	return hole && sim_shmem_place(inode, i, 0) ? NULL : inode->cache[i];
 }
 
 long memfd_pin_folios(struct file *file, loff_t start, loff_t end,
@@ -329,7 +413,7 @@ long memfd_pin_folios(struct file *file, loff_t start, loff_t end,
 
 	*offset = start % PAGE_SIZE;
 	while (i <= end >> PAGE_SHIFT && nr < max) {
-		struct folio *folio = i < inode->cache_size ? inode->cache[i] : NULL;
+		struct folio *folio = folio_at(inode, i);
 
 		if (!folio)
 			return nr ?: -ENOMEM;

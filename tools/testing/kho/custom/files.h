@@ -22,6 +22,28 @@
 #define MFD_NOEXEC_SEAL		0x0008u
 #endif
 
+/* A module: who uses it, and whether it is being unloaded. */
+struct module {
+	int refs;
+	bool going;
+};
+
+static inline bool try_module_get(struct module *module)
+{
+	if (module && module->going)
+		return false;
+	if (module)
+		module->refs++;
+	return true;
+}
+
+static inline void module_put(struct module *module)
+{
+	BUG_ON(module && module->refs <= 0);
+	if (module)
+		module->refs--;
+}
+
 struct inode;
 struct file;
 
@@ -45,12 +67,15 @@ struct address_space {
 
 struct inode {
 	struct address_space mapping;
+	int refs;			/* files that are open */
+	bool locked;
 	loff_t size;
 	unsigned int i_nlink;
 	unsigned int seals;
 	bool frozen;
 	bool noexec;
 	long blocks;			/* pages that are accounted */
+	long alloced;			/* pages that the file says it has */
 	struct folio **cache;
 	u64 cache_size;
 };
@@ -67,8 +92,21 @@ struct file {
 #define file_inode(file)	((file)->f_inode)
 #define i_size_read(inode)	((inode)->size)
 #define i_size_write(inode, s)	((inode)->size = (s))
-#define inode_lock(inode)	((void)(inode))
-#define inode_unlock(inode)	((void)(inode))
+#define inode_lock(inode)	sim_lock(&(inode)->locked)
+#define inode_unlock(inode)	sim_unlock(&(inode)->locked)
+
+/* There is one thread: what is locked twice would never be unlocked. */
+static inline void sim_lock(bool *locked)
+{
+	BUG_ON(*locked);
+	*locked = true;
+}
+
+static inline void sim_unlock(bool *locked)
+{
+	BUG_ON(!*locked);
+	*locked = false;
+}
 
 struct file *get_file(struct file *file);
 void fput(struct file *file);
@@ -100,18 +138,32 @@ int misc_register(struct miscdevice *dev);
 int sim_open_device(void);
 long sim_ioctl(int fd, unsigned int cmd, void *arg);
 
-/* User space is in the same memory. */
-#define get_user(x, ptr)	((x) = *(ptr), 0)
+/* User space is in the same memory, of which it may have none. */
+enum sim_user {
+	SIM_USER_GOOD,
+	SIM_USER_UNREADABLE,
+	SIM_USER_UNWRITABLE,
+};
+
+extern enum sim_user sim_user;
+
+#define get_user(x, ptr)						\
+	(sim_user == SIM_USER_UNREADABLE ? -EFAULT : ((x) = *(ptr), 0))
 /* It may make the caller wait for long: nobody must wait for the caller meanwhile. */
 #define copy_to_user(to, from, n) ({					\
+	bool __writable = sim_user != SIM_USER_UNWRITABLE;		\
+									\
 	BUG_ON(sim_read_locks);						\
-	memcpy(to, from, n);						\
-	0;								\
+	if (__writable)							\
+		memcpy(to, from, n);					\
+	__writable ? 0 : n;						\
 })
 int copy_struct_from_user(void *dst, size_t ksize, const void *src, size_t usize);
 
 #define current			NULL
-#define fatal_signal_pending(task)	((void)(task), false)
+/* Someone kills the caller. */
+extern bool sim_killed;
+#define fatal_signal_pending(task)	((void)(task), sim_killed)
 
 /* Shared memory. */
 
@@ -127,6 +179,16 @@ int shmem_inode_acct_blocks(struct inode *inode, long pages);
 int shmem_add_to_page_cache(struct folio *folio, struct address_space *mapping,
 			    pgoff_t index, void *expected, gfp_t gfp);
 void shmem_recalc_inode(struct inode *inode, long alloced, long swapped);
+
+/* What making and sealing a file fail with, 0 when they work. */
+extern int sim_memfd_error, sim_seal_error;
+/* The largest folio that a file may have. */
+extern unsigned int sim_max_folio_order;
+
+/* Opens the file of a descriptor once more, as by /proc/self/fd. */
+int sim_reopen(int fd);
+/* What ftruncate() says to another size. */
+int sim_resize(int fd, loff_t size);
 
 #define FOLIO_BATCH_SIZE	31
 
@@ -147,6 +209,8 @@ unsigned int filemap_get_folios_contig(struct address_space *mapping, pgoff_t *s
 
 /* Grows a file and fills it with folios of @order, a part of which cannot stay. */
 int sim_shmem_fill(struct file *file, loff_t size, unsigned int order);
+/* One such folio, as page @i of a file. */
+int sim_shmem_place(struct inode *inode, u64 i, unsigned int order);
 
 /* A position in the page cache. */
 struct xa_state {
@@ -154,6 +218,7 @@ struct xa_state {
 	unsigned long xa_index;
 	unsigned int order;
 	int err;
+	bool locked;
 	bool granted;			/* memory for the next store */
 };
 
@@ -164,8 +229,8 @@ struct xa_state {
 #define xas_set_order(xas, index, o)	((xas)->xa_index = (index), (xas)->order = (o))
 #define xas_next(xas)		((xas)->xa_index++)
 #define xas_error(xas)		((xas)->err)
-#define xas_lock_irq(xas)	((void)(xas))
-#define xas_unlock_irq(xas)	((void)(xas))
+#define xas_lock_irq(xas)	sim_lock(&(xas)->locked)
+#define xas_unlock_irq(xas)	sim_unlock(&(xas)->locked)
 #define GFP_RECLAIM_MASK	(~0u)
 void xas_store(struct xa_state *xas, struct folio *folio);
 bool xas_nomem(struct xa_state *xas, gfp_t gfp);
@@ -176,10 +241,18 @@ enum {
 	SIM_DIRTY = 2,
 	SIM_CHARGED = 4,
 	SIM_MOVABLE = 8,		/* where it may not stay */
+	SIM_LOCKED = 16,
+	SIM_SWAPBACKED = 32,
+	SIM_LRU = 64,
+	SIM_POISONED = 128,		/* by an error of the memory */
+	SIM_CACHED = 256,		/* written, and not seen through mappings */
 };
 
 #define folio_test_uptodate(f)	((f)->page.flags & SIM_UPTODATE)
-#define folio_mark_uptodate(f)	((f)->page.flags |= SIM_UPTODATE)
+#define folio_mark_uptodate(f) do {					\
+	BUG_ON((f)->page.flags & SIM_CACHED);				\
+	(f)->page.flags |= SIM_UPTODATE;				\
+} while (0)
 #define folio_test_dirty(f)	((f)->page.flags & SIM_DIRTY)
 #define folio_mark_dirty(f)	((f)->page.flags |= SIM_DIRTY)
 #define folio_memcg_charged(f)	((f)->page.flags & SIM_CHARGED)
@@ -187,27 +260,66 @@ enum {
 #define folio_test_set_dirty(f)	folio_mark_dirty(f)
 #define folio_ref_add(f, nr)	((f)->refcount += (nr))
 #define folio_ref_sub(f, nr)	((f)->refcount -= (nr))
-#define folio_test_pmd_mappable(f)	((void)(f), false)
-#define lruvec_stat_mod_folio(f, item, nr)	((void)(f), (void)(nr))
-#define NR_FILE_PAGES		0
-#define NR_SHMEM		0
-#define NR_SHMEM_THPS		0
+#define folio_test_pmd_mappable(f)	(folio_size(f) >= PMD_SIZE)
 #define folio_pos(f)		((loff_t)(f)->page.index << PAGE_SHIFT)
 #define folio_next_index(f)	((f)->page.index + (1UL << folio_order(f)))
-#define folio_contain_hwpoisoned_page(f)	((void)(f), false)
-#define folio_zero_segment(f, start, end)				\
-	memset(folio_address(f) + (start), 0, (end) - (start))
-#define folio_lock(f)		((void)(f))
-#define folio_unlock(f)		((void)(f))
-#define __folio_set_locked(f)	((void)(f))
-#define __folio_set_swapbacked(f)	((void)(f))
-#define folio_lruvec_relock_irq(f, lruvec)	((void)(f), (lruvec))
-#define lruvec_add_folio(lruvec, f)	((void)(lruvec), (void)(f))
-#define lruvec_unlock_irq(lruvec)	((void)(lruvec))
-#define folio_set_lru(f)	((void)(f))
-#define flush_dcache_folio(f)	((void)(f))
+#define folio_contain_hwpoisoned_page(f)	((f)->page.flags & SIM_POISONED)
+#define folio_zero_segment(f, start, end) do {				\
+	memset(folio_address(f) + (start), 0, (end) - (start));		\
+	(f)->page.flags |= SIM_CACHED;					\
+} while (0)
+#define flush_dcache_folio(f)	((f)->page.flags &= ~SIM_CACHED)
+#define folio_lock(f)		sim_folio_change(f, SIM_LOCKED, true)
+#define folio_unlock(f)		sim_folio_change(f, SIM_LOCKED, false)
+#define __folio_set_locked(f)	folio_lock(f)
+#define __folio_set_swapbacked(f)	((f)->page.flags |= SIM_SWAPBACKED)
+#define folio_set_lru(f)	sim_folio_change(f, SIM_LRU, true)
 #define mapping_gfp_mask(m)	((void)(m), GFP_KERNEL)
-#define mapping_max_folio_order(m)	((void)(m), MAX_PAGE_ORDER)
+#define mapping_max_folio_order(m)	((void)(m), sim_max_folio_order)
+
+/* A flag that has the other value now. */
+static inline void sim_folio_change(struct folio *folio, unsigned long flag, bool on)
+{
+	BUG_ON(!(folio->page.flags & flag) != on);
+	folio->page.flags ^= flag;
+}
+
+/* Folios of a node and a cgroup: here of every second group of eight pages. */
+enum {
+	NR_FILE_PAGES,
+	NR_SHMEM,
+	NR_SHMEM_THPS,
+	SIM_ON_LRU,
+	SIM_NR_STATS,
+};
+
+struct lruvec {
+	long stat[SIM_NR_STATS];
+	bool locked;
+};
+
+extern struct lruvec sim_lruvecs[2];
+
+#define folio_lruvec(f)		(&sim_lruvecs[folio_pfn(f) >> 3 & 1])
+#define lruvec_stat_mod_folio(f, item, nr)	(folio_lruvec(f)->stat[item] += (nr))
+#define lruvec_unlock_irq(lruvec)	sim_unlock(&(lruvec)->locked)
+
+static inline struct lruvec *folio_lruvec_relock_irq(struct folio *folio,
+						     struct lruvec *locked)
+{
+	if (locked == folio_lruvec(folio))
+		return locked;
+	if (locked)
+		lruvec_unlock_irq(locked);
+	sim_lock(&folio_lruvec(folio)->locked);
+	return folio_lruvec(folio);
+}
+
+static inline void lruvec_add_folio(struct lruvec *lruvec, struct folio *folio)
+{
+	BUG_ON(lruvec != folio_lruvec(folio) || !lruvec->locked);
+	lruvec->stat[SIM_ON_LRU] += folio_nr_pages(folio);
+}
 
 static inline int mem_cgroup_charge(struct folio *folio, void *mm, gfp_t gfp)
 {

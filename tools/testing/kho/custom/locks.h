@@ -34,13 +34,16 @@ struct rw_semaphore {
 
 #define DECLARE_RWSEM(name)						\
 	struct rw_semaphore name = { PTHREAD_RWLOCK_INITIALIZER }
-/* How many of them this thread holds for reading. */
-extern __thread int sim_read_locks;
+/* How many of them this thread holds for reading, and for writing. */
+extern __thread int sim_read_locks, sim_write_locks;
+/* Both, with spinlocks; the second stops when they are not @sum. */
+int sim_locks_held(void);
+void sim_expect_locks(int sum);
 
 #define down_read(sem)		(sim_read_locks++, pthread_rwlock_rdlock(&(sem)->rw))
 #define up_read(sem)		(sim_read_locks--, pthread_rwlock_unlock(&(sem)->rw))
-#define down_write(sem)		pthread_rwlock_wrlock(&(sem)->rw)
-#define up_write(sem)		pthread_rwlock_unlock(&(sem)->rw)
+#define down_write(sem)		(sim_write_locks++, pthread_rwlock_wrlock(&(sem)->rw))
+#define up_write(sem)		(sim_write_locks--, pthread_rwlock_unlock(&(sem)->rw))
 
 /* A lock that is held until its variable goes out of scope. */
 #define DEFINE_SIM_GUARD(name, type, take, drop)			\

@@ -29,17 +29,6 @@
 #define MODULE_PARM_DESC(name, text)
 #define THIS_MODULE		NULL
 
-struct module;
-
-static inline bool try_module_get(struct module *module)
-{
-	return true;
-}
-
-static inline void module_put(struct module *module)
-{
-}
-
 #define SYSTEM_RUNNING		0
 #define system_state		SYSTEM_RUNNING
 

@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Objects that files share: preserved with the first file or user, handed over
+ * with the number of files, and finished with the last of them.
+ */
+
+#include "witness.h"
+
+#include <linux/kexec_handover.h>
+
+#define DEV	0	/* the first descriptor there is */
+#define X	(&witness_flb[0])
+#define Y	(&witness_flb[1])
+#define FH	(&witness[0].fh)
+#define OTHER	(&witness[1].fh)
+
+/* Both kinds of files need "x", and the first one "y" as well. */
+static void register_all(struct kunit *test)
+{
+	witness_reset();
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
+	KUNIT_ASSERT_EQ(test, witness_register(1), 0);
+	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(FH, X), 0);
+	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(FH, Y), 0);
+	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(OTHER, X), 0);
+}
+
+static int start(struct kunit *test)
+{
+	sim_boot_cold();
+	register_all(test);
+	return agent_create(sim_open_device(), "a");
+}
+
+static int add(int session, unsigned int kind, unsigned int nr)
+{
+	int fd = witness_open(kind, nr);
+	int err = agent_preserve(session, nr, fd);
+
+	sim_close(fd);
+	return err;
+}
+
+static struct sim_handover leave(struct kunit *test)
+{
+	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
+	return sim_kexec();
+}
+
+static void come_back(struct kunit *test, const struct sim_handover *h)
+{
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(h));
+	register_all(test);
+}
+
+/* With the first file and with the last one, in the order of registration and back. */
+static void luo_flb_test_files(struct kunit *test)
+{
+	int session = start(test), other = agent_create(DEV, "b");
+
+	KUNIT_ASSERT_EQ(test, add(session, 0, 1), 0);
+	KUNIT_ASSERT_EQ(test, add(session, 0, 2), 0);
+	KUNIT_ASSERT_EQ(test, add(other, 1, 3), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(),
+			   "flb-preserve x;flb-preserve y;preserve 1;preserve 2;preserve 3;");
+	KUNIT_EXPECT_EQ(test, witness_flb_module.refs, 2);
+	sim_close(session);
+	KUNIT_EXPECT_STREQ(test, witness_calls(),
+			   "unpreserve 2;unpreserve 1;flb-unpreserve y;");
+	sim_close(other);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "unpreserve 3;flb-unpreserve x;");
+	KUNIT_EXPECT_EQ(test, witness_flb_module.refs, 0);
+}
+
+/* A file that is refused needs nothing. */
+static void luo_flb_test_refused(struct kunit *test)
+{
+	int session = start(test);
+
+	witness_fail("preserve 1", -EIO);
+	KUNIT_EXPECT_EQ(test, add(session, 0, 1), -EIO);
+	KUNIT_EXPECT_STREQ(test, witness_calls(),
+			   "flb-preserve x;flb-preserve y;preserve 1;flb-unpreserve y;flb-unpreserve x;");
+	witness_fail("flb-preserve y", -ENXIO);
+	KUNIT_EXPECT_EQ(test, add(session, 0, 1), -ENXIO);
+	KUNIT_EXPECT_STREQ(test, witness_calls(),
+			   "flb-preserve x;flb-preserve y;flb-unpreserve x;");
+	KUNIT_EXPECT_EQ(test, witness_flb_module.refs, 0);
+	witness_flb_module.going = true;
+	KUNIT_EXPECT_EQ(test, add(session, 0, 1), -ENODEV);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "");
+	witness_flb_module.going = false;
+	KUNIT_EXPECT_EQ(test, add(session, 0, 1), 0);
+	KUNIT_EXPECT_EQ(test, witness_flb_module.refs, 2);
+}
+
+/* Other users keep the object, and are no reason to hand it over. */
+static void luo_flb_test_outgoing(struct kunit *test)
+{
+	int session = start(test);
+	struct sim_handover h;
+	void *obj = NULL;
+
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_outgoing(X, &obj), -ENOENT);
+	KUNIT_ASSERT_EQ(test, add(session, 1, 1), 0);
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_outgoing(Y, &obj), -ENOENT);
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_outgoing(X, &obj), 0);
+	KUNIT_EXPECT_PTR_EQ(test, obj, X);
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_outgoing(X, &obj), 0);
+	liveupdate_flb_put_outgoing(X);
+	sim_close(session);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-preserve x;preserve 1;unpreserve 1;");
+
+	/* A file that comes back finds it as it is. */
+	session = agent_create(DEV, "b");
+	KUNIT_ASSERT_EQ(test, add(session, 1, 2), 0);
+	sim_close(session);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "preserve 2;unpreserve 2;");
+	h = leave(test);
+	come_back(test, &h);
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), -ENOENT);
+}
+
+static void luo_flb_test_put_last(struct kunit *test)
+{
+	int session = start(test);
+	void *obj;
+
+	KUNIT_ASSERT_EQ(test, add(session, 1, 1), 0);
+	KUNIT_ASSERT_EQ(test, liveupdate_flb_get_outgoing(X, &obj), 0);
+	sim_close(session);
+	witness_calls();
+	liveupdate_flb_put_outgoing(X);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-unpreserve x;");
+	KUNIT_EXPECT_EQ(test, witness_flb_module.refs, 0);
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_outgoing(X, &obj), -ENOENT);
+}
+
+/* Three files need "x" and two of them "y"; the next kernel has all of that. */
+static struct sim_handover leave_files(struct kunit *test)
+{
+	int session = start(test);
+	struct sim_handover h;
+
+	KUNIT_ASSERT_EQ(test, add(session, 0, 1), 0);
+	KUNIT_ASSERT_EQ(test, add(session, 1, 2), 0);
+	session = agent_create(DEV, "b");
+	KUNIT_ASSERT_EQ(test, add(session, 0, 3), 0);
+	h = leave(test);
+	come_back(test, &h);
+	return h;
+}
+
+/* Nobody needed them in between: they are retrieved to be finished. */
+static void luo_flb_test_finish(struct kunit *test)
+{
+	int dev, a, b;
+
+	leave_files(test);
+	dev = sim_open_device();
+	a = agent_retrieve(dev, "a");
+	b = agent_retrieve(dev, "b");
+	KUNIT_EXPECT_EQ(test, agent_finish(b), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "finish 3;");
+	KUNIT_EXPECT_EQ(test, agent_finish(a), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(),
+			   "finish 2;finish 1;flb-retrieve y;flb-finish y;flb-retrieve x;flb-finish x;");
+	KUNIT_EXPECT_EQ(test, witness_flb_module.refs, 0);
+}
+
+static void luo_flb_test_incoming(struct kunit *test)
+{
+	void *obj = NULL;
+	int dev, a, b;
+
+	leave_files(test);
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), 0);
+	KUNIT_EXPECT_PTR_EQ(test, obj, X);
+	obj = NULL;
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), 0);
+	KUNIT_EXPECT_PTR_EQ(test, obj, X);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-retrieve x;");
+	KUNIT_EXPECT_EQ(test, witness_flb_module.refs, 1);
+	liveupdate_flb_put_incoming(X);
+
+	dev = sim_open_device();
+	a = agent_retrieve(dev, "a");
+	b = agent_retrieve(dev, "b");
+	KUNIT_EXPECT_EQ(test, agent_finish(a), 0);
+	KUNIT_EXPECT_EQ(test, agent_finish(b), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(),
+			   "finish 2;finish 1;finish 3;flb-retrieve y;flb-finish y;");
+	/* Until the last user has gone. */
+	liveupdate_flb_put_incoming(X);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-finish x;");
+	KUNIT_EXPECT_EQ(test, witness_flb_module.refs, 0);
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), -ENODATA);
+}
+
+/* While there are files, users come and go. */
+static void luo_flb_test_incoming_stays(struct kunit *test)
+{
+	void *obj;
+
+	leave_files(test);
+	KUNIT_ASSERT_EQ(test, liveupdate_flb_get_incoming(Y, &obj), 0);
+	liveupdate_flb_put_incoming(Y);
+	KUNIT_ASSERT_EQ(test, liveupdate_flb_get_incoming(Y, &obj), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-retrieve y;");
+}
+
+/* Errors that can be tried again, and one that is remembered. */
+static void luo_flb_test_errors(struct kunit *test)
+{
+	void *obj;
+	int dev;
+
+	leave_files(test);
+	witness_fail("flb-retrieve x", -ENOMEM);
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), -ENOMEM);
+	witness_flb_module.going = true;
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), -ENODEV);
+	witness_flb_module.going = false;
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), 0);
+
+	witness_fail("flb-retrieve y", -EIO);
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(Y, &obj), -EIO);
+	witness_calls();
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(Y, &obj), -EIO);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "");
+	KUNIT_EXPECT_EQ(test, witness_flb_module.refs, 1);
+
+	dev = sim_open_device();
+	KUNIT_EXPECT_EQ(test, agent_finish(agent_retrieve(dev, "a")), 0);
+	KUNIT_EXPECT_EQ(test, agent_finish(agent_retrieve(dev, "b")), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "finish 2;finish 1;finish 3;");
+	KUNIT_EXPECT_TRUE(test, sim_logged("'unit-y-v1' is lost: it cannot be retrieved"));
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(Y, &obj), -ENODATA);
+}
+
+/* A file whose kind is unknown says nothing: what remains goes with the last session. */
+static void luo_flb_test_rest(struct kunit *test)
+{
+	struct sim_handover h;
+	int dev, a, b;
+
+	start(test);
+	KUNIT_ASSERT_EQ(test, add(agent_create(DEV, "b"), 0, 1), 0);
+	h = leave(test);
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	witness_reset();
+	KUNIT_ASSERT_EQ(test, witness_register(1), 0);
+	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(OTHER, X), 0);
+	dev = sim_open_device();
+	a = agent_retrieve(dev, "a");
+	b = agent_retrieve(dev, "b");
+	KUNIT_EXPECT_EQ(test, agent_finish(a), 0);
+	KUNIT_EXPECT_EQ(test, agent_finish(b), 0);
+	sim_close(a);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "");
+	sim_close(b);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-retrieve x;flb-finish x;");
+	KUNIT_EXPECT_TRUE(test, sim_logged("is gone, its memory stays unclaimed"));
+}
+
+/* Nothing was handed over, and nobody is there who could finish it. */
+static void luo_flb_test_nothing(struct kunit *test)
+{
+	struct sim_handover h;
+	void *obj;
+
+	start(test);
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), -ENODATA);
+	h = leave(test);
+	come_back(test, &h);
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), -ENOENT);
+	KUNIT_EXPECT_EQ(test, agent_finish(agent_retrieve(sim_open_device(), "a")), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "");
+}
+
+static struct liveupdate_flb many[100];
+
+static void luo_flb_test_register(struct kunit *test)
+{
+	struct liveupdate_flb_ops ops = *X->ops;
+	void **fields[] = { (void **)&ops.preserve, (void **)&ops.unpreserve,
+			    (void **)&ops.retrieve, (void **)&ops.finish };
+	struct liveupdate_flb bad = { .ops = &ops, .compatible = "unit-z-v1" };
+	struct liveupdate_flb twin = { .ops = X->ops, .compatible = "unit-x-v1" };
+	struct liveupdate_flb endless = { .ops = X->ops };
+	struct sim_balance before, after;
+
+	start(test);
+	before = sim_balance();
+	for (unsigned int i = 0; i < ARRAY_SIZE(fields); i++) {
+		void *saved = *fields[i];
+
+		*fields[i] = NULL;
+		KUNIT_EXPECT_EQ(test, liveupdate_register_flb(FH, &bad), -EINVAL);
+		*fields[i] = saved;
+	}
+	memset((char *)endless.compatible, 'a', sizeof(endless.compatible));
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(FH, &endless), -EINVAL);
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(FH, X), -EEXIST);
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(FH, &twin), -EEXIST);
+	sim_fail_nth(1);
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(FH, &bad), -ENOMEM);
+	sim_fail_nth(0);
+	after = sim_balance();
+	KUNIT_EXPECT_EQ(test, after.objects, before.objects);
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(FH, &bad), 0);
+	liveupdate_unregister_flb(FH, &bad);
+	after = sim_balance();
+	KUNIT_EXPECT_EQ(test, after.objects, before.objects);
+}
+
+/* There are as many as there is room for records. */
+static void luo_flb_test_too_many(struct kunit *test)
+{
+	unsigned int nr = 0, most = (PAGE_SIZE - sizeof(struct luo_flb_header_ser)) /
+				    sizeof(struct luo_flb_ser);
+	int err = 0;
+
+	memset(many, 0, sizeof(many));
+	start(test);
+	for (; !err && nr < ARRAY_SIZE(many); nr += !err) {
+		many[nr].ops = X->ops;
+		sprintf((char *)many[nr].compatible, "unit-many-%u-v1", nr);
+		err = liveupdate_register_flb(FH, &many[nr]);
+	}
+	if (most > ARRAY_SIZE(many)) {
+		KUNIT_EXPECT_EQ(test, err, 0);
+		return;
+	}
+	KUNIT_EXPECT_EQ(test, err, -ENOSPC);
+	KUNIT_EXPECT_EQ(test, nr, most - 2);
+	/* Each that goes makes room, and one that is known needs none. */
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(OTHER, &many[0]), 0);
+	liveupdate_unregister_flb(FH, &many[0]);
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(FH, &many[nr]), -ENOSPC);
+	liveupdate_unregister_flb(OTHER, &many[0]);
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(FH, &many[nr]), 0);
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(FH, &many[0]), -ENOSPC);
+}
+
+/* Files of the handler do not need it any more. */
+static void luo_flb_test_unregister(struct kunit *test)
+{
+	struct sim_balance before, after;
+	int session;
+
+	sim_boot_cold();
+	before = sim_balance();
+	session = start(test);
+	liveupdate_unregister_flb(FH, X);
+	liveupdate_unregister_flb(FH, X);
+	KUNIT_ASSERT_EQ(test, add(session, 0, 1), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-preserve y;preserve 1;");
+	KUNIT_ASSERT_EQ(test, add(session, 1, 2), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-preserve x;preserve 2;");
+	sim_close(session);
+	sim_close(DEV);
+
+	/* With its handler the rest goes. */
+	liveupdate_unregister_file_handler(FH);
+	liveupdate_unregister_file_handler(OTHER);
+	after = sim_balance();
+	KUNIT_EXPECT_EQ(test, after.objects, before.objects);
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(FH, X), 0);
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(FH, Y), 0);
+}
+
+static struct kunit_case luo_flb_cases[] = {
+	KUNIT_CASE(luo_flb_test_files),
+	KUNIT_CASE(luo_flb_test_refused),
+	KUNIT_CASE(luo_flb_test_outgoing),
+	KUNIT_CASE(luo_flb_test_put_last),
+	KUNIT_CASE(luo_flb_test_finish),
+	KUNIT_CASE(luo_flb_test_incoming),
+	KUNIT_CASE(luo_flb_test_incoming_stays),
+	KUNIT_CASE(luo_flb_test_errors),
+	KUNIT_CASE(luo_flb_test_rest),
+	KUNIT_CASE(luo_flb_test_nothing),
+	KUNIT_CASE(luo_flb_test_register),
+	KUNIT_CASE(luo_flb_test_too_many),
+	KUNIT_CASE(luo_flb_test_unregister),
+	{}
+};
+
+static struct kunit_suite luo_flb_suite = {
+	.name = "unit-luo-flb",
+	.init = sim_liveupdate_init,
+	.exit = sim_liveupdate_exit,
+	.test_cases = luo_flb_cases,
+};
+
+kunit_test_suite(luo_flb_suite);

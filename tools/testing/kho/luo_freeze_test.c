@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The last step before the kexec: all sessions are frozen, or one file refuses
+ * and everything is as it was.
+ */
+
+#include "witness.h"
+
+#include <linux/kexec_handover.h>
+
+/* Records of files fill a block of 4 KiB, and so do those of sessions. */
+#define SESSIONS	3
+#define FILES		70
+
+static int open_sessions(struct kunit *test, unsigned int files)
+{
+	int dev, session;
+
+	witness_reset();
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
+	dev = sim_open_device();
+	for (unsigned int s = 0; s < SESSIONS; s++) {
+		session = agent_create(dev, (char []){ 'a' + s, 0 });
+		KUNIT_ASSERT_GE(test, session, 0);
+		for (unsigned int f = 0; f < files; f++) {
+			int fd = witness_open(0, s * files + f);
+
+			KUNIT_ASSERT_EQ(test, agent_preserve(session, f, fd), 0);
+			sim_close(fd);
+		}
+	}
+	witness_calls();
+	return dev;
+}
+
+static void expect_sessions(struct kunit *test, unsigned int files)
+{
+	struct sim_handover h = sim_kexec();
+	int dev;
+
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	witness_reset();
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
+	dev = sim_open_device();
+	for (unsigned int s = 0; s < SESSIONS; s++) {
+		int session = agent_retrieve(dev, (char []){ 'a' + s, 0 });
+
+		KUNIT_ASSERT_GE(test, session, 0);
+		for (unsigned int f = 0; f < files; f++) {
+			int fd = agent_get(session, f);
+
+			KUNIT_ASSERT_GE(test, fd, 0);
+			KUNIT_ASSERT_EQ(test, witness_nr(fd), s * files + f);
+			sim_close(fd);
+		}
+		KUNIT_EXPECT_EQ(test, agent_get(session, files), -ENOENT);
+		KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+	}
+	KUNIT_EXPECT_FALSE(test, sim_logged("files were handed over"));
+}
+
+/* Up to @nr, which refuses or is the last one, and back. */
+static void expect_calls(struct kunit *test, unsigned int nr, bool back)
+{
+	char *want = kunit_kzalloc(test, 16384, GFP_KERNEL);
+	char *end = want;
+
+	for (unsigned int i = 0; i <= nr; i++)
+		end += sprintf(end, "freeze %u;", i);
+	for (unsigned int i = nr; back && i--;)
+		end += sprintf(end, "unfreeze %u;", i);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), want);
+}
+
+static void refuse(struct kunit *test, unsigned int files, unsigned int nr)
+{
+	char call[16];
+	int dev = open_sessions(test, files);
+
+	snprintf(call, sizeof(call), "freeze %u", nr);
+	witness_fail(call, -EIO);
+	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EIO);
+	expect_calls(test, nr, true);
+	KUNIT_EXPECT_TRUE(test, sim_logged("cannot be frozen by 'unit-witness-v1'"));
+	KUNIT_EXPECT_FALSE(test, liveupdate_interrupted());
+	KUNIT_EXPECT_EQ(test, agent_create(dev, "a"), -EEXIST);
+
+	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
+	expect_calls(test, SESSIONS * files - 1, false);
+	expect_sessions(test, files);
+}
+
+static void luo_freeze_test_each(struct kunit *test)
+{
+	for (unsigned int nr = 0; nr < 2 * SESSIONS; nr++) {
+		sim_boot_cold();
+		refuse(test, 2, nr);
+	}
+}
+
+/* Where the records go on in another block. */
+static void luo_freeze_test_blocks(struct kunit *test)
+{
+	static const unsigned int nrs[] = { 0, FILES - 1, FILES, 2 * FILES + FILES / 2,
+					    3 * FILES - 1 };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(nrs); i++) {
+		sim_boot_cold();
+		refuse(test, FILES, nrs[i]);
+	}
+}
+
+/* Records of sessions, too; a session without files takes part. */
+static void luo_freeze_test_many(struct kunit *test)
+{
+	int dev, session, fd;
+	char name[8];
+
+	witness_reset();
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
+	dev = sim_open_device();
+	for (unsigned int s = 0; s < 100; s++) {
+		snprintf(name, sizeof(name), "%u", s);
+		session = agent_create(dev, name);
+		KUNIT_ASSERT_GE(test, session, 0);
+		fd = witness_open(0, s);
+		if (s % 3)
+			KUNIT_ASSERT_EQ(test, agent_preserve(session, 0, fd), 0);
+		sim_close(fd);
+	}
+
+	for (int i = 0; i < 2; i++) {
+		witness_calls();
+		witness_fail("freeze 98", -ENOMEM);
+		KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -ENOMEM);
+		KUNIT_EXPECT_TRUE(test, sim_logged("session '98' cannot be frozen"));
+		KUNIT_EXPECT_NOT_NULL(test, strstr(witness_calls(),
+			"freeze 98;unfreeze 97;unfreeze 95;unfreeze 94;unfreeze 92;"));
+	}
+}
+
+/* What is left of a live update that was called off is not found. */
+static void luo_freeze_test_called_off(struct kunit *test)
+{
+	struct sim_handover h;
+	int dev;
+
+	open_sessions(test, 2);
+	witness_fail("freeze 5", -EIO);
+	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), -EIO);
+	h = sim_kexec();
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	dev = sim_open_device();
+	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "a"), -ENOENT);
+	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "b"), -ENOENT);
+}
+
+/* From then on nothing changes, and closing takes nothing away. */
+static void luo_freeze_test_frozen(struct kunit *test)
+{
+	int dev = open_sessions(test, 2), session, fd;
+
+	session = agent_create(dev, "d");
+	fd = witness_open(0, 9);
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
+	witness_calls();
+	KUNIT_EXPECT_TRUE(test, liveupdate_interrupted());
+	KUNIT_EXPECT_EQ(test, agent_create(dev, "e"), -EBUSY);
+	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "a"), -EBUSY);
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, fd), -EBUSY);
+	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -EBUSY);
+	KUNIT_EXPECT_EQ(test, agent_finish(session), -EBUSY);
+	sim_close(session);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "");
+	expect_sessions(test, 2);
+}
+
+static int seen_busy, seen_session;
+static bool seen_interrupted;
+
+static void look_around(void)
+{
+	seen_interrupted = liveupdate_interrupted();
+	seen_busy = agent_finish(seen_session);
+}
+
+/* Whoever works is asked to hurry, and whoever comes is refused at once. */
+static void luo_freeze_test_interrupts(struct kunit *test)
+{
+	int dev = open_sessions(test, 1);
+
+	KUNIT_EXPECT_FALSE(test, liveupdate_interrupted());
+	sim_killed = true;
+	KUNIT_EXPECT_TRUE(test, liveupdate_interrupted());
+	sim_killed = false;
+
+	seen_session = agent_create(dev, "d");
+	seen_busy = 0;
+	seen_interrupted = false;
+	witness_in_freeze = look_around;
+	witness_fail("freeze 2", -EIO);
+	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EIO);
+	KUNIT_EXPECT_TRUE(test, seen_interrupted);
+	KUNIT_EXPECT_EQ(test, seen_busy, -EBUSY);
+	KUNIT_EXPECT_FALSE(test, liveupdate_interrupted());
+	KUNIT_EXPECT_EQ(test, agent_finish(seen_session), -EINVAL);
+}
+
+/* An image without a hand-over would lose the sessions, if there are any. */
+static void luo_freeze_test_image(struct kunit *test)
+{
+	int dev, session;
+
+	dev = sim_open_device();
+	session = agent_create(dev, "a");
+	KUNIT_ASSERT_GE(test, session, 0);
+	kexec_image->kho.fdt = 0;
+	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EOPNOTSUPP);
+	KUNIT_EXPECT_TRUE(test, sim_logged("carries no hand-over"));
+	KUNIT_EXPECT_FALSE(test, liveupdate_interrupted());
+	sim_close(session);
+	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
+}
+
+/* Each kernel knows how many were before it. */
+static void luo_freeze_test_number(struct kunit *test)
+{
+	static const char * const lines[] = { "liveupdate number: 1", "liveupdate number: 2",
+					      "liveupdate number: 3" };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(lines); i++) {
+		struct sim_handover h;
+
+		KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
+		h = sim_kexec();
+		sim_log_clear();
+		KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+		KUNIT_EXPECT_TRUE(test, sim_logged(lines[i]));
+		KUNIT_EXPECT_FALSE(test, sim_logged("cannot"));
+	}
+}
+
+/* Switched off there is nothing, and rebooting goes on. */
+static void luo_freeze_test_off(struct kunit *test)
+{
+	void *obj;
+
+	sim_liveupdate = false;
+	sim_boot_cold();
+	witness_reset();
+	KUNIT_EXPECT_FALSE(test, liveupdate_enabled());
+	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
+	KUNIT_EXPECT_FALSE(test, liveupdate_interrupted());
+	KUNIT_EXPECT_EQ(test, sim_open_device(), -ENOENT);
+	KUNIT_EXPECT_EQ(test, witness_register(0), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb),
+			-EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(witness_flb, &obj), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_outgoing(witness_flb, &obj), -EOPNOTSUPP);
+	liveupdate_unregister_flb(&witness[0].fh, witness_flb);
+	liveupdate_unregister_file_handler(&witness[0].fh);
+}
+
+static struct kunit_case luo_freeze_cases[] = {
+	KUNIT_CASE(luo_freeze_test_each),
+	KUNIT_CASE(luo_freeze_test_blocks),
+	KUNIT_CASE(luo_freeze_test_many),
+	KUNIT_CASE(luo_freeze_test_called_off),
+	KUNIT_CASE(luo_freeze_test_frozen),
+	KUNIT_CASE(luo_freeze_test_interrupts),
+	KUNIT_CASE(luo_freeze_test_image),
+	KUNIT_CASE(luo_freeze_test_number),
+	KUNIT_CASE(luo_freeze_test_off),
+	{}
+};
+
+static struct kunit_suite luo_freeze_suite = {
+	.name = "unit-luo-freeze",
+	.init = sim_liveupdate_init,
+	.exit = sim_liveupdate_exit,
+	.test_cases = luo_freeze_cases,
+};
+
+kunit_test_suite(luo_freeze_suite);

@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memfds: what preserving does to a file, what may change afterwards, and in
+ * which state the file comes back.
+ */
+
+#include "agent.h"
+
+#include <linux/kexec_handover.h>
+#include <linux/kho/abi/memfd.h>
+#include <kernel/liveupdate/kexec_handover_internal.h>
+
+#define SIZE	(24 * PAGE_SIZE)
+
+static struct inode *inode_of(int fd)
+{
+	struct file *file = fget(fd);
+	struct inode *inode = file_inode(file);
+
+	fput(file);
+	return inode;
+}
+
+/* The next folio of a file from page @i on, which is set to the page after it. */
+static struct folio *next_folio(struct inode *inode, u64 *i)
+{
+	struct folio *folio;
+
+	while (*i < inode->cache_size && !inode->cache[*i])
+		++*i;
+	if (*i >= inode->cache_size)
+		return NULL;
+	folio = inode->cache[*i];
+	*i += folio_nr_pages(folio);
+	return folio;
+}
+
+#define for_each_folio(folio, inode)					\
+	for (u64 __i = 0; (folio = next_folio(inode, &__i)); )
+
+static long references(struct inode *inode)
+{
+	struct folio *folio;
+	long sum = 0;
+
+	for_each_folio(folio, inode)
+		sum += folio_ref_count(folio);
+	return sum;
+}
+
+/* Machines with large pages have few of them. */
+static void need_pages(struct kunit *test, u64 pages)
+{
+	if (2 * pages > totalram_pages())
+		kunit_skip(test, "%llu pages are too many", pages);
+}
+
+static int session_of(int *dev)
+{
+	sim_boot_cold();
+	sim_log_clear();
+	*dev = sim_open_device();
+	return agent_create(*dev, "a");
+}
+
+/* The session "a" in the next kernel. */
+static int go_on(struct kunit *test)
+{
+	struct sim_handover h;
+	int session;
+
+	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
+	h = sim_kexec();
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	session = agent_retrieve(sim_open_device(), "a");
+	KUNIT_ASSERT_GE(test, session, 0);
+	return session;
+}
+
+/* All memory that was handed over has an owner, or is free. */
+static void expect_all_claimed(struct kunit *test)
+{
+	KUNIT_EXPECT_FALSE(test, sim_logged("unclaimed"));
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+	KUNIT_EXPECT_TRUE(test, sim_logged(": 0 unclaimed pages released"));
+}
+
+/* As a file must be for the page cache, and for the statistics. */
+static void expect_accounted(struct kunit *test, struct inode *inode, u64 pages)
+{
+	long stat[2] = { }, thps[2] = { };
+	const unsigned long want = SIM_UPTODATE | SIM_DIRTY | SIM_CHARGED |
+				   SIM_SWAPBACKED | SIM_LRU;
+	struct folio *folio;
+
+	KUNIT_EXPECT_EQ(test, inode->mapping.nrpages, pages);
+	KUNIT_EXPECT_EQ(test, inode->blocks, pages);
+	KUNIT_EXPECT_EQ(test, inode->alloced, pages);
+	KUNIT_EXPECT_FALSE(test, inode->frozen);
+	for_each_folio(folio, inode) {
+		long nr = folio_nr_pages(folio);
+		int lru = folio_lruvec(folio) - sim_lruvecs;
+
+		stat[lru] += nr;
+		thps[lru] += nr * PAGE_SIZE >= PMD_SIZE ? nr : 0;
+		KUNIT_EXPECT_EQ(test, folio->page.flags, want);
+		KUNIT_EXPECT_EQ(test, folio_ref_count(folio), nr);
+		KUNIT_EXPECT_PTR_EQ(test, folio->page.mapping, &inode->mapping);
+		KUNIT_EXPECT_PTR_EQ(test, inode->cache[folio->page.index], folio);
+	}
+	for (int i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, sim_lruvecs[i].stat[NR_FILE_PAGES], stat[i]);
+		KUNIT_EXPECT_EQ(test, sim_lruvecs[i].stat[NR_SHMEM], stat[i]);
+		KUNIT_EXPECT_EQ(test, sim_lruvecs[i].stat[SIM_ON_LRU], stat[i]);
+		KUNIT_EXPECT_EQ(test, sim_lruvecs[i].stat[NR_SHMEM_THPS], thps[i]);
+	}
+}
+
+static void memfd_test_frozen(struct kunit *test)
+{
+	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, 0, 1);
+
+	KUNIT_EXPECT_EQ(test, sim_resize(fd, SIZE), 0);
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	KUNIT_EXPECT_EQ(test, sim_resize(fd, SIZE + 1), -EPERM);
+	sim_close(session);
+	KUNIT_EXPECT_EQ(test, sim_resize(fd, SIZE), 0);
+	KUNIT_EXPECT_EQ(test, references(inode_of(fd)), SIZE / PAGE_SIZE);
+
+	session = agent_create(dev, "a");
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	KUNIT_EXPECT_EQ(test, sim_resize(fd, SIZE + 1), -EPERM);
+	fd = agent_get(go_on(test), 1);
+	KUNIT_EXPECT_EQ(test, sim_resize(fd, SIZE), 0);
+}
+
+static void unknown_seal(int fd) { inode_of(fd)->seals = 1 << 20; }
+static void too_large(int fd) { sim_resize(fd, (totalram_pages() + 1) * PAGE_SIZE); }
+static void large(int fd) { sim_resize(fd, totalram_pages() * PAGE_SIZE); }
+static void broken(int fd) { inode_of(fd)->cache[20]->page.flags |= SIM_POISONED; }
+static void killed(int fd) { sim_killed = true; }
+static void linked(int fd) { inode_of(fd)->i_nlink = 1; }
+
+static const struct refusal {
+	const char *name;
+	void (*prepare)(int fd);
+	int err;
+} refusals[] = {
+	{ "unknown seal", unknown_seal, -EOPNOTSUPP },
+	{ "more than all memory", too_large, -EFBIG },
+	{ "all memory", large, -ENOMEM },
+	{ "broken page", broken, -EHWPOISON },
+	{ "killed", killed, -EINTR },
+	{ "file with a name", linked, -ENOENT },
+};
+
+KUNIT_ARRAY_PARAM_DESC(refusal, refusals, name);
+
+static void memfd_test_refused(struct kunit *test)
+{
+	const struct refusal *r = test->param_value;
+	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 2, 0, 1);
+	struct sim_balance before = sim_balance(), after;
+
+	r->prepare(fd);
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), r->err);
+	KUNIT_EXPECT_EQ(test, sim_logged("cannot preserve a memfd"), r->err != -ENOENT);
+	KUNIT_EXPECT_EQ(test, sim_resize(fd, SIZE), 0);
+	if (r->err == -ENOMEM)		/* holes were filled before */
+		return;
+	after = sim_balance();
+	KUNIT_EXPECT_MEMEQ(test, &before, &after, sizeof(after));
+	KUNIT_EXPECT_EQ(test, references(inode_of(fd)), SIZE / PAGE_SIZE);
+}
+
+/* Seals and position are those of the last moment, data that of the mapping. */
+static void memfd_test_changes(struct kunit *test)
+{
+	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, 0, 1);
+	struct file *file = fget(fd);
+
+	file->f_pos = 3;
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	file->f_pos = SIZE + 77;
+	memfd_add_seals(file, F_SEAL_GROW | F_SEAL_EXEC);
+	for (int i = 0; i < SIZE / PAGE_SIZE; i++)
+		memset(folio_address(inode_of(fd)->cache[i]), 9 + i, PAGE_SIZE);
+
+	fd = agent_get(go_on(test), 1);
+	KUNIT_ASSERT_GE(test, fd, 0);
+	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, SIZE, F_SEAL_GROW | F_SEAL_EXEC, 9));
+	KUNIT_EXPECT_TRUE(test, inode_of(fd)->noexec);
+	KUNIT_EXPECT_EQ(test, fget(fd)->f_pos, SIZE + 77);
+}
+
+/* Without that seal it can be executed. */
+static void memfd_test_exec(struct kunit *test)
+{
+	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, F_SEAL_SHRINK, 1);
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	fd = agent_get(go_on(test), 1);
+	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, SIZE, F_SEAL_SHRINK, 1));
+	KUNIT_EXPECT_FALSE(test, inode_of(fd)->noexec);
+}
+
+/* A seal that this kernel does not know calls the live update off. */
+static void memfd_test_late_seal(struct kunit *test)
+{
+	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, 0, 1);
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	inode_of(fd)->seals = 1 << 20;
+	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EOPNOTSUPP);
+	inode_of(fd)->seals = 0;
+	fd = agent_get(go_on(test), 1);
+	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, SIZE, 0, 1));
+}
+
+/* One inode is in one session, by whatever descriptor. */
+static void memfd_test_id(struct kunit *test)
+{
+	int dev, session = session_of(&dev), other = agent_create(dev, "b");
+	int fd = agent_memfd(SIZE, 0, 0, 1), again = sim_reopen(fd);
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, again), -EBUSY);
+	KUNIT_EXPECT_EQ(test, agent_preserve(other, 1, again), -EBUSY);
+	KUNIT_EXPECT_EQ(test, sim_resize(fd, SIZE), -EPERM);
+	sim_close(fd);
+	sim_close(session);
+	KUNIT_EXPECT_EQ(test, agent_preserve(other, 1, again), 0);
+}
+
+/* What was allocated and never written is zeroed, once. */
+static void memfd_test_fallocated(struct kunit *test)
+{
+	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 1, 0, 0xa5);
+	struct folio *folio;
+
+	inode_of(fd)->cache[2]->page.flags &= ~SIM_UPTODATE;
+	inode_of(fd)->cache[4]->page.flags |= SIM_DIRTY;
+	inode_of(fd)->cache[6]->page.flags |= SIM_DIRTY;
+	inode_of(fd)->cache[6]->page.flags &= ~SIM_UPTODATE;
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	for_each_folio(folio, inode_of(fd)) {
+		bool zero = folio->page.index == 2 || folio->page.index == 6;
+
+		KUNIT_EXPECT_TRUE(test, folio_test_uptodate(folio));
+		KUNIT_EXPECT_TRUE(test, folio_test_dirty(folio));
+		KUNIT_EXPECT_EQ(test, !memchr_inv(folio_address(folio), 0, 2 * PAGE_SIZE), zero);
+		KUNIT_EXPECT_FALSE(test, folio->page.flags & (SIM_LOCKED | SIM_MOVABLE));
+	}
+	fd = agent_get(go_on(test), 1);
+	KUNIT_EXPECT_NULL(test, memchr_inv(folio_address(inode_of(fd)->cache[2]), 0, 2 * PAGE_SIZE));
+	expect_accounted(test, inode_of(fd), SIZE / PAGE_SIZE);
+}
+
+/* A file with folios of these orders, one after the other as they fit, 0 for a hole. */
+static int mixed_memfd(struct kunit *test, u64 pages, const char *orders)
+{
+	int fd = agent_memfd(0, 0, 0, 0);
+	const char *next = orders;
+
+	need_pages(test, pages);
+	sim_resize(fd, pages * PAGE_SIZE);
+	for (u64 i = 0; i < pages; next = next[1] ? next + 1 : orders) {
+		unsigned int order = *next - '0';
+
+		if (*next == '-') {
+			i++;
+			continue;
+		}
+		while (!IS_ALIGNED(i, BIT(order)) || i + BIT(order) > pages)
+			order--;
+		KUNIT_ASSERT_EQ(test, sim_shmem_place(inode_of(fd), i, order), 0);
+		memset(folio_address(inode_of(fd)->cache[i]), 1 + i, PAGE_SIZE << order);
+		i += BIT(order);
+	}
+	return fd;
+}
+
+static const struct layout {
+	const char *name;
+	const char *orders;
+	u64 pages;
+} layouts[] = {
+	{ "one page", "0", 1 },
+	{ "one node of the page cache", "0", 64 },
+	{ "nodes and a page", "0", 129 },
+	{ "a page before a large folio", "02", 20 },
+	{ "growing", "0123456", 200 },
+	{ "large and small", "64020", 300 },
+	{ "pairs", "1", 300 },
+	{ "holes", "0-2-", 150 },
+	{ "nothing but holes", "-", 70 },
+	{ "huge", "9", 1024 },
+	{ "huge and small", "90", 1025 },
+	{ "more than a batch", "0", 4100 },
+	{ "more than a batch of pairs", "001", 4200 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(layout, layouts, name);
+
+static void memfd_test_layout(struct kunit *test)
+{
+	const struct layout *l = test->param_value;
+	int dev, session = session_of(&dev), fd = mixed_memfd(test, l->pages, l->orders);
+	struct inode *inode = inode_of(fd);
+	unsigned int *order = kunit_kzalloc(test, l->pages * sizeof(*order), GFP_KERNEL);
+	bool *hole = kunit_kzalloc(test, l->pages, GFP_KERNEL);
+
+	for (u64 i = 0; i < l->pages; i++)
+		hole[i] = i >= inode->cache_size || !inode->cache[i];
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	for (u64 i = 0; i < l->pages; i++)
+		order[i] = folio_order(inode->cache[i]);
+
+	session = go_on(test);
+	fd = agent_get(session, 1);
+	KUNIT_ASSERT_GE(test, fd, 0);
+	inode = inode_of(fd);
+	expect_accounted(test, inode, l->pages);
+	for (u64 i = 0; i < l->pages; i++) {
+		struct folio *folio = inode->cache[i];
+		u8 *bytes = folio_address(folio) + (i - folio->page.index) * PAGE_SIZE;
+		u8 want = hole[i] ? 0 : 1 + folio->page.index;
+
+		KUNIT_ASSERT_EQ(test, folio_order(folio), order[i]);
+		KUNIT_ASSERT_NULL(test, memchr_inv(bytes, want, PAGE_SIZE));
+	}
+	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+	sim_close(session);
+	KUNIT_EXPECT_FALSE(test, sim_logged("bad hand-over"));
+	expect_all_claimed(test);
+}
+
+/* The list of a file has no more pages than it needs. */
+static void memfd_test_list(struct kunit *test)
+{
+	static const struct {
+		u64 pages;
+		const char *orders;
+		u64 folios;
+	} rows[] = {
+		{ 900, "0", 900 }, { 4100, "0", 4100 }, { 5120, "9", 10 },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++) {
+		int dev, session = session_of(&dev);
+		int fd = mixed_memfd(test, rows[i].pages, rows[i].orders);
+		u64 list = DIV_ROUND_UP(rows[i].folios * sizeof(struct memfd_luo_folio_ser),
+					PAGE_SIZE);
+		struct sim_balance before = sim_balance();
+
+		KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+		/* And a page each for the record, the description, and the list of pages. */
+		KUNIT_EXPECT_EQ_MSG(test, sim_balance().pages - before.pages, list + 3, "row %u", i);
+	}
+}
+
+/* Large folios behind 4096 small ones: what was reserved for more of those is given back. */
+static void memfd_test_trim(struct kunit *test)
+{
+	u64 list = DIV_ROUND_UP(4097 * sizeof(struct memfd_luo_folio_ser), PAGE_SIZE);
+	int dev, session = session_of(&dev), fd;
+	struct sim_balance before;
+
+	need_pages(test, 4096 + 512);
+	fd = agent_memfd(4096 * PAGE_SIZE, 0, 0, 1);
+	sim_resize(fd, (4096 + 512) * PAGE_SIZE);
+	KUNIT_ASSERT_EQ(test, sim_shmem_place(inode_of(fd), 4096, 9), 0);
+	before = sim_balance();
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	KUNIT_EXPECT_EQ(test, sim_balance().pages - before.pages, list + 3);
+}
+
+/* Neither a failure nor what it held stays. */
+static void memfd_test_fail_preserve(struct kunit *test)
+{
+	int dev, session = session_of(&dev), fd = mixed_memfd(test, 300, "0211");
+	struct sim_balance before = sim_balance(), after;
+	int err;
+
+	for (unsigned long n = 1; ; n++) {
+		sim_fail_nth(n);
+		err = agent_preserve(session, 1, fd);
+		sim_fail_nth(0);
+		if (!err)
+			break;
+		after = sim_balance();
+		KUNIT_ASSERT_EQ(test, err, -ENOMEM);
+		KUNIT_ASSERT_MEMEQ(test, &before, &after, sizeof(after));
+		KUNIT_ASSERT_EQ(test, references(inode_of(fd)), 300);
+		KUNIT_ASSERT_EQ(test, sim_resize(fd, 300 * PAGE_SIZE), 0);
+	}
+	fd = agent_get(go_on(test), 1);
+	expect_accounted(test, inode_of(fd), 300);
+}
+
+static const char *fail_orders;
+static u64 fail_pages;
+
+/* Objects that are left when a file was retrieved, with the @n-th allocation failing once. */
+static bool retrieve_failing(struct kunit *test, unsigned long n, unsigned long *objects)
+{
+	int dev, session = session_of(&dev), fd = mixed_memfd(test, fail_pages, fail_orders);
+	bool failed;
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	session = go_on(test);
+	sim_fail_nth(n);
+	fd = agent_get(session, 1);
+	failed = sim_failed();
+	sim_fail_nth(0);
+	if (fd < 0) {
+		KUNIT_ASSERT_EQ(test, fd, -ENOMEM);
+		fd = agent_get(session, 1);
+	}
+	KUNIT_ASSERT_GE(test, fd, 0);
+	expect_accounted(test, inode_of(fd), fail_pages);
+	KUNIT_ASSERT_EQ(test, agent_finish(session), 0);
+	*objects = sim_balance().objects;
+	return failed;
+}
+
+static void memfd_test_fail_retrieve(struct kunit *test)
+{
+	unsigned long want, objects;
+
+	fail_pages = 70;
+	fail_orders = "0010";
+	retrieve_failing(test, 0, &want);
+	for (unsigned long n = 1; retrieve_failing(test, n, &objects); n++)
+		KUNIT_ASSERT_EQ_MSG(test, objects, want, "n = %lu", n);
+}
+
+/* What is left of a file that is given up, with the @n-th allocation failing once. */
+static bool finish_failing(struct kunit *test, unsigned long n, struct sim_balance *left)
+{
+	int dev, session = session_of(&dev), fd = mixed_memfd(test, fail_pages, fail_orders);
+	bool failed;
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	session = go_on(test);
+	sim_fail_nth(n);
+	fd = agent_get(session, 1);
+	failed = sim_failed();
+	sim_fail_nth(0);
+	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+	if (fd >= 0)
+		sim_close(fd);
+	sim_close(session);
+	KUNIT_EXPECT_FALSE(test, sim_logged("could not be freed"));
+	expect_all_claimed(test);
+	*left = sim_balance();
+	return failed;
+}
+
+static void memfd_test_fail_finish(struct kunit *test)
+{
+	struct sim_balance want, left;
+
+	fail_pages = 70;
+	fail_orders = "0010";
+	finish_failing(test, 0, &want);
+	for (unsigned long n = 1; finish_failing(test, n, &left); n++)
+		KUNIT_ASSERT_MEMEQ_MSG(test, &left, &want, sizeof(left), "n = %lu", n);
+}
+
+/* Interrupted, it goes on where it was. */
+static void memfd_test_interrupted(struct kunit *test)
+{
+	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, 0, 1);
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	session = go_on(test);
+	sim_killed = true;
+	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -EINTR);
+	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -EINTR);
+	sim_killed = false;
+	fd = agent_get(session, 1);
+	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, SIZE, 0, 1));
+	expect_accounted(test, inode_of(fd), SIZE / PAGE_SIZE);
+}
+
+/* Larger than this kernel can take: an error, and the memory is not lost. */
+static void memfd_test_order(struct kunit *test)
+{
+	int dev, session, fd;
+
+	for (unsigned int order = 3; order <= 5; order++) {
+		session = session_of(&dev);
+		fd = mixed_memfd(test, 130, "40");
+		KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+		session = go_on(test);
+		sim_max_folio_order = order;
+		fd = agent_get(session, 1);
+		if (order >= 4) {
+			KUNIT_EXPECT_GE(test, fd, 0);
+			continue;
+		}
+		KUNIT_EXPECT_EQ(test, fd, -EFBIG);
+		KUNIT_EXPECT_TRUE(test, sim_logged("larger than this kernel"));
+		KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+		sim_close(session);
+		expect_all_claimed(test);
+	}
+}
+
+/* Too many files, or no memory for one, is not the file's fault. */
+static void memfd_test_open(struct kunit *test)
+{
+	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, 0, 1);
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	session = go_on(test);
+	sim_memfd_error = -ENFILE;
+	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -EAGAIN);
+	sim_memfd_error = -ENOSPC;
+	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -ENOMEM);
+	sim_memfd_error = 0;
+	sim_seal_error = -EBUSY;
+	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -EBUSY);
+	KUNIT_EXPECT_TRUE(test, sim_logged("cannot add seals"));
+	sim_seal_error = 0;
+	KUNIT_EXPECT_TRUE(test, agent_memfd_is(agent_get(session, 1), SIZE, 0, 1));
+}
+
+static struct kunit_case memfd_cases[] = {
+	KUNIT_CASE(memfd_test_frozen),
+	KUNIT_CASE_PARAM(memfd_test_refused, refusal_gen_params),
+	KUNIT_CASE(memfd_test_changes),
+	KUNIT_CASE(memfd_test_exec),
+	KUNIT_CASE(memfd_test_late_seal),
+	KUNIT_CASE(memfd_test_id),
+	KUNIT_CASE(memfd_test_fallocated),
+	KUNIT_CASE_PARAM(memfd_test_layout, layout_gen_params),
+	KUNIT_CASE(memfd_test_list),
+	KUNIT_CASE(memfd_test_trim),
+	KUNIT_CASE(memfd_test_fail_preserve),
+	KUNIT_CASE(memfd_test_fail_retrieve),
+	KUNIT_CASE(memfd_test_fail_finish),
+	KUNIT_CASE(memfd_test_interrupted),
+	KUNIT_CASE(memfd_test_order),
+	KUNIT_CASE(memfd_test_open),
+	{}
+};
+
+static struct kunit_suite memfd_suite = {
+	.name = "unit-memfd",
+	.init = sim_liveupdate_init,
+	.exit = sim_liveupdate_exit,
+	.test_cases = memfd_cases,
+};
+
+kunit_test_suite(memfd_suite);
