@@ -13,75 +13,64 @@ import shlex
 import subprocess
 import sys
 import time
+from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from dev import kernel, tools, tree, unit
-from dev.host import OUT, ROOT, Stop, end_group
+from dev.host import OUT, ROOT, Stop, end_group, no_such
 
 BUILD = OUT / "build/mutate"
 LISTED = ROOT / "dev/mutants"
 SOURCES = ("kernel/liveupdate/luo_*.c", "mm/memfd_luo*.c", "kernel/liveupdate/kho_*.c", "mm/memblock_kho.c")
-# percent of the mutants that must be killed, and the suites: those most likely to kill, then the others
-LUO = (90, ["*luo*", "*memfd*", "unit-corpus"], [])     # all other suites boot with live update off
-KHO = (95, [], ["*"])
-DEADLINE = 5            # at least, in seconds
+GATE = {True: 90, False: 95}        # percent to be killed, of LUO and of the rest
+LUO_SUITES = ("*luo*", "*memfd*", "unit-corpus")    # all other suites boot with live update off
+DEADLINE = 5                        # seconds of a mutant, or four times what is usual
 
 NOT_MUTATED = re.compile(r"(pr_\w+|lockdep_\w+|might_sleep\w*|cond_resched|guard|scoped_guard|BUG\w*|WARN\w*)\(")
 HEAD = re.compile(r"(?:(?:\} )?else|do|\w+:|case .*:)$")
-CALL = re.compile(r"\*?[\w.>-]+\(.*\);$|[\w.>-]+(?:\+\+|--);$")
-ASSIGNMENT = re.compile(r"\*?[\w.>\[\]+-]+ (?:[-+*/|&^]|<<|>>)?= .*;$")
+REMOVED = re.compile(r"\*?[\w.>-]+\(.*\);$|[\w.>-]+(?:\+\+|--);$|\*?[\w.>\[\]+-]+ (?:[-+*/|&^]|<<|>>)?= .*;$")
 CONDITION = re.compile(r"((?:\} else )?if )\((.*)\)( \{)?$")
 ERROR = re.compile(r"return (?:-E\w+|err|ret|PTR_ERR\(\w+\));$")
+FLIPPED = {"return true;": "return false;", "return false;": "return true;"}
 COMPARED = {" < ": " <= ", " <= ": " < ", " > ": " >= ", " >= ": " > ", " + 1": " + 0", " - 1": " - 0"}
 
+Mutant = namedtuple("Mutant", "path number function kind old new")
 
-@dataclass(frozen=True)
-class Mutant:
-    path: Path
-    number: int         # of the line
-    function: str
-    kind: str
-    old: str
-    new: str
 
-    def row(self):
-        """As in dev/mutants."""
-        return f"{self.path.name} {self.function} {self.kind}: {self.old}"
+def row(m):
+    """A mutant as in dev/mutants: lines move, their text stays."""
+    return f"{m.path.name} {m.function} {m.kind}: {m.old}"
 
 
 def balanced(text):
-    depth = 0
-    for c in text:
-        depth += (c == "(") - (c == ")")
-        if depth < 0:
-            return False
-    return not depth
+    depth = [text[:n].count("(") - text[:n].count(")") for n in range(len(text) + 1)]
+    return min(depth) == depth[-1] == 0
 
 
 def changes(line, begins):
     """(kind, new line) for each mutant of one line of code."""
     condition = CONDITION.match(line)
     if begins and condition and balanced(condition[2]):
-        for kind, text in (("true", "({}) || 1"), ("false", "({}) && 0")):
-            yield kind, f"{condition[1]}({text.format(condition[2])}){condition[3] or ''}"
+        # what the condition does, it still does
+        for kind, constant in (("true", "|| 1"), ("false", "&& 0")):
+            yield kind, f"{condition[1]}(({condition[2]}) {constant}){condition[3] or ''}"
     if begins and balanced(line):
-        if CALL.match(line) or ASSIGNMENT.match(line):
+        if REMOVED.match(line):
             yield "removed", ";"
         if ERROR.match(line):
             yield "swallowed", "return 0;"
-        if line in ("return true;", "return false;"):
-            yield "flipped", "return false;" if "true" in line else "return true;"
+        if line in FLIPPED:
+            yield "flipped", FLIPPED[line]
     for old, new in COMPARED.items():
         for found in re.finditer(re.escape(old) + r"(?!\w)" * (old[-1] == "1"), line):
             yield f"off-by-one-{found.start()}", line[:found.start()] + new + line[found.end():]
 
 
-def code(path):
-    """(number, function, line, begins a statement) of all function bodies, without comments."""
+def mutants(path):
+    """[Mutant] of all function bodies."""
     text = re.sub(r"/\*.*?\*/", lambda m: "\n" * m[0].count("\n"), path.read_text(), flags=re.S)
-    head, function, before, silent = "", "", ";", False
+    found, head, function, before, silent = [], "", "", ";", False
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if not function:
@@ -96,50 +85,41 @@ def code(path):
         begins = before[-1] in ";{})" or bool(HEAD.match(before))
         silent = bool(NOT_MUTATED.match(line)) if begins else silent
         if not silent:
-            yield number, function, line, begins
+            found += [Mutant(path, number, function, kind, line, new) for kind, new in changes(line, begins)]
         before = line
+    return found
 
 
-def mutants(path):
-    return [Mutant(path, number, function, kind, line, new)
-            for number, function, line, begins in code(path) for kind, new in changes(line, begins)]
-
-
-def chosen(laid, names):
-    """Sources of the laid tree, with their gate and suites."""
-    paths = [p for pattern in SOURCES for p in sorted(laid.dir.glob(pattern))]
-    for name in names:
-        if Path(name).name not in {p.name for p in paths}:
-            raise Stop(f"no source '{name}'; there are: {', '.join(p.name for p in paths)}")
-    wanted = [p for p in paths if not names or p.name in {Path(n).name for n in names}]
-    return [(p, *(LUO if "luo" in p.name else (KHO[0], [f"*{p.stem.replace('kho', '').strip('_')}*"], KHO[2])))
-            for p in wanted]
+def suites_for(path):
+    """Patterns of suites: those that are most likely to kill come first."""
+    near = "*" + re.sub(r"^kho_|_kho$|(?<=memfd)_luo.*", "", path.stem).replace("_", "-") + "*"
+    return (near, *LUO_SUITES) if "luo" in path.name else (near, "*")
 
 
 class Bench:
     """Compiles, links and runs mutants, each in a folder that no other uses at the time."""
 
     def __init__(self, run, laid, jobs):
-        where = laid.dir / unit.FOLDER
+        self.cwd, self.limit, self.folders = laid.dir / unit.FOLDER, {}, queue.Queue()
         words = ["SHIFTS=12", "COVERAGE=", *kernel.compiler()]
         unit.make(run, laid, "building what is mutated", *words, build=BUILD)
-        sources = [w for p in SOURCES for s in sorted(laid.dir.glob(p)) for w in ("-W", str(s))]
-        text = subprocess.run(["make", "-n", "-C", where, f"O={os.path.relpath(BUILD, where)}", *words, *sources],
+        for pattern in SOURCES:
+            for source in laid.dir.glob(pattern):
+                words += ["-W", str(source)]
+        text = subprocess.run(["make", "-n", "-C", self.cwd, f"O={os.path.relpath(BUILD, self.cwd)}", *words],
                               capture_output=True, text=True, check=True).stdout
         lines = [shlex.split(line) for line in text.splitlines() if " -o " in line]
         self.compile = {Path(argv[-1]).name: argv for argv in lines if "-c" in argv}
         self.link = next(argv for argv in lines if "-c" not in argv)
-        self.cwd, self.known, self.folders = where, {}, queue.Queue()
         for n in range(jobs):
-            folder = BUILD / f"mutant-{n}"
-            (folder / "kernel").mkdir(parents=True, exist_ok=True)
-            self.folders.put(folder)
+            (BUILD / f"mutant-{n}/kernel").mkdir(parents=True, exist_ok=True)
+            self.folders.put(BUILD / f"mutant-{n}")
 
     def good(self, argv, deadline=60):
         """Whether a command ends well, and in time."""
         child = subprocess.Popen(argv, cwd=self.cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL, start_new_session=True,
-                                 env={**os.environ, "KHO_STOP": "1"})
+                                 env={**os.environ, "KHO_STOP": "1", "CCACHE_DISABLE": "1"})
         try:
             return child.wait(deadline) == 0
         except subprocess.TimeoutExpired:
@@ -149,71 +129,84 @@ class Bench:
                 end_group(child)
 
     def measure(self, suites):
-        """Seconds that the suites take in the unchanged program, which has to pass."""
+        """The time of the unchanged program, which has to pass."""
         begin = time.monotonic()
-        if suites and not self.good([self.cwd / self.link[self.link.index("-o") + 1], *suites], unit.DEADLINE):
-            raise Stop(f"'./kho unit' fails: nothing can be learned from mutants (suites {' '.join(suites)})", 1)
-        self.known[tuple(suites)] = max(DEADLINE, 4 * (time.monotonic() - begin))
+        if not self.good([self.cwd / self.link[self.link.index("-o") + 1], *suites], unit.DEADLINE):
+            raise Stop("the unit tests fail, so mutants tell nothing: './kho unit'", 1)
+        self.limit[suites[-1]] = max(DEADLINE, 4 * (time.monotonic() - begin))
 
-    def killed(self, mutant, suites):
+    def killed(self, m):
         """Whether a test notices; None when it does not compile."""
         folder = self.folders.get()
         try:
-            lines = mutant.path.read_text().splitlines()
-            lines[mutant.number - 1] = mutant.new
-            source, made = folder / mutant.path.name, folder / "kernel" / (mutant.path.stem + ".o")
-            source.write_text(f'#line 1 "{mutant.path}"\n' + "\n".join(lines) + "\n")
-            argv = list(self.compile[mutant.path.name])
-            old, argv[argv.index("-o") + 1] = argv[argv.index("-o") + 1], str(made)
-            if not self.good([*argv[:-1], "-w", "-iquote", mutant.path.parent, source]):
+            lines = m.path.read_text().splitlines()
+            lines[m.number - 1] = m.new
+            source, made = folder / m.path.name, folder / f"kernel/{m.path.stem}.o"
+            source.write_text("\n".join(lines) + "\n")
+            argv = list(self.compile[m.path.name])
+            at = argv.index("-o") + 1
+            link = [str(made) if a == argv[at] else a for a in self.link]
+            argv[at] = made
+            link[link.index("-o") + 1] = program = folder / "kho_unit"
+            if not self.good([*argv[:-1], "-w", "-iquote", m.path.parent, source]) or not self.good(link):
                 return None
-            argv = [str(made) if a == old else a for a in self.link]
-            argv[argv.index("-o") + 1] = program = str(folder / "kho_unit")
-            if not self.good(argv):
-                return None
-            return not all(self.good([program, *some], self.known[tuple(some)]) for some in suites if some)
+            suites = suites_for(m.path)
+            return not self.good([program, *suites], self.limit[suites[-1]])
         finally:
             self.folders.put(folder)
 
+    def try_file(self, pool, todo):
+        """(killed, [Mutant] that survived)"""
+        alive, killed, futures = [], 0, [pool.submit(self.killed, m) for m in todo]
+        for n, (m, future) in enumerate(zip(todo, futures), 1):
+            alive += [m] * (future.result() is False)
+            killed += future.result() is True
+            if sys.stdout.isatty() or n % 50 == 0:
+                print(f"{m.path.name}: {n} of {len(todo)}", end="\r" if sys.stdout.isatty() else "\n", flush=True)
+        return killed, alive
+
 
 def listed():
-    """Rows of dev/mutants that cannot matter."""
-    rows = [line for line in LISTED.read_text().splitlines() if line and line[0] != "#"]
-    wrong = [row for row in rows if "  # " not in row]
-    if wrong:
-        raise Stop(f"{LISTED.relative_to(ROOT)}: no reason: {wrong[0]}")
-    return {row.partition("  # ")[0].strip() for row in rows}
+    """Rows of dev/mutants, each with a reason."""
+    rows = [line.partition("  # ") for line in LISTED.read_text().splitlines() if line and line[0] != "#"]
+    for text, _, why in rows:
+        if not why:
+            raise Stop(f"{LISTED.relative_to(ROOT)}: no reason: {text}")
+    return {text for text, _, _ in rows}
 
 
 def mutate(run, names, jobs, sample):
     """Run the mutants of the sources; the exit status."""
     tools.require(run)
     laid = tree.lay(run)
-    files = chosen(laid, names)
-    bench = Bench(run, laid, jobs)
-    for suites in {tuple(s) for row in files for s in row[2:]}:
-        bench.measure(list(suites))
-    harmless, all_killed, survivors, bad = listed(), 0, [], 0
-    with ThreadPoolExecutor(jobs) as pool:
-        for path, gate, *suites in files:
-            todo = [m for m in mutants(path) if m.row() not in harmless]
+    paths = {p.name: p for pattern in SOURCES for p in sorted(laid.dir.glob(pattern))}
+    for name in names:
+        if Path(name).name not in paths:
+            raise no_such("source", name, paths, "mutate")
+    files = [p for p in paths.values() if not names or p.name in {Path(n).name for n in names}]
+    harmless, found = listed(), {p: mutants(p) for p in paths.values()}
+    for text in sorted(harmless - {row(m) for all_of in found.values() for m in all_of}):
+        run.say(f"warning: {LISTED.relative_to(ROOT)}: there is no such line any more: {text}")
+    bench, totals, low = Bench(run, laid, jobs), [0, 0], False
+    for suites in {suites_for(p)[-1]: suites_for(p) for p in files}.values():
+        bench.measure(suites)
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        for path in files:
+            todo = [m for m in found[path] if row(m) not in harmless]
             if sample and sample < len(todo):
                 todo = sorted(random.Random(path.name).sample(todo, sample), key=lambda m: m.number)
-            results = []
-            for result in pool.map(lambda m: bench.killed(m, suites), todo):
-                results.append(result)
-                if sys.stdout.isatty():
-                    print(f"\r{path.name}: {len(results)} of {len(todo)}", end="\r", flush=True)
-            alive = [m for m, killed in zip(todo, results) if killed is False]
-            killed = results.count(True)
-            percent = 100 * killed / max(1, killed + len(alive))
-            low = percent < gate and bool(alive)
-            run.say(f"{path.name}: {killed} of {killed + len(alive)} killed, {percent:.1f} %"
-                    + f", {gate} % are required" * low)
+            killed, alive = bench.try_file(pool, todo)
+            total, gate = killed + len(alive), GATE["luo" in path.name]
+            low |= (bad := 100 * killed < gate * total)
+            run.say(f"{path.name}: {killed} of {total} killed, {100 * killed / max(1, total):.1f} %"
+                    + f", {gate} % are required" * bad)
             for m in alive:
                 run.say(f"  {m.path.name}:{m.number}: {m.kind}: {m.old}")
             with open(run.path("survivors"), "a") as out:
-                out.writelines(m.row() + "\n" for m in alive)
-            all_killed, survivors, bad = all_killed + killed, survivors + alive, bad + low
-    run.say(f"{all_killed} killed, {len(survivors)} survived")
-    return 1 if bad else 0
+                out.writelines(row(m) + "\n" for m in alive)
+            totals = [totals[0] + killed, totals[1] + len(alive)]
+    finally:
+        pool.shutdown(cancel_futures=True)
+    run.say(f"{totals[0]} killed, {totals[1]} survived")
+    return int(low)

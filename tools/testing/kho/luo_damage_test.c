@@ -12,6 +12,7 @@
 #include <linux/kho/abi/luo.h>
 #include <linux/kho/abi/memfd.h>
 #include <linux/libfdt.h>
+#include <kernel/liveupdate/kexec_handover_internal.h>
 
 #define FAR_AWAY	BIT_ULL(50)
 #define FLB_DATA	0x464c42
@@ -157,6 +158,12 @@ static void luo_large(struct parts *p)
 	set_prop(p, KHO_SUB_TREE_SIZE_PROP_NAME, PAGE_SIZE + 8);
 }
 
+/* Nothing is wrong with that. */
+static void luo_page(struct parts *p)
+{
+	set_prop(p, KHO_SUB_TREE_SIZE_PROP_NAME, PAGE_SIZE);
+}
+
 static void luo_small(struct parts *p)
 {
 	set_prop(p, KHO_SUB_TREE_SIZE_PROP_NAME, sizeof(*p->luo) - 8);
@@ -181,6 +188,8 @@ static void flbs(struct parts *p) { p->luo->flbs_pa = FAR_AWAY; }
 static void flb_pages(struct parts *p) { p->flbs->pgcnt = 2; }
 static void flb_count(struct parts *p) { p->flbs->count = PAGE_SIZE / sizeof(*p->flb); }
 static void flb_name(struct parts *p) { memset(p->flb->name, 'f', sizeof(p->flb->name)); }
+static void flbs_0(struct parts *p) { p->luo->flbs_pa = 0; }
+static void flb_fewer(struct parts *p) { p->flbs->count = 0; }
 static void flb_data(struct parts *p) { p->flb->data = 1; }
 static void handle(struct parts *p) { p->file->data = FAR_AWAY; }
 static void handle_0(struct parts *p) { p->file->data = 0; }
@@ -202,6 +211,20 @@ static void index_odd(struct parts *p) { p->entry[1].index = 5; }
 static void index_first(struct parts *p) { p->entry[0].index = 1; }
 static void index_gap(struct parts *p) { p->entry[1].index = 8; }
 static void folio_flags(struct parts *p) { p->entry->flags |= 1 << 11; }
+
+static void flb_behind(struct parts *p)
+{
+	flb_name(p);
+	flb_fewer(p);
+}
+
+static void flb_most(struct parts *p)
+{
+	p->flbs->count = (PAGE_SIZE - sizeof(*p->flbs)) / sizeof(*p->flb);
+	/* What has no name is for nobody. */
+	for (u64 i = 1; i < p->flbs->count; i++)
+		snprintf(p->flb[i].name, sizeof(p->flb[i].name), "unit-more-%llu-v1", i);
+}
 
 /* More entries than the list has room for, in a file that could have as many. */
 static void room(struct parts *p)
@@ -227,8 +250,10 @@ static const struct damage {
 	void (*apply)(struct parts *p);
 	const char *log;
 	enum loss loss;
+	const char *never;	/* not in the log */
 } damages[] = {
-	{ "root not preserved", luo_not_preserved, "subtree 'LUO': not preserved", ALL },
+	{ "root not preserved", luo_not_preserved, "cannot find what was handed over", ALL },
+	{ "root of a page", luo_page, "Retrieved live update data", NOTHING },
 	{ "root not aligned", luo_odd, "is not in a page", ALL },
 	{ "root too large", luo_large, "is not in a page", ALL },
 	{ "root too small", luo_small, "is too small", ALL },
@@ -244,7 +269,11 @@ static const struct damage {
 	{ "FLBs outside memory", flbs, "are not preserved", FLB },
 	{ "pages of FLBs", flb_pages, "are of an unknown size", FLB },
 	{ "number of FLBs", flb_count, "are too many", FLB },
-	{ "name of an FLB", flb_name, "compat: ", FLB },
+	{ "name of an FLB", flb_name, "compat: ", FLB, "' is gone" },
+	{ "no FLBs", flbs_0, NULL, FLB, "FLBs are lost" },
+	{ "fewer FLBs", flb_fewer, NULL, FLB, "' is gone" },
+	{ "no name behind all FLBs", flb_behind, NULL, FLB, "compat: '" },
+	{ "as many FLBs as there can be", flb_most, NULL, NOTHING, "FLBs are lost" },
 	{ "data of an FLB", flb_data, "cannot be retrieved", FLB },
 	{ "handle outside memory", handle, "no preserved page at", ONE_FILE },
 	{ "no handle", handle_0, "no preserved page at", ONE_FILE },
@@ -344,8 +373,16 @@ static void luo_damage_test(struct kunit *test, const struct damage *d)
 	else
 		KUNIT_EXPECT_EQ(test, b, -ENOENT);
 
+	if (d->loss == ALL)
+		KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+	if (a >= 0)
+		sim_close(a);
+	if (b >= 0)
+		sim_close(b);
 	if (d->log)
 		KUNIT_EXPECT_TRUE(test, sim_logged(d->log));
+	if (d->never)
+		KUNIT_EXPECT_FALSE(test, sim_logged(d->never));
 	KUNIT_EXPECT_GE(test, agent_create(dev, "c"), 0);
 }
 

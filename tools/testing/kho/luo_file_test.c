@@ -256,6 +256,7 @@ static void luo_file_test_reported(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, agent_get(session, 1) < 0, i > 0);
 		KUNIT_ASSERT_EQ(test, kho_compat_show(m, NULL), 0);
 		KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(m->text, rows[i].text), "row %u", i);
+		KUNIT_EXPECT_NULL(test, strstr(m->text, "unit-other"));
 	}
 }
 
@@ -309,6 +310,10 @@ static void luo_file_test_least(struct kunit *test)
 	session = preserve(test, start(test), "a", 1);
 	witness_fail("preserve 2", -EIO);
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, witness_open(0, 2)), -EIO);
+	KUNIT_ASSERT_EQ(test, witness_register(1), 0);
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 3, witness_open(1, 3)), 0);
+	witness_fail("freeze 3", -EIO);
+	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EIO);
 	session = agent_retrieve(go_on(test, 0), "a");
 	witness_busy = true;
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
@@ -318,22 +323,56 @@ static void luo_file_test_least(struct kunit *test)
 /* Records do not have to be where they were read from: those of many files are freed. */
 static void luo_file_test_many(struct kunit *test)
 {
+	struct sim_balance nothing, after;
 	unsigned long left, files = 150;
 	int dev, session;
 
+	start(test);
+	go_on(test, 0);
+	sim_flush_work();
+	nothing = sim_balance();
 	preserve(test, start(test), "a", files);
 	dev = go_on(test, 0);
 	left = sim_count(SIM_LEFT);
 	session = agent_retrieve(dev, "a");
 	KUNIT_EXPECT_GE(test, left - sim_count(SIM_LEFT),
 			DIV_ROUND_UP(files * sizeof(struct luo_file_ser), PAGE_SIZE));
-	for (unsigned long i = 1; i <= files; i++)
-		KUNIT_ASSERT_EQ(test, witness_nr(agent_get(session, i)), i);
+	for (unsigned long i = 1; i <= files; i++) {
+		int fd = agent_get(session, i);
+
+		KUNIT_ASSERT_EQ(test, witness_nr(fd), i);
+		sim_close(fd);
+	}
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
 	sim_close(session);
+	sim_flush_work();
+	/* The root tree, the root of the map and the array of scratch areas. */
+	KUNIT_EXPECT_EQ(test, sim_count(SIM_LEFT), SIM_FDT_SIZE / PAGE_SIZE + 1 +
+			DIV_ROUND_UP(kho_scratch_cnt * sizeof(*kho_scratch), PAGE_SIZE));
+	after = sim_balance();
+	KUNIT_EXPECT_MEMEQ(test, &after, &nothing, sizeof(after));
 	KUNIT_EXPECT_FALSE(test, sim_logged("files were handed over"));
+	KUNIT_EXPECT_FALSE(test, sim_logged("there are two"));
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+	KUNIT_EXPECT_TRUE(test, sim_logged(": 0 unclaimed pages released"));
+}
+
+/* More files than the hash tables have buckets: not only the bucket tells them apart. */
+static void luo_file_test_crowd(struct kunit *test)
+{
+	int dev = start(test), session = agent_create(dev, "a");
+
+	witness_quiet = true;
+	for (unsigned int i = 0; i < 4200; i++) {
+		int fd = witness_open(0, i);
+
+		KUNIT_ASSERT_EQ(test, agent_preserve(session, i, fd), 0);
+		sim_close(fd);
+	}
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 4000, dev), -EEXIST);
+	sim_close(session);
+	KUNIT_EXPECT_EQ(test, witness[0].module.refs, 0);
 }
 
 static struct kunit_case luo_file_cases[] = {
@@ -351,6 +390,7 @@ static struct kunit_case luo_file_cases[] = {
 	KUNIT_CASE(luo_file_test_unregister),
 	KUNIT_CASE(luo_file_test_least),
 	KUNIT_CASE(luo_file_test_many),
+	KUNIT_CASE(luo_file_test_crowd),
 	{}
 };
 

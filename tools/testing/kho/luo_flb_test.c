@@ -7,6 +7,7 @@
 #include "witness.h"
 
 #include <linux/kexec_handover.h>
+#include <kernel/liveupdate/kexec_handover_internal.h>
 
 #define DEV	0	/* the first descriptor there is */
 #define X	(&witness_flb[0])
@@ -154,8 +155,12 @@ static struct sim_handover leave_files(struct kunit *test)
 /* Nobody needed them in between: they are retrieved to be finished. */
 static void luo_flb_test_finish(struct kunit *test)
 {
+	struct sim_balance nothing;
 	int dev, a, b;
 
+	start(test);
+	sim_close(DEV + 1);
+	nothing = sim_balance();
 	leave_files(test);
 	dev = sim_open_device();
 	a = agent_retrieve(dev, "a");
@@ -166,6 +171,10 @@ static void luo_flb_test_finish(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, witness_calls(),
 			   "finish 2;finish 1;flb-retrieve y;flb-finish y;flb-retrieve x;flb-finish x;");
 	KUNIT_EXPECT_EQ(test, witness_flb_module.refs, 0);
+	sim_close(a);
+	sim_close(b);
+	KUNIT_EXPECT_FALSE(test, sim_logged("' is gone"));
+	KUNIT_EXPECT_EQ(test, sim_balance().pages, nothing.pages);
 }
 
 static void luo_flb_test_incoming(struct kunit *test)
@@ -241,6 +250,7 @@ static void luo_flb_test_errors(struct kunit *test)
 /* A file whose kind is unknown says nothing: what remains goes with the last session. */
 static void luo_flb_test_rest(struct kunit *test)
 {
+	struct seq_file *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
 	struct sim_handover h;
 	int dev, a, b;
 
@@ -260,7 +270,44 @@ static void luo_flb_test_rest(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, witness_calls(), "");
 	sim_close(b);
 	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-retrieve x;flb-finish x;");
-	KUNIT_EXPECT_TRUE(test, sim_logged("is gone, its memory stays unclaimed"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("' is gone, its memory stays unclaimed"));
+	KUNIT_ASSERT_EQ(test, kho_compat_show(m, NULL), 0);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(m->text, "unit-y unit-y-v1 - "));
+}
+
+/* An object that is needed since a file was preserved is not given up with it. */
+static void luo_flb_test_late(struct kunit *test)
+{
+	int session;
+
+	sim_boot_cold();
+	witness_reset();
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
+	session = agent_create(sim_open_device(), "a");
+	KUNIT_ASSERT_EQ(test, add(session, 0, 1), 0);
+	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(FH, Y), 0);
+	sim_close(session);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "preserve 1;unpreserve 1;");
+	session = agent_create(DEV, "a");
+	KUNIT_ASSERT_EQ(test, add(session, 0, 2), 0);
+	sim_close(session);
+	KUNIT_EXPECT_STREQ(test, witness_calls(),
+			   "flb-preserve y;preserve 2;unpreserve 2;flb-unpreserve y;");
+}
+
+/* Objects go with files, or not at all. */
+static void luo_flb_test_called_off(struct kunit *test)
+{
+	int session = start(test);
+	struct sim_handover h;
+	void *obj;
+
+	KUNIT_ASSERT_EQ(test, add(session, 0, 1), 0);
+	witness_fail("freeze 1", -EIO);
+	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), -EIO);
+	h = sim_kexec();
+	come_back(test, &h);
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), -ENOENT);
 }
 
 /* Nothing was handed over, and nobody is there who could finish it. */
@@ -381,7 +428,9 @@ static struct kunit_case luo_flb_cases[] = {
 	KUNIT_CASE(luo_flb_test_incoming_stays),
 	KUNIT_CASE(luo_flb_test_errors),
 	KUNIT_CASE(luo_flb_test_rest),
+	KUNIT_CASE(luo_flb_test_late),
 	KUNIT_CASE(luo_flb_test_nothing),
+	KUNIT_CASE(luo_flb_test_called_off),
 	KUNIT_CASE(luo_flb_test_register),
 	KUNIT_CASE(luo_flb_test_too_many),
 	KUNIT_CASE(luo_flb_test_unregister),

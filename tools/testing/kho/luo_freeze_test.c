@@ -7,6 +7,8 @@
 #include "witness.h"
 
 #include <linux/kexec_handover.h>
+#include <linux/kho/abi/luo.h>
+#include <kernel/liveupdate/kexec_handover_internal.h>
 
 /* Records of files fill a block of 4 KiB, and so do those of sessions. */
 #define SESSIONS	3
@@ -231,6 +233,7 @@ static void luo_freeze_test_number(struct kunit *test)
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(lines); i++) {
 		struct sim_handover h;
+		struct seq_file *m;
 
 		KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
 		h = sim_kexec();
@@ -238,16 +241,29 @@ static void luo_freeze_test_number(struct kunit *test)
 		KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
 		KUNIT_EXPECT_TRUE(test, sim_logged(lines[i]));
 		KUNIT_EXPECT_FALSE(test, sim_logged("cannot"));
+
+		m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
+		KUNIT_ASSERT_EQ(test, kho_compat_show(m, NULL), 0);
+		KUNIT_EXPECT_NOT_NULL(test, strstr(m->text, "luo " LUO_ABI_COMPAT_BASE " " LUO_ABI_COMPAT_BASE));
 	}
 }
 
 /* Switched off there is nothing, and rebooting goes on. */
 static void luo_freeze_test_off(struct kunit *test)
 {
+	long keys = sim_balance().keys;
+	struct sim_handover h;
 	void *obj;
 
+	open_sessions(test, 1);
+	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
+	h = sim_kexec();
 	sim_liveupdate = false;
-	sim_boot_cold();
+	sim_log_clear();
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	KUNIT_EXPECT_FALSE(test, sim_logged("live update"));
+	/* A page for the sessions, and one for the FLBs. */
+	KUNIT_EXPECT_EQ(test, sim_balance().keys, keys - 2);
 	witness_reset();
 	KUNIT_EXPECT_FALSE(test, liveupdate_enabled());
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
@@ -260,6 +276,14 @@ static void luo_freeze_test_off(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_outgoing(witness_flb, &obj), -EOPNOTSUPP);
 	liveupdate_unregister_flb(&witness[0].fh, witness_flb);
 	liveupdate_unregister_file_handler(&witness[0].fh);
+
+	/* A kernel in which it is on finds nothing, and that is no error. */
+	h = sim_kexec();
+	sim_liveupdate = true;
+	sim_log_clear();
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	KUNIT_EXPECT_TRUE(test, liveupdate_enabled());
+	KUNIT_EXPECT_FALSE(test, sim_logged("cannot"));
 }
 
 static struct kunit_case luo_freeze_cases[] = {

@@ -401,6 +401,9 @@ static void memfd_test_fail_preserve(struct kunit *test)
 static const char *fail_orders;
 static u64 fail_pages;
 
+/* Each of the first allocations, and some of those that follow, a few for each folio. */
+#define NEXT(n)		((n) + 1 + (n) / 10)
+
 /* Objects that are left when a file was retrieved, with the @n-th allocation failing once. */
 static bool retrieve_failing(struct kunit *test, unsigned long n, unsigned long *objects)
 {
@@ -428,10 +431,10 @@ static void memfd_test_fail_retrieve(struct kunit *test)
 {
 	unsigned long want, objects;
 
-	fail_pages = 70;
+	fail_pages = 96;
 	fail_orders = "0010";
 	retrieve_failing(test, 0, &want);
-	for (unsigned long n = 1; retrieve_failing(test, n, &objects); n++)
+	for (unsigned long n = 1; retrieve_failing(test, n, &objects); n = NEXT(n))
 		KUNIT_ASSERT_EQ_MSG(test, objects, want, "n = %lu", n);
 }
 
@@ -461,10 +464,10 @@ static void memfd_test_fail_finish(struct kunit *test)
 {
 	struct sim_balance want, left;
 
-	fail_pages = 70;
+	fail_pages = 96;
 	fail_orders = "0010";
 	finish_failing(test, 0, &want);
-	for (unsigned long n = 1; finish_failing(test, n, &left); n++)
+	for (unsigned long n = 1; finish_failing(test, n, &left); n = NEXT(n))
 		KUNIT_ASSERT_MEMEQ_MSG(test, &left, &want, sizeof(left), "n = %lu", n);
 }
 

@@ -11,7 +11,7 @@
 static char calls[16384], failing[32];
 static int failure;
 
-bool witness_busy;
+bool witness_busy, witness_quiet;
 int witness_status;
 void (*witness_in_freeze)(void);
 
@@ -19,6 +19,8 @@ static int note(const char *op, const char *who)
 {
 	char call[32];
 
+	if (witness_quiet)
+		return 0;
 	snprintf(call, sizeof(call), "%s %s", op, who);
 	BUG_ON(strlen(calls) + strlen(call) + 2 > sizeof(calls));
 	strcat(strcat(calls, call), ";");
@@ -121,6 +123,8 @@ static int retrieve(struct liveupdate_file_op_args *args)
 
 static bool can_finish(struct liveupdate_file_op_args *args)
 {
+	BUG_ON(args->handler->ops->can_finish != can_finish);
+	BUG_ON(args->serialized_data < FROZEN);
 	return !witness_busy;
 }
 
@@ -236,7 +240,7 @@ void witness_reset(void)
 		memset(&witness_flb[i].private, 0, sizeof(witness_flb[i].private));
 	memset(&witness_flb_module, 0, sizeof(witness_flb_module));
 	*calls = *failing = 0;
-	witness_busy = false;
+	witness_busy = witness_quiet = false;
 	witness_status = 0;
 	witness_in_freeze = NULL;
 }

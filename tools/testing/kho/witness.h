@@ -40,6 +40,9 @@ extern bool witness_busy;
 /* What is to be called in freeze(). */
 extern void (*witness_in_freeze)(void);
 
+/* Calls are not written down. */
+extern bool witness_quiet;
+
 /* The calls since the last time, each followed by a semicolon. */
 const char *witness_calls(void);
 /* The retrieve_status that finish() of a file found last. */

@@ -263,20 +263,35 @@ static bool set_param(const char *arg)
 	return arg[len];
 }
 
-static bool is_wanted(struct kunit_suite *suite, const char **patterns,
-		      unsigned int nr)
+/* The first pattern that a suite matches, @nr without one. */
+static unsigned int wanted_by(struct kunit_suite *suite, const char **patterns,
+			      unsigned int nr)
 {
-	while (nr--) {
-		if (!fnmatch(patterns[nr], suite->name, 0))
-			return true;
+	unsigned int i = 0;
+
+	while (i < nr && fnmatch(patterns[i], suite->name, 0))
+		i++;
+	return i;
+}
+
+/* Suites are run in the order of the patterns. */
+static unsigned int run_suites(const char **patterns, unsigned int nr)
+{
+	unsigned int done = 0;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		for (struct kunit_suite *s = suites; s; s = s->next) {
+			if (wanted_by(s, patterns, nr) == i)
+				run_suite(s, ++done);
+		}
 	}
-	return false;
+	return done;
 }
 
 int main(int argc, char **argv)
 {
 	const char *wanted[8] = { "*" };
-	unsigned int nr = 0, patterns = 0;
+	unsigned int nr, patterns = 0;
 
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "-v"))
@@ -289,10 +304,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	sim_boot_cold();
 	printf("KTAP version 1\n");
-	for (struct kunit_suite *s = suites; s; s = s->next) {
-		if (is_wanted(s, wanted, patterns ?: 1))
-			run_suite(s, ++nr);
-	}
+	nr = run_suites(wanted, patterns ?: 1);
 	printf("1..%u\n# pages of %lu bytes: %u passed, %u failed, %u skipped\n", nr,
 	       PAGE_SIZE, nr_passed, nr_failed, nr_skipped);
 
