@@ -157,6 +157,26 @@ static void luo_freeze_test_called_off(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "b"), -ENOENT);
 }
 
+/* Nor is a session that was closed before the next attempt. */
+static void luo_freeze_test_fewer(struct kunit *test)
+{
+	int dev = open_sessions(test, 2), session = agent_create(dev, "d");
+	struct sim_handover h;
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, witness_open(0, 9)), 0);
+	witness_fail("freeze 9", -EIO);
+	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EIO);
+	sim_close(session);
+	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
+	h = sim_kexec();
+	sim_log_clear();
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	dev = sim_open_device();
+	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "d"), -ENOENT);
+	KUNIT_EXPECT_GE(test, agent_retrieve(dev, "c"), 0);
+	KUNIT_EXPECT_FALSE(test, sim_logged("is lost"));
+}
+
 /* From then on nothing changes, and closing takes nothing away. */
 static void luo_freeze_test_frozen(struct kunit *test)
 {
@@ -291,6 +311,7 @@ static struct kunit_case luo_freeze_cases[] = {
 	KUNIT_CASE(luo_freeze_test_blocks),
 	KUNIT_CASE(luo_freeze_test_many),
 	KUNIT_CASE(luo_freeze_test_called_off),
+	KUNIT_CASE(luo_freeze_test_fewer),
 	KUNIT_CASE(luo_freeze_test_frozen),
 	KUNIT_CASE(luo_freeze_test_interrupts),
 	KUNIT_CASE(luo_freeze_test_image),

@@ -530,6 +530,20 @@ static void memfd_test_open(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, agent_memfd_is(agent_get(session, 1), SIZE, 0, 1));
 }
 
+/* What fallocate() put past the end is not part of the file. */
+static void memfd_test_past_end(struct kunit *test)
+{
+	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, 0, 1);
+	u64 pages = SIZE / PAGE_SIZE;
+
+	KUNIT_ASSERT_EQ(test, sim_shmem_place(inode_of(fd), pages, 0), 0);
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	fd = agent_get(go_on(test), 1);
+	KUNIT_ASSERT_GE(test, fd, 0);
+	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, SIZE, 0, 1));
+	expect_accounted(test, inode_of(fd), pages);
+}
+
 static struct kunit_case memfd_cases[] = {
 	KUNIT_CASE(memfd_test_frozen),
 	KUNIT_CASE_PARAM(memfd_test_refused, refusal_gen_params),
@@ -541,6 +555,7 @@ static struct kunit_case memfd_cases[] = {
 	KUNIT_CASE_PARAM(memfd_test_layout, layout_gen_params),
 	KUNIT_CASE(memfd_test_list),
 	KUNIT_CASE(memfd_test_trim),
+	KUNIT_CASE(memfd_test_past_end),
 	KUNIT_CASE(memfd_test_fail_preserve),
 	KUNIT_CASE(memfd_test_fail_retrieve),
 	KUNIT_CASE(memfd_test_fail_finish),
