@@ -18,9 +18,11 @@ struct module;
 /**
  * struct liveupdate_file_op_args - what a file handler is called with
  * @handler: the handler
+ * @retry: set by retrieve() when it fails with nothing lost, and may be called
+ *         again.  Otherwise its error is permanent.
  * @retrieve_status: for can_finish() and finish(): 1 when the file was
- *                   retrieved, a negative errno when that failed for good, 0
- *                   when it was not tried or failed for now
+ *                   retrieved, a negative errno when that failed permanently, 0
+ *                   when it was not tried or can be tried again
  * @file: the file; set by retrieve()
  * @serialized_data: where the next kernel finds the state of the file; set by
  *                   preserve(), may be changed by freeze()
@@ -30,6 +32,7 @@ struct module;
  */
 struct liveupdate_file_op_args {
 	struct liveupdate_file_handler *handler;
+	bool retry;
 	int retrieve_status;
 	struct file *file;
 	u64 serialized_data;
@@ -85,11 +88,14 @@ struct liveupdate_file_handler {
  * @flb: the FLB
  * @data: where the next kernel finds the state; set by preserve()
  * @obj: the live object; set by preserve() and by retrieve()
+ * @retry: set by retrieve() when it fails with nothing lost, and may be called
+ *         again.  Otherwise its error is permanent.
  */
 struct liveupdate_flb_op_args {
 	struct liveupdate_flb *flb;
 	u64 data;
 	void *obj;
+	bool retry;
 };
 
 /**

@@ -48,11 +48,17 @@
  *     Protects the files of one session.  Files in different sessions are
  *     preserved and retrieved in parallel.
  *
+ * ``luo_files_lock``
+ *     A spinlock.  Protects the tables of files, by token and by what they are.
+ *
  * ``luo_register_rwlock``
  *     Protects the lists of handlers and of FLBs.
  *
  * ``luo_flb_private.lock``
  *     Protects one FLB, in both directions.
+ *
+ * ``luo_flb_in_lock``
+ *     Protects the records of FLBs of the previous kernel.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -274,6 +280,7 @@ err_free:
 err_disable:
 	pr_err("cannot be set up: %pe\n", ERR_PTR(err));
 	luo_global.enabled = false;
+	luo_session_unhold_incoming();
 	return err;
 }
 late_initcall(luo_init_outgoing);
@@ -315,8 +322,10 @@ int liveupdate_reboot(void)
 	err = luo_check_image();
 	if (!err)
 		err = luo_session_serialize(&luo_global.out->sessions_pa);
-	if (!err)
+	if (!err) {
 		luo_flb_serialize();
+		luo_session_warn_unfinished();
+	}
 	WRITE_ONCE(luo_jump_state, err ? LUO_RUNNING : LUO_FROZEN);
 	up_write(&luo_jump);
 
@@ -341,12 +350,13 @@ int liveupdate_reboot(void)
  * RETRIEVE_FD  ``-EINVAL``  retrieves           ``-ENOENT``  ``-EBUSY``
  * FINISH       ``-EINVAL``  finishes            nothing, 0   ``-EBUSY``
  * GET_NAME     the name     the name            the name     ``-EBUSY``
- * close()      drops all    back to the device  ends         nothing
+ * close()      drops all    see "LUO Sessions"  ends         nothing
  * ===========  ===========  ==================  ===========  ===========
  *
- * A retrieved session that is closed, or whose holder dies, before it is
- * finished can be retrieved again, with all its files.  A file that somebody
- * had retrieved is the same open file for the next one.
+ * A retrieved session that is closed before it is finished can be retrieved
+ * again, with the files that were not retrieved; when its holder exits, with all
+ * files.  A file that was retrieved then is the same open file for the next
+ * holder.
  */
 
 static atomic_t luo_dev_in_use;

@@ -16,11 +16,11 @@
  *         |
  *     freeze()   --unfreeze()-->
  *         |
- *         +----------(jump)---------->  WAITING <--+
- *                                          |       | for now
+ *         +----------(kexec)--------->  WAITING <--+
+ *                                          |       | retry
  *                                      retrieve() -+
  *                                       |       |
- *                                 RETRIEVED    FAILED for good
+ *                                 RETRIEVED    FAILED
  *                                       |       |
  *                                 can_finish(), finish()
  *
@@ -31,20 +31,20 @@
  * ``freeze()`` is called right before the jump, for what could still change
  * after preserve().
  *
- * ``retrieve()`` makes the file anew.  A failure for now (``-ENOMEM``,
- * ``-EINTR``, ``-EAGAIN``, ``-EBUSY``) leaves the file waiting and can be tried
- * again; ``private_data`` is kept for the next call.  Any other failure is
- * remembered, and is what later attempts return.
+ * ``retrieve()`` recreates the file.  When it fails with nothing lost, it may set
+ * ``retry``: the file goes on waiting, and ``private_data`` is kept for the next
+ * call.  Any other failure is permanent, and later attempts return its error.
+ * Only a verdict about the data should be permanent: the next caller may have
+ * more memory, or permissions that this one lacks.
  *
- * ``finish()`` is called once for each file, whatever became of it, and gives
- * back what nobody has retrieved.  ``can_finish()`` may refuse that for the
- * whole session.
+ * ``finish()`` is called once for each file and frees what was not retrieved.
+ * ``can_finish()`` may refuse that for the whole session.
  *
  * A file whose handler is not there when it is asked for, because its module
  * is not loaded or because the other kernel had another version of it, is an
- * orphan and waits: retrieving it fails with ``-EOPNOTSUPP``.  When its session
- * is finished without it, nobody can tell what memory was the file's; that is
- * unclaimed then, see "Unclaimed memory".
+ * orphan and waits: retrieving it fails with ``-EOPNOTSUPP``, and finishing its
+ * session with ``-EBUSY``.  If the session is finished by force, the memory of
+ * the file is unclaimed, see "Unclaimed memory".
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -81,8 +81,11 @@
  * @file: the file, NULL until it is retrieved
  * @claim: position in luo_claims, when @file is claimed
  * @id: what stands for @file there
+ * @flbs: the FLBs that were preserved for it, see luo_flb_file_preserve()
  * @retrieve_status: as &struct liveupdate_file_op_args
- * @serialized_data: as &struct liveupdate_file_op_args
+ * @serialized_data: as &struct liveupdate_file_op_args, and after preserve() what
+ *                   it is again when a freeze is undone
+ * @frozen_data: what freeze() made of it
  * @private_data: as &struct liveupdate_file_op_args
  * @compatible: string of the handler that preserved it, as it was found; only
  *              there when the previous kernel did
@@ -98,8 +101,10 @@ struct luo_file {
 	struct file *file;
 	struct hlist_node claim;
 	unsigned long id;
+	u64 flbs;
 	int retrieve_status;
 	u64 serialized_data;
+	u64 frozen_data;
 	void *private_data;
 	char compatible[];
 };
@@ -114,8 +119,9 @@ static DEFINE_HASHTABLE(luo_claims, LUO_FILE_HASH_BITS);
 /* Protects both. */
 static DEFINE_SPINLOCK(luo_files_lock);
 
-void luo_file_set_init(struct luo_file_set *set)
+void luo_file_set_init(struct luo_file_set *set, bool incoming)
 {
+	set->incoming = incoming;
 	INIT_LIST_HEAD(&set->files);
 	set->count = 0;
 	kho_block_set_init(&set->block_set, sizeof(struct luo_file_ser));
@@ -194,21 +200,37 @@ static void luo_file_free(struct luo_file *f)
 	kfree(f);
 }
 
+static unsigned long luo_file_id(struct liveupdate_file_handler *fh,
+				 struct file *file)
+{
+	return fh->ops->get_id ? fh->ops->get_id(file) : (unsigned long)file;
+}
+
+static struct luo_file *luo_claim_find(struct liveupdate_file_handler *fh,
+				       unsigned long id)
+{
+	struct luo_file *f;
+
+	lockdep_assert_held(&luo_files_lock);
+
+	hash_for_each_possible(luo_claims, f, claim, id) {
+		if (f->fh == fh && f->id == id)
+			return f;
+	}
+
+	return NULL;
+}
+
 static int luo_file_claim(struct luo_file *f)
 {
-	struct luo_file *other;
-
 	if (hash_hashed(&f->claim))
 		return 0;
 
-	f->id = f->fh->ops->get_id ? f->fh->ops->get_id(f->file) :
-				     (unsigned long)f->file;
+	f->id = luo_file_id(f->fh, f->file);
 
 	guard(spinlock)(&luo_files_lock);
-	hash_for_each_possible(luo_claims, other, claim, f->id) {
-		if (other->id == f->id)
-			return -EBUSY;
-	}
+	if (luo_claim_find(f->fh, f->id))
+		return -EBUSY;
 	hash_add(luo_claims, &f->claim, f->id);
 	return 0;
 }
@@ -280,13 +302,13 @@ static int luo_file_call_preserve(struct luo_file *f)
 	struct liveupdate_file_op_args args = luo_file_args(f);
 	int err;
 
-	err = luo_flb_file_preserve(f->fh);
+	err = luo_flb_file_preserve(f->fh, &f->flbs);
 	if (err)
 		return err;
 
 	err = f->fh->ops->preserve(&args);
 	if (err) {
-		luo_flb_file_unpreserve(f->fh);
+		luo_flb_file_unpreserve(f->fh, f->flbs);
 		return err;
 	}
 
@@ -365,7 +387,7 @@ void luo_file_unpreserve_all(struct luo_file_set *set)
 		struct liveupdate_file_op_args args = luo_file_args(f);
 
 		f->fh->ops->unpreserve(&args);
-		luo_flb_file_unpreserve(f->fh);
+		luo_flb_file_unpreserve(f->fh, f->flbs);
 		luo_file_free(f);
 	}
 
@@ -385,9 +407,9 @@ static int luo_file_freeze(struct luo_file *f, struct luo_file_ser *ser)
 		return err;
 	}
 
-	f->serialized_data = args.serialized_data;
+	f->frozen_data = args.serialized_data;
 	strscpy_pad(ser->compatible, f->fh->compatible);
-	ser->data = f->serialized_data;
+	ser->data = f->frozen_data;
 	ser->token = f->token;
 	return 0;
 }
@@ -396,6 +418,7 @@ static void luo_file_unfreeze(struct luo_file *f)
 {
 	struct liveupdate_file_op_args args = luo_file_args(f);
 
+	args.serialized_data = f->frozen_data;
 	if (f->fh->ops->unfreeze)
 		f->fh->ops->unfreeze(&args);
 }
@@ -513,7 +536,7 @@ static int luo_file_call_retrieve(struct luo_file *f)
 	if (!err) {
 		f->file = args.file;
 		f->retrieve_status = 1;
-	} else if (!luo_error_is_transient(err)) {
+	} else if (!args.retry) {
 		f->retrieve_status = err;
 	}
 
@@ -585,24 +608,123 @@ static void luo_file_finish(struct luo_file *f)
 /**
  * luo_file_finish_all - end an incoming session
  * @set: files of the session
+ * @force: give orphans up, too
  *
- * What nobody has retrieved is discarded.
+ * Files that were not retrieved are discarded.
  *
  * Context: With the mutex of the session held.
- * Return: 0, or -EBUSY when a handler refuses; nothing has changed then.
+ * Return: 0, or -EBUSY when a handler refuses or there are orphans; nothing has
+ * changed then.
  */
-int luo_file_finish_all(struct luo_file_set *set)
+int luo_file_finish_all(struct luo_file_set *set, bool force)
 {
 	struct luo_file *f, *tmp;
 
 	list_for_each_entry(f, &set->files, list) {
 		if (!luo_file_can_finish(f))
 			return -EBUSY;
+		if (!f->fh && !force) {
+			luo_file_warn_orphan(f, "cannot be finished");
+			return -EBUSY;
+		}
 	}
 
 	list_for_each_entry_safe_reverse(f, tmp, &set->files, list)
 		luo_file_finish(f);
 	return 0;
+}
+
+/**
+ * luo_file_leave - let a retrieved file go
+ * @f: a file of an incoming session
+ *
+ * Context: With the mutex of the session held.
+ * Return: false when its handler refuses.
+ */
+bool luo_file_leave(struct luo_file *f)
+{
+	if (!luo_file_can_finish(f))
+		return false;
+
+	luo_file_finish(f);
+	return true;
+}
+
+/**
+ * luo_file_finish_retrieved - let files go that were retrieved
+ * @set: files of an incoming session
+ *
+ * Those that failed permanently are finished, too.
+ *
+ * Context: With the mutex of the session held.
+ * Return: true when no file is left.
+ */
+bool luo_file_finish_retrieved(struct luo_file_set *set)
+{
+	struct luo_file *f, *tmp;
+
+	list_for_each_entry_safe_reverse(f, tmp, &set->files, list) {
+		if (f->retrieve_status)
+			luo_file_leave(f);
+	}
+
+	return list_empty(&set->files);
+}
+
+/**
+ * luo_file_find_claimed - find a file of an incoming session
+ * @fd: descriptor of the file, after it was retrieved
+ * @set: set to the files of its session
+ *
+ * Context: May sleep.
+ * Return: the file, which stays as long as its session is parked; or NULL.
+ */
+struct luo_file *luo_file_find_claimed(int fd, struct luo_file_set **set)
+{
+	struct liveupdate_file_handler *fh;
+	struct file *file = fget(fd);
+	struct luo_file *f = NULL;
+	unsigned long id;
+
+	if (!file)
+		return NULL;
+
+	fh = luo_handler_for(file);
+	if (!fh)
+		goto out_put;
+
+	id = luo_file_id(fh, file);
+	scoped_guard(spinlock, &luo_files_lock) {
+		f = luo_claim_find(fh, id);
+		if (f && !f->set->incoming)
+			f = NULL;
+		if (f)
+			*set = f->set;
+	}
+
+	module_put(fh->ops->owner);
+out_put:
+	fput(file);
+	return f;
+}
+
+/**
+ * luo_file_handler_is_registered - test if a handler is registered
+ * @fh: the handler
+ *
+ * Context: With luo_register_rwlock held.
+ * Return: true when it is.
+ */
+bool luo_file_handler_is_registered(const struct liveupdate_file_handler *fh)
+{
+	struct liveupdate_file_handler *other;
+
+	list_private_for_each_entry(other, &luo_file_handlers, list) {
+		if (other == fh)
+			return true;
+	}
+
+	return false;
 }
 
 /**

@@ -51,11 +51,23 @@
 	((LUO_FLB_PAGES * PAGE_SIZE - sizeof(struct luo_flb_header_ser)) / \
 	 sizeof(struct luo_flb_ser))
 
-/* An FLB that the files of a handler need. */
+/**
+ * struct luo_flb_link - an FLB that the files of a handler need
+ * @flb: the FLB
+ * @list: position in the list of the handler
+ * @number: links are numbered as they are made; files that were preserved before
+ *          do not need the FLB
+ * @files: number of preserved files that need it; protected by the FLB's lock
+ */
 struct luo_flb_link {
 	struct liveupdate_flb *flb;
 	struct list_head list;
+	u64 number;
+	u64 files;
 };
+
+/* Number of the last link, protected by luo_register_rwlock. */
+static u64 luo_flb_last_link;
 
 /* All FLBs, protected by luo_register_rwlock. */
 static LIST_HEAD(luo_flbs);
@@ -117,18 +129,22 @@ static int luo_flb_preserve(struct liveupdate_flb *flb,
 	return 0;
 }
 
-static int luo_flb_add_file(struct liveupdate_flb *flb)
+static int luo_flb_add_file(struct luo_flb_link *link)
 {
-	struct luo_flb_private *p = luo_flb_private(flb);
-	int err = 0;
+	struct luo_flb_private *p = luo_flb_private(link->flb);
+	int err;
 
 	guard(mutex)(&p->lock);
 
-	if (!p->outgoing.files && !p->outgoing.gets)
-		err = luo_flb_preserve(flb, p);
-	if (!err)
-		p->outgoing.files++;
-	return err;
+	if (!p->outgoing.files && !p->outgoing.gets) {
+		err = luo_flb_preserve(link->flb, p);
+		if (err)
+			return err;
+	}
+
+	p->outgoing.files++;
+	link->files++;
+	return 0;
 }
 
 /* Called with the lock held, after a reference was dropped. */
@@ -150,27 +166,27 @@ static void luo_flb_drop_outgoing(struct liveupdate_flb *flb)
 	module_put(flb->ops->owner);
 }
 
-static void luo_flb_del_file(struct liveupdate_flb *flb)
+static void luo_flb_del_files(struct luo_flb_link *link, u64 nr)
 {
-	struct luo_flb_private *p = luo_flb_private(flb);
+	struct luo_flb_private *p = luo_flb_private(link->flb);
 
 	guard(mutex)(&p->lock);
 
-	/* It was registered after the file had been preserved. */
-	if (!p->outgoing.files)
+	if (!nr)
 		return;
-
-	p->outgoing.files--;
-	luo_flb_drop_outgoing(flb);
+	link->files -= nr;
+	p->outgoing.files -= nr;
+	luo_flb_drop_outgoing(link->flb);
 }
 
 /**
  * luo_flb_file_preserve - preserve the FLBs that a new file needs
  * @fh: handler of the file
+ * @flbs: set to what luo_flb_file_unpreserve() has to know of them
  *
  * Return: 0, or the error of an FLB; none has a new user then.
  */
-int luo_flb_file_preserve(struct liveupdate_file_handler *fh)
+int luo_flb_file_preserve(struct liveupdate_file_handler *fh, u64 *flbs)
 {
 	struct list_head *links = &ACCESS_PRIVATE(fh, flb_list);
 	struct luo_flb_link *link;
@@ -179,30 +195,34 @@ int luo_flb_file_preserve(struct liveupdate_file_handler *fh)
 	guard(rwsem_read)(&luo_register_rwlock);
 
 	list_for_each_entry(link, links, list) {
-		err = luo_flb_add_file(link->flb);
+		err = luo_flb_add_file(link);
 		if (err)
 			goto err_undo;
 	}
+	*flbs = luo_flb_last_link;
 	return 0;
 
 err_undo:
 	list_for_each_entry_continue_reverse(link, links, list)
-		luo_flb_del_file(link->flb);
+		luo_flb_del_files(link, 1);
 	return err;
 }
 
 /**
  * luo_flb_file_unpreserve - undo luo_flb_file_preserve()
  * @fh: handler of the file
+ * @flbs: what was set then
  */
-void luo_flb_file_unpreserve(struct liveupdate_file_handler *fh)
+void luo_flb_file_unpreserve(struct liveupdate_file_handler *fh, u64 flbs)
 {
 	struct luo_flb_link *link;
 
 	guard(rwsem_read)(&luo_register_rwlock);
 
-	list_for_each_entry_reverse(link, &ACCESS_PRIVATE(fh, flb_list), list)
-		luo_flb_del_file(link->flb);
+	list_for_each_entry_reverse(link, &ACCESS_PRIVATE(fh, flb_list), list) {
+		if (link->number <= flbs)
+			luo_flb_del_files(link, 1);
+	}
 }
 
 /**
@@ -312,7 +332,7 @@ static int luo_flb_retrieve(struct liveupdate_flb *flb)
 	err = ops->retrieve(&op);
 	if (err) {
 		module_put(ops->owner);
-		if (!luo_error_is_transient(err))
+		if (!op.retry)
 			p->incoming.err = err;
 		return err;
 	}
@@ -507,9 +527,10 @@ static int luo_flb_add(struct liveupdate_flb *flb)
  * @flb: the FLB, with its ops and a string that no other FLB has
  *
  * Context: May sleep.
- * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing or
- * the string is no composite string, -EEXIST when the two are linked or the
- * string is taken, -ENOSPC when there are too many FLBs, or -ENOMEM.
+ * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing,
+ * the string is not a composite string or the handler is not registered, -EEXIST
+ * when the two are linked or the string is taken, -ENOSPC when there are too
+ * many FLBs, or -ENOMEM.
  */
 int liveupdate_register_flb(struct liveupdate_file_handler *fh,
 			    struct liveupdate_flb *flb)
@@ -528,6 +549,8 @@ int liveupdate_register_flb(struct liveupdate_file_handler *fh,
 
 	guard(rwsem_write)(&luo_register_rwlock);
 
+	if (!luo_file_handler_is_registered(fh))
+		return -EINVAL;
 	if (luo_flb_find_link(fh, flb))
 		return -EEXIST;
 
@@ -544,14 +567,17 @@ int liveupdate_register_flb(struct liveupdate_file_handler *fh,
 
 	p->users++;
 	link->flb = flb;
+	link->number = ++luo_flb_last_link;
 	list_add_tail(&link->list, &ACCESS_PRIVATE(fh, flb_list));
 	return 0;
 }
 
+/* Files that were preserved with the FLB are handed over without it. */
 static void luo_flb_unlink(struct luo_flb_link *link)
 {
 	struct luo_flb_private *p = luo_flb_private(link->flb);
 
+	luo_flb_del_files(link, link->files);
 	if (!--p->users) {
 		list_del_init(&p->list);
 		luo_flb_count--;
@@ -578,7 +604,8 @@ void liveupdate_unregister_flb(struct liveupdate_file_handler *fh,
 
 	guard(rwsem_write)(&luo_register_rwlock);
 
-	link = luo_flb_find_link(fh, flb);
+	link = luo_file_handler_is_registered(fh) ? luo_flb_find_link(fh, flb) :
+						    NULL;
 	if (link)
 		luo_flb_unlink(link);
 }

@@ -49,19 +49,23 @@ long luo_ioctl(const struct luo_ioctl_op *ops, unsigned int nr_ops, void *ctx,
 bool luo_enter_release(void);
 void luo_leave(void);
 
+struct luo_file;
+
 /**
  * struct luo_file_set - the files of a session
  * @files: the files, in the order in which they were preserved
  * @count: number of @files
+ * @incoming: the previous kernel preserved them
  * @block_set: room for their records, only in a set of this kernel
  */
 struct luo_file_set {
 	struct list_head files;
 	u64 count;
+	bool incoming;
 	struct kho_block_set block_set;
 };
 
-void luo_file_set_init(struct luo_file_set *set);
+void luo_file_set_init(struct luo_file_set *set, bool incoming);
 int luo_file_preserve(struct luo_file_set *set, u64 token, int fd);
 void luo_file_unpreserve_all(struct luo_file_set *set);
 int luo_file_freeze_all(struct luo_file_set *set, struct luo_file_set_ser *ser);
@@ -70,7 +74,11 @@ void luo_file_unfreeze_all(struct luo_file_set *set,
 int luo_file_restore_all(struct luo_file_set *set,
 			 const struct luo_file_set_ser *ser);
 int luo_file_retrieve(struct luo_file_set *set, u64 token, struct file **filep);
-int luo_file_finish_all(struct luo_file_set *set);
+int luo_file_finish_all(struct luo_file_set *set, bool force);
+bool luo_file_finish_retrieved(struct luo_file_set *set);
+struct luo_file *luo_file_find_claimed(int fd, struct luo_file_set **set);
+bool luo_file_leave(struct luo_file *f);
+bool luo_file_handler_is_registered(const struct liveupdate_file_handler *fh);
 
 int luo_session_create(const char *name, struct file **filep);
 int luo_session_retrieve(const char *name, struct file **filep);
@@ -78,9 +86,11 @@ void luo_session_read_incoming(void);
 void luo_session_setup_incoming(u64 sessions_pa);
 int luo_session_serialize(u64 *sessions_pa);
 bool luo_session_any_outgoing(void);
+void luo_session_warn_unfinished(void);
+void luo_session_unhold_incoming(void);
 
-int luo_flb_file_preserve(struct liveupdate_file_handler *fh);
-void luo_flb_file_unpreserve(struct liveupdate_file_handler *fh);
+int luo_flb_file_preserve(struct liveupdate_file_handler *fh, u64 *flbs);
+void luo_flb_file_unpreserve(struct liveupdate_file_handler *fh, u64 flbs);
 void luo_flb_file_finish(struct liveupdate_file_handler *fh);
 void luo_flb_finish_rest(void);
 void luo_flb_unregister_all(struct liveupdate_file_handler *fh);
@@ -90,21 +100,6 @@ void luo_flb_serialize(void);
 
 /* Protects the lists of file handlers, of FLBs, and of the links between them. */
 extern struct rw_semaphore luo_register_rwlock;
-
-/* Whether the same call may succeed later. */
-static inline bool luo_error_is_transient(int err)
-{
-	switch (err) {
-	case -ENOMEM:
-	case -EINTR:
-	case -EAGAIN:
-	case -EBUSY:
-	case -ERESTARTSYS:
-		return true;
-	default:
-		return false;
-	}
-}
 
 /* Whether a fixed field of a hand-over holds a string that ends in it. */
 static inline bool luo_string_valid(const char *s, size_t size)

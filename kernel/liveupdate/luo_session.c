@@ -9,20 +9,30 @@
  * An outgoing session belongs to its file descriptor.  Closing that gives up
  * everything in the session.
  *
- * An incoming session belongs to nobody at first: it is *parked*.  Retrieving
- * it by its name makes a file descriptor for it, of which there is one at a
- * time; the session is *held*.  Closing that descriptor, or the death of the
- * holder, parks the session again.  A session ends, and what nobody has
- * retrieved of it is discarded, only when its holder says so with
- * %LIVEUPDATE_SESSION_FINISH; it is *finished* then, and goes with its
- * descriptor::
+ * An incoming session has no holder at first: it is *parked*.  Retrieving it by
+ * its name makes a file descriptor for it, of which there is one at a time; the
+ * session is *held*.  It is *finished*, and goes with its descriptor, when its
+ * holder says so with %LIVEUPDATE_SESSION_FINISH, which discards the files that
+ * were not retrieved, or when no file is left in it::
  *
- *     created --> outgoing --(jump)--> parked <--> held --> finished
+ *     created --> outgoing --(kexec)--> parked <--> held --> finished
  *                    |                                          |
  *                  close                                      close
  *
- * Sessions that are not finished when the next jump comes are not handed over
- * a second time.
+ * ====================  ======================  ===============================
+ * event                 in 7.3                  here
+ * ====================  ======================  ===============================
+ * FINISH                all files leave         the same; ``-EBUSY`` with orphans
+ * close()               all files leave         retrieved files leave; others
+ *                                               stay in the parked session
+ * the holder exits      as close()              all files stay, retrieved ones
+ *                                               too; the session is parked
+ * PRESERVE_FD of a      ``-EBUSY``, but after   the file leaves a parked session;
+ * retrieved file        close()                 ``-EBUSY`` when it is held
+ * reboot(KEXEC)         sessions are lost       the same, with a line for each
+ * ====================  ======================  ===============================
+ *
+ * A file that leaves an incoming session is an ordinary file of its users.
  *
  * The records of incoming sessions are read when ``/dev/liveupdate`` is opened
  * for the first time; those of its files, when the session is retrieved for the
@@ -94,6 +104,9 @@ struct luo_sessions {
 	struct kho_block_set_it it;
 };
 
+/* For %*pE: names come from user space, or from the previous kernel. */
+#define LUO_NAME(session)	(int)strlen((session)->name), (session)->name
+
 #define LUO_SESSIONS_INIT(_name) {					\
 	.lock = __MUTEX_INITIALIZER((_name).lock),			\
 	.list = LIST_HEAD_INIT((_name).list),				\
@@ -141,7 +154,7 @@ static struct luo_session *luo_session_alloc(struct luo_sessions *dir,
 	memcpy(session->name, name, room);
 	session->dir = dir;
 	mutex_init(&session->mutex);
-	luo_file_set_init(&session->files);
+	luo_file_set_init(&session->files, dir == &luo_incoming);
 	return session;
 }
 
@@ -249,8 +262,8 @@ static int luo_session_read_files(struct luo_session *session)
 	if (err == -ENOMEM)
 		return err;
 	if (err)
-		pr_err("session '%s': all its files are lost: %pe\n",
-		       session->name, ERR_PTR(err));
+		pr_err("session '%*pE': all its files are lost: %pe\n",
+		       LUO_NAME(session), ERR_PTR(err));
 
 	session->unread = false;
 	return 0;
@@ -304,18 +317,40 @@ static void luo_session_release_outgoing(struct luo_session *session)
 	luo_session_free(session);
 }
 
+/**
+ * luo_session_unhold_incoming - let unclaimed memory be released
+ *
+ * Context: May sleep.
+ */
+void luo_session_unhold_incoming(void)
+{
+	if (xchg(&luo_incoming_holds, false))
+		kho_incoming_put();
+}
+
 /* The last session of the previous kernel has gone, or there was none. */
 static void luo_incoming_done(void)
 {
 	luo_flb_finish_rest();
-	if (xchg(&luo_incoming_holds, false))
-		kho_incoming_put();
+	luo_session_unhold_incoming();
+}
+
+/* A descriptor that is in flight on a socket is closed by a kernel thread. */
+static bool luo_holder_is_gone(void)
+{
+	return current->flags & (PF_EXITING | PF_KTHREAD);
 }
 
 static void luo_session_release_incoming(struct luo_session *session)
 {
 	struct luo_sessions *dir = session->dir;
 	bool last;
+
+	/* Without its users, a retrieved file is kept for the next holder. */
+	if (!luo_holder_is_gone()) {
+		scoped_guard(mutex, &session->mutex)
+			session->finished |= luo_file_finish_retrieved(&session->files);
+	}
 
 	scoped_guard(mutex, &dir->lock) {
 		session->held = false;
@@ -347,16 +382,57 @@ static int luo_session_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static int luo_session_preserve(struct luo_session *session, u64 token, int fd)
+{
+	guard(mutex)(&session->mutex);
+	return luo_file_preserve(&session->files, token, fd);
+}
+
+/* Takes a retrieved file out of a parked session, which has no holder to do it. */
+static bool luo_session_take_parked(int fd)
+{
+	struct luo_session *session;
+	struct luo_file_set *set;
+	struct luo_file *f;
+	bool left, empty;
+
+	guard(mutex)(&luo_incoming.lock);
+
+	f = luo_file_find_claimed(fd, &set);
+	if (!f)
+		return false;
+
+	/* There was a file in it, so it stays as long as the lock is held. */
+	session = container_of(set, struct luo_session, files);
+	if (session->held)
+		return false;
+
+	scoped_guard(mutex, &session->mutex) {
+		left = luo_file_leave(f);
+		empty = list_empty(&set->files);
+	}
+	if (empty) {
+		luo_session_del(session);
+		luo_session_free(session);
+		if (!luo_incoming.count)
+			luo_incoming_done();
+	}
+	return left;
+}
+
 static int luo_do_preserve_fd(void *ctx, void *arg, struct file **filep)
 {
 	struct liveupdate_session_preserve_fd *preserve = arg;
 	struct luo_session *session = ctx;
+	int err;
 
 	if (session->dir != &luo_outgoing)
 		return -EINVAL;
 
-	guard(mutex)(&session->mutex);
-	return luo_file_preserve(&session->files, preserve->token, preserve->fd);
+	err = luo_session_preserve(session, preserve->token, preserve->fd);
+	if (err == -EBUSY && luo_session_take_parked(preserve->fd))
+		err = luo_session_preserve(session, preserve->token, preserve->fd);
+	return err;
 }
 
 static int luo_do_retrieve_fd(void *ctx, void *arg, struct file **filep)
@@ -377,12 +453,14 @@ static int luo_do_finish(void *ctx, void *arg, struct file **filep)
 	struct luo_session *session = ctx;
 	int err;
 
-	if (session->dir != &luo_incoming || finish->reserved)
+	if (session->dir != &luo_incoming ||
+	    finish->reserved & ~LIVEUPDATE_SESSION_FINISH_FORCE)
 		return -EINVAL;
 
 	guard(mutex)(&session->mutex);
 
-	err = luo_file_finish_all(&session->files);
+	err = luo_file_finish_all(&session->files,
+				  finish->reserved & LIVEUPDATE_SESSION_FINISH_FORCE);
 	if (!err)
 		session->finished = true;
 	return err;
@@ -495,14 +573,49 @@ int luo_session_serialize(u64 *sessions_pa)
 	return 0;
 
 err_unfreeze:
-	pr_err("session '%s' cannot be frozen, live update called off: %pe\n",
-	       session->name, ERR_PTR(err));
+	pr_err("session '%*pE' cannot be frozen, live update called off: %pe\n",
+	       LUO_NAME(session), ERR_PTR(err));
 	if (ser)
 		kho_block_set_it_prev(&it);
 	list_for_each_entry_continue_reverse(session, &dir->list, list)
 		luo_session_unfreeze(session, kho_block_set_it_prev(&it));
 	*sessions_pa = 0;
 	return err;
+}
+
+static void luo_warn_lost(const char *name, u64 nr_files)
+{
+	pr_warn("session '%*pE' of the previous kernel is not finished: its %llu files are lost\n",
+		(int)strnlen(name, LIVEUPDATE_SESSION_NAME_LENGTH), name, nr_files);
+}
+
+/**
+ * luo_session_warn_unfinished - name the incoming sessions that are lost
+ *
+ * They are not handed over a second time.
+ *
+ * Context: As luo_session_serialize().
+ */
+void luo_session_warn_unfinished(void)
+{
+	struct luo_sessions *dir = &luo_incoming;
+	struct luo_session *session;
+	struct luo_session_ser *ser;
+	struct kho_block_set_it it;
+
+	guard(mutex)(&dir->lock);
+
+	list_for_each_entry(session, &dir->list, list) {
+		guard(mutex)(&session->mutex);
+		if (!session->finished)
+			luo_warn_lost(session->name, session->unread ?
+				      session->ser.count : session->files.count);
+	}
+
+	/* Without an agent, the device was never opened. */
+	it = dir->it;
+	while ((ser = kho_block_set_it_read_entry(&it)))
+		luo_warn_lost(ser->name, ser->file_set_ser.count);
 }
 
 /**
@@ -526,25 +639,28 @@ void __init luo_session_setup_incoming(u64 sessions_pa)
 	kho_block_set_it_init(&dir->it, &dir->blocks);
 }
 
-/* Nobody could ever ask for it, so what it holds is given back at once. */
+/* It cannot be asked for, so its memory is freed at once. */
 static void luo_session_discard(struct luo_session *session, const char *why)
 {
 	int err;
 
-	pr_err("session '%s' is lost: %s\n", session->name, why);
+	pr_err("session '%*pE' is lost: %s\n", LUO_NAME(session), why);
 
 	err = luo_session_read_files(session);
 	if (!err) {
 		scoped_guard(mutex, &session->mutex)
-			err = luo_file_finish_all(&session->files);
+			err = luo_file_finish_all(&session->files, true);
+	}
+	if (!err) {
+		luo_session_free(session);
+		return;
 	}
 
-	/* Its files are known to LUO, so the session has to stay, too. */
-	if (err)
-		pr_err("session '%s' keeps its memory: %pe\n", session->name,
-		       ERR_PTR(err));
-	else
-		luo_session_free(session);
+	/* Its files are known to LUO, so the session stays, without a name. */
+	pr_err("session '%*pE' keeps its memory: %pe\n", LUO_NAME(session),
+	       ERR_PTR(err));
+	session->name[0] = '\0';
+	luo_session_add(session);
 }
 
 static void luo_session_read(const struct luo_session_ser *ser)
