@@ -22,8 +22,14 @@
 #include <linux/overflow.h>
 #include <linux/pageblock-flags.h>
 #include <linux/pagemap.h>
+#include <linux/sched.h>
 #include <linux/shmem_fs.h>
+#include <linux/slab.h>
 #include <linux/vmalloc.h>
+
+#ifdef CONFIG_ARM64_MTE
+#include <asm/mte.h>
+#endif
 
 #include "memfd_luo.h"
 
@@ -49,6 +55,22 @@ struct memfd_luo_array {
 	u64 room;
 	u64 limit;
 };
+
+/**
+ * struct memfd_luo_kept - what is remembered of a preserved file
+ * @entries:  its entries, one for each folio, in vmalloc memory
+ * @poisoned: number of poisoned pages in the system when they were checked
+ */
+struct memfd_luo_kept {
+	struct memfd_luo_entry *entries;
+	long poisoned;
+};
+
+static long memfd_luo_poisoned(void)
+{
+	return IS_ENABLED(CONFIG_MEMORY_FAILURE) ?
+	       atomic_long_read(&num_poisoned_pages) : 0;
+}
 
 /* How many entries a file needs is up to its users: there is no warning. */
 static int memfd_luo_array_resize(struct memfd_luo_array *arr, u64 room)
@@ -117,6 +139,12 @@ static void memfd_luo_release(struct memfd_luo_entry *entries, u64 nr)
 }
 
 /*
+ * What an unmodified page cache may do to a folio with a reference is to replace
+ * it: collapse_file() counts references while it holds the locks of the folios,
+ * and puts a huge one in their place.  A reference that is taken after that keeps
+ * the memory, but not the place in the file.  So a folio belongs to the file only
+ * if it does so under its lock.
+ *
  * The two flags are settled now and for good: what they are at the time of the
  * kexec cannot be known, as mappings may still be writing then.
  *
@@ -124,22 +152,79 @@ static void memfd_luo_release(struct memfd_luo_entry *entries, u64 nr)
  * handed over as clean, the next kernel could drop it and the data with it.
  * A folio that is not up to date now can be filled later, and would then be
  * zeroed on its next first use.  So every folio becomes dirty and up to date
- * here; the price is some memory that reclaim could have had.  What is so
- * already stays so, because a folio that somebody holds is not written to swap.
+ * here; the price is some memory that reclaim could have had.  Both stay set,
+ * because a folio with a reference is not written to swap.
+ *
+ * Returns false when the folio is not in the file any more.
  */
-static void memfd_luo_settle_folio(struct folio *folio)
+static bool memfd_luo_settle_folio(struct address_space *mapping,
+				   struct folio *folio)
 {
-	if (folio_test_uptodate(folio) && folio_test_dirty(folio))
-		return;
+	bool there;
 
 	folio_lock(folio);
-	if (!folio_test_uptodate(folio)) {
+	there = folio->mapping == mapping;
+	if (there && !folio_test_uptodate(folio)) {
 		folio_zero_segment(folio, 0, folio_size(folio));
 		flush_dcache_folio(folio);
 		folio_mark_uptodate(folio);
 	}
-	folio_mark_dirty(folio);
+	if (there && !folio_test_dirty(folio))
+		folio_mark_dirty(folio);
 	folio_unlock(folio);
+	return there;
+}
+
+/* Returns the number of folios before the first that is in the file no more. */
+static long memfd_luo_settle(struct address_space *mapping,
+			     struct folio **batch, long nr)
+{
+	long settled = 0;
+
+	while (settled < nr && memfd_luo_settle_folio(mapping, batch[settled])) {
+		settled++;
+		cond_resched();
+	}
+
+	release_pages(batch + settled, nr - settled);
+	return settled;
+}
+
+/* Tags are in memory of their own, and are not preserved. */
+#ifdef CONFIG_ARM64_MTE
+static bool memfd_luo_may_have_tags(void)
+{
+	return system_supports_mte();
+}
+
+static bool memfd_luo_has_tags(struct folio *folio)
+{
+	for (long i = 0; i < folio_nr_pages(folio); i++) {
+		if (page_mte_tagged(folio_page(folio, i)))
+			return true;
+	}
+	return false;
+}
+#else
+static bool memfd_luo_may_have_tags(void)
+{
+	return false;
+}
+
+static bool memfd_luo_has_tags(struct folio *folio)
+{
+	return false;
+}
+#endif
+
+/* The next kernel does not know that memory is broken, nor what its tags were. */
+static int memfd_luo_check_folio(struct folio *folio)
+{
+	if (folio_contain_hwpoisoned_page(folio))
+		return -EHWPOISON;
+	if (memfd_luo_may_have_tags() && memfd_luo_has_tags(folio))
+		return -EOPNOTSUPP;
+	return 0;
 }
 
 /* Takes the references over: afterwards they belong to @arr or are dropped. */
@@ -148,10 +233,8 @@ static int memfd_luo_add_batch(struct memfd_luo_array *arr,
 {
 	int err = 0;
 
-	for (long i = 0; i < nr && !err; i++) {
-		if (folio_contain_hwpoisoned_page(batch[i]))
-			err = -EHWPOISON;
-	}
+	for (long i = 0; i < nr && !err; i++)
+		err = memfd_luo_check_folio(batch[i]);
 	if (!err)
 		err = memfd_luo_array_reserve(arr, nr,
 					      folio_next_index(batch[nr - 1]));
@@ -163,13 +246,11 @@ static int memfd_luo_add_batch(struct memfd_luo_array *arr,
 	}
 
 	for (long i = 0; i < nr; i++) {
-		memfd_luo_settle_folio(batch[i]);
 		arr->entries[arr->nr++] = (struct memfd_luo_entry){
 			.pfn = folio_pfn(batch[i]),
 			.flags = MEMFD_LUO_FOLIO_FLAGS,
 			.index = batch[i]->index,
 		};
-		cond_resched();
 	}
 	return 0;
 }
@@ -218,9 +299,12 @@ static long memfd_luo_hold_present(struct address_space *mapping, pgoff_t index,
 }
 
 /*
- * A folio that somebody holds can neither move nor be swapped out, so a pin is
+ * A folio with a reference can neither be migrated nor be swapped out, so a pin is
  * only needed for what pinning does on the way: it moves folios to where they
  * may stay, brings swapped ones in and fills holes.
+ *
+ * Returns how many folios are held and settled; 0 when the first one was replaced
+ * meanwhile, and the new one is to be looked up.
  */
 static long memfd_luo_hold(struct file *file, loff_t pos, loff_t size,
 			   struct folio **batch, unsigned int max)
@@ -231,7 +315,7 @@ static long memfd_luo_hold(struct file *file, loff_t pos, loff_t size,
 	nr = memfd_luo_hold_present(file->f_mapping, pos >> PAGE_SHIFT,
 				    (size - 1) >> PAGE_SHIFT, batch, max);
 	if (nr)
-		return nr;
+		return memfd_luo_settle(file->f_mapping, batch, nr);
 
 	nr = memfd_pin_folios(file, pos, size - 1, batch, max, &offset);
 	if (nr <= 0)
@@ -240,7 +324,7 @@ static long memfd_luo_hold(struct file *file, loff_t pos, loff_t size,
 	for (long i = 0; i < nr; i++)
 		folio_get(batch[i]);
 	unpin_folios(batch, nr);
-	return nr;
+	return memfd_luo_settle(file->f_mapping, batch, nr);
 }
 
 /* On failure @arr holds what was done so far. */
@@ -260,6 +344,8 @@ static int memfd_luo_hold_all(struct file *file, loff_t size, struct folio **bat
 		nr = memfd_luo_hold(file, pos, size, batch, max);
 		if (nr < 0)
 			return nr;
+		if (!nr)
+			continue;
 
 		last = batch[nr - 1];
 		pos = folio_pos(last) + folio_size(last);
@@ -310,7 +396,7 @@ static int memfd_luo_note_seals_and_pos(struct file *file,
 
 /* Called with the inode locked and its size frozen. */
 static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *desc,
-			      struct memfd_luo_entry **entries)
+			      struct memfd_luo_kept *kept)
 {
 	loff_t size = i_size_read(file_inode(file));
 	struct memfd_luo_array arr = { .limit = memfd_luo_pages(size) };
@@ -325,7 +411,7 @@ static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *desc,
 		return -EFBIG;
 
 	desc->size = size;
-	*entries = NULL;
+	kept->poisoned = memfd_luo_poisoned();
 	if (!size)
 		return 0;
 
@@ -340,60 +426,133 @@ static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *desc,
 	}
 
 	desc->nr_folios = arr.nr;
-	*entries = arr.entries;
+	kept->entries = arr.entries;
 	return 0;
+}
+
+/*
+ * A writer may hold the lock and wait for a page that user space has to provide,
+ * and fallocate() may hold it for minutes.
+ */
+static int memfd_luo_lock(struct inode *inode)
+{
+	while (!inode_trylock(inode)) {
+		if (liveupdate_interrupted())
+			return -EINTR;
+		schedule_timeout_killable(1);
+	}
+
+	return 0;
+}
+
+static int memfd_luo_keep(struct file *file, struct memfd_luo_ser *desc,
+			  struct memfd_luo_kept *kept)
+{
+	struct inode *inode = file_inode(file);
+	int err;
+
+	err = memfd_luo_lock(inode);
+	if (err)
+		return err;
+
+	shmem_freeze(inode, true);
+	err = memfd_luo_describe(file, desc, kept);
+	if (err)
+		shmem_freeze(inode, false);
+	inode_unlock(inode);
+	return err;
+}
+
+/*
+ * The next kernel makes a file that can be read and written, with the mode that
+ * memfd_create() gives.  Users of this one may have less.
+ */
+static int memfd_luo_check_access(struct file *file)
+{
+	umode_t mode = memfd_get_seals(file) & F_SEAL_EXEC ? 0666 : 0777;
+
+	if (~file->f_mode & (FMODE_READ | FMODE_WRITE))
+		return -EPERM;
+
+	return mode & ~file_inode(file)->i_mode ? -EPERM : 0;
 }
 
 static int memfd_luo_preserve(struct liveupdate_file_op_args *op)
 {
-	struct inode *inode = file_inode(op->file);
-	struct memfd_luo_entry *entries;
+	struct memfd_luo_kept *kept;
 	struct memfd_luo_ser *desc;
 	int err;
 
-	desc = kho_alloc_preserve(sizeof(*desc));
-	if (IS_ERR(desc))
-		return PTR_ERR(desc);
-
-	inode_lock(inode);
-	shmem_freeze(inode, true);
-	err = memfd_luo_describe(op->file, desc, &entries);
+	err = memfd_luo_check_access(op->file);
 	if (err)
-		shmem_freeze(inode, false);
-	inode_unlock(inode);
-
-	if (err) {
-		pr_err_ratelimited("cannot preserve a memfd of %lld bytes: %pe\n",
-				   i_size_read(inode), ERR_PTR(err));
-		kho_unpreserve_free(desc);
 		return err;
+
+	kept = kzalloc_obj(*kept);
+	if (!kept)
+		return -ENOMEM;
+
+	desc = kho_alloc_preserve(sizeof(*desc));
+	if (IS_ERR(desc)) {
+		err = PTR_ERR(desc);
+		goto err_free_kept;
 	}
 
-	op->private_data = entries;
+	err = memfd_luo_keep(op->file, desc, kept);
+	if (err) {
+		pr_err_ratelimited("cannot preserve a memfd of %lld bytes: %pe\n",
+				   i_size_read(file_inode(op->file)), ERR_PTR(err));
+		goto err_free_desc;
+	}
+
+	op->private_data = kept;
 	op->serialized_data = virt_to_phys(desc);
 	return 0;
+
+err_free_desc:
+	kho_unpreserve_free(desc);
+err_free_kept:
+	kfree(kept);
+	return err;
+}
+
+/* Looked at when the kernel has found broken memory, or mappings may set tags. */
+static int memfd_luo_check_again(const struct memfd_luo_kept *kept, u64 nr)
+{
+	int err = 0;
+
+	if (kept->poisoned == memfd_luo_poisoned() && !memfd_luo_may_have_tags())
+		return 0;
+
+	for (u64 i = 0; i < nr && !err; i++)
+		err = memfd_luo_check_folio(pfn_folio(kept->entries[i].pfn));
+	return err;
 }
 
 static int memfd_luo_freeze(struct liveupdate_file_op_args *op)
 {
-	return memfd_luo_note_seals_and_pos(op->file,
-					    phys_to_virt(op->serialized_data));
+	struct memfd_luo_ser *desc = phys_to_virt(op->serialized_data);
+	int err = memfd_luo_check_again(op->private_data, desc->nr_folios);
+
+	return err ?: memfd_luo_note_seals_and_pos(op->file, desc);
 }
 
+/*
+ * Closing a session waits for this, so it must not wait for the lock of the
+ * inode.  There is one session that has the file, and clears the flag once.
+ */
 static void memfd_luo_unpreserve(struct liveupdate_file_op_args *op)
 {
 	struct memfd_luo_ser *desc = phys_to_virt(op->serialized_data);
-	struct inode *inode = file_inode(op->file);
+	struct memfd_luo_kept *kept = op->private_data;
 
-	inode_lock(inode);
 	if (desc->nr_folios) {
 		kho_unpreserve_vmalloc(&desc->folios);
-		memfd_luo_release(op->private_data, desc->nr_folios);
+		memfd_luo_release(kept->entries, desc->nr_folios);
 	}
-	shmem_freeze(inode, false);
-	inode_unlock(inode);
+	shmem_freeze(file_inode(op->file), false);
 
 	kho_unpreserve_free(desc);
+	kfree(kept);
 }
 
 /* Shared memory without a name; LUO asks for every file it is given. */

@@ -37,7 +37,10 @@
  * @next:    first entry whose folio is still in the hand-over
  * @folio:   folios of the entries before @next that are not in the file yet
  * @nr:      number of @folio
- * @end:     index behind the last folio that was taken
+ * @pages:   next page of a block that is larger than folios of files are here
+ * @nr_pages: number of pages that are left of it
+ * @flags:   what is known of these pages
+ * @end:     index after the last folio that was taken
  * @batch:   what is restored and not counted yet
  *
  * Lives from the first attempt to retrieve a file to the last one: an attempt
@@ -52,6 +55,9 @@ struct memfd_luo_fill {
 	u64 next;
 	struct folio *folio[MEMFD_LUO_WINDOW];
 	unsigned int nr;
+	struct page *pages;
+	unsigned long nr_pages;
+	unsigned int flags;
 	u64 end;
 	struct kho_restore_batch batch;
 };
@@ -87,8 +93,6 @@ static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *desc,
 				       u64 min_index)
 {
 	/* Whether the folio is there is seen when it is taken. */
-	if (!entry->pfn)
-		return "pfn";
 	if (entry->flags & ~MEMFD_LUO_FOLIO_FLAGS)
 		return "flags";
 	if (entry->index < min_index ||
@@ -188,8 +192,7 @@ static void memfd_luo_discard_file(u64 handle)
  * Nobody else sees the folio yet.  It stays locked until it is in the file, or
  * until it is clear that it will not be there now.
  */
-static int memfd_luo_prepare(struct folio *folio,
-			     const struct memfd_luo_entry *entry, gfp_t gfp)
+static int memfd_luo_prepare(struct folio *folio, gfp_t gfp)
 {
 	int err = 0;
 
@@ -200,11 +203,6 @@ static int memfd_luo_prepare(struct folio *folio,
 
 	__folio_set_locked(folio);
 	__folio_set_swapbacked(folio);
-	if (entry->flags & MEMFD_LUO_FOLIO_UPTODATE)
-		__folio_mark_uptodate(folio);
-	if (entry->flags & MEMFD_LUO_FOLIO_DIRTY)
-		folio_test_set_dirty(folio);
-	folio->index = entry->index;
 	return 0;
 }
 
@@ -297,7 +295,6 @@ static void memfd_luo_add_lru(struct folio **folios, unsigned int nr)
  */
 static int memfd_luo_insert(struct memfd_luo_fill *fill)
 {
-	const struct memfd_luo_entry *entry = &fill->entries[fill->next - fill->nr];
 	struct address_space *mapping = fill->file->f_mapping;
 	/*
 	 * A limit of the cgroup, to which the nodes of the page cache are
@@ -315,7 +312,7 @@ static int memfd_luo_insert(struct memfd_luo_fill *fill)
 		return -ENOMEM;
 
 	for (ready = 0; ready < fill->nr; ready++) {
-		err = memfd_luo_prepare(fill->folio[ready], &entry[ready], gfp);
+		err = memfd_luo_prepare(fill->folio[ready], gfp);
 		if (err)
 			break;
 	}
@@ -339,13 +336,66 @@ static int memfd_luo_insert(struct memfd_luo_fill *fill)
 	return err;
 }
 
+static void memfd_luo_add_folio(struct memfd_luo_fill *fill,
+				struct folio *folio, unsigned int flags)
+{
+	if (flags & MEMFD_LUO_FOLIO_UPTODATE)
+		__folio_mark_uptodate(folio);
+	if (flags & MEMFD_LUO_FOLIO_DIRTY)
+		folio_test_set_dirty(folio);
+	folio->index = fill->end;
+	fill->end += folio_nr_pages(folio);
+	fill->folio[fill->nr++] = folio;
+}
+
+/* Whether a folio is larger than this kernel, without huge pages, puts into files. */
+static bool memfd_luo_is_too_large(struct memfd_luo_fill *fill, phys_addr_t phys,
+				   unsigned long max_pages, int *order)
+{
+	unsigned int max = mapping_max_folio_order(fill->file->f_mapping);
+
+	if (max_pages <= BIT(max))
+		return false;
+
+	*order = kho_preserved_order(phys, max_pages);
+	return *order > (int)max;
+}
+
+/*
+ * Takes the folio of an entry and returns its order, or -EIO.  What is too large
+ * is left as single pages in @fill, and @folio is NULL then.
+ */
+static int memfd_luo_restore(struct memfd_luo_fill *fill,
+			     const struct memfd_luo_entry *entry,
+			     struct folio **folio)
+{
+	unsigned long max_pages = memfd_luo_max_pages(fill->entries, fill->next,
+						      fill->desc.nr_folios);
+	phys_addr_t phys = PFN_PHYS(entry->pfn);
+	int order;
+
+	*folio = NULL;
+	if (!memfd_luo_is_too_large(fill, phys, max_pages, &order)) {
+		*folio = kho_restore_folio_batched(phys, max_pages, &fill->batch);
+		return *folio ? folio_order(*folio) : -EIO;
+	}
+
+	fill->pages = kho_restore_pages(phys, BIT(order));
+	if (!fill->pages)
+		return -EIO;
+
+	fill->nr_pages = BIT(order);
+	fill->flags = entry->flags;
+	return order;
+}
+
 /* Takes the next folio out of the hand-over. */
 static int memfd_luo_take(struct memfd_luo_fill *fill)
 {
 	const struct memfd_luo_entry *entry = &fill->entries[fill->next];
 	const char *bad = memfd_luo_bad_entry(&fill->desc, entry, fill->end);
 	struct folio *folio;
-	unsigned int order;
+	int order;
 
 	if (bad) {
 		pr_err("bad hand-over: %s of folio %llu of a memfd (pfn %#llx, flags %#x, index %llu)\n",
@@ -354,33 +404,26 @@ static int memfd_luo_take(struct memfd_luo_fill *fill)
 		return -EINVAL;
 	}
 
-	folio = kho_restore_folio_batched(PFN_PHYS(entry->pfn),
-					  memfd_luo_max_pages(fill->entries, fill->next,
-							      fill->desc.nr_folios),
-					  &fill->batch);
-	if (!folio) {
+	order = memfd_luo_restore(fill, entry, &folio);
+	if (order < 0) {
 		pr_err("bad hand-over: no preserved folio at pfn %#llx\n",
 		       (u64)entry->pfn);
-		return -EIO;
+		return order;
 	}
-
-	fill->folio[fill->nr++] = folio;
 	fill->next++;
 
-	order = folio_order(folio);
-	if (order && order > mapping_max_folio_order(fill->file->f_mapping)) {
-		pr_err("folio of order %u at index %llu is larger than this kernel puts into a memfd\n",
-		       order, entry->index);
-		return -EFBIG;
-	}
 	if (entry->index != fill->end ||
+	    (folio && order > mapping_max_folio_order(fill->file->f_mapping)) ||
 	    (order && !IS_ALIGNED(entry->index, BIT(order)))) {
 		pr_err("bad hand-over: index %llu of a folio of order %u, where %llu comes next\n",
 		       entry->index, order, fill->end);
+		if (folio)
+			folio_put(folio);
 		return -EINVAL;
 	}
 
-	fill->end = entry->index + BIT(order);
+	if (folio)
+		memfd_luo_add_folio(fill, folio, entry->flags);
 	return 0;
 }
 
@@ -388,9 +431,17 @@ static int memfd_luo_take_window(struct memfd_luo_fill *fill)
 {
 	int err = 0;
 
-	while (!err && fill->nr < MEMFD_LUO_WINDOW &&
-	       fill->next < fill->desc.nr_folios)
-		err = memfd_luo_take(fill);
+	while (!err && fill->nr < MEMFD_LUO_WINDOW) {
+		if (fill->nr_pages) {
+			memfd_luo_add_folio(fill, page_folio(fill->pages++),
+					    fill->flags);
+			fill->nr_pages--;
+		} else if (fill->next < fill->desc.nr_folios) {
+			err = memfd_luo_take(fill);
+		} else {
+			break;
+		}
+	}
 
 	/* What may be committed is a part of what there is. */
 	kho_restore_batch_end(&fill->batch);
@@ -402,7 +453,7 @@ static int memfd_luo_take_all(struct memfd_luo_fill *fill)
 	const struct memfd_luo_ser *desc = &fill->desc;
 	int err;
 
-	while (fill->nr || fill->next < desc->nr_folios) {
+	while (fill->nr || fill->nr_pages || fill->next < desc->nr_folios) {
 		if (liveupdate_interrupted())
 			return -EINTR;
 
@@ -421,22 +472,6 @@ static int memfd_luo_take_all(struct memfd_luo_fill *fill)
 	}
 
 	return 0;
-}
-
-/*
- * What a file was not made for now is not lost.  Shared memory says -ENOSPC
- * when there is no memory for an inode, and others may have too many files.
- */
-static int memfd_luo_open_error(int err)
-{
-	switch (err) {
-	case -ENOSPC:
-		return -ENOMEM;
-	case -ENFILE:
-		return -EAGAIN;
-	default:
-		return err;
-	}
 }
 
 /*
@@ -459,13 +494,15 @@ static struct file *memfd_luo_open(const struct memfd_luo_ser *desc)
 
 	file = memfd_alloc_file("", flags);
 	if (IS_ERR(file)) {
-		pr_err("cannot create a memfd: %pe\n", file);
-		return ERR_PTR(memfd_luo_open_error(PTR_ERR(file)));
+		pr_err_ratelimited("cannot create a memfd: %pe\n", file);
+		/* Shared memory says so when there is no memory for an inode. */
+		return file == ERR_PTR(-ENOSPC) ? ERR_PTR(-ENOMEM) : file;
 	}
 
 	err = memfd_add_seals(file, desc->seals);
 	if (err) {
-		pr_err("cannot add seals %#x: %pe\n", desc->seals, ERR_PTR(err));
+		pr_err_ratelimited("cannot add seals %#x: %pe\n", desc->seals,
+				   ERR_PTR(err));
 		fput(file);
 		return ERR_PTR(err);
 	}
@@ -488,6 +525,8 @@ static void memfd_luo_abandon(struct memfd_luo_fill *fill)
 {
 	while (fill->nr)
 		folio_put(fill->folio[--fill->nr]);
+	while (fill->nr_pages--)
+		__free_page(fill->pages++);
 	memfd_luo_discard(&fill->desc, fill->entries, fill->next,
 			  fill->desc.nr_folios);
 	fput(fill->file);
@@ -516,59 +555,64 @@ static int memfd_luo_restore_entries(struct memfd_luo_fill *fill)
 	return err;
 }
 
-static struct memfd_luo_fill *memfd_luo_begin(u64 handle)
+/*
+ * Makes the file.  Only what is wrong with the data is so for good; whatever
+ * keeps this process from making a file now may not do so the next time.
+ */
+static int memfd_luo_begin(struct liveupdate_file_op_args *op)
 {
 	struct memfd_luo_fill *fill;
 	int err;
 
 	fill = kzalloc_obj(*fill);
-	if (!fill)
-		return ERR_PTR(-ENOMEM);
+	if (!fill) {
+		op->retry = true;
+		return -ENOMEM;
+	}
 
-	fill->handle = handle;
-	err = memfd_luo_read(handle, &fill->desc);
+	fill->handle = op->serialized_data;
+	err = memfd_luo_read(fill->handle, &fill->desc);
 	if (err)
 		goto err_free;
 
 	fill->file = memfd_luo_open(&fill->desc);
 	if (IS_ERR(fill->file)) {
+		op->retry = true;
 		err = PTR_ERR(fill->file);
 		goto err_free;
 	}
 
 	err = memfd_luo_restore_entries(fill);
-	if (err)
+	if (err) {
+		op->retry = err == -ENOMEM;
 		goto err_put_file;
+	}
 
-	return fill;
+	op->private_data = fill;
+	return 0;
 
 err_put_file:
 	fput(fill->file);
 err_free:
 	kfree(fill);
-	return ERR_PTR(err);
-}
-
-/* What may succeed at another time; see "LUO File Descriptors". */
-static bool memfd_luo_may_retry(int err)
-{
-	return err == -ENOMEM || err == -EINTR;
+	return err;
 }
 
 int memfd_luo_retrieve(struct liveupdate_file_op_args *op)
 {
-	struct memfd_luo_fill *fill = op->private_data;
+	struct memfd_luo_fill *fill;
 	int err;
 
-	if (!fill)
-		fill = memfd_luo_begin(op->serialized_data);
-	if (IS_ERR(fill))
-		return PTR_ERR(fill);
+	if (!op->private_data) {
+		err = memfd_luo_begin(op);
+		if (err)
+			return err;
+	}
 
+	fill = op->private_data;
 	err = memfd_luo_take_all(fill);
-
-	op->private_data = fill;
-	if (err && memfd_luo_may_retry(err))
+	op->retry = err == -ENOMEM || err == -EINTR;
+	if (op->retry)
 		return err;
 
 	op->private_data = NULL;

@@ -41,6 +41,7 @@ struct folio *kho_restore_folio_batched(phys_addr_t phys,
 					unsigned long max_pages,
 					struct kho_restore_batch *batch);
 void kho_restore_batch_end(struct kho_restore_batch *batch);
+int kho_preserved_order(phys_addr_t phys, unsigned long max_pages);
 
 int kho_preserve_pages(struct page *page, unsigned long nr_pages);
 void kho_unpreserve_pages(struct page *page, unsigned long nr_pages);
@@ -115,6 +116,11 @@ kho_restore_folio_batched(phys_addr_t phys, unsigned long max_pages,
 
 static inline void kho_restore_batch_end(struct kho_restore_batch *batch)
 {
+}
+
+static inline int kho_preserved_order(phys_addr_t phys, unsigned long max_pages)
+{
+	return -ENOENT;
 }
 
 static inline int kho_preserve_pages(struct page *page, unsigned long nr_pages)

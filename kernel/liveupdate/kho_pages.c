@@ -504,10 +504,42 @@ static int kho_cursor_order(const struct kho_radix_cursor *cursor)
 }
 
 /*
- * Takes a folio and returns its order, most likely that of the one before, or
- * -ENOENT.  Of blocks that overlap and begin here, it is the largest one with at
- * most @max_pages; if nothing is known about its size, the smallest one.
+ * Of blocks that overlap and begin here, it is the largest one with at most
+ * @max_pages; if nothing is known about its size, the smallest one.
  */
+static int kho_find_folio(unsigned long pfn, unsigned long max_pages,
+			  struct kho_radix_cursor *cursor)
+{
+	int max = kho_max_order_at(pfn, MAX_FOLIO_ORDER);
+
+	if (kho_in.overlaps && max_pages)
+		return kho_find_block(&kho_in.map, pfn,
+				      min(max, ilog2(max_pages)), 0, cursor);
+
+	return kho_find_block(&kho_in.map, pfn, 0, max, cursor);
+}
+
+/**
+ * kho_preserved_order - find the order of a preserved folio
+ * @phys: address of the folio
+ * @max_pages: as for kho_restore_folio_batched()
+ *
+ * Context: Any.
+ * Return: the order of the folio that kho_restore_folio_batched() would restore,
+ * or -ENOENT.
+ */
+int kho_preserved_order(phys_addr_t phys, unsigned long max_pages)
+{
+	struct kho_radix_cursor cursor = { };
+
+	if (!PAGE_ALIGNED(phys))
+		return -ENOENT;
+
+	guard(rcu)();
+	return kho_find_folio(PHYS_PFN(phys), max_pages, &cursor);
+}
+
+/* Takes a folio and returns its order, most likely that of the one before. */
 static int kho_batch_take_folio(struct kho_restore_batch *batch,
 				unsigned long pfn, unsigned long max_pages)
 {
@@ -518,12 +550,7 @@ static int kho_batch_take_folio(struct kho_restore_batch *batch,
 	    kho_in_take_block(pfn, order, &batch->cursor))
 		return order;
 
-	if (kho_in.overlaps && max_pages)
-		order = kho_find_block(&kho_in.map, pfn,
-				       min(max, ilog2(max_pages)), 0,
-				       &batch->cursor);
-	else
-		order = kho_find_block(&kho_in.map, pfn, 0, max, &batch->cursor);
+	order = kho_find_folio(pfn, max_pages, &batch->cursor);
 	if (order >= 0 && !kho_in_take_block(pfn, order, &batch->cursor))
 		return -ENOENT;
 

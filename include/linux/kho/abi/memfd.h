@@ -65,7 +65,7 @@
 
 /**
  * struct memfd_luo_folio_ser - where one folio of the file is
- * @pfn:   offset 0, low 52 bits: page frame number of the first page, never 0
+ * @pfn:   offset 0, low 52 bits: page frame number of the first page
  * @flags: offset 0, high 12 bits: MEMFD_LUO_FOLIO_*, the others reserved
  * @index: offset 8: place in the file, in pages; a multiple of the number of
  *         pages in the folio and larger than the index of the entry before
