@@ -409,6 +409,52 @@ def luo_holder_dies():
                   *claim("main", files), *look({**files, **big}), "churn"]], deadline=40)
 
 
+def luo_close(name, sentence, **settings):
+    """What programs do that were written for 7.3."""
+    files = {"a": "size=3M seed=1", "b": "size=5000 seed=2"}
+    again = [line for token, file in enumerate(files, 1) for line in (f"preserve main {token} {file}",)]
+    return Case(name, sentence, [keep("main", files),
+                                 [*claim("main", files, finish=False), "close main", "fails ENOENT session-get main",
+                                  "session-new main", *again], claim("main", files)], **settings)
+
+
+def luo_storm(advice, sentence, prepare):
+    return Case(f"luo-{advice}", sentence, [[*prepare, "session-new main", f"storm main 150 {advice}"],
+                                            ["session-get main", "storm-check main 150", "finish main", "churn"]],
+                arches=("x86_64",), deadline=60)
+
+
+SWAP = ["run echo 256M > /sys/block/zram0/disksize", "run mkswap /dev/zram0", "run swapon /dev/zram0"]
+
+
+def luo_swap():
+    files = {"out": "size=24M seed=1", "in": "size=24M seed=2", "odd": "size=12345 seed=3"}
+    return Case("luo-swap", "A memfd that is swapped out comes back, can be swapped out again, and counts as any other.",
+                [[*SWAP, "memfd out size=24M seed=1", "pageout out", "session-new main", "preserve main 1 out",
+                  "memfd in size=24M seed=2", "preserve main 2 in", "memfd odd size=12345 seed=3",
+                  "preserve main 3 odd", "fails EIO pageout in"],
+                 [*SWAP, *claim("main", files), *(f"blocks {name}" for name in files), "pageout out", "pageout in",
+                  *look(files), "churn"]], deadline=40)
+
+
+def luo_tags():
+    """Before and after a file is preserved; neither kernel loses anything."""
+    a, b = {"a": "size=200K seed=1"}, {"b": "size=200K seed=2"}
+    return Case("luo-memory-tags", "A memfd whose pages have memory tags is refused, before a kexec would lose the tags.",
+                [["memfd a size=200K seed=1", "tag a", "session-new main", "fails EOPNOTSUPP preserve main 1 a",
+                  *keep("late", b), "tag b", LOAD, "fails EOPNOTSUPP jump", *look({**a, **b}), "close late", "close main",
+                  *keep("next", {"c": "size=200K seed=3"})],
+                 ["fails ENOENT session-get late", *claim("next", {"c": "size=200K seed=3"})]],
+                extra=("-machine", "mte=on", "-cpu", "max,pauth=off"), arches=("arm64",), deadline=40)
+
+
+def luo_stuck():
+    file = {"a": "size=1M seed=1"}
+    return Case("luo-stuck-writer", "A kexec does not wait for a preserve that waits for a write that waits for user space.",
+                [[*keep("main", file), "memfd stuck size=1M", "stuck main stuck"], claim("main", file)],
+                load_first=True)
+
+
 def luo_block_edge():
     """51 records of sessions fill a block: the refused one would need another."""
     file = {"a": "size=5000 seed=1"}
@@ -453,7 +499,8 @@ def luo_unknown_handler():
                  ["damage-file main 2 handler nobody-v1", "session-get main", none,
                   "retrieve main 1 f1", f"check f1 {files['f1']}", none,
                   "retrieve main 3 f3", f"check f3 {files['f3']}", *claim("other", other),
-                  "finish main", "close main", "fails ENOENT session-get main", *keep("next", new)],
+                  "fails EBUSY finish main", "finish main force", "close main", "fails ENOENT session-get main",
+                  *keep("next", new)],
                  [*claim("next", new), "churn"]], deadline=30)
 
 
@@ -537,7 +584,11 @@ def luo_at_work():
 LUO_CASES = [make() for make in (
     luo_table, luo_holder_dies, luo_block_edge, luo_unwritable, luo_plain_image, luo_unknown_handler,
     luo_damaged_root, luo_fail_nth, luo_off, luo_flb_counts, luo_at_work, luo_parallel,
-    luo_many)] + [
+    luo_many, luo_swap, luo_stuck, luo_tags)] + [
+    luo_close("luo-close", "A program for 7.3 retrieves its files, closes the session, and preserves them again."),
+    luo_close("luo-close-stock", "The same on the stock kernel.", kernels=("stock", "stock", "stock")),
+    luo_storm("collapse", "Memfds whose pages are collapsed while they are preserved lose no write.", ()),
+    luo_storm("pageout", "Memfds that are swapped out while they are preserved lose no write.", SWAP),
     luo_stress("luo-stress", "Random operations of the seed KHO_SEED, a jump at a random moment, twice.",
                "sessions=40 files=600", deadline=60),
     luo_stress("luo-stress-full", "The same with 200 sessions and 10 000 files.",

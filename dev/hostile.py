@@ -397,7 +397,7 @@ RECORDS = [
     listed("page-foreign", CHUNK + "+8", "spare", AREA_LOST + "page was not preserved"),
     listed("page-too-many", CHUNK + "+16", FOLIO, AREA_LOST + "too many pages"),
     listed("page-twice", CHUNK + "+16", FOLIO, AREA_LOST, size="4100P"),
-    listed("pfn-none", FOLIO, FLAGS, FOLIO_LOST.format("pfn", 0)),
+    listed("pfn-none", FOLIO, FLAGS, "no preserved folio at pfn", "fine EIO"),
     listed("pfn-nowhere", FOLIO, f"{NOWHERE}/1P+{FLAGS}", "no preserved folio at pfn", "fine EIO"),
     listed("pfn-foreign", FOLIO, f"spare/1P+{FLAGS}", "no preserved folio at pfn", "fine EIO"),
     listed("pfn-twice", FOLIO + "+16", FOLIO + ">", "no preserved folio at pfn", "fine EIO"),
@@ -423,7 +423,8 @@ def judge(r, files):
     for token, (word, (file, options)) in enumerate(zip(r.fate.split(), files.items()), 1):
         get = f"retrieve {r.name} {token} {file}"
         lines += [get, f"check {file} {options}"] if word == "fine" else 2 * [f"fails {word} {get}"]
-    lines += [f"finish {r.name}", logs(r.log), f"close {r.name}"]
+    force = " force" if "EOPNOTSUPP" in r.fate else ""
+    lines += [f"finish {r.name}{force}", logs(r.log), f"close {r.name}"]
     # Of lines about lists there are ten in five seconds.
     return lines + (["run sleep 2"] if AREA_LOST in r.log else [])
 

@@ -14,7 +14,7 @@ from dev.host import OUT, ROOT, Failed, Result, Stop, output
 
 FOLDER = "tools/testing/kho"
 BUILD = OUT / "build/unit"
-DEADLINE = 120
+DEADLINE = 300
 # of each fuzz target, unless told otherwise
 FUZZ_SECONDS = 20
 SMOKE_RUNS = 1500       # a target, when everything is tested

@@ -51,6 +51,15 @@ int agent_finish(int session)
 	return CALL(session, LIVEUPDATE_SESSION_FINISH, &finish);
 }
 
+int agent_finish_force(int session)
+{
+	struct liveupdate_session_finish finish = {
+		.reserved = LIVEUPDATE_SESSION_FINISH_FORCE,
+	};
+
+	return CALL(session, LIVEUPDATE_SESSION_FINISH, &finish);
+}
+
 static void *page_of(struct file *file, u64 i)
 {
 	struct folio *folio = file->f_inode->cache[i];
@@ -68,14 +77,23 @@ int agent_memfd(loff_t size, unsigned int order, unsigned int seals, u8 salt)
 		fput(file);
 		return -ENOMEM;
 	}
-	for (u64 i = 0; i < DIV_ROUND_UP(size, PAGE_SIZE); i++)
-		memset(page_of(file, i), salt + i, PAGE_SIZE);
 	memfd_add_seals(file, seals);
 
 	fd = get_unused_fd_flags(0);
 	BUG_ON(fd < 0);
 	fd_install(fd, file);
+	agent_memfd_fill(fd, salt);
 	return fd;
+}
+
+void agent_memfd_fill(int fd, u8 salt)
+{
+	struct file *file = fget(fd);
+	loff_t size = i_size_read(file_inode(file));
+
+	for (u64 i = 0; i < DIV_ROUND_UP(size, PAGE_SIZE); i++)
+		memset(page_of(file, i), salt + i, PAGE_SIZE);
+	fput(file);
 }
 
 bool agent_memfd_is(int fd, loff_t size, unsigned int seals, u8 salt)

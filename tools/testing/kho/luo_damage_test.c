@@ -287,7 +287,7 @@ static const struct damage {
 	{ "more folios than pages", nr, "nr_folios of a memfd", ONE_FILE },
 	{ "more folios than entries", room, "nr_folios of a memfd", ONE_FILE },
 	{ "fewer folios than pages", nr_less, "folios end at index", ONE_FILE },
-	{ "page 0", pfn_0, "pfn of folio 0", ONE_FILE },
+	{ "page 0", pfn_0, "no preserved folio at pfn 0", ONE_FILE },
 	{ "page outside memory", pfn, "no preserved folio at", ONE_FILE },
 	{ "folio twice", pfn_twice, "no preserved folio at", ONE_FILE },
 	{ "order of entries", index_back, "index of folio 1", ONE_FILE },
@@ -314,7 +314,8 @@ static void leave_sessions(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
 }
 
-static void expect_session(struct kunit *test, int session, enum loss loss)
+static void expect_session(struct kunit *test, int session, enum loss loss,
+			   bool orphan)
 {
 	int fd;
 
@@ -327,7 +328,10 @@ static void expect_session(struct kunit *test, int session, enum loss loss)
 
 	KUNIT_EXPECT_EQ(test, agent_get(session, OTHER),
 			loss == OTHER_FILE || loss == FILES ? -ENOENT : -ENODEV);
-	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+	if (orphan)
+		KUNIT_EXPECT_EQ(test, agent_finish(session), -EBUSY);
+	KUNIT_EXPECT_EQ(test, orphan ? agent_finish_force(session) :
+				       agent_finish(session), 0);
 }
 
 static void expect_flb(struct kunit *test, enum loss loss)
@@ -365,7 +369,7 @@ static void luo_damage_test(struct kunit *test, const struct damage *d)
 	a = agent_retrieve(dev, "a");
 	b = agent_retrieve(dev, "b");
 	if (any)
-		expect_session(test, a, d->loss);
+		expect_session(test, a, d->loss, d->apply == file_kind);
 	else
 		KUNIT_EXPECT_EQ(test, a, -ENOENT);
 	if (any && d->loss != SESSION)

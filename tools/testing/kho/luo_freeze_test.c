@@ -213,9 +213,9 @@ static void luo_freeze_test_interrupts(struct kunit *test)
 	int dev = open_sessions(test, 1);
 
 	KUNIT_EXPECT_FALSE(test, liveupdate_interrupted());
-	sim_killed = true;
+	sim_task.killed = true;
 	KUNIT_EXPECT_TRUE(test, liveupdate_interrupted());
-	sim_killed = false;
+	sim_task.killed = false;
 
 	seen_session = agent_create(dev, "d");
 	seen_busy = 0;

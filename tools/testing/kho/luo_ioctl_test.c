@@ -222,7 +222,7 @@ static void luo_ioctl_test_reserved(struct kunit *test)
 	dev = next_kernel(test);
 	session = agent_retrieve(dev, "a");
 	r = request(sizeof(r.finish));
-	r.finish.reserved = 1;
+	r.finish.reserved = 2;
 	KUNIT_EXPECT_EQ(test, sim_ioctl(session, LIVEUPDATE_SESSION_FINISH, &r), -EINVAL);
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
 }

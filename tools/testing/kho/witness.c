@@ -11,6 +11,7 @@
 static char calls[16384], failing[32];
 static int failure;
 
+bool witness_retry;
 bool witness_busy, witness_quiet;
 int witness_status;
 void (*witness_in_freeze)(void);
@@ -116,6 +117,7 @@ static int retrieve(struct liveupdate_file_op_args *args)
 	if (args->private_data)
 		BUG_ON(args->private_data != (void *)(NEW_PRIVATE + nr));
 	args->private_data = err ? (void *)(NEW_PRIVATE + nr) : NULL;
+	args->retry = err && witness_retry;
 	if (!err)
 		args->file = anon_inode_getfile("witness", &w->fops, (void *)nr, 0);
 	return err;
@@ -206,6 +208,7 @@ static int flb_retrieve(struct liveupdate_flb_op_args *args)
 
 	BUG_ON(args->data != PRESERVED + (args->flb - witness_flb));
 	args->obj = args->flb;
+	args->retry = err && witness_retry;
 	return err;
 }
 
@@ -240,7 +243,7 @@ void witness_reset(void)
 		memset(&witness_flb[i].private, 0, sizeof(witness_flb[i].private));
 	memset(&witness_flb_module, 0, sizeof(witness_flb_module));
 	*calls = *failing = 0;
-	witness_busy = witness_quiet = false;
+	witness_busy = witness_quiet = witness_retry = false;
 	witness_status = 0;
 	witness_in_freeze = NULL;
 }

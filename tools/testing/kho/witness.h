@@ -35,6 +35,8 @@ int witness_nr(int fd);
 
 /* The next call of @op for @who, such as "freeze 3" or "flb-preserve x", fails. */
 void witness_fail(const char *call, int err);
+/* A retrieve() that fails can be called again. */
+extern bool witness_retry;
 /* can_finish() says no. */
 extern bool witness_busy;
 /* What is to be called in freeze(). */

@@ -7,12 +7,16 @@
 
 static struct file *fds[MAX_FDS];
 static const struct file_operations *device;
+struct sim_task sim_task;
+void (*sim_asleep)(void);
+void (*sim_before_folio_lock)(struct folio *folio);
+atomic_long_t num_poisoned_pages;
+
 static struct kimage loaded = { .kho.fdt = 1 };
 struct kimage *kexec_image = &loaded;
 
 __thread int sim_read_locks, sim_write_locks;
 enum sim_user sim_user;
-bool sim_killed;
 int sim_memfd_error, sim_seal_error;
 unsigned int sim_max_folio_order = MAX_PAGE_ORDER;
 struct lruvec sim_lruvecs[2];
@@ -48,6 +52,12 @@ struct file *get_file(struct file *file)
 {
 	file->refs++;
 	return file;
+}
+
+void schedule_timeout_killable(long ticks)
+{
+	BUG_ON(!sim_asleep);
+	sim_asleep();
 }
 
 static void inode_put(struct inode *inode)
@@ -126,12 +136,14 @@ void sim_close(int fd)
 
 void sim_files_forget(void)
 {
+	memset(&sim_task, 0, sizeof(sim_task));
+	sim_asleep = NULL;
+	sim_before_folio_lock = NULL;
 	memset(fds, 0, sizeof(fds));
 	memset(sim_lruvecs, 0, sizeof(sim_lruvecs));
 	device = NULL;
 	loaded.kho.fdt = 1;
 	sim_user = SIM_USER_GOOD;
-	sim_killed = false;
 	sim_memfd_error = sim_seal_error = 0;
 	sim_max_folio_order = MAX_PAGE_ORDER;
 }
@@ -213,9 +225,10 @@ struct file *memfd_alloc_file(const char *name, unsigned int flags)
 	inode->mapping.host = inode;
 	inode->mapping.i_pages.owner = inode;
 	inode->refs = 1;
-	inode->noexec = flags & MFD_NOEXEC_SEAL;
-	if (inode->noexec)
+	inode->i_mode = flags & MFD_NOEXEC_SEAL ? 0666 : 0777;
+	if (flags & MFD_NOEXEC_SEAL)
 		inode->seals = F_SEAL_EXEC;
+	file->f_mode = FMODE_READ | FMODE_WRITE;
 	file->f_inode = inode;
 	file->f_mapping = &inode->mapping;
 	return file;
@@ -241,7 +254,7 @@ bool shmem_file(struct file *file)
 
 void shmem_freeze(struct inode *inode, bool freeze)
 {
-	BUG_ON(!inode->locked);
+	BUG_ON(freeze && !inode->locked);
 	inode->frozen = freeze;
 }
 
@@ -250,6 +263,7 @@ int sim_reopen(int fd)
 	struct file *file = new_file(NULL, NULL), *old = fds[fd];
 
 	BUG_ON(!file);
+	file->f_mode = old->f_mode;
 	file->f_inode = old->f_inode;
 	file->f_mapping = old->f_mapping;
 	file->f_inode->refs++;
@@ -394,6 +408,34 @@ int sim_shmem_fill(struct file *file, loff_t size, unsigned int order)
 			return -ENOMEM;
 	}
 	return 0;
+}
+
+struct folio *sim_shmem_replace(struct folio *folio)
+{
+	struct folio *other = folio_alloc(GFP_KERNEL, folio_order(folio));
+	struct address_space *mapping = folio->mapping;
+	struct inode *inode = mapping->host;
+	long nr = folio_nr_pages(folio);
+
+	BUG_ON(!other);
+	memcpy(folio_address(other), folio_address(folio), nr * PAGE_SIZE);
+	folio_mark_uptodate(other);
+	for (long i = 0; i < nr; i++)
+		inode->cache[folio->index + i] = other;
+	other->index = folio->index;
+	other->mapping = mapping;
+	folio_ref_add(other, nr - 1);
+
+	folio->mapping = NULL;
+	folio_ref_sub(folio, nr - 1);
+	folio_put(folio);
+	return other;
+}
+
+void sim_poison(struct folio *folio)
+{
+	folio->page.flags |= SIM_POISONED;
+	atomic_long_add(1, &num_poisoned_pages);
 }
 
 /* A hole is filled. */

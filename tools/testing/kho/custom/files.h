@@ -71,9 +71,9 @@ struct inode {
 	bool locked;
 	loff_t size;
 	unsigned int i_nlink;
+	unsigned int i_mode;
 	unsigned int seals;
 	bool frozen;
-	bool noexec;
 	long blocks;			/* pages that are accounted */
 	long alloced;			/* pages that the file says it has */
 	struct folio **cache;
@@ -86,13 +86,17 @@ struct file {
 	struct inode *f_inode;
 	struct address_space *f_mapping;
 	loff_t f_pos;
+	unsigned int f_mode;
 	int refs;
 };
+
+#define FMODE_READ	1u
+#define FMODE_WRITE	2u
+typedef unsigned int umode_t;
 
 #define file_inode(file)	((file)->f_inode)
 #define i_size_read(inode)	((inode)->size)
 #define i_size_write(inode, s)	((inode)->size = (s))
-#define inode_lock(inode)	sim_lock(&(inode)->locked)
 #define inode_unlock(inode)	sim_unlock(&(inode)->locked)
 
 /* There is one thread: what is locked twice would never be unlocked. */
@@ -106,6 +110,14 @@ static inline void sim_unlock(bool *locked)
 {
 	BUG_ON(!*locked);
 	*locked = false;
+}
+
+static inline bool inode_trylock(struct inode *inode)
+{
+	if (inode->locked)
+		return false;
+	inode->locked = true;
+	return true;
 }
 
 struct file *get_file(struct file *file);
@@ -160,10 +172,21 @@ extern enum sim_user sim_user;
 })
 int copy_struct_from_user(void *dst, size_t ksize, const void *src, size_t usize);
 
-#define current			NULL
-/* Someone kills the caller. */
-extern bool sim_killed;
-#define fatal_signal_pending(task)	((void)(task), sim_killed)
+/* The task that calls. */
+struct sim_task {
+	unsigned int flags;
+	bool killed;
+};
+
+extern struct sim_task sim_task;
+#define current			(&sim_task)
+#define PF_EXITING		4u
+#define PF_KTHREAD		8u
+#define fatal_signal_pending(task)	((task)->killed)
+
+/* What happens while it sleeps, or NULL: then nobody would wake it up. */
+extern void (*sim_asleep)(void);
+void schedule_timeout_killable(long ticks);
 
 /* Shared memory. */
 
@@ -211,6 +234,8 @@ unsigned int filemap_get_folios_contig(struct address_space *mapping, pgoff_t *s
 int sim_shmem_fill(struct file *file, loff_t size, unsigned int order);
 /* One such folio, as page @i of a file. */
 int sim_shmem_place(struct inode *inode, u64 i, unsigned int order);
+/* Puts another folio with the same contents in its place, as collapse_file() does. */
+struct folio *sim_shmem_replace(struct folio *folio);
 
 /* A position in the page cache. */
 struct xa_state {
@@ -269,9 +294,15 @@ enum {
 	(f)->page.flags |= SIM_CACHED;					\
 } while (0)
 #define flush_dcache_folio(f)	((f)->page.flags &= ~SIM_CACHED)
-#define folio_lock(f)		sim_folio_change(f, SIM_LOCKED, true)
+/* What another CPU does right before a lock is taken, or NULL. */
+extern void (*sim_before_folio_lock)(struct folio *folio);
+#define folio_lock(f) do {						\
+	if (sim_before_folio_lock)					\
+		sim_before_folio_lock(f);				\
+	sim_folio_change(f, SIM_LOCKED, true);				\
+} while (0)
 #define folio_unlock(f)		sim_folio_change(f, SIM_LOCKED, false)
-#define __folio_set_locked(f)	folio_lock(f)
+#define __folio_set_locked(f)	sim_folio_change(f, SIM_LOCKED, true)
 #define __folio_set_swapbacked(f)	((f)->page.flags |= SIM_SWAPBACKED)
 #define folio_set_lru(f)	sim_folio_change(f, SIM_LRU, true)
 #define mapping_gfp_mask(m)	((void)(m), GFP_KERNEL)
@@ -320,6 +351,10 @@ static inline void lruvec_add_folio(struct lruvec *lruvec, struct folio *folio)
 	BUG_ON(lruvec != folio_lruvec(folio) || !lruvec->locked);
 	lruvec->stat[SIM_ON_LRU] += folio_nr_pages(folio);
 }
+
+#define CONFIG_MEMORY_FAILURE	1
+extern atomic_long_t num_poisoned_pages;
+void sim_poison(struct folio *folio);
 
 static inline int mem_cgroup_charge(struct folio *folio, void *mm, gfp_t gfp)
 {

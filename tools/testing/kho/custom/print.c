@@ -22,6 +22,21 @@ static int print_pointer(char *to, size_t room, char kind, const void *p)
 	}
 }
 
+/* %*pE: whatever cannot be printed is a number. */
+static int print_escaped(char *to, size_t room, int len, va_list *args)
+{
+	const u8 *text = va_arg(*args, u8 *);
+	size_t at = 0;
+
+	for (int i = 0; i < len && at + 5 < room; i++) {
+		if (text[i] >= ' ' && text[i] <= '~')
+			to[at++] = text[i];
+		else
+			at += snprintf(to + at, room - at, "\\%03o", text[i]);
+	}
+	return at;
+}
+
 /* Prints one argument with the format in @spec, whose last character is @c. */
 static int print_spec(char *to, size_t room, const char *spec, va_list *args)
 {
@@ -65,7 +80,11 @@ int sim_vsnprintf(char *to, size_t size, const char *fmt, va_list list)
 		memcpy(spec, fmt, len);
 		spec[len] = 0;
 		fmt += len;
-		if (spec[len - 1] == 'p') {
+		if (!strcmp(spec, "%*p") && *fmt == 'E') {
+			fmt++;
+			at += print_escaped(to + at, size - at, va_arg(args, int),
+					    &args);
+		} else if (spec[len - 1] == 'p') {
 			char kind = *fmt == 'a' || *fmt == 'e' ? *fmt++ : 0;
 
 			at += print_pointer(to + at, size - at, kind,

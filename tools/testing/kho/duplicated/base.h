@@ -146,6 +146,7 @@ typedef struct {
 	long counter;
 } atomic_long_t;
 
+#define atomic_long_read(a)	atomic_read(a)
 #define atomic_long_set(a, v)	atomic_set(a, v)
 #define atomic_long_add(v, a)	((void)atomic_long_add_return(v, a))
 #define atomic_long_add_return(v, a)					\

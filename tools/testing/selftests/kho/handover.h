@@ -40,6 +40,7 @@ extern const struct action stress_actions[];
 extern const struct action bench_actions[];
 extern const struct action fail_actions[];
 extern const struct action parallel_actions[];
+extern const struct action beside_actions[];
 
 /* handover.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);
@@ -71,6 +72,7 @@ int luo_finish(int session);
 
 /* handover_memfd.c: a memfd full of seeded data, and whether it still is; any thread. */
 int seeded_make(const char *name, uint64_t size, uint64_t seed);
+int seeded_write(int fd, uint64_t size, uint64_t seed);
 int seeded_check(int fd, uint64_t size, uint64_t seed);
 
 #define KHO_DIR		"/sys/kernel/debug/kho/"

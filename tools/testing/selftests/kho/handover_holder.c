@@ -22,9 +22,9 @@
 #define MAX_KILLS	64
 
 /* How a holder ends when it has come as far as it should. */
-enum end { KILLED, EXITS, CLOSES, NR_ENDS };
+enum end { KILLED, EXITS, NR_ENDS };
 
-static const char *const end_names[] = { "is killed", "exits", "closes" };
+static const char *const end_names[] = { "is killed", "exits" };
 
 static int take_file(int session, uint64_t token)
 {
@@ -44,7 +44,7 @@ static int take_file(int session, uint64_t token)
  * The way from open to finish, in steps: the device, the session, each file.
  * Returns 0 or a negative errno.
  */
-static int take_steps(const char *name, unsigned int steps, bool close_it)
+static int take_steps(const char *name, unsigned int steps)
 {
 	int fd = luo_device(), session, err = 0;
 
@@ -55,8 +55,6 @@ static int take_steps(const char *name, unsigned int steps, bool close_it)
 		return session;
 	for (unsigned int token = 1; token < steps && !err; token++)
 		err = take_file(session, token);
-	if (close_it)
-		close(session);
 
 	return err;
 }
@@ -64,7 +62,7 @@ static int take_steps(const char *name, unsigned int steps, bool close_it)
 /* A child that tells through the pipe what came of it, then waits or ends. */
 static void holder(const char *name, unsigned int steps, enum end end, int out)
 {
-	int err = take_steps(name, steps, end == CLOSES);
+	int err = take_steps(name, steps);
 
 	if (write(out, &err, sizeof(err)) != sizeof(err))
 		_exit(EXIT_FAILURE);

@@ -10,8 +10,10 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/liveupdate.h>
@@ -288,7 +290,7 @@ static int table_new(int session, int memfd, int other, int pipe)
 		{ state, PRESERVE, NULL, 9, session, ENOENT },
 		{ state, RETRIEVE, NULL, 7, 0, EINVAL },
 		{ state, FINISH, NULL, 0, 0, EINVAL },
-		{ state, FINISH, NULL, 1, 0, EINVAL },
+		{ state, FINISH, NULL, 2, 0, EINVAL },
 		{ state, NAME, "table", 1, 0, EINVAL },
 		{ state, NAME, "table", 0, 0, 0 },
 		{ state, PRESERVE, NULL, 0, other, 0 },
@@ -370,7 +372,7 @@ static int table_held(int dev, int session, const char *name, uint64_t token)
 		{ state, RETRIEVE, NULL, token, 0, 0 },
 		{ state, RETRIEVE, NULL, token, 0, 0 },
 		{ state, RETRIEVE, NULL, ~token, 0, ENOENT },
-		{ state, FINISH, NULL, 1, 0, EINVAL },
+		{ state, FINISH, NULL, 2, 0, EINVAL },
 		{ state, NAME, name, 1, 0, EINVAL },
 		{ state, NAME, name, 0, 0, 0 },
 	};
@@ -400,7 +402,7 @@ static int table_finished(int dev, int session, const char *name,
 		{ state, PRESERVE, NULL, 99, memfd, EINVAL },
 		{ state, RETRIEVE, NULL, token, 0, ENOENT },
 		{ state, FINISH, NULL, 0, 0, 0 },
-		{ state, FINISH, NULL, 1, 0, EINVAL },
+		{ state, FINISH, NULL, 2, 0, EINVAL },
 		{ state, NAME, name, 0, 0, 0 },
 	};
 	const struct call again = { state, GET, name, 0, 0, EINVAL };
@@ -411,26 +413,52 @@ static int table_finished(int dev, int session, const char *name,
 	return err ? err : expect_close(dev, again);
 }
 
+static int table_parked(int dev, const char *name, uint64_t token, bool end)
+{
+	const struct call get = { "parked", GET, name };
+	int session = expect(dev, get), err;
+
+	if (session < 0)
+		return session;
+	err = table_held(dev, session, name, token);
+	if (err || !end)
+		return err;
+	err = table_finished(dev, session, name, token);
+	close(session);
+
+	return err;
+}
+
+/* By a process that exits with it, which parks it with all its files. */
+static int table_exits(int dev, const char *name, uint64_t token)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid)
+		_exit(table_parked(dev, name, token, false) ? EXIT_FAILURE :
+							      EXIT_SUCCESS);
+	if (pid < 0)
+		return problem(-errno, "fork: %s", strerror(errno));
+	waitpid(pid, &status, 0);
+
+	return status ? problem(-EIO, "status %#x of the holder", status) : 0;
+}
+
 /* Takes a parked session, parks it, takes it again, and ends it. */
 static int do_table_incoming(char **words)
 {
-	const struct call get = { "parked", GET, words[0] };
 	const struct call gone = { "ended", GET, words[0], 0, 0, ENOENT };
-	int dev = luo_device(), session, err;
+	int dev = luo_device(), err;
 	uint64_t token;
 
 	if (dev < 0)
 		return problem(dev, "/dev/liveupdate: %s", strerror(-dev));
 	err = parse_u64(words[1], &token);
-	for (int round = 0; round < 3 && !err; round++) {
-		session = expect(dev, get);
-		if (session < 0)
-			return session;
-		err = table_held(dev, session, words[0], token);
-		if (round == 2 && !err)
-			err = table_finished(dev, session, words[0], token);
-		close(session);
-	}
+	for (int round = 0; round < 2 && !err; round++)
+		err = table_exits(dev, words[0], token);
+	if (!err)
+		err = table_parked(dev, words[0], token, true);
 
 	return err ? err : expect_close(dev, gone);
 }

@@ -81,11 +81,19 @@ int luo_retrieve(int session, uint64_t token)
 								      arg.fd;
 }
 
-int luo_finish(int session)
+static int finish_with(int session, uint32_t flags)
 {
-	struct liveupdate_session_finish arg = { .size = sizeof(arg) };
+	struct liveupdate_session_finish arg = {
+		.size = sizeof(arg),
+		.reserved = flags,
+	};
 
 	return ioctl(session, LIVEUPDATE_SESSION_FINISH, &arg) ? -errno : 0;
+}
+
+int luo_finish(int session)
+{
+	return finish_with(session, 0);
 }
 
 static int session_new(char **words)
@@ -131,9 +139,12 @@ static int do_retrieve(char **words)
 
 static int do_finish(char **words)
 {
+	uint32_t flags = option(words + 1, "force") ?
+			 LIVEUPDATE_SESSION_FINISH_FORCE : 0;
 	int session = fd_find(words[0]);
 
-	return session < 0 ? session : told("finish", luo_finish(session));
+	return session < 0 ? session :
+			     told("finish", finish_with(session, flags));
 }
 
 const struct action luo_actions[] = {
@@ -141,6 +152,6 @@ const struct action luo_actions[] = {
 	{ "session-get", "SESSION", 1, session_get },
 	{ "preserve", "SESSION TOKEN NAME", 3, do_preserve },
 	{ "retrieve", "SESSION TOKEN NAME", 3, do_retrieve },
-	{ "finish", "SESSION", 1, do_finish },
+	{ "finish", "SESSION [force]", 1, do_finish },
 	{ }
 };

@@ -221,6 +221,13 @@ int seeded_make(const char *name, uint64_t size, uint64_t seed)
 	return fd;
 }
 
+int seeded_write(int fd, uint64_t size, uint64_t seed)
+{
+	const struct content content = { size, seed, CHUNK, CHUNK };
+
+	return content_write(fd, &content);
+}
+
 int seeded_check(int fd, uint64_t size, uint64_t seed)
 {
 	const struct content content = { size, seed, CHUNK, CHUNK };

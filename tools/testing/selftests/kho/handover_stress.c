@@ -321,7 +321,38 @@ static int holder_dies(const char *name, const struct session *s,
 	return WIFSIGNALED(status) ? 0 : problem(-EIO, "the holder failed");
 }
 
-enum fate { LEFT, FINISHED_AT_ONCE, HOLDER_DIES, HELD_TWICE, NR_FATES = 8 };
+enum fate { LEFT, FINISHED_AT_ONCE, HOLDER_DIES, CLOSED, NR_FATES = 8 };
+
+/* Files that were retrieved leave a session that is closed; without any, it is gone. */
+static int closed_check(const char *name, const struct session *s,
+			unsigned int some, unsigned int first)
+{
+	int fd = luo_get(name), err;
+
+	if (fd < 0)
+		return problem(fd, "get %s: %s", name, strerror(-fd));
+	err = files_check(fd, s, some, first);
+	close(fd);
+	if (err)
+		return err;
+
+	fd = luo_get(name);
+	if (some == s->nr)
+		return want_error("get of a finished session", fd, -ENOENT);
+	if (fd < 0)
+		return problem(fd, "get %s again: %s", name, strerror(-fd));
+	if (some)
+		err = want_error("retrieve of a file that left",
+				 luo_retrieve(fd, s->files[first % s->nr].token),
+				 -ENOENT);
+	if (!err)
+		err = files_check(fd, s, s->nr - some, first + some);
+	if (!err)
+		err = want_error("finish", luo_finish(fd), 0);
+	close(fd);
+
+	return err;
+}
 
 static int session_check(struct model *m, const struct session *s,
 			 const char *name)
@@ -336,13 +367,10 @@ static int session_check(struct model *m, const struct session *s,
 		err = holder_dies(name, s, some, first);
 	if (err)
 		return err;
+	if (fate == CLOSED)
+		return closed_check(name, s, some, first);
 
 	fd = luo_get(name);
-	if (fd >= 0 && fate == HELD_TWICE) {
-		err = files_check(fd, s, some, first);
-		close(fd);
-		fd = luo_get(name);
-	}
 	if (fd < 0)
 		return problem(fd, "get %s: %s", name, strerror(-fd));
 	if (!err)
@@ -522,6 +550,7 @@ struct diary {
 	uint64_t good;
 	uint64_t busy;
 	uint64_t good_after_busy;
+	uint64_t interrupted;
 	uint64_t other;
 };
 
@@ -529,6 +558,7 @@ struct witness {
 	struct diary *diary;
 	int session;
 	uint64_t size;
+	unsigned int begun;	/* preserves of the large hole */
 };
 
 static void *witness_watch(void *data)
@@ -563,8 +593,11 @@ static void *witness_work(void *data)
 		int session = luo_create("work"), err = 0;
 		int fd = memfd_create("work", MFD_CLOEXEC);
 
-		if (fd >= 0 && session >= 0 && !ftruncate(fd, w->size))
+		if (fd >= 0 && session >= 0 && !ftruncate(fd, w->size)) {
+			__atomic_add_fetch(&w->begun, 1, __ATOMIC_RELAXED);
 			err = luo_preserve(session, 1, fd);
+		}
+		w->diary->interrupted += err == -EINTR;
 		w->diary->other += err && err != -EBUSY && err != -EINTR;
 		if (fd >= 0)
 			close(fd);
@@ -599,8 +632,9 @@ static int do_at_work(char **words)
 	if (pthread_create(&thread, NULL, witness_watch, &w) ||
 	    pthread_create(&thread, NULL, witness_work, &w))
 		return problem(-EAGAIN, "no thread");
-	/* So that there is work under way. */
-	usleep(300000);
+	/* The next one is under way when the kexec comes. */
+	while (__atomic_load_n(&w.begun, __ATOMIC_RELAXED) < 2)
+		usleep(1000);
 
 	return 0;
 }
@@ -614,11 +648,15 @@ static int do_diary_check(char **words)
 		return fd;
 	if (pread(fd, &diary, sizeof(diary), 0) != sizeof(diary))
 		return problem(-EIO, "the diary cannot be read");
-	note("ioctls before the jump: %llu worked, then %llu were refused",
-	     (unsigned long long)diary.good, (unsigned long long)diary.busy);
-	if (!diary.good || diary.good_after_busy || diary.other)
-		return problem(-EIO, "%llu worked, %llu after a refusal, %llu had other errors",
+	note("ioctls before the kexec: %llu worked, then %llu were refused, %llu preserves interrupted",
+	     (unsigned long long)diary.good, (unsigned long long)diary.busy,
+	     (unsigned long long)diary.interrupted);
+	if (!diary.good || !diary.busy || !diary.interrupted ||
+	    diary.good_after_busy || diary.other)
+		return problem(-EIO, "%llu worked, %llu refused, %llu interrupted, %llu worked after a refusal, %llu had other errors",
 			       (unsigned long long)diary.good,
+			       (unsigned long long)diary.busy,
+			       (unsigned long long)diary.interrupted,
 			       (unsigned long long)diary.good_after_busy,
 			       (unsigned long long)diary.other);
 

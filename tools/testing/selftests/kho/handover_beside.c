@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Actions that preserve memfds while something else is done to them: their pages
+ * are collapsed or swapped out, or a writer has the lock of the inode and waits
+ * for user space.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "handover.h"
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
+#define HUGE		(2UL << 20)
+#define PROT_TAGS	0x20	/* PROT_MTE of arm64 */
+
+/* A thread that gives the same advice until it is stopped. */
+struct adviser {
+	pthread_t thread;
+	uint8_t *map;
+	size_t size;
+	int advice;
+	bool stop;
+	unsigned int worked;
+};
+
+static void *advise(void *arg)
+{
+	struct adviser *a = arg;
+
+	while (!__atomic_load_n(&a->stop, __ATOMIC_RELAXED))
+		a->worked += !madvise(a->map, a->size, a->advice);
+
+	return NULL;
+}
+
+/* Huge pages are mapped where both addresses are multiples of their size. */
+static int adviser_start(struct adviser *a, int fd, size_t size, int advice)
+{
+	uint8_t *space = mmap(NULL, size + HUGE, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uintptr_t at = ((uintptr_t)space + HUGE - 1) & -HUGE;
+
+	*a = (struct adviser){ .size = size, .advice = advice };
+	if (space == MAP_FAILED)
+		return problem(-errno, "mmap: %s", strerror(errno));
+	a->map = mmap((void *)at, size, PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_FIXED, fd, 0);
+	if (a->map == MAP_FAILED)
+		return problem(-errno, "mmap: %s", strerror(errno));
+
+	return -pthread_create(&a->thread, NULL, advise, a);
+}
+
+static unsigned int adviser_stop(struct adviser *a)
+{
+	__atomic_store_n(&a->stop, true, __ATOMIC_RELAXED);
+	pthread_join(a->thread, NULL);
+	munmap(a->map, a->size);
+
+	return a->worked;
+}
+
+static int parse_advice(const char *name, int *advice)
+{
+	if (!strcmp(name, "collapse"))
+		*advice = MADV_COLLAPSE;
+	else if (!strcmp(name, "pageout"))
+		*advice = MADV_PAGEOUT;
+	else
+		return problem(-EINVAL, "no advice '%s'", name);
+
+	return 0;
+}
+
+/* What is written after the file was preserved is what has to come back. */
+static int storm_file(int session, uint64_t token, int advice, uint64_t *worked)
+{
+	int fd = seeded_make("storm", HUGE, token), err;
+	struct adviser a;
+
+	if (fd < 0)
+		return fd;
+	err = adviser_start(&a, fd, HUGE, advice);
+	if (err)
+		return err;
+	/* Sooner or later on the way of the adviser. */
+	usleep(token * 37 % 1500);
+	err = luo_preserve(session, token, fd);
+	*worked += adviser_stop(&a);
+	if (err)
+		return problem(err, "preserve %llu: %s",
+			       (unsigned long long)token, strerror(-err));
+	err = seeded_write(fd, HUGE, 1000 + token);
+	close(fd);
+
+	return err;
+}
+
+static int do_storm(char **words)
+{
+	int session = fd_find(words[0]), advice, err;
+	uint64_t count, worked = 0;
+
+	if (session < 0)
+		return session;
+	err = parse_u64(words[1], &count);
+	if (!err)
+		err = parse_advice(words[2], &advice);
+	for (uint64_t token = 1; token <= count && !err; token++)
+		err = storm_file(session, token, advice, &worked);
+	note("the advice was taken %llu times", (unsigned long long)worked);
+
+	return err || worked ? err : problem(-EIO, "the advice was never taken");
+}
+
+static int do_storm_check(char **words)
+{
+	int session = fd_find(words[0]), fd, err;
+	uint64_t count;
+
+	if (session < 0)
+		return session;
+	err = parse_u64(words[1], &count);
+	for (uint64_t token = 1; token <= count && !err; token++) {
+		fd = luo_retrieve(session, token);
+		if (fd < 0)
+			return problem(fd, "retrieve %llu: %s",
+				       (unsigned long long)token, strerror(-fd));
+		err = seeded_check(fd, HUGE, 1000 + token);
+		close(fd);
+	}
+
+	return err;
+}
+
+static uint64_t free_swap(void)
+{
+	unsigned long long kb = 0;
+	FILE *file = fopen("/proc/meminfo", "re");
+	char line[128];
+
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "SwapFree: %llu kB", &kb);
+	if (file)
+		fclose(file);
+
+	return kb << 10;
+}
+
+/* Swaps a memfd out, which is no longer possible once it is preserved. */
+static int do_pageout(char **words)
+{
+	int fd = fd_find(words[0]), err = 0;
+	uint64_t before = free_swap(), after;
+	struct stat st;
+	void *map;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st))
+		return problem(-errno, "fstat: %s", strerror(errno));
+	map = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+	if (map == MAP_FAILED)
+		return problem(-errno, "mmap: %s", strerror(errno));
+	if (madvise(map, st.st_size, MADV_PAGEOUT))
+		err = problem(-errno, "madvise: %s", strerror(errno));
+	munmap(map, st.st_size);
+	after = free_swap();
+	note("%llu KiB were swapped out",
+	     (unsigned long long)(before - after) >> 10);
+	if (!err && before < after + st.st_size / 2)
+		err = problem(-EIO, "it stays in memory");
+
+	return err;
+}
+
+/* As many blocks as a file that is made here. */
+static int do_blocks(char **words)
+{
+	int fd = fd_find(words[0]), other, err = 0;
+	struct stat st, made;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st))
+		return problem(-errno, "fstat: %s", strerror(errno));
+	other = seeded_make("blocks", st.st_size, 1);
+	if (other < 0)
+		return other;
+	if (fstat(other, &made))
+		err = problem(-errno, "fstat: %s", strerror(errno));
+	else if (st.st_blocks != made.st_blocks)
+		err = problem(-EIO, "%lld blocks instead of %lld",
+			      (long long)st.st_blocks, (long long)made.st_blocks);
+	close(other);
+
+	return err;
+}
+
+/* Gives the first page of a memfd memory tags. */
+static int do_tag(char **words)
+{
+	int fd = fd_find(words[0]);
+	volatile uint8_t *map;
+
+	if (fd < 0)
+		return fd;
+	map = mmap(NULL, page_size, PROT_READ | PROT_WRITE | PROT_TAGS,
+		   MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return problem(-errno, "mmap: %s", strerror(errno));
+	*map = *map;
+
+	return 0;
+}
+
+/* A page that is not there, and that nobody will provide. */
+static void *missing_page(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	void *page = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (uffd < 0 || page == MAP_FAILED || ioctl(uffd, UFFDIO_API, &api))
+		return NULL;
+	reg.range.start = (uintptr_t)page;
+	reg.range.len = page_size;
+
+	return ioctl(uffd, UFFDIO_REGISTER, &reg) ? NULL : page;
+}
+
+struct stuck {
+	int session, fd;
+	void *page;
+};
+
+static void *stuck_write(void *arg)
+{
+	const struct stuck *s = arg;
+
+	if (pwrite(s->fd, s->page, page_size, 0) != (ssize_t)page_size)
+		problem(-EIO, "the write came to an end");
+
+	return NULL;
+}
+
+static void *stuck_preserve(void *arg)
+{
+	const struct stuck *s = arg;
+
+	luo_preserve(s->session, 99, s->fd);
+
+	return NULL;
+}
+
+/* Both threads are still there when the kexec comes. */
+static int do_stuck(char **words)
+{
+	static struct stuck s;
+	pthread_t thread;
+
+	s.session = fd_find(words[0]);
+	s.fd = fd_find(words[1]);
+	if (s.session < 0 || s.fd < 0)
+		return -ENOENT;
+	s.page = missing_page();
+	if (!s.page)
+		return problem(-errno, "userfaultfd: %s", strerror(errno));
+	if (pthread_create(&thread, NULL, stuck_write, &s))
+		return problem(-EAGAIN, "no thread");
+	usleep(200000);
+	if (pthread_create(&thread, NULL, stuck_preserve, &s))
+		return problem(-EAGAIN, "no thread");
+	usleep(200000);
+
+	return 0;
+}
+
+const struct action beside_actions[] = {
+	{ "storm", "SESSION COUNT collapse|pageout", 3, do_storm },
+	{ "storm-check", "SESSION COUNT", 2, do_storm_check },
+	{ "pageout", "NAME", 1, do_pageout },
+	{ "blocks", "NAME", 1, do_blocks },
+	{ "tag", "NAME", 1, do_tag },
+	{ "stuck", "SESSION NAME", 2, do_stuck },
+	{ }
+};
