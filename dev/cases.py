@@ -275,13 +275,16 @@ def stale_refused():
 
 
 def kdump(name, sentence, load):
-    """The kernel that crashes has its crash memory in the scratch areas of the one before it."""
+    """The kernel that crashes has its crash memory in the scratch areas of the one before it.
+
+    There is so much memory that 1G of it is in one piece, wherever KASLR puts the kernel.
+    """
     file, memory = {"a": "size=16M seed=1"}, "crashkernel=256M kho_scratch=64M,1G,64M"
     captured = ["run test \"$(head -c 4 /proc/vmcore | tail -c 3)\" = ELF",
                 "run dmesg | grep -F 'KHO: disabled in the kdump kernel'", "run test ! -e /dev/liveupdate",
                 *COLD[1:]]
     return Case(name, sentence, [keep("main", file), [*claim("main", file), load, CRASH], captured],
-                append=(memory, memory, "nr_cpus=1"), memory=2048, deadline=40, arches=("x86_64",),
+                append=(memory, memory, "nr_cpus=1"), memory=4096, deadline=40, arches=("x86_64",),
                 allowed=("sysrq triggered crash", "Call [Tt]race:"))
 
 
