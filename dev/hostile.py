@@ -260,7 +260,8 @@ def hand_over(hop, there):
     fill = ["region-fill khotest 77"] if "region" in there else []
     return [*fill, *keep("main", named(MAIN, hop)), *keep("other", named(OTHER, hop)),
             *keep("page", {f"{hop}p": "size=4096 seed=4"}),
-            HUGE.format("always"), *keep("huge", {f"{hop}h": "size=2M seed=5"}), HUGE.format("never")]
+            HUGE.format("always"), *keep("huge", {f"{hop}h": "size=2M seed=5", f"{hop}x": "size=5 seed=6"}),
+            HUGE.format("never")]
 
 
 def fate(loses, there, hop):
