@@ -415,7 +415,7 @@ def luo_holder_dies():
 def luo_close(name, sentence, **settings):
     """What programs do that were written for 7.3."""
     files = {"a": "size=3M seed=1", "b": "size=5000 seed=2"}
-    again = [line for token, file in enumerate(files, 1) for line in (f"preserve main {token} {file}",)]
+    again = [f"preserve main {token} {file}" for token, file in enumerate(files, 1)]
     return Case(name, sentence, [keep("main", files),
                                  [*claim("main", files, finish=False), "close main", "fails ENOENT session-get main",
                                   "session-new main", *again], claim("main", files)], **settings)

@@ -139,11 +139,10 @@ static void memfd_luo_release(struct memfd_luo_entry *entries, u64 nr)
 }
 
 /*
- * What an unmodified page cache may do to a folio with a reference is to replace
- * it: collapse_file() counts references while it holds the locks of the folios,
- * and puts a huge one in their place.  A reference that is taken after that keeps
- * the memory, but not the place in the file.  So a folio belongs to the file only
- * if it does so under its lock.
+ * A reference does not keep a folio in its file: collapse_file() counts references
+ * while it holds the locks of the folios, and puts a huge folio in their place.  A
+ * reference that is taken after that keeps the memory only.  So the mapping is
+ * checked under the lock.
  *
  * The two flags are settled now and for good: what they are at the time of the
  * kexec cannot be known, as mappings may still be writing then.
@@ -199,7 +198,7 @@ static bool memfd_luo_may_have_tags(void)
 
 static bool memfd_luo_has_tags(struct folio *folio)
 {
-	for (long i = 0; i < folio_nr_pages(folio); i++) {
+	for (long i = 0; memfd_luo_may_have_tags() && i < folio_nr_pages(folio); i++) {
 		if (page_mte_tagged(folio_page(folio, i)))
 			return true;
 	}
@@ -222,7 +221,7 @@ static int memfd_luo_check_folio(struct folio *folio)
 {
 	if (folio_contain_hwpoisoned_page(folio))
 		return -EHWPOISON;
-	if (memfd_luo_may_have_tags() && memfd_luo_has_tags(folio))
+	if (memfd_luo_has_tags(folio))
 		return -EOPNOTSUPP;
 	return 0;
 }

@@ -92,7 +92,6 @@ static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *desc,
 				       const struct memfd_luo_entry *entry,
 				       u64 min_index)
 {
-	/* Whether the folio is there is seen when it is taken. */
 	if (entry->flags & ~MEMFD_LUO_FOLIO_FLAGS)
 		return "flags";
 	if (entry->index < min_index ||

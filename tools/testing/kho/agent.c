@@ -9,6 +9,16 @@
 	sim_ioctl(fd, cmd, request);					\
 })
 
+void agent_kexec(struct kunit *test)
+{
+	struct sim_handover h;
+
+	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
+	h = sim_kexec();
+	sim_log_clear();
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+}
+
 int agent_create(int dev, const char *name)
 {
 	struct liveupdate_ioctl_create_session create = { };
@@ -94,6 +104,15 @@ void agent_memfd_fill(int fd, u8 salt)
 	for (u64 i = 0; i < DIV_ROUND_UP(size, PAGE_SIZE); i++)
 		memset(page_of(file, i), salt + i, PAGE_SIZE);
 	fput(file);
+}
+
+struct inode *agent_inode(int fd)
+{
+	struct file *file = fget(fd);
+	struct inode *inode = file_inode(file);
+
+	fput(file);
+	return inode;
 }
 
 bool agent_memfd_is(int fd, loff_t size, unsigned int seals, u8 salt)

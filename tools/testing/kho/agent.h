@@ -8,6 +8,9 @@
 #include <linux/liveupdate.h>
 #include <uapi/linux/liveupdate.h>
 
+/* From this kernel to the next one, whose log is empty. */
+void agent_kexec(struct kunit *test);
+
 /* Descriptors or errors. */
 int agent_create(int dev, const char *name);
 int agent_retrieve(int dev, const char *name);
@@ -20,6 +23,7 @@ int agent_finish_force(int session);
 int agent_memfd(loff_t size, unsigned int order, unsigned int seals, u8 salt);
 /* Writes all of it again. */
 void agent_memfd_fill(int fd, u8 salt);
+struct inode *agent_inode(int fd);
 /* Whether every byte is there. */
 bool agent_memfd_is(int fd, loff_t size, unsigned int seals, u8 salt);
 

@@ -240,7 +240,7 @@ static unsigned long left_after_work(void)
 	return sim_count(SIM_LEFT);
 }
 
-/* As long as one user is left, whoever else ends, nodes stay for its cursor. */
+/* As long as one user is left, nodes stay for its cursor. */
 static void handover_test_nodes_in_use(struct kunit *test)
 {
 	void *a = kho_alloc_preserve(PAGE_SIZE), *b = kho_alloc_preserve(PAGE_SIZE);

@@ -5,7 +5,7 @@
  * contracts with file handlers and FLBs on the way.
  */
 
-#include "agent.h"
+#include "witness.h"
 
 #include <kernel/liveupdate/kexec_handover_internal.h>
 
@@ -22,21 +22,11 @@ static void leave_files(struct kunit *test)
 						     agent_memfd(SIZE, 0, 0, token)), 0);
 }
 
-static void reboot(struct kunit *test)
-{
-	struct sim_handover h;
-
-	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
-	h = sim_kexec();
-	sim_log_clear();
-	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
-}
-
 /* The device of the next kernel. */
 static int hop(struct kunit *test)
 {
 	leave_files(test);
-	reboot(test);
+	agent_kexec(test);
 	return sim_open_device();
 }
 
@@ -69,7 +59,7 @@ static void luo_close_test_all_retrieved(struct kunit *test)
 	session = agent_create(dev, "a");
 	for (int token = 1; token <= FILES; token++)
 		KUNIT_EXPECT_EQ(test, agent_preserve(session, token, fd[token]), 0);
-	reboot(test);
+	agent_kexec(test);
 	session = agent_retrieve(sim_open_device(), "a");
 	for (int token = 1; token <= FILES; token++)
 		retrieve(test, session, token);
@@ -84,7 +74,7 @@ static void luo_close_test_not_all_retrieved(struct kunit *test)
 	session = agent_create(dev, "b");
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, fd), 0);
 
-	/* The others are still there, and released by nobody else. */
+	/* The others are still there, and cannot be released. */
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
 	session = agent_retrieve(dev, "a");
 	KUNIT_ASSERT_GE(test, session, 0);
@@ -161,7 +151,7 @@ static void luo_close_test_preserve_parked(struct kunit *test)
 	retrieve(test, in, 3);
 	KUNIT_EXPECT_EQ(test, agent_finish(in), 0);
 
-	reboot(test);
+	agent_kexec(test);
 	in = agent_retrieve(sim_open_device(), "b");
 	retrieve(test, in, 1);
 }
@@ -216,7 +206,7 @@ static void luo_close_test_kexec_names_lost(struct kunit *test)
 static void luo_close_test_kexec_names_unread(struct kunit *test)
 {
 	leave_files(test);
-	reboot(test);
+	agent_kexec(test);
 	sim_log_clear();
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
 	KUNIT_EXPECT_TRUE(test, sim_logged("session 'a' of the previous kernel is not finished: its 3 files are lost"));
@@ -226,112 +216,28 @@ static void luo_close_test_kexec_names_unread(struct kunit *test)
 static void luo_close_test_name_is_escaped(struct kunit *test)
 {
 	KUNIT_ASSERT_GE(test, agent_create(sim_open_device(), "x\nKHO: all is well"), 0);
-	reboot(test);
+	agent_kexec(test);
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
 	KUNIT_EXPECT_TRUE(test, sim_logged("session 'x\\012KHO: all is well' of"));
 }
 
-/* A handler of anything that is not shared memory. */
+/* Contracts with handlers. */
 
-static struct {
-	unsigned int retrieved, finished, frozen;
-	unsigned int fails_at;	/* which freeze() */
-	u64 handed_over, unfrozen, unpreserved;
-	unsigned long id;
-	int retrieve_err, status;
-	bool retry, refuse;
-} seen;
-
-static bool thing_can_preserve(struct liveupdate_file_handler *handler, struct file *file)
+/*
+ * The device of the next kernel, in which session "a" has a file of a handler
+ * that is @there or not.
+ */
+static int witness_hop(struct kunit *test, bool there)
 {
-	return !file->f_inode;
-}
-
-static int thing_preserve(struct liveupdate_file_op_args *op)
-{
-	op->serialized_data = 100;
-	return 0;
-}
-
-static void thing_unpreserve(struct liveupdate_file_op_args *op)
-{
-	seen.unpreserved = op->serialized_data;
-}
-
-static int thing_freeze(struct liveupdate_file_op_args *op)
-{
-	seen.handed_over = op->serialized_data;
-	if (++seen.frozen == seen.fails_at)
-		return -EAGAIN;
-	op->serialized_data = 200;
-	return 0;
-}
-
-static void thing_unfreeze(struct liveupdate_file_op_args *op)
-{
-	seen.unfrozen = op->serialized_data;
-}
-
-static int thing_retrieve(struct liveupdate_file_op_args *op)
-{
-	seen.retrieved++;
-	seen.handed_over = op->serialized_data;
-	if (seen.retrieve_err) {
-		op->retry = seen.retry;
-		return seen.retrieve_err;
-	}
-	op->file = anon_inode_getfile("thing", NULL, NULL, 0);
-	return 0;
-}
-
-static bool thing_can_finish(struct liveupdate_file_op_args *op)
-{
-	return !seen.refuse;
-}
-
-static void thing_finish(struct liveupdate_file_op_args *op)
-{
-	seen.finished++;
-	seen.status = op->retrieve_status;
-}
-
-static unsigned long thing_id(struct file *file)
-{
-	return seen.id ?: (unsigned long)file;
-}
-
-static const struct liveupdate_file_ops thing_ops = {
-	.can_preserve = thing_can_preserve,
-	.preserve = thing_preserve,
-	.unpreserve = thing_unpreserve,
-	.freeze = thing_freeze,
-	.unfreeze = thing_unfreeze,
-	.retrieve = thing_retrieve,
-	.can_finish = thing_can_finish,
-	.finish = thing_finish,
-	.get_id = thing_id,
-};
-
-static struct liveupdate_file_handler thing = { .ops = &thing_ops, .compatible = "thing-v1" };
-
-static int new_thing(void)
-{
-	int fd = get_unused_fd_flags(0);
-
-	fd_install(fd, anon_inode_getfile("thing", NULL, NULL, 0));
-	return fd;
-}
-
-/* A session "a" with one thing, in the next kernel. */
-static int thing_hop(struct kunit *test)
-{
-	memset(&seen, 0, sizeof(seen));
-	KUNIT_ASSERT_EQ(test, liveupdate_register_file_handler(&thing), 0);
+	witness_reset();
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
 	KUNIT_ASSERT_EQ(test, agent_preserve(agent_create(sim_open_device(), "a"), 1,
-					     new_thing()), 0);
-	reboot(test);
-	KUNIT_ASSERT_EQ(test, liveupdate_register_file_handler(&thing), 0);
-	return agent_retrieve(sim_open_device(), "a");
+					     witness_open(0, 1)), 0);
+	agent_kexec(test);
+	witness_reset();
+	if (there)
+		KUNIT_ASSERT_EQ(test, witness_register(0), 0);
+	return sim_open_device();
 }
 
 static const struct verdict {
@@ -352,186 +258,141 @@ KUNIT_ARRAY_PARAM_DESC(verdict, verdicts, name);
 static void luo_close_test_retry(struct kunit *test)
 {
 	const struct verdict *v = test->param_value;
-	int session = thing_hop(test);
+	int session = agent_retrieve(witness_hop(test, true), "a");
 
-	seen.retrieve_err = v->err;
-	seen.retry = v->retry;
+	witness_retry = v->retry;
+	witness_fail("retrieve 1", v->err);
 	KUNIT_EXPECT_EQ(test, agent_get(session, 1), v->err);
-	seen.retrieve_err = 0;
 	if (v->retry) {
 		KUNIT_EXPECT_GE(test, agent_get(session, 1), 0);
-		KUNIT_EXPECT_EQ(test, seen.retrieved, 2);
+		KUNIT_EXPECT_STREQ(test, witness_calls(), "retrieve 1;retrieve 1;");
 	} else {
 		KUNIT_EXPECT_EQ(test, agent_get(session, 1), v->err);
-		KUNIT_EXPECT_EQ(test, seen.retrieved, 1);
+		KUNIT_EXPECT_STREQ(test, witness_calls(), "retrieve 1;");
 	}
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
-	KUNIT_EXPECT_EQ(test, seen.finished, 1);
-	KUNIT_EXPECT_EQ(test, seen.status, v->retry ? 1 : v->err);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "finish 1;");
+	KUNIT_EXPECT_EQ(test, witness_status, v->retry ? 1 : v->err);
 }
 
 /* A file that failed permanently does not keep its session. */
 static void luo_close_test_failed_leaves(struct kunit *test)
 {
-	int session = thing_hop(test);
+	int session = agent_retrieve(witness_hop(test, true), "a");
 
-	seen.retrieve_err = -EIO;
+	witness_fail("retrieve 1", -EIO);
 	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -EIO);
 	sim_close(session);
-	KUNIT_EXPECT_EQ(test, seen.finished, 1);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "retrieve 1;finish 1;");
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
 }
 
 /* A handler that refuses to finish keeps its file in the session. */
 static void luo_close_test_cannot_finish(struct kunit *test)
 {
-	int session = thing_hop(test), out;
+	int dev = witness_hop(test, true), session = agent_retrieve(dev, "a"), out;
 	int fd = agent_get(session, 1);
 
-	seen.refuse = true;
+	witness_busy = true;
 	KUNIT_EXPECT_EQ(test, agent_finish(session), -EBUSY);
 	sim_close(session);
-	KUNIT_EXPECT_EQ(test, seen.finished, 0);
-	out = agent_create(0, "b");
+	out = agent_create(dev, "b");
 	KUNIT_EXPECT_EQ(test, agent_preserve(out, 1, fd), -EBUSY);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "retrieve 1;");
 
-	seen.refuse = false;
+	witness_busy = false;
 	KUNIT_EXPECT_EQ(test, agent_preserve(out, 1, fd), 0);
-	KUNIT_EXPECT_EQ(test, seen.finished, 1);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "finish 1;preserve 1;");
 }
 
 /* Memory of a file without a handler is not given up in passing. */
 static void luo_close_test_orphan(struct kunit *test)
 {
-	int session;
+	int session = agent_retrieve(witness_hop(test, false), "a");
 
-	memset(&seen, 0, sizeof(seen));
-	KUNIT_ASSERT_EQ(test, liveupdate_register_file_handler(&thing), 0);
-	KUNIT_ASSERT_EQ(test, agent_preserve(agent_create(sim_open_device(), "a"), 1,
-					     new_thing()), 0);
-	reboot(test);
-	session = agent_retrieve(sim_open_device(), "a");
 	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, agent_finish(session), -EBUSY);
-	KUNIT_EXPECT_TRUE(test, sim_logged("cannot be finished: no handler for 'thing-v1'"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("cannot be finished: no handler for 'unit-witness-v1'"));
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
 
 	/* Its module may come later. */
-	KUNIT_ASSERT_EQ(test, liveupdate_register_file_handler(&thing), 0);
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
 	KUNIT_EXPECT_GE(test, agent_get(session, 1), 0);
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
 }
 
 static void luo_close_test_orphan_forced(struct kunit *test)
 {
-	int session;
+	int session = agent_retrieve(witness_hop(test, false), "a");
 
-	KUNIT_ASSERT_EQ(test, liveupdate_register_file_handler(&thing), 0);
-	KUNIT_ASSERT_EQ(test, agent_preserve(agent_create(sim_open_device(), "a"), 1,
-					     new_thing()), 0);
-	reboot(test);
-	session = agent_retrieve(sim_open_device(), "a");
 	KUNIT_EXPECT_EQ(test, agent_finish_force(session), 0);
 	sim_close(session);
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
 }
 
-/* An undone freeze leaves what preserve() made, for the next one or for unpreserve(). */
+/* An undone freeze leaves what preserve() made; the handler looks at what it gets. */
 static void luo_close_test_frozen_data(struct kunit *test)
 {
 	int dev = sim_open_device(), a = agent_create(dev, "a"), b = agent_create(dev, "b");
 
-	memset(&seen, 0, sizeof(seen));
-	KUNIT_ASSERT_EQ(test, liveupdate_register_file_handler(&thing), 0);
-	KUNIT_ASSERT_EQ(test, agent_preserve(a, 1, new_thing()), 0);
-	KUNIT_ASSERT_EQ(test, agent_preserve(b, 1, new_thing()), 0);
+	witness_reset();
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
+	KUNIT_ASSERT_EQ(test, agent_preserve(a, 1, witness_open(0, 1)), 0);
+	KUNIT_ASSERT_EQ(test, agent_preserve(b, 1, witness_open(0, 2)), 0);
 
-	seen.fails_at = 2;
+	witness_fail("freeze 2", -EAGAIN);
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EAGAIN);
-	KUNIT_EXPECT_EQ(test, seen.unfrozen, 200);
 	sim_close(a);
-	KUNIT_EXPECT_EQ(test, seen.unpreserved, 100);
+	KUNIT_EXPECT_STREQ(test, witness_calls(),
+			   "preserve 1;preserve 2;freeze 1;freeze 2;unfreeze 1;unpreserve 1;");
 
-	reboot(test);
-	KUNIT_EXPECT_EQ(test, seen.handed_over, 100);
-	KUNIT_ASSERT_EQ(test, liveupdate_register_file_handler(&thing), 0);
+	agent_kexec(test);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "freeze 2;");
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
 	b = agent_retrieve(sim_open_device(), "b");
-	KUNIT_EXPECT_GE(test, agent_get(b, 1), 0);
-	KUNIT_EXPECT_EQ(test, seen.handed_over, 200);
+	KUNIT_EXPECT_EQ(test, witness_nr(agent_get(b, 1)), 2);
 }
 
-/* Two handlers may have the same number for what is behind their files. */
+static unsigned long shared_id;
+
+static unsigned long get_shared_id(struct file *file)
+{
+	return shared_id;
+}
+
+/* Handlers may use the same number for different objects. */
 static void luo_close_test_ids_of_handlers(struct kunit *test)
 {
 	int session = agent_create(sim_open_device(), "a");
 	int memfd = agent_memfd(SIZE, 0, 0, 1);
-	struct file *file = fget(memfd);
 
-	memset(&seen, 0, sizeof(seen));
-	seen.id = (unsigned long)file_inode(file);
-	fput(file);
-	KUNIT_ASSERT_EQ(test, liveupdate_register_file_handler(&thing), 0);
-	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, new_thing()), 0);
-	KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, new_thing()), -EBUSY);
+	witness_reset();
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
+	shared_id = (unsigned long)agent_inode(memfd);
+	witness[0].ops.get_id = get_shared_id;
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, witness_open(0, 1)), 0);
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, witness_open(0, 2)), -EBUSY);
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 3, memfd), 0);
+	witness[0].ops.get_id = NULL;
 }
-
-/* FLBs. */
-
-static unsigned int flb_preserved, flb_unpreserved;
-
-static int flb_preserve(struct liveupdate_flb_op_args *op)
-{
-	flb_preserved++;
-	op->data = 1;
-	op->obj = &flb_preserved;
-	return 0;
-}
-
-static void flb_unpreserve(struct liveupdate_flb_op_args *op)
-{
-	flb_unpreserved++;
-}
-
-static int flb_retrieve(struct liveupdate_flb_op_args *op)
-{
-	op->obj = &flb_preserved;
-	return 0;
-}
-
-static void flb_finish(struct liveupdate_flb_op_args *op)
-{
-}
-
-static const struct liveupdate_flb_ops flb_ops = {
-	.preserve = flb_preserve,
-	.unpreserve = flb_unpreserve,
-	.retrieve = flb_retrieve,
-	.finish = flb_finish,
-};
-
-static struct liveupdate_flb flb = { .ops = &flb_ops, .compatible = "flb-v1" };
 
 /* Files that were preserved before an FLB was registered do not count for it. */
 static void luo_close_test_flb_registered_late(struct kunit *test)
 {
 	int dev = sim_open_device(), a = agent_create(dev, "a"), b = agent_create(dev, "b");
 
-	memset(&seen, 0, sizeof(seen));
-	memset(&flb.private, 0, sizeof(flb.private));
-	flb_preserved = 0;
-	flb_unpreserved = 0;
-	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&thing, &flb), -EINVAL);
-	KUNIT_ASSERT_EQ(test, liveupdate_register_file_handler(&thing), 0);
-	KUNIT_ASSERT_EQ(test, agent_preserve(a, 1, new_thing()), 0);
-	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&thing, &flb), 0);
-	KUNIT_EXPECT_EQ(test, flb_preserved, 0);
-	KUNIT_ASSERT_EQ(test, agent_preserve(b, 1, new_thing()), 0);
-	KUNIT_EXPECT_EQ(test, flb_preserved, 1);
+	witness_reset();
+	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), -EINVAL);
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
+	KUNIT_ASSERT_EQ(test, agent_preserve(a, 1, witness_open(0, 1)), 0);
+	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "preserve 1;");
+	KUNIT_ASSERT_EQ(test, agent_preserve(b, 1, witness_open(0, 2)), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-preserve x;preserve 2;");
 	sim_close(a);
-	KUNIT_EXPECT_EQ(test, flb_unpreserved, 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "unpreserve 1;");
 	sim_close(b);
-	KUNIT_EXPECT_EQ(test, flb_unpreserved, 1);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "unpreserve 2;flb-unpreserve x;");
 }
 
 /* When the link is gone, so is what its files need of the FLB. */
@@ -539,23 +400,22 @@ static void luo_close_test_flb_unregistered_early(struct kunit *test)
 {
 	int session = agent_create(sim_open_device(), "a");
 
-	memset(&seen, 0, sizeof(seen));
-	memset(&flb.private, 0, sizeof(flb.private));
-	flb_preserved = 0;
-	flb_unpreserved = 0;
-	KUNIT_ASSERT_EQ(test, liveupdate_register_file_handler(&thing), 0);
-	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&thing, &flb), 0);
-	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, new_thing()), 0);
-	KUNIT_ASSERT_EQ(test, agent_preserve(session, 2, new_thing()), 0);
-	liveupdate_unregister_flb(&thing, &flb);
-	KUNIT_EXPECT_EQ(test, flb_unpreserved, 1);
+	witness_reset();
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
+	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), 0);
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, witness_open(0, 1)), 0);
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 2, witness_open(0, 2)), 0);
+	witness_calls();
+	liveupdate_unregister_flb(&witness[0].fh, witness_flb);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-unpreserve x;");
 
 	/* The handler may get it again, for other files. */
-	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&thing, &flb), 0);
-	KUNIT_ASSERT_EQ(test, agent_preserve(session, 3, new_thing()), 0);
-	KUNIT_EXPECT_EQ(test, flb_preserved, 2);
+	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), 0);
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 3, witness_open(0, 3)), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-preserve x;preserve 3;");
 	sim_close(session);
-	KUNIT_EXPECT_EQ(test, flb_unpreserved, 2);
+	KUNIT_EXPECT_STREQ(test, witness_calls(),
+			   "unpreserve 3;flb-unpreserve x;unpreserve 2;unpreserve 1;");
 }
 
 static struct kunit_case luo_close_cases[] = {

@@ -212,7 +212,7 @@ static void index_first(struct parts *p) { p->entry[0].index = 1; }
 static void index_gap(struct parts *p) { p->entry[1].index = 8; }
 static void folio_flags(struct parts *p) { p->entry->flags |= 1 << 11; }
 
-static void flb_behind(struct parts *p)
+static void flb_after(struct parts *p)
 {
 	flb_name(p);
 	flb_fewer(p);
@@ -272,7 +272,7 @@ static const struct damage {
 	{ "name of an FLB", flb_name, "compat: ", FLB, "' is gone" },
 	{ "no FLBs", flbs_0, NULL, FLB, "FLBs are lost" },
 	{ "fewer FLBs", flb_fewer, NULL, FLB, "' is gone" },
-	{ "no name behind all FLBs", flb_behind, NULL, FLB, "compat: '" },
+	{ "no name after all FLBs", flb_after, NULL, FLB, "compat: '" },
 	{ "as many FLBs as there can be", flb_most, NULL, NOTHING, "FLBs are lost" },
 	{ "data of an FLB", flb_data, "cannot be retrieved", FLB },
 	{ "handle outside memory", handle, "no preserved page at", ONE_FILE },

@@ -36,11 +36,7 @@ static int preserve(struct kunit *test, int dev, const char *name, unsigned int 
 /* The next kernel, which knows files of one kind, or of none. */
 static int go_on(struct kunit *test, int kind)
 {
-	struct sim_handover h;
-
-	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
-	h = sim_kexec();
-	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	agent_kexec(test);
 	witness_reset();
 	if (kind >= 0)
 		KUNIT_ASSERT_EQ(test, witness_register(kind), 0);
@@ -54,7 +50,7 @@ static void expect_unchanged(struct kunit *test, const struct sim_balance *befor
 	KUNIT_EXPECT_MEMEQ(test, before, &after, sizeof(after));
 }
 
-/* Whoever is refused leaves nothing behind, and the token is free. */
+/* A refused file leaves nothing, and the token is free. */
 static void luo_file_test_refused(struct kunit *test)
 {
 	int dev = start(test), session = preserve(test, dev, "a", 1);
@@ -207,7 +203,7 @@ static void luo_file_test_can_finish(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, witness_calls(), "retrieve 2;finish 2;finish 1;");
 }
 
-/* A file waits until somebody knows its kind. */
+/* A file waits until its kind has a handler. */
 static void luo_file_test_orphan(struct kunit *test)
 {
 	int session;

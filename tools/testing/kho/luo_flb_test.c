@@ -312,7 +312,7 @@ static void luo_flb_test_called_off(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), -ENOENT);
 }
 
-/* Nothing was handed over, and nobody is there who could finish it. */
+/* Nothing was preserved, and no file could finish it. */
 static void luo_flb_test_nothing(struct kunit *test)
 {
 	struct sim_handover h;

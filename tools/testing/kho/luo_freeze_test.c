@@ -207,7 +207,7 @@ static void look_around(void)
 	seen_busy = agent_finish(seen_session);
 }
 
-/* Whoever works is asked to hurry, and whoever comes is refused at once. */
+/* A running ioctl is asked to hurry, and a new one is refused at once. */
 static void luo_freeze_test_interrupts(struct kunit *test)
 {
 	int dev = open_sessions(test, 1);
@@ -229,7 +229,7 @@ static void luo_freeze_test_interrupts(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_finish(seen_session), -EINVAL);
 }
 
-/* An image without a hand-over would lose the sessions, if there are any. */
+/* An image without a handover would lose the sessions, if there are any. */
 static void luo_freeze_test_image(struct kunit *test)
 {
 	int dev, session;

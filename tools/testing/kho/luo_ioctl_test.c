@@ -27,11 +27,7 @@ static union request request(u32 size)
 
 static int next_kernel(struct kunit *test)
 {
-	struct sim_handover h;
-
-	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
-	h = sim_kexec();
-	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	agent_kexec(test);
 	return sim_open_device();
 }
 
@@ -311,7 +307,7 @@ static void luo_ioctl_test_fail_boot(struct kunit *test)
 
 		boot_failing(n, false, &keys_off);
 		failed = boot_failing(n, true, &keys);
-		/* Sooner or later than the hand-over as a whole. */
+		/* Before or after the handover as a whole. */
 		failures += failed && keys_off;
 		off += sim_logged("disabled, because Kexec Handover is");
 		KUNIT_EXPECT_EQ(test, failed, sim_logged("cannot be set up: -12") ||

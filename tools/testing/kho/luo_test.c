@@ -26,12 +26,6 @@ static const struct file_case {
 
 KUNIT_ARRAY_PARAM_DESC(file_case, file_cases, name);
 
-static struct sim_handover jump(struct kunit *test)
-{
-	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
-	return sim_kexec();
-}
-
 /* A session "a" with one file under token 7. */
 static void leave_file(struct kunit *test, const struct file_case *f)
 {
@@ -47,12 +41,10 @@ static void leave_file(struct kunit *test, const struct file_case *f)
 static void luo_test_memfd(struct kunit *test)
 {
 	const struct file_case *f = test->param_value;
-	struct sim_handover h;
 	int dev, session, fd;
 
 	leave_file(test, f);
-	h = jump(test);
-	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	agent_kexec(test);
 
 	dev = sim_open_device();
 	session = agent_retrieve(dev, "a");
@@ -72,13 +64,11 @@ static void luo_test_memfd(struct kunit *test)
 static void luo_test_finish(struct kunit *test)
 {
 	const struct file_case *f = test->param_value;
-	struct sim_handover h;
 	unsigned long left;
 	int session;
 
 	leave_file(test, f);
-	h = jump(test);
-	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	agent_kexec(test);
 
 	session = agent_retrieve(sim_open_device(), "a");
 	KUNIT_ASSERT_GE(test, session, 0);
@@ -90,7 +80,6 @@ static void luo_test_finish(struct kunit *test)
 
 static void luo_test_many_sessions(struct kunit *test)
 {
-	struct sim_handover h;
 	char name[16];
 	int dev = sim_open_device();
 
@@ -109,8 +98,7 @@ static void luo_test_many_sessions(struct kunit *test)
 			KUNIT_ASSERT_EQ(test, agent_preserve(session, 99, fd), -EBUSY);
 		}
 	}
-	h = jump(test);
-	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	agent_kexec(test);
 
 	dev = sim_open_device();
 	for (int i = 59; i >= 0; i--) {
@@ -139,12 +127,10 @@ static void luo_test_no_memory_lost(struct kunit *test)
 	unsigned long before = 0, now;
 
 	for (int hop = 0; hop < 8; hop++) {
-		struct sim_handover h;
 		int dev, session;
 
 		leave_file(test, &f);
-		h = jump(test);
-		KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+		agent_kexec(test);
 
 		dev = sim_open_device();
 		session = agent_retrieve(dev, "a");
@@ -229,13 +215,11 @@ static bool attempt_retrieve(struct kunit *test, unsigned long n)
 {
 	static const struct file_case f = { "", 9 * PAGE_SIZE, 0, SEALS };
 	int dev, session, fd;
-	struct sim_handover h;
 	bool failed;
 
 	sim_boot_cold();
 	leave_file(test, &f);
-	h = jump(test);
-	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	agent_kexec(test);
 	dev = sim_open_device();
 
 	sim_fail_nth(n);

@@ -13,15 +13,6 @@
 #define PAGES		12
 #define SIZE		(PAGES * PAGE_SIZE)
 
-static struct inode *inode_of(int fd)
-{
-	struct file *file = fget(fd);
-	struct inode *inode = file_inode(file);
-
-	fput(file);
-	return inode;
-}
-
 static int new_session(void)
 {
 	return agent_create(sim_open_device(), "a");
@@ -30,12 +21,7 @@ static int new_session(void)
 /* The session in the next kernel. */
 static int hop(struct kunit *test)
 {
-	struct sim_handover h;
-
-	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
-	h = sim_kexec();
-	sim_log_clear();
-	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	agent_kexec(test);
 	return agent_retrieve(sim_open_device(), "a");
 }
 
@@ -112,9 +98,9 @@ static void memfd_keep_test_poisoned_before(struct kunit *test)
 {
 	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
 
-	sim_poison(inode_of(fd)->cache[5]);
+	sim_poison(agent_inode(fd)->cache[5]);
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), -EHWPOISON);
-	KUNIT_EXPECT_FALSE(test, inode_of(fd)->frozen);
+	KUNIT_EXPECT_FALSE(test, agent_inode(fd)->frozen);
 }
 
 static void memfd_keep_test_poisoned_after(struct kunit *test)
@@ -123,15 +109,15 @@ static void memfd_keep_test_poisoned_after(struct kunit *test)
 	int other = agent_memfd(SIZE, 0, 0, 1);
 
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
-	/* Memory of somebody else is no reason to refuse. */
-	sim_poison(inode_of(other)->cache[5]);
+	/* Memory of another file is not a reason to refuse. */
+	sim_poison(agent_inode(other)->cache[5]);
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
 
 	sim_boot_cold();
 	session = new_session();
 	fd = agent_memfd(SIZE, 0, 0, 1);
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
-	sim_poison(inode_of(fd)->cache[PAGES - 1]);
+	sim_poison(agent_inode(fd)->cache[PAGES - 1]);
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EHWPOISON);
 }
 
@@ -163,10 +149,10 @@ static void memfd_keep_test_access(struct kunit *test)
 	file_inode(file)->i_mode = a->i_mode;
 	fput(file);
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), a->err);
-	KUNIT_EXPECT_EQ(test, inode_of(fd)->frozen, !a->err);
+	KUNIT_EXPECT_EQ(test, agent_inode(fd)->frozen, !a->err);
 }
 
-/* Locks that user space can make somebody hold for ever. */
+/* Locks that user space can make another task hold for ever. */
 
 static int waited;
 
@@ -181,14 +167,14 @@ static void memfd_keep_test_locked_for_ever(struct kunit *test)
 	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
 
 	waited = 0;
-	inode_of(fd)->locked = true;
+	agent_inode(fd)->locked = true;
 	sim_asleep = wait_and_be_killed;
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), -EINTR);
 	KUNIT_EXPECT_EQ(test, waited, 3);
 
 	/* The lock is that of the other task, and nothing is frozen. */
-	KUNIT_EXPECT_TRUE(test, inode_of(fd)->locked);
-	KUNIT_EXPECT_FALSE(test, inode_of(fd)->frozen);
+	KUNIT_EXPECT_TRUE(test, agent_inode(fd)->locked);
+	KUNIT_EXPECT_FALSE(test, agent_inode(fd)->frozen);
 }
 
 static struct inode *locked;
@@ -204,7 +190,7 @@ static void memfd_keep_test_locked_for_a_time(struct kunit *test)
 	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
 
 	waited = 0;
-	locked = inode_of(fd);
+	locked = agent_inode(fd);
 	locked->locked = true;
 	sim_asleep = unlock_soon;
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), 0);
@@ -217,10 +203,10 @@ static void memfd_keep_test_close_locked(struct kunit *test)
 	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
 
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
-	inode_of(fd)->locked = true;
+	agent_inode(fd)->locked = true;
 	sim_close(session);
-	KUNIT_EXPECT_FALSE(test, inode_of(fd)->frozen);
-	inode_of(fd)->locked = false;
+	KUNIT_EXPECT_FALSE(test, agent_inode(fd)->frozen);
+	agent_inode(fd)->locked = false;
 }
 
 /* The next kernel. */
@@ -238,7 +224,7 @@ static const struct environment {
 
 KUNIT_ARRAY_PARAM_DESC(environment, environments, name);
 
-/* What keeps this process from having the file costs nobody else the data. */
+/* An error of this process does not cost another one the data. */
 static void memfd_keep_test_refused_here(struct kunit *test)
 {
 	const struct environment *e = test->param_value;
@@ -271,7 +257,7 @@ KUNIT_ARRAY_PARAM_DESC(folios, folios, name);
 
 static void expect_orders(struct kunit *test, int fd, const struct folios *f)
 {
-	struct inode *inode = inode_of(fd);
+	struct inode *inode = agent_inode(fd);
 
 	for (u64 i = 0; i < inode->cache_size; i++) {
 		KUNIT_ASSERT_NOT_NULL(test, inode->cache[i]);

@@ -12,15 +12,6 @@
 
 #define SIZE	(24 * PAGE_SIZE)
 
-static struct inode *inode_of(int fd)
-{
-	struct file *file = fget(fd);
-	struct inode *inode = file_inode(file);
-
-	fput(file);
-	return inode;
-}
-
 /* The next folio of a file from page @i on, which is set to the page after it. */
 static struct folio *next_folio(struct inode *inode, u64 *i)
 {
@@ -66,12 +57,9 @@ static int session_of(int *dev)
 /* The session "a" in the next kernel. */
 static int go_on(struct kunit *test)
 {
-	struct sim_handover h;
 	int session;
 
-	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
-	h = sim_kexec();
-	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	agent_kexec(test);
 	session = agent_retrieve(sim_open_device(), "a");
 	KUNIT_ASSERT_GE(test, session, 0);
 	return session;
@@ -125,7 +113,7 @@ static void memfd_test_frozen(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_resize(fd, SIZE + 1), -EPERM);
 	sim_close(session);
 	KUNIT_EXPECT_EQ(test, sim_resize(fd, SIZE), 0);
-	KUNIT_EXPECT_EQ(test, references(inode_of(fd)), SIZE / PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, references(agent_inode(fd)), SIZE / PAGE_SIZE);
 
 	session = agent_create(dev, "a");
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
@@ -134,12 +122,12 @@ static void memfd_test_frozen(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_resize(fd, SIZE), 0);
 }
 
-static void unknown_seal(int fd) { inode_of(fd)->seals = 1 << 20; }
+static void unknown_seal(int fd) { agent_inode(fd)->seals = 1 << 20; }
 static void too_large(int fd) { sim_resize(fd, (totalram_pages() + 1) * PAGE_SIZE); }
 static void large(int fd) { sim_resize(fd, totalram_pages() * PAGE_SIZE); }
-static void broken(int fd) { inode_of(fd)->cache[20]->page.flags |= SIM_POISONED; }
+static void broken(int fd) { agent_inode(fd)->cache[20]->page.flags |= SIM_POISONED; }
 static void killed(int fd) { sim_task.killed = true; }
-static void linked(int fd) { inode_of(fd)->i_nlink = 1; }
+static void linked(int fd) { agent_inode(fd)->i_nlink = 1; }
 
 static const struct refusal {
 	const char *name;
@@ -170,7 +158,7 @@ static void memfd_test_refused(struct kunit *test)
 		return;
 	after = sim_balance();
 	KUNIT_EXPECT_MEMEQ(test, &before, &after, sizeof(after));
-	KUNIT_EXPECT_EQ(test, references(inode_of(fd)), SIZE / PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, references(agent_inode(fd)), SIZE / PAGE_SIZE);
 }
 
 /* Seals and position are those of the last moment, data that of the mapping. */
@@ -184,12 +172,12 @@ static void memfd_test_changes(struct kunit *test)
 	file->f_pos = SIZE + 77;
 	memfd_add_seals(file, F_SEAL_GROW | F_SEAL_EXEC);
 	for (int i = 0; i < SIZE / PAGE_SIZE; i++)
-		memset(folio_address(inode_of(fd)->cache[i]), 9 + i, PAGE_SIZE);
+		memset(folio_address(agent_inode(fd)->cache[i]), 9 + i, PAGE_SIZE);
 
 	fd = agent_get(go_on(test), 1);
 	KUNIT_ASSERT_GE(test, fd, 0);
 	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, SIZE, F_SEAL_GROW | F_SEAL_EXEC, 9));
-	KUNIT_EXPECT_EQ(test, inode_of(fd)->i_mode, 0666);
+	KUNIT_EXPECT_EQ(test, agent_inode(fd)->i_mode, 0666);
 	KUNIT_EXPECT_EQ(test, fget(fd)->f_pos, SIZE + 77);
 }
 
@@ -201,7 +189,7 @@ static void memfd_test_exec(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
 	fd = agent_get(go_on(test), 1);
 	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, SIZE, F_SEAL_SHRINK, 1));
-	KUNIT_EXPECT_EQ(test, inode_of(fd)->i_mode, 0777);
+	KUNIT_EXPECT_EQ(test, agent_inode(fd)->i_mode, 0777);
 }
 
 /* A seal that this kernel does not know calls the live update off. */
@@ -210,9 +198,9 @@ static void memfd_test_late_seal(struct kunit *test)
 	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, 0, 1);
 
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
-	inode_of(fd)->seals = 1 << 20;
+	agent_inode(fd)->seals = 1 << 20;
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EOPNOTSUPP);
-	inode_of(fd)->seals = 0;
+	agent_inode(fd)->seals = 0;
 	fd = agent_get(go_on(test), 1);
 	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, SIZE, 0, 1));
 }
@@ -238,12 +226,12 @@ static void memfd_test_fallocated(struct kunit *test)
 	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 1, 0, 0xa5);
 	struct folio *folio;
 
-	inode_of(fd)->cache[2]->page.flags &= ~SIM_UPTODATE;
-	inode_of(fd)->cache[4]->page.flags |= SIM_DIRTY;
-	inode_of(fd)->cache[6]->page.flags |= SIM_DIRTY;
-	inode_of(fd)->cache[6]->page.flags &= ~SIM_UPTODATE;
+	agent_inode(fd)->cache[2]->page.flags &= ~SIM_UPTODATE;
+	agent_inode(fd)->cache[4]->page.flags |= SIM_DIRTY;
+	agent_inode(fd)->cache[6]->page.flags |= SIM_DIRTY;
+	agent_inode(fd)->cache[6]->page.flags &= ~SIM_UPTODATE;
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
-	for_each_folio(folio, inode_of(fd)) {
+	for_each_folio(folio, agent_inode(fd)) {
 		bool zero = folio->page.index == 2 || folio->page.index == 6;
 
 		KUNIT_EXPECT_TRUE(test, folio_test_uptodate(folio));
@@ -252,8 +240,8 @@ static void memfd_test_fallocated(struct kunit *test)
 		KUNIT_EXPECT_FALSE(test, folio->page.flags & (SIM_LOCKED | SIM_MOVABLE));
 	}
 	fd = agent_get(go_on(test), 1);
-	KUNIT_EXPECT_NULL(test, memchr_inv(folio_address(inode_of(fd)->cache[2]), 0, 2 * PAGE_SIZE));
-	expect_accounted(test, inode_of(fd), SIZE / PAGE_SIZE);
+	KUNIT_EXPECT_NULL(test, memchr_inv(folio_address(agent_inode(fd)->cache[2]), 0, 2 * PAGE_SIZE));
+	expect_accounted(test, agent_inode(fd), SIZE / PAGE_SIZE);
 }
 
 /* A file with folios of these orders, one after the other as they fit, 0 for a hole. */
@@ -273,8 +261,8 @@ static int mixed_memfd(struct kunit *test, u64 pages, const char *orders)
 		}
 		while (!IS_ALIGNED(i, BIT(order)) || i + BIT(order) > pages)
 			order--;
-		KUNIT_ASSERT_EQ(test, sim_shmem_place(inode_of(fd), i, order), 0);
-		memset(folio_address(inode_of(fd)->cache[i]), 1 + i, PAGE_SIZE << order);
+		KUNIT_ASSERT_EQ(test, sim_shmem_place(agent_inode(fd), i, order), 0);
+		memset(folio_address(agent_inode(fd)->cache[i]), 1 + i, PAGE_SIZE << order);
 		i += BIT(order);
 	}
 	return fd;
@@ -306,7 +294,7 @@ static void memfd_test_layout(struct kunit *test)
 {
 	const struct layout *l = test->param_value;
 	int dev, session = session_of(&dev), fd = mixed_memfd(test, l->pages, l->orders);
-	struct inode *inode = inode_of(fd);
+	struct inode *inode = agent_inode(fd);
 	unsigned int *order = kunit_kzalloc(test, l->pages * sizeof(*order), GFP_KERNEL);
 	bool *hole = kunit_kzalloc(test, l->pages, GFP_KERNEL);
 
@@ -319,7 +307,7 @@ static void memfd_test_layout(struct kunit *test)
 	session = go_on(test);
 	fd = agent_get(session, 1);
 	KUNIT_ASSERT_GE(test, fd, 0);
-	inode = inode_of(fd);
+	inode = agent_inode(fd);
 	expect_accounted(test, inode, l->pages);
 	for (u64 i = 0; i < l->pages; i++) {
 		struct folio *folio = inode->cache[i];
@@ -359,7 +347,7 @@ static void memfd_test_list(struct kunit *test)
 	}
 }
 
-/* Large folios behind 4096 small ones: what was reserved for more of those is given back. */
+/* Large folios after 4096 small ones: what was reserved for more of those is freed. */
 static void memfd_test_trim(struct kunit *test)
 {
 	u64 list = DIV_ROUND_UP(4097 * sizeof(struct memfd_luo_folio_ser), PAGE_SIZE);
@@ -369,7 +357,7 @@ static void memfd_test_trim(struct kunit *test)
 	need_pages(test, 4096 + 512);
 	fd = agent_memfd(4096 * PAGE_SIZE, 0, 0, 1);
 	sim_resize(fd, (4096 + 512) * PAGE_SIZE);
-	KUNIT_ASSERT_EQ(test, sim_shmem_place(inode_of(fd), 4096, 9), 0);
+	KUNIT_ASSERT_EQ(test, sim_shmem_place(agent_inode(fd), 4096, 9), 0);
 	before = sim_balance();
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
 	KUNIT_EXPECT_EQ(test, sim_balance().pages - before.pages, list + 3);
@@ -391,37 +379,47 @@ static void memfd_test_fail_preserve(struct kunit *test)
 		after = sim_balance();
 		KUNIT_ASSERT_EQ(test, err, -ENOMEM);
 		KUNIT_ASSERT_MEMEQ(test, &before, &after, sizeof(after));
-		KUNIT_ASSERT_EQ(test, references(inode_of(fd)), 300);
+		KUNIT_ASSERT_EQ(test, references(agent_inode(fd)), 300);
 		KUNIT_ASSERT_EQ(test, sim_resize(fd, 300 * PAGE_SIZE), 0);
 	}
 	fd = agent_get(go_on(test), 1);
-	expect_accounted(test, inode_of(fd), 300);
+	expect_accounted(test, agent_inode(fd), 300);
 }
 
-static const char *fail_orders;
-static u64 fail_pages;
+#define FAIL_ORDERS	"0010"
+#define FAIL_PAGES	96
 
 /* Each of the first allocations, and some of those that follow, a few for each folio. */
 #define NEXT(n)		((n) + 1 + (n) / 10)
 
+/* Retrieves a file in the next kernel, with the @n-th allocation failing if there are so many. */
+static int get_failing(struct kunit *test, unsigned long n, int *session, bool *failed)
+{
+	int dev, fd;
+
+	*session = session_of(&dev);
+	fd = mixed_memfd(test, FAIL_PAGES, FAIL_ORDERS);
+	KUNIT_ASSERT_EQ(test, agent_preserve(*session, 1, fd), 0);
+	*session = go_on(test);
+	sim_fail_nth(n);
+	fd = agent_get(*session, 1);
+	*failed = sim_failed();
+	sim_fail_nth(0);
+	return fd;
+}
+
 /* Objects that are left when a file was retrieved, with the @n-th allocation failing once. */
 static bool retrieve_failing(struct kunit *test, unsigned long n, unsigned long *objects)
 {
-	int dev, session = session_of(&dev), fd = mixed_memfd(test, fail_pages, fail_orders);
 	bool failed;
+	int session, fd = get_failing(test, n, &session, &failed);
 
-	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
-	session = go_on(test);
-	sim_fail_nth(n);
-	fd = agent_get(session, 1);
-	failed = sim_failed();
-	sim_fail_nth(0);
 	if (fd < 0) {
 		KUNIT_ASSERT_EQ(test, fd, -ENOMEM);
 		fd = agent_get(session, 1);
 	}
 	KUNIT_ASSERT_GE(test, fd, 0);
-	expect_accounted(test, inode_of(fd), fail_pages);
+	expect_accounted(test, agent_inode(fd), FAIL_PAGES);
 	KUNIT_ASSERT_EQ(test, agent_finish(session), 0);
 	*objects = sim_balance().objects;
 	return failed;
@@ -431,8 +429,6 @@ static void memfd_test_fail_retrieve(struct kunit *test)
 {
 	unsigned long want, objects;
 
-	fail_pages = 96;
-	fail_orders = "0010";
 	retrieve_failing(test, 0, &want);
 	for (unsigned long n = 1; retrieve_failing(test, n, &objects); n = NEXT(n))
 		KUNIT_ASSERT_EQ_MSG(test, objects, want, "n = %lu", n);
@@ -441,15 +437,9 @@ static void memfd_test_fail_retrieve(struct kunit *test)
 /* What is left of a file that is given up, with the @n-th allocation failing once. */
 static bool finish_failing(struct kunit *test, unsigned long n, struct sim_balance *left)
 {
-	int dev, session = session_of(&dev), fd = mixed_memfd(test, fail_pages, fail_orders);
 	bool failed;
+	int session, fd = get_failing(test, n, &session, &failed);
 
-	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
-	session = go_on(test);
-	sim_fail_nth(n);
-	fd = agent_get(session, 1);
-	failed = sim_failed();
-	sim_fail_nth(0);
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
 	if (fd >= 0)
 		sim_close(fd);
@@ -464,8 +454,6 @@ static void memfd_test_fail_finish(struct kunit *test)
 {
 	struct sim_balance want, left;
 
-	fail_pages = 96;
-	fail_orders = "0010";
 	finish_failing(test, 0, &want);
 	for (unsigned long n = 1; finish_failing(test, n, &left); n = NEXT(n))
 		KUNIT_ASSERT_MEMEQ_MSG(test, &left, &want, sizeof(left), "n = %lu", n);
@@ -484,7 +472,7 @@ static void memfd_test_interrupted(struct kunit *test)
 	sim_task.killed = false;
 	fd = agent_get(session, 1);
 	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, SIZE, 0, 1));
-	expect_accounted(test, inode_of(fd), SIZE / PAGE_SIZE);
+	expect_accounted(test, agent_inode(fd), SIZE / PAGE_SIZE);
 }
 
 /* Too many files, or no memory for one, is not the file's fault. */
@@ -512,12 +500,12 @@ static void memfd_test_past_end(struct kunit *test)
 	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, 0, 1);
 	u64 pages = SIZE / PAGE_SIZE;
 
-	KUNIT_ASSERT_EQ(test, sim_shmem_place(inode_of(fd), pages, 0), 0);
+	KUNIT_ASSERT_EQ(test, sim_shmem_place(agent_inode(fd), pages, 0), 0);
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
 	fd = agent_get(go_on(test), 1);
 	KUNIT_ASSERT_GE(test, fd, 0);
 	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, SIZE, 0, 1));
-	expect_accounted(test, inode_of(fd), pages);
+	expect_accounted(test, agent_inode(fd), pages);
 }
 
 static struct kunit_case memfd_cases[] = {

@@ -8,7 +8,7 @@
  *    before.
  *  - A stale owner gets nothing after an owner of the same memory.
  *  - No page has two owners; set_page_count() sees to that.
- *  - Memory of an owner is in nobody's hands before the owner restores it.
+ *  - Memory of an owner stays reserved until the owner restores it.
  */
 
 #include "items.h"

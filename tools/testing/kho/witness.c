@@ -75,25 +75,24 @@ static int preserve(struct liveupdate_file_op_args *args)
 	return note_nr("preserve", nr);
 }
 
-/* What preserve() left is what the others are called with. */
-static unsigned int known(const struct liveupdate_file_op_args *args, u64 more)
+/* The others are called with what preserve() left; unfreeze() with what freeze() made of it. */
+static unsigned int known(const struct liveupdate_file_op_args *args, u64 base)
 {
 	unsigned int nr = number(args->file);
 
 	BUG_ON(args->private_data != (void *)(OLD_PRIVATE + nr));
-	BUG_ON(args->serialized_data != PRESERVED + nr &&
-	       args->serialized_data != more + nr);
+	BUG_ON(args->serialized_data != base + nr);
 	return nr;
 }
 
 static void unpreserve(struct liveupdate_file_op_args *args)
 {
-	note_nr("unpreserve", known(args, FROZEN));
+	note_nr("unpreserve", known(args, PRESERVED));
 }
 
 static int freeze(struct liveupdate_file_op_args *args)
 {
-	unsigned int nr = known(args, FROZEN);
+	unsigned int nr = known(args, PRESERVED);
 
 	if (witness_in_freeze)
 		witness_in_freeze();

@@ -70,6 +70,9 @@ int luo_preserve(int session, uint64_t token, int fd);
 int luo_retrieve(int session, uint64_t token);
 int luo_finish(int session);
 
+/* handover_memory.c: bytes that /proc/meminfo tells of a key. */
+uint64_t memory_info(const char *key);
+
 /* handover_memfd.c: a memfd full of seeded data, and whether it still is; any thread. */
 int seeded_make(const char *name, uint64_t size, uint64_t seed);
 int seeded_write(int fd, uint64_t size, uint64_t seed);

@@ -150,25 +150,11 @@ static int do_storm_check(char **words)
 	return err;
 }
 
-static uint64_t free_swap(void)
-{
-	unsigned long long kb = 0;
-	FILE *file = fopen("/proc/meminfo", "re");
-	char line[128];
-
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "SwapFree: %llu kB", &kb);
-	if (file)
-		fclose(file);
-
-	return kb << 10;
-}
-
 /* Swaps a memfd out, which is no longer possible once it is preserved. */
 static int do_pageout(char **words)
 {
 	int fd = fd_find(words[0]), err = 0;
-	uint64_t before = free_swap(), after;
+	uint64_t before = memory_info("SwapFree"), after;
 	struct stat st;
 	void *map;
 
@@ -182,7 +168,7 @@ static int do_pageout(char **words)
 	if (madvise(map, st.st_size, MADV_PAGEOUT))
 		err = problem(-errno, "madvise: %s", strerror(errno));
 	munmap(map, st.st_size);
-	after = free_swap();
+	after = memory_info("SwapFree");
 	note("%llu KiB were swapped out",
 	     (unsigned long long)(before - after) >> 10);
 	if (!err && before < after + st.st_size / 2)
@@ -231,7 +217,7 @@ static int do_tag(char **words)
 	return 0;
 }
 
-/* A page that is not there, and that nobody will provide. */
+/* A page that is missing, and that no monitor provides. */
 static void *missing_page(void)
 {
 	struct uffdio_api api = { .api = UFFD_API };

@@ -157,7 +157,7 @@ static int region_reused(char **words)
 	return nr ? 0 : problem(-ENOENT, "nothing is preserved there");
 }
 
-static uint64_t memory_info(const char *key)
+uint64_t memory_info(const char *key)
 {
 	unsigned long long value = 0;
 	char line[128];
