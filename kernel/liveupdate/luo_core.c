@@ -354,9 +354,9 @@ int liveupdate_reboot(void)
  * ===========  ===========  ==================  ===========  ===========
  *
  * A retrieved session that is closed before it is finished can be retrieved
- * again, with the files that were not retrieved; when its holder exits, with all
- * files.  A file that was retrieved then is the same open file for the next
- * holder.
+ * again, with the files that its holder did not retrieve; when its holder exits,
+ * with all files.  A file that was retrieved before is the same open file for
+ * the next holder.
  */
 
 static atomic_t luo_dev_in_use;
@@ -435,6 +435,9 @@ static int luo_execute_fd(const struct luo_ioctl_op *op, void *ctx,
 	if (err)
 		goto err_put_file;
 
+	/* The caller may use the descriptor at once, in another thread. */
+	if (op->give)
+		op->give(ctx, arg);
 	fd_install(fd, file);
 	return 0;
 

@@ -82,6 +82,7 @@
  * @claim: position in luo_claims, when @file is claimed
  * @id: what stands for @file there
  * @flbs: the FLBs that were preserved for it, see luo_flb_file_preserve()
+ * @given: the present holder of the session has got a descriptor of @file
  * @retrieve_status: as &struct liveupdate_file_op_args
  * @serialized_data: as &struct liveupdate_file_op_args, and after preserve() what
  *                   it is again when a freeze is undone
@@ -102,6 +103,7 @@ struct luo_file {
 	struct hlist_node claim;
 	unsigned long id;
 	u64 flbs;
+	bool given;
 	int retrieve_status;
 	u64 serialized_data;
 	u64 frozen_data;
@@ -581,6 +583,21 @@ int luo_file_retrieve(struct luo_file_set *set, u64 token, struct file **filep)
 	return err;
 }
 
+/**
+ * luo_file_give - note that the holder of a session has got a file of it
+ * @set: files of the session
+ * @token: number of the file, which may have been finished meanwhile
+ *
+ * Context: With the mutex of the session held.
+ */
+void luo_file_give(struct luo_file_set *set, u64 token)
+{
+	struct luo_file *f = luo_file_find(set, token);
+
+	if (f)
+		f->given = true;
+}
+
 static bool luo_file_can_finish(struct luo_file *f)
 {
 	struct liveupdate_file_op_args args;
@@ -651,24 +668,39 @@ bool luo_file_leave(struct luo_file *f)
 }
 
 /**
- * luo_file_finish_retrieved - let files go that were retrieved
+ * luo_file_finish_given - let files go that the holder of a session has got
  * @set: files of an incoming session
  *
- * Those that failed permanently are finished, too.
+ * A file that was retrieved for another holder, or could not be given to this
+ * one, may have no user.  Those that failed permanently are finished, too.
  *
  * Context: With the mutex of the session held.
  * Return: true when no file is left.
  */
-bool luo_file_finish_retrieved(struct luo_file_set *set)
+bool luo_file_finish_given(struct luo_file_set *set)
 {
 	struct luo_file *f, *tmp;
 
 	list_for_each_entry_safe_reverse(f, tmp, &set->files, list) {
-		if (f->retrieve_status)
+		if (f->given || f->retrieve_status < 0)
 			luo_file_leave(f);
 	}
 
 	return list_empty(&set->files);
+}
+
+/**
+ * luo_file_park_all - a session has lost its holder
+ * @set: files of the session
+ *
+ * Context: With the mutex of the session held.
+ */
+void luo_file_park_all(struct luo_file_set *set)
+{
+	struct luo_file *f;
+
+	list_for_each_entry(f, &set->files, list)
+		f->given = false;
 }
 
 /**

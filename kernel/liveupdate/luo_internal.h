@@ -22,6 +22,7 @@
  * @respond: the structure has something for the caller
  * @execute: does it.  @ctx is what the file descriptor stands for, @arg the
  *           structure; leaves a file in @filep when there is a @fd_offset.
+ * @give: the caller is about to get a descriptor of that file; optional
  */
 struct luo_ioctl_op {
 	unsigned int cmd;
@@ -30,6 +31,7 @@ struct luo_ioctl_op {
 	unsigned int fd_offset;
 	bool respond;
 	int (*execute)(void *ctx, void *arg, struct file **filep);
+	void (*give)(void *ctx, void *arg);
 };
 
 #define LUO_IOCTL(_cmd, _struct, _last, _execute, ...) {		\
@@ -74,8 +76,10 @@ void luo_file_unfreeze_all(struct luo_file_set *set,
 int luo_file_restore_all(struct luo_file_set *set,
 			 const struct luo_file_set_ser *ser);
 int luo_file_retrieve(struct luo_file_set *set, u64 token, struct file **filep);
+void luo_file_give(struct luo_file_set *set, u64 token);
 int luo_file_finish_all(struct luo_file_set *set, bool force);
-bool luo_file_finish_retrieved(struct luo_file_set *set);
+bool luo_file_finish_given(struct luo_file_set *set);
+void luo_file_park_all(struct luo_file_set *set);
 struct luo_file *luo_file_find_claimed(int fd, struct luo_file_set **set);
 bool luo_file_leave(struct luo_file *f);
 bool luo_file_handler_is_registered(const struct liveupdate_file_handler *fh);

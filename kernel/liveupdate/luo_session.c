@@ -23,8 +23,8 @@
  * event                 in 7.3                  here
  * ====================  ======================  ===============================
  * FINISH                all files leave         the same; ``-EBUSY`` with orphans
- * close()               all files leave         retrieved files leave; others
- *                                               stay in the parked session
+ * close()               all files leave         files that the holder got leave;
+ *                                               others stay in the parked session
  * the holder exits      as close()              all files stay, retrieved ones
  *                                               too; the session is parked
  * PRESERVE_FD of a      ``-EBUSY``, but after   the file leaves a parked session;
@@ -346,10 +346,11 @@ static void luo_session_release_incoming(struct luo_session *session)
 	struct luo_sessions *dir = session->dir;
 	bool last;
 
-	/* Without its users, a retrieved file is kept for the next holder. */
-	if (!luo_holder_is_gone()) {
-		scoped_guard(mutex, &session->mutex)
-			session->finished |= luo_file_finish_retrieved(&session->files);
+	scoped_guard(mutex, &session->mutex) {
+		/* Without its users, a retrieved file is kept for the next holder. */
+		if (!luo_holder_is_gone())
+			session->finished |= luo_file_finish_given(&session->files);
+		luo_file_park_all(&session->files);
 	}
 
 	scoped_guard(mutex, &dir->lock) {
@@ -447,6 +448,15 @@ static int luo_do_retrieve_fd(void *ctx, void *arg, struct file **filep)
 	return luo_file_retrieve(&session->files, retrieve->token, filep);
 }
 
+static void luo_give_fd(void *ctx, void *arg)
+{
+	struct liveupdate_session_retrieve_fd *retrieve = arg;
+	struct luo_session *session = ctx;
+
+	guard(mutex)(&session->mutex);
+	luo_file_give(&session->files, retrieve->token);
+}
+
 static int luo_do_finish(void *ctx, void *arg, struct file **filep)
 {
 	struct liveupdate_session_finish *finish = arg;
@@ -485,6 +495,7 @@ static const struct luo_ioctl_op luo_session_ops[] = {
 	LUO_IOCTL(LIVEUPDATE_SESSION_RETRIEVE_FD,
 		  liveupdate_session_retrieve_fd, token, luo_do_retrieve_fd,
 		  .respond = true,
+		  .give = luo_give_fd,
 		  .fd_offset = offsetof(struct liveupdate_session_retrieve_fd,
 					fd)),
 	LUO_IOCTL(LIVEUPDATE_SESSION_FINISH,

@@ -131,6 +131,59 @@ static void luo_close_test_holder(struct kunit *test)
 	fput(after);
 }
 
+/* What a holder was not given is not lost when it closes the session. */
+static void expect_all_left(struct kunit *test, int dev)
+{
+	int session = agent_retrieve(dev, "a");
+
+	KUNIT_ASSERT_GE(test, session, 0);
+	for (int token = 1; token <= FILES; token++)
+		retrieve(test, session, token);
+	sim_close(session);
+	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "a"), -ENOENT);
+}
+
+/* A tool that only looks, after a holder died. */
+static void luo_close_test_look(struct kunit *test)
+{
+	int dev = hop(test), session = agent_retrieve(dev, "a");
+	int fd = retrieve(test, session, 1);
+
+	exit_holder(session);
+	sim_close(fd);
+	sim_close(agent_retrieve(dev, "a"));
+	expect_all_left(test, dev);
+}
+
+/* The new descriptor cannot be told: that closes the session. */
+static void luo_close_test_efault_session(struct kunit *test)
+{
+	struct liveupdate_ioctl_retrieve_session get = { .size = sizeof(get), .name = "a" };
+	int dev = hop(test), session = agent_retrieve(dev, "a");
+	int fd = retrieve(test, session, 1);
+
+	exit_holder(session);
+	sim_close(fd);
+	sim_user = SIM_USER_UNWRITABLE;
+	KUNIT_EXPECT_EQ(test, sim_ioctl(dev, LIVEUPDATE_IOCTL_RETRIEVE_SESSION, &get),
+			-EFAULT);
+	sim_user = SIM_USER_GOOD;
+	expect_all_left(test, dev);
+}
+
+static void luo_close_test_efault_file(struct kunit *test)
+{
+	struct liveupdate_session_retrieve_fd get = { .size = sizeof(get), .token = 1 };
+	int dev = hop(test), session = agent_retrieve(dev, "a");
+
+	sim_user = SIM_USER_UNWRITABLE;
+	KUNIT_EXPECT_EQ(test, sim_ioctl(session, LIVEUPDATE_SESSION_RETRIEVE_FD, &get),
+			-EFAULT);
+	sim_user = SIM_USER_GOOD;
+	sim_close(session);
+	expect_all_left(test, dev);
+}
+
 /* A file that is left in a parked session can be preserved by its user. */
 static void luo_close_test_preserve_parked(struct kunit *test)
 {
@@ -423,6 +476,9 @@ static struct kunit_case luo_close_cases[] = {
 	KUNIT_CASE(luo_close_test_not_all_retrieved),
 	KUNIT_CASE(luo_close_test_none_retrieved),
 	KUNIT_CASE_PARAM(luo_close_test_holder, gone_gen_params),
+	KUNIT_CASE(luo_close_test_look),
+	KUNIT_CASE(luo_close_test_efault_session),
+	KUNIT_CASE(luo_close_test_efault_file),
 	KUNIT_CASE(luo_close_test_preserve_parked),
 	KUNIT_CASE(luo_close_test_preserve_last_parked),
 	KUNIT_CASE(luo_close_test_kexec_names_lost),
