@@ -138,57 +138,6 @@ static void memfd_luo_release(struct memfd_luo_entry *entries, u64 nr)
 	vfree(entries);
 }
 
-/*
- * A reference does not keep a folio in its file: collapse_file() counts references
- * while it holds the locks of the folios, and puts a huge folio in their place.  A
- * reference that is taken after that keeps the memory only.  So the mapping is
- * checked under the lock.
- *
- * The two flags are settled now and for good: what they are at the time of the
- * kexec cannot be known, as mappings may still be writing then.
- *
- * A folio that is clean now can be dirtied through a mapping later.  Were it
- * handed over as clean, the next kernel could drop it and the data with it.
- * A folio that is not up to date now can be filled later, and would then be
- * zeroed on its next first use.  So every folio becomes dirty and up to date
- * here; the price is some memory that reclaim could have had.  Both stay set,
- * because a folio with a reference is not written to swap.
- *
- * Returns false when the folio is not in the file any more.
- */
-static bool memfd_luo_settle_folio(struct address_space *mapping,
-				   struct folio *folio)
-{
-	bool there;
-
-	folio_lock(folio);
-	there = folio->mapping == mapping;
-	if (there && !folio_test_uptodate(folio)) {
-		folio_zero_segment(folio, 0, folio_size(folio));
-		flush_dcache_folio(folio);
-		folio_mark_uptodate(folio);
-	}
-	if (there && !folio_test_dirty(folio))
-		folio_mark_dirty(folio);
-	folio_unlock(folio);
-	return there;
-}
-
-/* Returns the number of folios before the first that is in the file no more. */
-static long memfd_luo_settle(struct address_space *mapping,
-			     struct folio **batch, long nr)
-{
-	long settled = 0;
-
-	while (settled < nr && memfd_luo_settle_folio(mapping, batch[settled])) {
-		settled++;
-		cond_resched();
-	}
-
-	release_pages(batch + settled, nr - settled);
-	return settled;
-}
-
 /* Tags are in memory of their own, and are not preserved. */
 #ifdef CONFIG_ARM64_MTE
 static bool memfd_luo_may_have_tags(void)
@@ -226,17 +175,73 @@ static int memfd_luo_check_folio(struct folio *folio)
 	return 0;
 }
 
+/*
+ * A reference does not keep a folio in its file: collapse_file() counts references
+ * while it holds the locks of the folios, and puts a huge folio in their place.  A
+ * reference that is taken after that keeps the memory only.  So the mapping is
+ * checked under the lock.
+ *
+ * The two flags are settled now and for good: what they are at the time of the
+ * kexec cannot be known, as mappings may still be writing then.
+ *
+ * A folio that is clean now can be dirtied through a mapping later.  Were it
+ * handed over as clean, the next kernel could drop it and the data with it.
+ * A folio that is not up to date now can be filled later, and would then be
+ * zeroed on its next first use.  So every folio becomes dirty and up to date
+ * here; the price is some memory that reclaim could have had.  Both stay set,
+ * because a folio with a reference is not written to swap.
+ *
+ * Broken memory must not be written to, so that is checked first.
+ *
+ * Returns 1, 0 when the folio is not in the file any more, or an error.
+ */
+static int memfd_luo_settle_folio(struct address_space *mapping,
+				  struct folio *folio)
+{
+	int ret = 0;
+
+	folio_lock(folio);
+	if (folio->mapping == mapping)
+		ret = memfd_luo_check_folio(folio) ?: 1;
+	if (ret > 0 && !folio_test_uptodate(folio)) {
+		folio_zero_segment(folio, 0, folio_size(folio));
+		flush_dcache_folio(folio);
+		folio_mark_uptodate(folio);
+	}
+	if (ret > 0 && !folio_test_dirty(folio))
+		folio_mark_dirty(folio);
+	folio_unlock(folio);
+	return ret;
+}
+
+/*
+ * Returns the number of folios before the first that is not in the file any more
+ * or cannot be preserved.  The next call begins with that one.
+ */
+static long memfd_luo_settle(struct address_space *mapping,
+			     struct folio **batch, long nr)
+{
+	long settled = 0;
+	int ret = 0;
+
+	while (settled < nr) {
+		ret = memfd_luo_settle_folio(mapping, batch[settled]);
+		if (ret <= 0)
+			break;
+		settled++;
+		cond_resched();
+	}
+
+	release_pages(batch + settled, nr - settled);
+	return settled ?: ret;
+}
+
 /* Takes the references over: afterwards they belong to @arr or are dropped. */
 static int memfd_luo_add_batch(struct memfd_luo_array *arr,
 			       struct folio **batch, long nr)
 {
-	int err = 0;
+	int err = memfd_luo_array_reserve(arr, nr, folio_next_index(batch[nr - 1]));
 
-	for (long i = 0; i < nr && !err; i++)
-		err = memfd_luo_check_folio(batch[i]);
-	if (!err)
-		err = memfd_luo_array_reserve(arr, nr,
-					      folio_next_index(batch[nr - 1]));
 	if (!err)
 		err = kho_preserve_folios(batch, nr);
 	if (err) {

@@ -103,6 +103,19 @@ static void memfd_keep_test_poisoned_before(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, agent_inode(fd)->frozen);
 }
 
+/* A page that was never written is zeroed, which would be an access to it. */
+static void memfd_keep_test_poisoned_unwritten(struct kunit *test)
+{
+	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
+	struct folio *folio = agent_inode(fd)->cache[3];
+
+	folio->page.flags &= ~SIM_UPTODATE;
+	sim_poison(folio);
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), -EHWPOISON);
+	KUNIT_EXPECT_FALSE(test, folio_test_uptodate(folio));
+	KUNIT_EXPECT_FALSE(test, agent_inode(fd)->frozen);
+}
+
 static void memfd_keep_test_poisoned_after(struct kunit *test)
 {
 	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
@@ -320,6 +333,7 @@ static struct kunit_case memfd_keep_cases[] = {
 	KUNIT_CASE(memfd_keep_test_collapse),
 	KUNIT_CASE(memfd_keep_test_collapse_storm),
 	KUNIT_CASE(memfd_keep_test_poisoned_before),
+	KUNIT_CASE(memfd_keep_test_poisoned_unwritten),
 	KUNIT_CASE(memfd_keep_test_poisoned_after),
 	KUNIT_CASE_PARAM(memfd_keep_test_access, access_gen_params),
 	KUNIT_CASE(memfd_keep_test_locked_for_ever),

@@ -293,6 +293,7 @@ enum {
 #define folio_next_index(f)	((f)->page.index + (1UL << folio_order(f)))
 #define folio_contain_hwpoisoned_page(f)	((f)->page.flags & SIM_POISONED)
 #define folio_zero_segment(f, start, end) do {				\
+	BUG_ON(folio_contain_hwpoisoned_page(f));			\
 	memset(folio_address(f) + (start), 0, (end) - (start));		\
 	(f)->page.flags |= SIM_CACHED;					\
 } while (0)
