@@ -469,13 +469,18 @@ static int memfd_luo_keep(struct file *file, struct memfd_luo_ser *desc,
 
 /*
  * The next kernel makes a file that can be read and written, with the mode that
- * memfd_create() gives.  Users of this one may have less.
+ * memfd_create() gives.  Users of this one may have less, unless a seal takes
+ * writing from all of them.
  */
 static int memfd_luo_check_access(struct file *file)
 {
-	umode_t mode = memfd_get_seals(file) & F_SEAL_EXEC ? 0666 : 0777;
+	unsigned int seals = memfd_get_seals(file);
+	umode_t mode = seals & F_SEAL_EXEC ? 0666 : 0777;
+	fmode_t need = FMODE_READ;
 
-	if (~file->f_mode & (FMODE_READ | FMODE_WRITE))
+	if (!(seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+		need |= FMODE_WRITE;
+	if (need & ~file->f_mode)
 		return -EPERM;
 
 	return mode & ~file_inode(file)->i_mode ? -EPERM : 0;

@@ -143,6 +143,10 @@ static const struct access {
 } accesses[] = {
 	{ "as it is made", FMODE_READ | FMODE_WRITE, 0777, 0, 0 },
 	{ "read only", FMODE_READ, 0777, 0, -EPERM },
+	{ "read only, sealed", FMODE_READ, 0777, F_SEAL_WRITE, 0 },
+	{ "read only, sealed later", FMODE_READ, 0777, F_SEAL_FUTURE_WRITE, 0 },
+	{ "read only, of one size", FMODE_READ, 0777, F_SEAL_SHRINK | F_SEAL_GROW, -EPERM },
+	{ "write only, sealed", FMODE_WRITE, 0777, F_SEAL_WRITE, -EPERM },
 	{ "write only", FMODE_WRITE, 0777, 0, -EPERM },
 	{ "not executable", FMODE_READ | FMODE_WRITE, 0666, F_SEAL_EXEC, 0 },
 	{ "of its owner", FMODE_READ | FMODE_WRITE, 0700, 0, -EPERM },

@@ -93,6 +93,7 @@ struct file {
 #define FMODE_READ	1u
 #define FMODE_WRITE	2u
 typedef unsigned int umode_t;
+typedef unsigned int fmode_t;
 
 #define file_inode(file)	((file)->f_inode)
 #define i_size_read(inode)	((inode)->size)
