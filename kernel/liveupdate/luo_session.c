@@ -660,47 +660,34 @@ void __init luo_session_setup_incoming(u64 sessions_pa)
 	kho_block_set_it_init(&dir->it, &dir->blocks);
 }
 
-/* It cannot be asked for, so its memory is freed at once. */
-static void luo_session_discard(struct luo_session *session, const char *why)
+/*
+ * A session that cannot be asked for.  What else is in its record is as likely to
+ * be damaged, so nothing is freed by it.
+ */
+static void luo_session_lost(const char *name, const char *why)
 {
-	int err;
-
-	pr_err("session '%*pE' is lost: %s\n", LUO_NAME(session), why);
-
-	err = luo_session_read_files(session);
-	if (!err) {
-		scoped_guard(mutex, &session->mutex)
-			err = luo_file_finish_all(&session->files, true);
-	}
-	if (!err) {
-		luo_session_free(session);
-		return;
-	}
-
-	/* Its files are known to LUO, so the session stays, without a name. */
-	pr_err("session '%*pE' keeps its memory: %pe\n", LUO_NAME(session),
-	       ERR_PTR(err));
-	session->name[0] = '\0';
-	luo_session_add(session);
+	pr_err("session '%*pE' is lost: %s; its memory stays unclaimed\n",
+	       (int)strnlen(name, LIVEUPDATE_SESSION_NAME_LENGTH), name, why);
 }
 
 static void luo_session_read(const struct luo_session_ser *ser)
 {
 	struct luo_sessions *dir = &luo_incoming;
-	bool valid = luo_string_valid(ser->name, sizeof(ser->name));
 	struct luo_session *session;
 
-	session = luo_session_alloc(dir, valid ? ser->name : "",
-				    GFP_KERNEL | __GFP_NOFAIL);
+	if (!luo_string_valid(ser->name, sizeof(ser->name))) {
+		luo_session_lost(ser->name, "its name is damaged");
+		return;
+	}
+	if (luo_session_find(dir, ser->name)) {
+		luo_session_lost(ser->name, "there are two of that name");
+		return;
+	}
+
+	session = luo_session_alloc(dir, ser->name, GFP_KERNEL | __GFP_NOFAIL);
 	session->ser = ser->file_set_ser;
 	session->unread = true;
-
-	if (!valid)
-		luo_session_discard(session, "its name is damaged");
-	else if (luo_session_find(dir, ser->name))
-		luo_session_discard(session, "there are two of that name");
-	else
-		luo_session_add(session);
+	luo_session_add(session);
 }
 
 /**

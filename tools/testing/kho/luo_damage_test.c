@@ -36,6 +36,13 @@ static void other_nothing(struct liveupdate_file_op_args *args)
 {
 }
 
+static unsigned int finished;
+
+static void other_finish(struct liveupdate_file_op_args *args)
+{
+	finished++;
+}
+
 static int other_retrieve(struct liveupdate_file_op_args *args)
 {
 	return -ENODEV;
@@ -46,7 +53,7 @@ static const struct liveupdate_file_ops other_ops = {
 	.preserve = other_preserve,
 	.unpreserve = other_nothing,
 	.retrieve = other_retrieve,
-	.finish = other_nothing,
+	.finish = other_finish,
 };
 
 static int flb_preserve(struct liveupdate_flb_op_args *args)
@@ -174,10 +181,8 @@ static void sessions(struct parts *p) { p->luo->sessions_pa = FAR_AWAY; }
 static void session_name(struct parts *p) { memset(p->session[1].name, 'b', 64); }
 static void session_twice(struct parts *p) { strscpy(p->session[1].name, "a", 2); }
 static void session_files(struct parts *p) { p->session->file_set_ser.files = FAR_AWAY; }
-/* Without a name it is given up at once, with its files. */
 static void session_loop(struct parts *p)
 {
-	memset(p->session[1].name, 'b', sizeof(p->session[1].name));
 	p->session[1].file_set_ser.files = p->luo->sessions_pa;
 }
 
@@ -262,7 +267,7 @@ static const struct damage {
 	{ "name without end", session_name, "its name is damaged", SESSION },
 	{ "name twice", session_twice, "there are two of that name", SESSION },
 	{ "files outside memory", session_files, "all its files are lost", FILES },
-	{ "sessions as files", session_loop, "all its files are lost", SESSION },
+	{ "sessions as files", session_loop, "all its files are lost", NOTHING },
 	{ "number of files", session_count, "3 files were handed over, and 2", NOTHING },
 	{ "token twice", file_token, "there are two of them", OTHER_FILE },
 	{ "unknown kind", file_kind, "cannot be retrieved: no handler", ONE_FILE },
@@ -403,8 +408,35 @@ static void luo_damage_test_none(struct kunit *test)
 	luo_damage_test(test, &none);
 }
 
+/* Files of a session that cannot be asked for are not freed behind the back of users. */
+static void luo_damage_test_nameless(struct kunit *test)
+{
+	struct sim_handover h;
+	struct parts p;
+	int session;
+
+	leave_sessions(test);
+	h = sim_kexec();
+	p = find_parts();
+	*p.session->name = '\0';
+	sim_log_clear();
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	register_other(test);
+	finished = 0;
+	session = agent_retrieve(sim_open_device(), "b");
+	KUNIT_EXPECT_TRUE(test, sim_logged("session '' is lost: its name is damaged; its memory stays unclaimed"));
+	KUNIT_EXPECT_EQ(test, finished, 0);
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
+	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+	sim_close(session);
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+	KUNIT_EXPECT_TRUE(test, sim_logged("unclaimed pages released"));
+	KUNIT_EXPECT_FALSE(test, sim_logged(" 0 unclaimed pages released"));
+}
+
 static struct kunit_case luo_damage_cases[] = {
 	KUNIT_CASE(luo_damage_test_none),
+	KUNIT_CASE(luo_damage_test_nameless),
 	KUNIT_CASE_PARAM(luo_damage_test_row, damage_gen_params),
 	{}
 };
