@@ -81,7 +81,6 @@
  * @file: the file, NULL until it is retrieved
  * @claim: position in luo_claims, when @file is claimed
  * @id: what stands for @file there
- * @flbs: the FLBs that were preserved for it, see luo_flb_file_preserve()
  * @given: the present holder of the session has got a descriptor of @file
  * @retrieve_status: as &struct liveupdate_file_op_args
  * @serialized_data: as &struct liveupdate_file_op_args, and after preserve() what
@@ -102,7 +101,6 @@ struct luo_file {
 	struct file *file;
 	struct hlist_node claim;
 	unsigned long id;
-	u64 flbs;
 	bool given;
 	int retrieve_status;
 	u64 serialized_data;
@@ -304,13 +302,13 @@ static int luo_file_call_preserve(struct luo_file *f)
 	struct liveupdate_file_op_args args = luo_file_args(f);
 	int err;
 
-	err = luo_flb_file_preserve(f->fh, &f->flbs);
+	err = luo_flb_file_preserve(f->fh);
 	if (err)
 		return err;
 
 	err = f->fh->ops->preserve(&args);
 	if (err) {
-		luo_flb_file_unpreserve(f->fh, f->flbs);
+		luo_flb_file_unpreserve(f->fh);
 		return err;
 	}
 
@@ -389,7 +387,7 @@ void luo_file_unpreserve_all(struct luo_file_set *set)
 		struct liveupdate_file_op_args args = luo_file_args(f);
 
 		f->fh->ops->unpreserve(&args);
-		luo_flb_file_unpreserve(f->fh, f->flbs);
+		luo_flb_file_unpreserve(f->fh);
 		luo_file_free(f);
 	}
 
@@ -753,6 +751,31 @@ bool luo_file_handler_is_registered(const struct liveupdate_file_handler *fh)
 
 	list_private_for_each_entry(other, &luo_file_handlers, list) {
 		if (other == fh)
+			return true;
+	}
+
+	return false;
+}
+
+/**
+ * luo_file_any_outgoing - test if a handler has files in outgoing sessions
+ * @fh: the handler
+ *
+ * A file has its claim from before its FLBs are preserved until after they are
+ * unpreserved, so this covers every file that counts for an FLB.
+ *
+ * Context: With luo_register_rwlock held for writing.
+ * Return: true when it has, or when one is being preserved.
+ */
+bool luo_file_any_outgoing(const struct liveupdate_file_handler *fh)
+{
+	struct luo_file *f;
+	int bucket;
+
+	guard(spinlock)(&luo_files_lock);
+
+	hash_for_each(luo_claims, bucket, f, claim) {
+		if (f->fh == fh && !f->set->incoming)
 			return true;
 	}
 

@@ -9,7 +9,7 @@
  * that needs it, and given up when the last one is gone.
  *
  * A file handler says which FLBs its files need, with
- * liveupdate_register_flb().
+ * liveupdate_register_flb(), as long as none of its files is preserved.
  *
  * In the old kernel, ``preserve()`` is called before the first file is
  * preserved and ``unpreserve()`` after the last one was given up.  In the new
@@ -55,19 +55,11 @@
  * struct luo_flb_link - an FLB that the files of a handler need
  * @flb: the FLB
  * @list: position in the list of the handler
- * @number: links are numbered as they are made; files that were preserved before
- *          do not need the FLB
- * @files: number of preserved files that need it; protected by the FLB's lock
  */
 struct luo_flb_link {
 	struct liveupdate_flb *flb;
 	struct list_head list;
-	u64 number;
-	u64 files;
 };
-
-/* Number of the last link, protected by luo_register_rwlock. */
-static u64 luo_flb_last_link;
 
 /* All FLBs, protected by luo_register_rwlock. */
 static LIST_HEAD(luo_flbs);
@@ -129,21 +121,20 @@ static int luo_flb_preserve(struct liveupdate_flb *flb,
 	return 0;
 }
 
-static int luo_flb_add_file(struct luo_flb_link *link)
+static int luo_flb_add_file(struct liveupdate_flb *flb)
 {
-	struct luo_flb_private *p = luo_flb_private(link->flb);
+	struct luo_flb_private *p = luo_flb_private(flb);
 	int err;
 
 	guard(mutex)(&p->lock);
 
 	if (!p->outgoing.files && !p->outgoing.gets) {
-		err = luo_flb_preserve(link->flb, p);
+		err = luo_flb_preserve(flb, p);
 		if (err)
 			return err;
 	}
 
 	p->outgoing.files++;
-	link->files++;
 	return 0;
 }
 
@@ -166,27 +157,22 @@ static void luo_flb_drop_outgoing(struct liveupdate_flb *flb)
 	module_put(flb->ops->owner);
 }
 
-static void luo_flb_del_files(struct luo_flb_link *link, u64 nr)
+static void luo_flb_del_file(struct liveupdate_flb *flb)
 {
-	struct luo_flb_private *p = luo_flb_private(link->flb);
+	struct luo_flb_private *p = luo_flb_private(flb);
 
 	guard(mutex)(&p->lock);
-
-	if (!nr)
-		return;
-	link->files -= nr;
-	p->outgoing.files -= nr;
-	luo_flb_drop_outgoing(link->flb);
+	p->outgoing.files--;
+	luo_flb_drop_outgoing(flb);
 }
 
 /**
  * luo_flb_file_preserve - preserve the FLBs that a new file needs
  * @fh: handler of the file
- * @flbs: set to what luo_flb_file_unpreserve() has to know of them
  *
  * Return: 0, or the error of an FLB; none has a new user then.
  */
-int luo_flb_file_preserve(struct liveupdate_file_handler *fh, u64 *flbs)
+int luo_flb_file_preserve(struct liveupdate_file_handler *fh)
 {
 	struct list_head *links = &ACCESS_PRIVATE(fh, flb_list);
 	struct luo_flb_link *link;
@@ -195,34 +181,30 @@ int luo_flb_file_preserve(struct liveupdate_file_handler *fh, u64 *flbs)
 	guard(rwsem_read)(&luo_register_rwlock);
 
 	list_for_each_entry(link, links, list) {
-		err = luo_flb_add_file(link);
+		err = luo_flb_add_file(link->flb);
 		if (err)
 			goto err_undo;
 	}
-	*flbs = luo_flb_last_link;
 	return 0;
 
 err_undo:
 	list_for_each_entry_continue_reverse(link, links, list)
-		luo_flb_del_files(link, 1);
+		luo_flb_del_file(link->flb);
 	return err;
 }
 
 /**
  * luo_flb_file_unpreserve - undo luo_flb_file_preserve()
  * @fh: handler of the file
- * @flbs: what was set then
  */
-void luo_flb_file_unpreserve(struct liveupdate_file_handler *fh, u64 flbs)
+void luo_flb_file_unpreserve(struct liveupdate_file_handler *fh)
 {
 	struct luo_flb_link *link;
 
 	guard(rwsem_read)(&luo_register_rwlock);
 
-	list_for_each_entry_reverse(link, &ACCESS_PRIVATE(fh, flb_list), list) {
-		if (link->number <= flbs)
-			luo_flb_del_files(link, 1);
-	}
+	list_for_each_entry_reverse(link, &ACCESS_PRIVATE(fh, flb_list), list)
+		luo_flb_del_file(link->flb);
 }
 
 /**
@@ -526,11 +508,14 @@ static int luo_flb_add(struct liveupdate_flb *flb)
  * @fh: the handler, which is registered
  * @flb: the FLB, with its ops and a string that no other FLB has
  *
+ * Best called right after the handler was registered: a file that is preserved
+ * in between would not count for the FLB, so this fails as long as there is one.
+ *
  * Context: May sleep.
  * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing,
  * the string is not a composite string or the handler is not registered, -EEXIST
- * when the two are linked or the string is taken, -ENOSPC when there are too
- * many FLBs, or -ENOMEM.
+ * when the two are linked or the string is taken, -EBUSY when files of the
+ * handler are preserved, -ENOSPC when there are too many FLBs, or -ENOMEM.
  */
 int liveupdate_register_flb(struct liveupdate_file_handler *fh,
 			    struct liveupdate_flb *flb)
@@ -553,6 +538,8 @@ int liveupdate_register_flb(struct liveupdate_file_handler *fh,
 		return -EINVAL;
 	if (luo_flb_find_link(fh, flb))
 		return -EEXIST;
+	if (luo_file_any_outgoing(fh))
+		return -EBUSY;
 
 	link = kzalloc_obj(*link);
 	if (!link)
@@ -567,17 +554,14 @@ int liveupdate_register_flb(struct liveupdate_file_handler *fh,
 
 	p->users++;
 	link->flb = flb;
-	link->number = ++luo_flb_last_link;
 	list_add_tail(&link->list, &ACCESS_PRIVATE(fh, flb_list));
 	return 0;
 }
 
-/* Files that were preserved with the FLB are handed over without it. */
 static void luo_flb_unlink(struct luo_flb_link *link)
 {
 	struct luo_flb_private *p = luo_flb_private(link->flb);
 
-	luo_flb_del_files(link, link->files);
 	if (!--p->users) {
 		list_del_init(&p->list);
 		luo_flb_count--;
@@ -591,6 +575,10 @@ static void luo_flb_unlink(struct luo_flb_link *link)
  * liveupdate_unregister_flb - undo liveupdate_register_flb()
  * @fh: the handler
  * @flb: the FLB
+ *
+ * The next kernel takes each file of the handler for one that needs the FLB.  So
+ * nothing is undone as long as files of it are preserved, which keep the modules
+ * of both.
  *
  * Context: May sleep.
  */
@@ -606,7 +594,13 @@ void liveupdate_unregister_flb(struct liveupdate_file_handler *fh,
 
 	link = luo_file_handler_is_registered(fh) ? luo_flb_find_link(fh, flb) :
 						    NULL;
-	if (link)
+	if (!link)
+		return;
+
+	if (luo_file_any_outgoing(fh))
+		pr_warn("'%s' stays registered: files of '%s' are preserved\n",
+			flb->compatible, fh->compatible);
+	else
 		luo_flb_unlink(link);
 }
 

@@ -83,6 +83,7 @@ void luo_file_park_all(struct luo_file_set *set);
 struct luo_file *luo_file_find_claimed(int fd, struct luo_file_set **set);
 bool luo_file_leave(struct luo_file *f);
 bool luo_file_handler_is_registered(const struct liveupdate_file_handler *fh);
+bool luo_file_any_outgoing(const struct liveupdate_file_handler *fh);
 
 int luo_session_create(const char *name, struct file **filep);
 int luo_session_retrieve(const char *name, struct file **filep);
@@ -93,8 +94,8 @@ bool luo_session_any_outgoing(void);
 void luo_session_warn_unfinished(void);
 void luo_session_unhold_incoming(void);
 
-int luo_flb_file_preserve(struct liveupdate_file_handler *fh, u64 *flbs);
-void luo_flb_file_unpreserve(struct liveupdate_file_handler *fh, u64 flbs);
+int luo_flb_file_preserve(struct liveupdate_file_handler *fh);
+void luo_flb_file_unpreserve(struct liveupdate_file_handler *fh);
 void luo_flb_file_finish(struct liveupdate_file_handler *fh);
 void luo_flb_finish_rest(void);
 void luo_flb_unregister_all(struct liveupdate_file_handler *fh);

@@ -459,46 +459,63 @@ static void luo_close_test_ids_of_handlers(struct kunit *test)
 	witness[0].ops.get_id = NULL;
 }
 
-/* Files that were preserved before an FLB was registered do not count for it. */
+/* A file that does not count for an FLB would be taken for one by the next kernel. */
 static void luo_close_test_flb_registered_late(struct kunit *test)
 {
-	int dev = sim_open_device(), a = agent_create(dev, "a"), b = agent_create(dev, "b");
+	int dev = sim_open_device(), session = agent_create(dev, "a");
 
 	witness_reset();
 	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), -EINVAL);
 	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
-	KUNIT_ASSERT_EQ(test, agent_preserve(a, 1, witness_open(0, 1)), 0);
-	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), 0);
-	KUNIT_EXPECT_STREQ(test, witness_calls(), "preserve 1;");
-	KUNIT_ASSERT_EQ(test, agent_preserve(b, 1, witness_open(0, 2)), 0);
-	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-preserve x;preserve 2;");
-	sim_close(a);
-	KUNIT_EXPECT_STREQ(test, witness_calls(), "unpreserve 1;");
-	sim_close(b);
-	KUNIT_EXPECT_STREQ(test, witness_calls(), "unpreserve 2;flb-unpreserve x;");
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, witness_open(0, 1)), 0);
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), -EBUSY);
+	/* Of another handler there is none. */
+	KUNIT_ASSERT_EQ(test, witness_register(1), 0);
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(&witness[1].fh, witness_flb), 0);
+	sim_close(session);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "preserve 1;unpreserve 1;");
+
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), 0);
+	session = agent_create(dev, "a");
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, witness_open(0, 2)), 0);
+	sim_close(session);
+	KUNIT_EXPECT_STREQ(test, witness_calls(),
+			   "flb-preserve x;preserve 2;unpreserve 2;flb-unpreserve x;");
 }
 
-/* When the link is gone, so is what its files need of the FLB. */
+/* Until then, files of the handler need it. */
 static void luo_close_test_flb_unregistered_early(struct kunit *test)
 {
-	int session = agent_create(sim_open_device(), "a");
+	int dev = sim_open_device(), session = agent_create(dev, "a");
 
 	witness_reset();
 	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
 	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), 0);
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, witness_open(0, 1)), 0);
-	KUNIT_ASSERT_EQ(test, agent_preserve(session, 2, witness_open(0, 2)), 0);
-	witness_calls();
 	liveupdate_unregister_flb(&witness[0].fh, witness_flb);
-	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-unpreserve x;");
-
-	/* The handler may get it again, for other files. */
-	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), 0);
-	KUNIT_ASSERT_EQ(test, agent_preserve(session, 3, witness_open(0, 3)), 0);
-	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-preserve x;preserve 3;");
+	KUNIT_EXPECT_TRUE(test, sim_logged("'unit-x-v1' stays registered: files of 'unit-witness-v1' are preserved"));
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 2, witness_open(0, 2)), 0);
 	sim_close(session);
 	KUNIT_EXPECT_STREQ(test, witness_calls(),
-			   "unpreserve 3;flb-unpreserve x;unpreserve 2;unpreserve 1;");
+			   "flb-preserve x;preserve 1;preserve 2;unpreserve 2;unpreserve 1;flb-unpreserve x;");
+
+	liveupdate_unregister_flb(&witness[0].fh, witness_flb);
+	session = agent_create(dev, "a");
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 3, witness_open(0, 3)), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "preserve 3;");
+}
+
+/* Files that came in do not count for what goes out. */
+static void luo_close_test_flb_registered_incoming(struct kunit *test)
+{
+	int session = agent_retrieve(witness_hop(test, true), "a");
+
+	KUNIT_ASSERT_GE(test, agent_get(session, 1), 0);
+	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), 0);
+	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "retrieve 1;finish 1;");
+	liveupdate_unregister_flb(&witness[0].fh, witness_flb);
+	KUNIT_EXPECT_FALSE(test, sim_logged("stays registered"));
 }
 
 static struct kunit_case luo_close_cases[] = {
@@ -524,6 +541,7 @@ static struct kunit_case luo_close_cases[] = {
 	KUNIT_CASE(luo_close_test_ids_of_handlers),
 	KUNIT_CASE(luo_close_test_flb_registered_late),
 	KUNIT_CASE(luo_close_test_flb_unregistered_early),
+	KUNIT_CASE(luo_close_test_flb_registered_incoming),
 	{}
 };
 

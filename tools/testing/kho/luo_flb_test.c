@@ -277,26 +277,6 @@ static void luo_flb_test_rest(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, strstr(m->text, "unit-y unit-y-v1 - "));
 }
 
-/* An object that is needed since a file was preserved is not given up with it. */
-static void luo_flb_test_late(struct kunit *test)
-{
-	int session;
-
-	sim_boot_cold();
-	witness_reset();
-	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
-	session = agent_create(sim_open_device(), "a");
-	KUNIT_ASSERT_EQ(test, add(session, 0, 1), 0);
-	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(FH, Y), 0);
-	sim_close(session);
-	KUNIT_EXPECT_STREQ(test, witness_calls(), "preserve 1;unpreserve 1;");
-	session = agent_create(DEV, "a");
-	KUNIT_ASSERT_EQ(test, add(session, 0, 2), 0);
-	sim_close(session);
-	KUNIT_EXPECT_STREQ(test, witness_calls(),
-			   "flb-preserve y;preserve 2;unpreserve 2;flb-unpreserve y;");
-}
-
 /* Objects go with files, or not at all. */
 static void luo_flb_test_called_off(struct kunit *test)
 {
@@ -430,7 +410,6 @@ static struct kunit_case luo_flb_cases[] = {
 	KUNIT_CASE(luo_flb_test_incoming_stays),
 	KUNIT_CASE(luo_flb_test_errors),
 	KUNIT_CASE(luo_flb_test_rest),
-	KUNIT_CASE(luo_flb_test_late),
 	KUNIT_CASE(luo_flb_test_nothing),
 	KUNIT_CASE(luo_flb_test_called_off),
 	KUNIT_CASE(luo_flb_test_register),

@@ -158,6 +158,10 @@ static inline void hash_del(struct hlist_node *node)
 #define hash_for_each_possible(table, pos, member, key)			\
 	for (pos = hlist_item(hash_bucket(table, key)->first, pos, member); \
 	     pos; pos = hlist_item(pos->member.next, pos, member))
+#define hash_for_each(table, bucket, pos, member)			\
+	for ((bucket) = 0, pos = NULL; !pos && (bucket) < (int)ARRAY_SIZE(table); (bucket)++) \
+		for (pos = hlist_item((table)[bucket].first, pos, member); \
+		     pos; pos = hlist_item(pos->member.next, pos, member))
 
 static inline u32 hash_ptr(const void *ptr, unsigned int bits)
 {
