@@ -24,6 +24,9 @@
  *
  * A file that is finished without its handler cannot say which FLBs it needed.
  * What remains of FLBs is therefore finished with the last incoming session.
+ *
+ * An FLB whose ``retrieve()`` fails then, and sets ``retry``, goes on waiting:
+ * the next user, or the next open of ``/dev/liveupdate``, tries again.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -335,6 +338,12 @@ static void luo_flb_drop_incoming(struct liveupdate_flb *flb)
 		return;
 
 	err = luo_flb_retrieve(flb);
+	if (err && !p->incoming.err) {
+		pr_warn("'%s' is not finished yet: it cannot be retrieved: %pe\n",
+			flb->compatible, ERR_PTR(err));
+		return;
+	}
+
 	if (err) {
 		pr_err("'%s' is lost: it cannot be retrieved: %pe\n",
 		       flb->compatible, ERR_PTR(err));
@@ -396,10 +405,12 @@ static void luo_flb_report_rest(void)
  * luo_flb_finish_rest - all files of the previous kernel were finished
  *
  * Context: May sleep.
+ * Return: false when an FLB could not be retrieved, and may be later.
  */
-void luo_flb_finish_rest(void)
+bool luo_flb_finish_rest(void)
 {
 	struct liveupdate_flb *flb;
+	bool all = true;
 
 	guard(rwsem_read)(&luo_register_rwlock);
 
@@ -407,19 +418,21 @@ void luo_flb_finish_rest(void)
 		struct luo_flb_private *p = luo_flb_private(flb);
 
 		guard(mutex)(&p->lock);
-		if (luo_flb_read(flb) || !p->incoming.files)
+		if (luo_flb_read(flb))
 			continue;
 		p->incoming.files = 0;
 		luo_flb_drop_incoming(flb);
+		all &= p->incoming.state != LUO_FLB_WAITING;
 	}
 
 	guard(mutex)(&luo_flb_in_lock);
 	if (!luo_flb_in)
-		return;
+		return all;
 
 	luo_flb_report_rest();
 	folio_put(virt_to_folio(luo_flb_in));
 	luo_flb_in = NULL;
+	return all;
 }
 
 /**

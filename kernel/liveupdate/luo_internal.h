@@ -97,7 +97,7 @@ void luo_session_unhold_incoming(void);
 int luo_flb_file_preserve(struct liveupdate_file_handler *fh);
 void luo_flb_file_unpreserve(struct liveupdate_file_handler *fh);
 void luo_flb_file_finish(struct liveupdate_file_handler *fh);
-void luo_flb_finish_rest(void);
+bool luo_flb_finish_rest(void);
 void luo_flb_unregister_all(struct liveupdate_file_handler *fh);
 int luo_flb_setup_outgoing(u64 *flbs_pa);
 void luo_flb_setup_incoming(u64 flbs_pa);

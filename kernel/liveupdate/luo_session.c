@@ -331,11 +331,14 @@ void luo_session_unhold_incoming(void)
 		kho_incoming_put();
 }
 
-/* The last session of the previous kernel has gone, or there was none. */
+/*
+ * The last session of the previous kernel has gone, or there was none.  An FLB
+ * that cannot be retrieved now is tried again when the device is opened.
+ */
 static void luo_incoming_done(void)
 {
-	luo_flb_finish_rest();
-	luo_session_unhold_incoming();
+	if (luo_flb_finish_rest())
+		luo_session_unhold_incoming();
 }
 
 /*

@@ -518,6 +518,64 @@ static void luo_close_test_flb_registered_incoming(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged("stays registered"));
 }
 
+/*
+ * The next kernel, in which the last file that needs FLB "x" was finished when
+ * that could not be retrieved.  Returns the device.
+ */
+static int flb_hop(struct kunit *test)
+{
+	int dev = sim_open_device(), session = agent_create(dev, "a");
+
+	witness_reset();
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
+	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), 0);
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, witness_open(0, 1)), 0);
+	agent_kexec(test);
+	witness_reset();
+	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
+	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), 0);
+	dev = sim_open_device();
+	session = agent_retrieve(dev, "a");
+
+	witness_retry = true;
+	witness_fail("flb-retrieve x", -ENOMEM);
+	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "finish 1;flb-retrieve x;");
+	KUNIT_EXPECT_TRUE(test, sim_logged("'unit-x-v1' is not finished yet"));
+	witness_fail("flb-retrieve x", -ENOMEM);
+	sim_close(session);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-retrieve x;");
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
+	return dev;
+}
+
+/* The next agent makes the next attempt. */
+static void luo_close_test_flb_retry(struct kunit *test)
+{
+	sim_close(flb_hop(test));
+	sim_close(sim_open_device());
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-retrieve x;flb-finish x;");
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+	sim_close(sim_open_device());
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "");
+}
+
+/* So does the next user. */
+static void luo_close_test_flb_retry_get(struct kunit *test)
+{
+	void *obj;
+
+	sim_close(flb_hop(test));
+	KUNIT_ASSERT_EQ(test, liveupdate_flb_get_incoming(witness_flb, &obj), 0);
+	KUNIT_EXPECT_PTR_EQ(test, obj, witness_flb);
+	sim_close(sim_open_device());
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-retrieve x;");
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+	liveupdate_flb_put_incoming(witness_flb);
+	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-finish x;");
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(witness_flb, &obj), -ENODATA);
+}
+
 static struct kunit_case luo_close_cases[] = {
 	KUNIT_CASE(luo_close_test_all_retrieved),
 	KUNIT_CASE(luo_close_test_not_all_retrieved),
@@ -542,6 +600,8 @@ static struct kunit_case luo_close_cases[] = {
 	KUNIT_CASE(luo_close_test_flb_registered_late),
 	KUNIT_CASE(luo_close_test_flb_unregistered_early),
 	KUNIT_CASE(luo_close_test_flb_registered_incoming),
+	KUNIT_CASE(luo_close_test_flb_retry),
+	KUNIT_CASE(luo_close_test_flb_retry_get),
 	{}
 };
 
