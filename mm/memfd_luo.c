@@ -24,6 +24,7 @@
 #include <linux/pagemap.h>
 #include <linux/sched.h>
 #include <linux/shmem_fs.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -41,6 +42,9 @@ static_assert(sizeof(MEMFD_LUO_FH_COMPATIBLE) <= LIVEUPDATE_HNDL_COMPAT_LENGTH,
  * time until a fatal signal is seen.
  */
 #define MEMFD_LUO_BATCH		4096
+
+/* How much of a file is pinned at a time, in bytes. */
+#define MEMFD_LUO_PIN_SIZE	SZ_64M
 
 /**
  * struct memfd_luo_array - the entries of a file being preserved
@@ -225,7 +229,11 @@ static long memfd_luo_settle(struct address_space *mapping,
 	int ret = 0;
 
 	while (settled < nr) {
-		ret = memfd_luo_settle_folio(mapping, batch[settled]);
+		/* Zeroing many large folios takes seconds. */
+		if (liveupdate_interrupted())
+			ret = -EINTR;
+		else
+			ret = memfd_luo_settle_folio(mapping, batch[settled]);
 		if (ret <= 0)
 			break;
 		settled++;
@@ -321,6 +329,8 @@ static long memfd_luo_hold(struct file *file, loff_t pos, loff_t size,
 	if (nr)
 		return memfd_luo_settle(file->f_mapping, batch, nr);
 
+	/* Which cannot be interrupted, and may wait for swap. */
+	size = min(size, pos + MEMFD_LUO_PIN_SIZE);
 	nr = memfd_pin_folios(file, pos, size - 1, batch, max, &offset);
 	if (nr <= 0)
 		return nr ?: -EIO;

@@ -226,6 +226,54 @@ static void memfd_keep_test_close_locked(struct kunit *test)
 	agent_inode(fd)->locked = false;
 }
 
+static int locks_until_killed;
+
+static void be_killed(struct folio *folio)
+{
+	if (!locks_until_killed--)
+		sim_task.killed = true;
+}
+
+/* At any folio, before anything is done to the next one. */
+static void memfd_keep_test_killed(struct kunit *test)
+{
+	for (int at = 0; at < PAGES; at++) {
+		int session, fd;
+
+		sim_boot_cold();
+		session = new_session();
+		fd = agent_memfd(SIZE, 0, 0, 1);
+		locks_until_killed = at;
+		sim_before_folio_lock = be_killed;
+		KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd),
+				at + 1 < PAGES ? -EINTR : 0);
+		KUNIT_EXPECT_EQ(test, locks_until_killed, -1);
+		KUNIT_EXPECT_EQ(test, agent_inode(fd)->frozen, at + 1 == PAGES);
+	}
+}
+
+/* What has to be moved is pinned, a limited part at a time. */
+static void memfd_keep_test_pin_in_parts(struct kunit *test)
+{
+	const loff_t size = 5 * SZ_16M;
+	unsigned int order = get_order(SZ_16M);
+	struct inode *inode;
+	int session, fd;
+
+	/* There is memory for it only with large pages. */
+	if (2 * size > SIM_PAGES * PAGE_SIZE)
+		return;
+
+	session = new_session();
+	fd = agent_memfd(size, order, 0, 1);
+	inode = agent_inode(fd);
+	for (u64 i = 0; i < inode->cache_size; i++)
+		inode->cache[i]->page.flags |= SIM_MOVABLE;
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	session = hop(test);
+	KUNIT_EXPECT_TRUE(test, agent_memfd_is(agent_get(session, 1), size, 0, 1));
+}
+
 /* The next kernel. */
 
 static const struct environment {
@@ -343,6 +391,8 @@ static struct kunit_case memfd_keep_cases[] = {
 	KUNIT_CASE(memfd_keep_test_locked_for_ever),
 	KUNIT_CASE(memfd_keep_test_locked_for_a_time),
 	KUNIT_CASE(memfd_keep_test_close_locked),
+	KUNIT_CASE(memfd_keep_test_killed),
+	KUNIT_CASE(memfd_keep_test_pin_in_parts),
 	KUNIT_CASE_PARAM(memfd_keep_test_refused_here, environment_gen_params),
 	KUNIT_CASE_PARAM(memfd_keep_test_small_pages, folios_gen_params),
 	KUNIT_CASE(memfd_keep_test_small_pages_fail_nth),

@@ -453,6 +453,8 @@ long memfd_pin_folios(struct file *file, loff_t start, loff_t end,
 	u64 i = start >> PAGE_SHIFT;
 	long nr = 0;
 
+	/* It cannot be interrupted. */
+	BUG_ON(end - start >= SZ_64M);
 	*offset = start % PAGE_SIZE;
 	while (i <= end >> PAGE_SHIFT && nr < max) {
 		struct folio *folio = folio_at(inode, i);
