@@ -534,12 +534,17 @@ err_free_kept:
 	return err;
 }
 
-/* Looked at when the kernel has found broken memory, or mappings may set tags. */
-static int memfd_luo_check_again(const struct memfd_luo_kept *kept, u64 nr)
+/*
+ * Looked at when the kernel has found broken memory, or mappings may set tags.  The
+ * number of poisoned pages goes down, too; an error in a file is noted there.
+ */
+static int memfd_luo_check_again(struct address_space *mapping,
+				 const struct memfd_luo_kept *kept, u64 nr)
 {
 	int err = 0;
 
-	if (kept->poisoned == memfd_luo_poisoned() && !memfd_luo_may_have_tags())
+	if (kept->poisoned == memfd_luo_poisoned() &&
+	    !test_bit(AS_EIO, &mapping->flags) && !memfd_luo_may_have_tags())
 		return 0;
 
 	for (u64 i = 0; i < nr && !err; i++)
@@ -550,7 +555,8 @@ static int memfd_luo_check_again(const struct memfd_luo_kept *kept, u64 nr)
 static int memfd_luo_freeze(struct liveupdate_file_op_args *op)
 {
 	struct memfd_luo_ser *desc = phys_to_virt(op->serialized_data);
-	int err = memfd_luo_check_again(op->private_data, desc->nr_folios);
+	int err = memfd_luo_check_again(op->file->f_mapping, op->private_data,
+					desc->nr_folios);
 
 	return err ?: memfd_luo_note_seals_and_pos(op->file, desc);
 }

@@ -134,6 +134,19 @@ static void memfd_keep_test_poisoned_after(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EHWPOISON);
 }
 
+/* Their number is what it was, as another page is not poisoned any more. */
+static void memfd_keep_test_poisoned_instead(struct kunit *test)
+{
+	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
+	int other = agent_memfd(SIZE, 0, 0, 2);
+
+	sim_poison(agent_inode(other)->cache[0]);
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	sim_poison(agent_inode(fd)->cache[1]);
+	sim_unpoison();
+	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EHWPOISON);
+}
+
 /* What a descriptor may. */
 
 static const struct access {
@@ -387,6 +400,7 @@ static struct kunit_case memfd_keep_cases[] = {
 	KUNIT_CASE(memfd_keep_test_poisoned_before),
 	KUNIT_CASE(memfd_keep_test_poisoned_unwritten),
 	KUNIT_CASE(memfd_keep_test_poisoned_after),
+	KUNIT_CASE(memfd_keep_test_poisoned_instead),
 	KUNIT_CASE_PARAM(memfd_keep_test_access, access_gen_params),
 	KUNIT_CASE(memfd_keep_test_locked_for_ever),
 	KUNIT_CASE(memfd_keep_test_locked_for_a_time),

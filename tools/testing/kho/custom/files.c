@@ -434,8 +434,17 @@ struct folio *sim_shmem_replace(struct folio *folio)
 
 void sim_poison(struct folio *folio)
 {
+	struct address_space *mapping = folio->mapping;
+
 	folio->page.flags |= SIM_POISONED;
+	if (mapping)
+		set_bit(AS_EIO, &mapping->flags);
 	atomic_long_add(1, &num_poisoned_pages);
+}
+
+void sim_unpoison(void)
+{
+	atomic_long_add(-1, &num_poisoned_pages);
 }
 
 /* A hole is filled. */

@@ -63,7 +63,10 @@ struct address_space {
 	struct inode *host;
 	struct sim_pages i_pages;
 	unsigned long nrpages;
+	unsigned long flags;
 };
+
+#define AS_EIO			0
 
 struct inode {
 	struct address_space mapping;
@@ -360,6 +363,8 @@ static inline void lruvec_add_folio(struct lruvec *lruvec, struct folio *folio)
 #define CONFIG_MEMORY_FAILURE	1
 extern atomic_long_t num_poisoned_pages;
 void sim_poison(struct folio *folio);
+/* A page of another user is good again. */
+void sim_unpoison(void);
 
 static inline int mem_cgroup_charge(struct folio *folio, void *mm, gfp_t gfp)
 {
