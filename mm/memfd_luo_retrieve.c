@@ -610,7 +610,8 @@ int memfd_luo_retrieve(struct liveupdate_file_op_args *op)
 
 	fill = op->private_data;
 	err = memfd_luo_take_all(fill);
-	op->retry = err == -ENOMEM || err == -EINTR;
+	/* These two are verdicts about the data. */
+	op->retry = err && err != -EINVAL && err != -EIO;
 	if (op->retry)
 		return err;
 

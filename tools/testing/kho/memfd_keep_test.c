@@ -317,6 +317,22 @@ static void memfd_keep_test_refused_here(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, agent_memfd_is(agent_get(session, 1), SIZE, 0, 1));
 }
 
+/* Nor does one on the way, whichever it is. */
+static void memfd_keep_test_not_charged(struct kunit *test)
+{
+	static const int errors[] = { -ENOMEM, -EINTR, -EAGAIN, -EBUSY };
+	int session = new_session();
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, agent_memfd(SIZE, 0, 0, 1)), 0);
+	session = hop(test);
+	for (unsigned int i = 0; i < ARRAY_SIZE(errors); i++) {
+		sim_charge_error = errors[i];
+		KUNIT_EXPECT_EQ(test, agent_get(session, 1), errors[i]);
+	}
+	sim_charge_error = 0;
+	KUNIT_EXPECT_TRUE(test, agent_memfd_is(agent_get(session, 1), SIZE, 0, 1));
+}
+
 static const struct folios {
 	const char *name;
 	unsigned int order, max_order;
@@ -408,6 +424,7 @@ static struct kunit_case memfd_keep_cases[] = {
 	KUNIT_CASE(memfd_keep_test_killed),
 	KUNIT_CASE(memfd_keep_test_pin_in_parts),
 	KUNIT_CASE_PARAM(memfd_keep_test_refused_here, environment_gen_params),
+	KUNIT_CASE(memfd_keep_test_not_charged),
 	KUNIT_CASE_PARAM(memfd_keep_test_small_pages, folios_gen_params),
 	KUNIT_CASE(memfd_keep_test_small_pages_fail_nth),
 	{}

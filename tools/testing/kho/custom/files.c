@@ -11,6 +11,7 @@ struct sim_task sim_task;
 void (*sim_asleep)(void);
 void (*sim_before_folio_lock)(struct folio *folio);
 atomic_long_t num_poisoned_pages;
+int sim_charge_error;
 
 static struct kimage loaded = { .kho.fdt = 1 };
 struct kimage *kexec_image = &loaded;
@@ -139,6 +140,7 @@ void sim_files_forget(void)
 	memset(&sim_task, 0, sizeof(sim_task));
 	sim_asleep = NULL;
 	sim_before_folio_lock = NULL;
+	sim_charge_error = 0;
 	memset(fds, 0, sizeof(fds));
 	memset(sim_lruvecs, 0, sizeof(sim_lruvecs));
 	device = NULL;

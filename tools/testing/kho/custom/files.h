@@ -366,8 +366,13 @@ void sim_poison(struct folio *folio);
 /* A page of another user is good again. */
 void sim_unpoison(void);
 
+/* What charging a folio fails with, 0 when it works. */
+extern int sim_charge_error;
+
 static inline int mem_cgroup_charge(struct folio *folio, void *mm, gfp_t gfp)
 {
+	if (sim_charge_error)
+		return sim_charge_error;
 	if (sim_alloc_fails(gfp))
 		return -ENOMEM;
 	folio->page.flags |= SIM_CHARGED;
