@@ -342,6 +342,9 @@ static void memfd_luo_add_folio(struct memfd_luo_fill *fill,
 		__folio_mark_uptodate(folio);
 	if (flags & MEMFD_LUO_FOLIO_DIRTY)
 		folio_test_set_dirty(folio);
+	/* As the allocator does for files: otherwise it is not taken for a huge page. */
+	if (folio_test_large(folio))
+		folio_set_large_rmappable(folio);
 	folio->index = fill->end;
 	fill->end += folio_nr_pages(folio);
 	fill->folio[fill->nr++] = folio;

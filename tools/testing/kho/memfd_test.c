@@ -91,7 +91,8 @@ static void expect_accounted(struct kunit *test, struct inode *inode, u64 pages)
 
 		stat[lru] += nr;
 		thps[lru] += nr * PAGE_SIZE >= PMD_SIZE ? nr : 0;
-		KUNIT_EXPECT_EQ(test, folio->page.flags, want);
+		KUNIT_EXPECT_EQ(test, folio->page.flags,
+				want | (folio_order(folio) ? SIM_RMAPPABLE : 0));
 		KUNIT_EXPECT_EQ(test, folio_ref_count(folio), nr);
 		KUNIT_EXPECT_PTR_EQ(test, folio->page.mapping, &inode->mapping);
 		KUNIT_EXPECT_PTR_EQ(test, inode->cache[folio->page.index], folio);

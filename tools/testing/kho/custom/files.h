@@ -278,6 +278,7 @@ enum {
 	SIM_LRU = 64,
 	SIM_POISONED = 128,		/* by an error of the memory */
 	SIM_CACHED = 256,		/* written, and not seen through mappings */
+	SIM_RMAPPABLE = 512,
 };
 
 #define folio_test_uptodate(f)	((f)->page.flags & SIM_UPTODATE)
@@ -287,6 +288,8 @@ enum {
 } while (0)
 #define folio_test_dirty(f)	((f)->page.flags & SIM_DIRTY)
 #define folio_mark_dirty(f)	((f)->page.flags |= SIM_DIRTY)
+#define folio_test_large(f)	(folio_order(f) > 0)
+#define folio_set_large_rmappable(f)	((f)->page.flags |= SIM_RMAPPABLE)
 #define folio_memcg_charged(f)	((f)->page.flags & SIM_CHARGED)
 #define __folio_mark_uptodate(f)	folio_mark_uptodate(f)
 #define folio_test_set_dirty(f)	folio_mark_dirty(f)
