@@ -69,7 +69,10 @@ static inline bool kho_decode_key(unsigned long key, phys_addr_t *phys,
  * @fdt_len: bytes of memory at @fdt_phys
  * @scratch_phys: array of scratch areas, 0 when there was no handover
  * @same: it has the same versions of all that the root tree names
- * @overlaps: a page may be in more than one block of @map
+ * @orders: a bit for each order that @map may have blocks of
+ * @overlap_start: first page frame of a range that has all pages which may be in
+ *		   more than one block of @map
+ * @overlap_end: page frame after the last one of that range, 0 if there is none
  * @map: preserved memory that is not restored yet
  * @nr_nodes: nodes of @map as it was found
  * @preserved: a bit for each subtree, in the order of the root tree: its data
@@ -81,7 +84,9 @@ struct kho_in {
 	size_t fdt_len;
 	phys_addr_t scratch_phys;
 	bool same;
-	bool overlaps;
+	unsigned long orders;
+	unsigned long overlap_start;
+	unsigned long overlap_end;
 	struct kho_radix_tree map;
 	unsigned long nr_nodes;
 	bool reserved;

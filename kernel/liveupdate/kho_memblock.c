@@ -64,6 +64,32 @@ static void __init kho_drop_keys(unsigned long key, unsigned long nr,
 		kho_radix_del_key(&kho_in.map, key + nr);
 }
 
+/* Restoring is slower for blocks that touch the range of all overlaps. */
+static void __init kho_add_overlap(unsigned long start, unsigned long end)
+{
+	if (!kho_in.overlap_end)
+		kho_in.overlap_start = start;
+
+	kho_in.overlap_start = min(kho_in.overlap_start, start);
+	kho_in.overlap_end = max(kho_in.overlap_end, end);
+}
+
+/* With all memory reserved, only the map knows of overlaps. */
+static bool __init kho_in_larger_blocks(phys_addr_t start, phys_addr_t last,
+					unsigned int order)
+{
+	while (++order <= KHO_MAX_ORDER) {
+		unsigned long key = kho_encode_key(start, order), nr;
+
+		if (kho_in.orders & BIT(order) &&
+		    kho_radix_next_run_to(&kho_in.map, &key, &nr,
+					  kho_encode_key(last, order)))
+			return true;
+	}
+
+	return false;
+}
+
 static void __init kho_refuse_blocks(struct memblock_sequence *seq,
 				     phys_addr_t start, phys_addr_t end,
 				     enum memblock_state why)
@@ -77,7 +103,10 @@ static void __init kho_refuse_blocks(struct memblock_sequence *seq,
 		return;
 	}
 
-	kho_in.overlaps = true;
+	if (kho_coarse && !kho_in_larger_blocks(start, last, order))
+		return;
+
+	kho_add_overlap(PHYS_PFN(start), PFN_UP(end));
 	if (!kho_coarse)
 		pr_err_ratelimited("memory [%pa-%pa] is preserved twice: the first owner gets it\n",
 				   &start, &last);
@@ -220,6 +249,7 @@ static int __init kho_reserve_map(void)
 		nr = kho_radix_count_runs(&kho_in.map, first, 2 * first - 1);
 		if (!nr)
 			continue;
+		kho_in.orders |= BIT(order);
 		if (!kho_coarse && kho_reserve_order(order, nr))
 			kho_reserve_coarse();
 		/* What is not reserved yet are parts of pages, which stay unused. */

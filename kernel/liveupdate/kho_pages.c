@@ -8,11 +8,12 @@
  * first one can be restored.  What is still in that map is unclaimed.
  *
  * There is no machine-wide lock on the way to a page, nor a machine-wide cache
- * line, unless blocks overlap.
+ * line, except for blocks near others that overlap.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
 
+#include <linux/bitmap.h>
 #include <linux/bitops.h>
 #include <linux/cleanup.h>
 #include <linux/count_zeros.h>
@@ -391,31 +392,54 @@ EXPORT_SYMBOL_GPL(kho_unpreserve_free);
 
 static DEFINE_SPINLOCK(kho_overlap_lock);
 
+static void kho_in_drop_key(unsigned long key)
+{
+	phys_addr_t start, last;
+	unsigned int order;
+
+	if (!kho_radix_take_key(&kho_in.map, key) ||
+	    !kho_decode_key(key, &start, &order))
+		return;
+
+	last = start + (PAGE_SIZE << order) - 1;
+	pr_err_ratelimited("preserved memory [%pa-%pa] is lost: another owner restored memory in it\n",
+			   &start, &last);
+}
+
 /* Takes all keys away that name memory in a block. */
 static void kho_in_drop_overlaps(unsigned long pfn, unsigned int order)
 {
-	for (unsigned int other = 0; other <= KHO_MAX_ORDER; other++) {
+	unsigned int other;
+
+	for_each_set_bit(other, &kho_in.orders, KHO_MAX_ORDER + 1) {
 		unsigned long key = kho_encode_key(PFN_PHYS(pfn), other);
-		unsigned long end = kho_encode_key(PFN_PHYS(pfn + BIT(order) - 1),
-						   other) + 1;
+		unsigned long last = kho_encode_key(PFN_PHYS(pfn + BIT(order) - 1),
+						    other);
 		unsigned long nr;
 
-		for (; kho_radix_next_run(&kho_in.map, &key, &nr) && key < end; key++) {
-			phys_addr_t start, last;
-			unsigned int lost;
-
-			if (!kho_radix_take_key(&kho_in.map, key) ||
-			    !kho_decode_key(key, &start, &lost))
-				continue;
-			last = start + (PAGE_SIZE << lost) - 1;
-			pr_err_ratelimited("preserved memory [%pa-%pa] is lost: another owner restored memory in it\n",
-					   &start, &last);
+		/* At most one block of this size has the memory. */
+		if (other >= order) {
+			kho_in_drop_key(key);
+			continue;
 		}
+		while (key <= last && kho_radix_next_run_to(&kho_in.map, &key, &nr, last))
+			kho_in_drop_key(key++);
 	}
 }
 
-/* The first owner wins. */
-static bool kho_in_take_overlapping(unsigned long pfn, unsigned int order)
+/* Blocks that overlap have memory in this range; others never do. */
+static bool kho_in_may_overlap(unsigned long pfn, unsigned int order)
+{
+	return unlikely(pfn < kho_in.overlap_end) &&
+	       pfn + BIT(order) > kho_in.overlap_start;
+}
+
+/*
+ * The first owner wins.  Not inlined, because callers would save registers for
+ * it that they do not need otherwise.
+ */
+static noinline bool kho_in_take_overlapping(unsigned long pfn,
+					     unsigned int order)
 {
 	guard(spinlock_irqsave)(&kho_overlap_lock);
 
@@ -429,7 +453,7 @@ static bool kho_in_take_overlapping(unsigned long pfn, unsigned int order)
 static bool kho_in_take_block(unsigned long pfn, unsigned int order,
 			      struct kho_radix_cursor *cursor)
 {
-	if (unlikely(kho_in.overlaps))
+	if (kho_in_may_overlap(pfn, order))
 		return kho_in_take_overlapping(pfn, order);
 
 	return kho_radix_take_key_at(&kho_in.map,
@@ -512,7 +536,7 @@ static int kho_find_folio(unsigned long pfn, unsigned long max_pages,
 {
 	int max = kho_max_order_at(pfn, MAX_FOLIO_ORDER);
 
-	if (kho_in.overlaps && max_pages)
+	if (max_pages && kho_in_may_overlap(pfn, 0))
 		return kho_find_block(&kho_in.map, pfn,
 				      min(max, ilog2(max_pages)), 0, cursor);
 
@@ -546,7 +570,7 @@ static int kho_batch_take_folio(struct kho_restore_batch *batch,
 	int max = kho_max_order_at(pfn, MAX_FOLIO_ORDER);
 	int order = kho_cursor_order(&batch->cursor);
 
-	if (order >= 0 && order <= max && !kho_in.overlaps &&
+	if (order >= 0 && order <= max && !kho_in_may_overlap(pfn, order) &&
 	    kho_in_take_block(pfn, order, &batch->cursor))
 		return order;
 

@@ -292,42 +292,45 @@ bool kho_radix_test_key_at(const struct kho_radix_tree *tree, unsigned long key,
 	       test_bit(key % LEAF_KEYS, cursor->bitmap);
 }
 
+/* Looks at keys from *@key to @last. */
 static bool kho_radix_next_in_leaf(const unsigned long *bitmap,
-				   unsigned long *key, unsigned long *nr)
+				   unsigned long *key, unsigned long *nr,
+				   unsigned long last)
 {
 	unsigned long pos = *key % LEAF_KEYS;
-	unsigned long start = find_next_bit(bitmap, LEAF_KEYS, pos);
+	unsigned long end = pos + min(LEAF_KEYS - 1 - pos, last - *key) + 1;
+	unsigned long start = find_next_bit(bitmap, end, pos);
 
-	if (start == LEAF_KEYS)
+	if (start == end)
 		return false;
 
 	*key += start - pos;
 	/* It counts as one even if somebody is just taking it. */
-	*nr = find_next_zero_bit(bitmap, LEAF_KEYS, start + 1) - start;
+	*nr = find_next_zero_bit(bitmap, end, start + 1) - start;
 	return true;
 }
 
 /* On failure the key is still below the node. */
 static bool kho_radix_next_in_node(struct kho_radix_node *node,
 				   unsigned int level, unsigned long *key,
-				   unsigned long *nr)
+				   unsigned long *nr, unsigned long last)
 {
 	unsigned int shift;
 
 	if (level == 0)
 		return kho_radix_next_in_leaf(((struct kho_radix_leaf *)node)->bitmap,
-					      key, nr);
+					      key, nr, last);
 
 	for (shift = kho_radix_shift(level);; ) {
 		struct kho_radix_node *child;
 		unsigned long next;
 
 		child = kho_radix_child(kho_radix_slot(node, *key, level));
-		if (child && kho_radix_next_in_node(child, level - 1, key, nr))
+		if (child && kho_radix_next_in_node(child, level - 1, key, nr, last))
 			return true;
 
 		next = ((*key >> shift) + 1) << shift;
-		if (!((next >> shift) % ARRAY_SIZE(node->table)))
+		if (next > last || !((next >> shift) % ARRAY_SIZE(node->table)))
 			return false;
 		*key = next;
 	}
@@ -347,10 +350,28 @@ static bool kho_radix_next_in_node(struct kho_radix_node *node,
 bool kho_radix_next_run(const struct kho_radix_tree *tree, unsigned long *key,
 			unsigned long *nr)
 {
-	return tree->root && kho_radix_key_valid(*key) &&
-	       kho_radix_next_in_node(tree->root, ROOT_LEVEL, key, nr);
+	return kho_radix_next_run_to(tree, key, nr, ULONG_MAX);
 }
 EXPORT_SYMBOL_GPL(kho_radix_next_run);
+
+/**
+ * kho_radix_next_run_to - kho_radix_next_run() in a range of keys
+ * @tree: the tree
+ * @key: as there, at most @last
+ * @nr: as there; the run ends with @last if not before
+ * @last: the last key to look at
+ *
+ * Costs a look at the nodes of the range, not at those after it.
+ *
+ * Context: Any.
+ * Return: false when there is no key from @key to @last; @key means nothing then.
+ */
+bool kho_radix_next_run_to(const struct kho_radix_tree *tree, unsigned long *key,
+			   unsigned long *nr, unsigned long last)
+{
+	return tree->root && kho_radix_key_valid(*key) &&
+	       kho_radix_next_in_node(tree->root, ROOT_LEVEL, key, nr, last);
+}
 
 /**
  * kho_radix_next_run_at - kho_radix_next_run() for one of many runs
@@ -367,7 +388,7 @@ bool kho_radix_next_run_at(const struct kho_radix_tree *tree,
 			   struct kho_radix_cursor *cursor)
 {
 	if (kho_radix_cursor_at(cursor, *key) &&
-	    kho_radix_next_in_leaf(cursor->bitmap, key, nr))
+	    kho_radix_next_in_leaf(cursor->bitmap, key, nr, ULONG_MAX))
 		return true;
 
 	if (!kho_radix_next_run(tree, key, nr))

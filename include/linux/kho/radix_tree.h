@@ -83,6 +83,8 @@ bool kho_radix_take_key_at(struct kho_radix_tree *tree, unsigned long key,
 			   struct kho_radix_cursor *cursor);
 bool kho_radix_next_run(const struct kho_radix_tree *tree, unsigned long *key,
 			unsigned long *nr);
+bool kho_radix_next_run_to(const struct kho_radix_tree *tree, unsigned long *key,
+			   unsigned long *nr, unsigned long last);
 bool kho_radix_next_run_at(const struct kho_radix_tree *tree,
 			   unsigned long *key, unsigned long *nr,
 			   struct kho_radix_cursor *cursor);

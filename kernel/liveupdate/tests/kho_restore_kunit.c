@@ -140,7 +140,7 @@ static void kho_restore_test_bad_address(struct kunit *test)
 
 static void no_overlaps(void *unused)
 {
-	kho_in.overlaps = false;
+	kho_in.overlap_start = kho_in.overlap_end = 0;
 }
 
 /* The first owner gets all of its memory, and the others are refused. */
@@ -151,7 +151,9 @@ static void kho_restore_test_overlap(struct kunit *test)
 	struct page *page;
 
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, no_overlaps, NULL), 0);
-	kho_in.overlaps = true;
+	kho_in.orders |= BIT(0) | BIT(LEFT_ORDER) | BIT(LEFT_ORDER + 1);
+	kho_in.overlap_start = PHYS_PFN(left->phys);
+	kho_in.overlap_end = kho_in.overlap_start + NR_LEFT;
 	KUNIT_ASSERT_EQ(test, kho_radix_add_key(&kho_in.map,
 						kho_encode_key(inside, 0)), 0);
 	KUNIT_ASSERT_EQ(test, kho_radix_add_key(&kho_in.map,

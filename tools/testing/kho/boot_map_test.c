@@ -85,7 +85,7 @@ static void boot_map_test_random(struct kunit *test)
 		struct blocks *b = add_random(test, old, round, overlap);
 
 		KUNIT_ASSERT_TRUE(test, old_boot(test, old));
-		KUNIT_EXPECT_EQ(test, kho_in.overlaps, overlap);
+		KUNIT_EXPECT_EQ(test, !!kho_in.overlap_end, overlap);
 		if (overlap)
 			expect_all_as_reference(test, old, b);
 		else
@@ -128,7 +128,8 @@ static void boot_map_test_overlap(struct kunit *test)
 	old_put(test, old, at, o->small);
 
 	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
-	KUNIT_EXPECT_TRUE(test, kho_in.overlaps);
+	KUNIT_EXPECT_EQ(test, kho_in.overlap_start, at);
+	KUNIT_EXPECT_EQ(test, kho_in.overlap_end, at + BIT(o->small));
 	KUNIT_EXPECT_TRUE(test, sim_logged("is preserved twice: the first owner gets it"));
 	if (o->small_first) {
 		old_expect_folio(test, old, at, o->small);
@@ -138,6 +139,54 @@ static void boot_map_test_overlap(struct kunit *test)
 		old_expect_lost(test, old, at, BIT(o->small));
 	}
 	KUNIT_EXPECT_TRUE(test, sim_logged("is lost: another owner restored memory in it"));
+	expect_all_restored(test, old, &b);
+	old_check(test, old, false);
+}
+
+/* Owners whose memory is not near that of two owners do not wait for a lock. */
+static void boot_map_test_overlap_is_local(struct kunit *test)
+{
+	unsigned long pfn = SIM_PAGES / 4, locked;
+	struct old *old = old_new(test);
+
+	old_put_block(test, old, pfn - 8, 3);
+	old_put_block(test, old, pfn, 2);
+	old_put(test, old, pfn + 1, 0);
+	old_put_block(test, old, pfn + 4, 0);
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+	KUNIT_EXPECT_EQ(test, kho_in.orders,
+			BIT(0) | BIT(2) | BIT(3) | BIT(get_order(SIM_FDT_SIZE)));
+
+	locked = sim_spinlocks;
+	kho_claim_pages(PFN_PHYS(pfn - 8), 8);
+	kho_claim_pages(PFN_PHYS(pfn + 4), 1);
+	KUNIT_EXPECT_EQ(test, sim_spinlocks, locked);
+	kho_claim_pages(PFN_PHYS(pfn), 4);
+	KUNIT_EXPECT_EQ(test, sim_spinlocks, locked + 1);
+	KUNIT_EXPECT_FALSE(test, kho_in_covers(PFN_PHYS(pfn + 1), 1));
+}
+
+/* Many overlaps are in one range, from the first to the last. */
+static void boot_map_test_overlap_hull(struct kunit *test)
+{
+	unsigned long pfn = SIM_PAGES / 4 & ~63UL;
+	struct old *old = old_new(test);
+	struct blocks b = { };
+
+	for (unsigned int i = 0; i < 64; i += 8) {
+		old_put_block(test, old, pfn + i, 3);
+		if (i >= 16 && i < 48)
+			old_put(test, old, pfn + i + 6, i % 16 ? 0 : 1);
+	}
+	add_block(test, old, &b, pfn - 1, 0);
+	add_block(test, old, &b, pfn + 64, 0);
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+	KUNIT_EXPECT_EQ(test, kho_in.overlap_start, pfn + 16 + 6);
+	KUNIT_EXPECT_EQ(test, kho_in.overlap_end, pfn + 40 + 7);
+	for (unsigned int i = 0; i < 64; i += 8) {
+		old_expect_folio(test, old, pfn + i, 3);
+		old_expect_lost(test, old, pfn + i + 6, i % 16 ? 1 : 2);
+	}
 	expect_all_restored(test, old, &b);
 	old_check(test, old, false);
 }
@@ -584,8 +633,8 @@ static void expect_kept(struct kunit *test, struct old *old, const struct blocks
 	seen->fine += !coarse;
 	ref_booted(&old->ref);
 	old_check(test, old, coarse);
-	if (coarse)
-		KUNIT_EXPECT_TRUE(test, kho_in.overlaps);
+	/* That all memory is reserved is not taken for blocks that overlap. */
+	KUNIT_EXPECT_EQ(test, kho_in.overlap_end, 0);
 	expect_all_restored(test, old, b);
 	old_check(test, old, coarse);
 }
@@ -640,6 +689,34 @@ static void boot_map_test_short_of_regions(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, seen.hopeless, 0);
 		}
 	}
+}
+
+/* Overlaps are then found in the map, and the first owner wins there, too. */
+static void boot_map_test_coarse_overlap(struct kunit *test)
+{
+	unsigned long small = SIM_PAGES / 8 - 31, max = 128;
+	struct old *old;
+	struct blocks *b;
+
+	for (bool coarse = false; !coarse; max += max / 8) {
+		KUNIT_ASSERT_LT(test, max, 1500);
+		old = old_new(test);
+		b = add_scattered(test, old, 2);
+		old_put_block(test, old, small & ~7UL, 3);
+		old_put(test, old, small, 0);
+		old_finish(test, old);
+		sim_memblock_room = max;
+		coarse = sim_boot_warm(&old->handover) && sim_logged("short of memory: ");
+		sim_memblock_room = SIM_MAX_REGIONS;
+	}
+	ref_booted(&old->ref);
+	old_check(test, old, true);
+	KUNIT_EXPECT_LE(test, kho_in.overlap_start, small);
+	KUNIT_EXPECT_EQ(test, kho_in.overlap_end, small + 1);
+	old_expect_folio(test, old, small, 0);
+	old_expect_lost(test, old, small & ~7UL, 8);
+	expect_all_restored(test, old, b);
+	old_check(test, old, true);
 }
 
 /* Nodes do not lie side by side then, and each of them is a region. */
@@ -725,6 +802,8 @@ static void back_to_cold(struct kunit *test)
 static struct kunit_case boot_map_cases[] = {
 	KUNIT_CASE(boot_map_test_random),
 	KUNIT_CASE_PARAM(boot_map_test_overlap, overlap_gen_params),
+	KUNIT_CASE(boot_map_test_overlap_is_local),
+	KUNIT_CASE(boot_map_test_overlap_hull),
 	KUNIT_CASE(boot_map_test_same_start),
 	KUNIT_CASE_PARAM(boot_map_test_limit, limit_gen_params),
 	KUNIT_CASE(boot_map_test_batch),
@@ -740,6 +819,7 @@ static struct kunit_case boot_map_cases[] = {
 	KUNIT_CASE_PARAM(boot_map_test_stale_over_node, over_node_gen_params),
 	KUNIT_CASE(boot_map_test_stale_over_all_nodes),
 	KUNIT_CASE(boot_map_test_short_of_regions),
+	KUNIT_CASE(boot_map_test_coarse_overlap),
 	KUNIT_CASE(boot_map_test_no_regions),
 	KUNIT_CASE(boot_map_test_short_of_memory),
 	{}

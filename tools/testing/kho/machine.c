@@ -52,6 +52,7 @@ int sim_param(const char *name, const char *value)
 }
 
 __thread int sim_atomic;
+__thread unsigned long sim_spinlocks;
 
 void sim_might_sleep(void)
 {

@@ -109,6 +109,64 @@ static int walk_node(phys_addr_t phys, void *data)
 	return 0;
 }
 
+/* From any key to any other one: the first run, and no key past the last one. */
+static void compare_runs_to(struct kunit *test, struct world *w)
+{
+	for (unsigned int i = 0; i < 20 && w->now.nr; i++) {
+		unsigned long first = w->now.key[rnd_below(&w->rnd, w->now.nr)];
+		unsigned long last = w->now.key[rnd_below(&w->rnd, w->now.nr)];
+		unsigned long key, next, nr, left;
+
+		if (last < first)
+			swap(first, last);
+		/* Not only keys that are there. */
+		first += rnd_below(&w->rnd, 2);
+		last = max(first, last - min(last, rnd_below(&w->rnd, 2)));
+		key = next = first;
+		KUNIT_ASSERT_EQ(test, kho_radix_next_run_to(&w->tree, &key, &nr, last),
+				kho_radix_next_run(&w->tree, &next, &left) && next <= last);
+		if (next > last || !model_has(&w->now, next))
+			continue;
+		KUNIT_ASSERT_EQ(test, key, next);
+		KUNIT_ASSERT_EQ(test, nr, min(left, last - key + 1));
+	}
+}
+
+/* Nodes after the range are not even read. */
+static void radix_test_run_to_reads_no_more(struct kunit *test)
+{
+	unsigned long leaf = BIT(KHO_BITMAP_SIZE_LOG2), key, nr;
+	struct kho_radix_tree tree;
+	struct kho_radix_node *node;
+
+	KUNIT_ASSERT_EQ(test, kho_radix_init_tree(&tree, NULL), 0);
+	KUNIT_ASSERT_EQ(test, kho_radix_add_key(&tree, leaf - 1), 0);
+	node = tree.root;
+	for (unsigned int level = KHO_TREE_MAX_DEPTH - 1; level; level--) {
+		node->table[1] = 1ULL << 50;
+		node = phys_to_virt(node->table[0]);
+	}
+
+	for (unsigned long first = leaf - 4; first < leaf - 1; first++) {
+		key = first;
+		KUNIT_EXPECT_FALSE(test, kho_radix_next_run_to(&tree, &key, &nr, leaf - 2));
+		key = first;
+		KUNIT_ASSERT_TRUE(test, kho_radix_next_run_to(&tree, &key, &nr, leaf - 1));
+		KUNIT_EXPECT_EQ(test, key, leaf - 1);
+		KUNIT_EXPECT_EQ(test, nr, 1);
+	}
+	kho_radix_take_key(&tree, leaf - 1);
+	key = 0;
+	KUNIT_EXPECT_FALSE(test, kho_radix_next_run_to(&tree, &key, &nr, leaf - 1));
+
+	node = tree.root;
+	for (unsigned int level = KHO_TREE_MAX_DEPTH - 1; level; level--) {
+		node->table[1] = 0;
+		node = phys_to_virt(node->table[0]);
+	}
+	kho_radix_destroy_tree(&tree);
+}
+
 static unsigned long expected_nodes(const struct world *w)
 {
 	unsigned long nr = 1;
@@ -159,6 +217,7 @@ static void compare(struct kunit *test, struct world *w)
 		model_free(&k.addresses);
 	}
 	compare_runs(test, w);
+	compare_runs_to(test, w);
 }
 
 /* Borders: of words, leaves, of what is below each table entry, of the width. */
@@ -464,6 +523,7 @@ static struct kunit_case radix_cases[] = {
 	KUNIT_CASE(radix_test_full_tables),
 	KUNIT_CASE(radix_test_too_wide),
 	KUNIT_CASE(radix_test_random),
+	KUNIT_CASE(radix_test_run_to_reads_no_more),
 	KUNIT_CASE(radix_test_next_kernel),
 	KUNIT_CASE(radix_test_stop_anywhere),
 	KUNIT_CASE(radix_test_orders),

@@ -9,6 +9,8 @@
 
 /* Spinlocks and read-side sections of RCU of this thread, which must not sleep. */
 extern __thread int sim_atomic;
+/* Spinlocks that this thread has taken since it began. */
+extern __thread unsigned long sim_spinlocks;
 void sim_might_sleep(void);
 
 struct mutex {
@@ -25,7 +27,7 @@ struct mutex {
 typedef struct mutex spinlock_t;
 
 #define DEFINE_SPINLOCK(name)	spinlock_t name = __MUTEX_INITIALIZER(name)
-#define spin_lock(lock)		(sim_atomic++, pthread_mutex_lock(&(lock)->m))
+#define spin_lock(lock)		(sim_atomic++, sim_spinlocks++, pthread_mutex_lock(&(lock)->m))
 #define spin_unlock(lock)	(sim_atomic--, pthread_mutex_unlock(&(lock)->m))
 
 struct rw_semaphore {

@@ -83,6 +83,10 @@ static inline unsigned long find_next_zero_bit(const unsigned long *map,
 	return find_bit_from(map, size, from, ~0UL);
 }
 
+#define for_each_set_bit(bit, map, size)				\
+	for ((bit) = find_next_bit(map, size, 0); (bit) < (size);	\
+	     (bit) = find_next_bit(map, size, (bit) + 1))
+
 #define for_each_clear_bitrange(first, end, map, size)			\
 	for ((first) = find_next_zero_bit(map, size, 0);		\
 	     (end) = find_next_bit(map, size, first), (first) < (size);	\
