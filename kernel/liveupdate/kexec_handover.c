@@ -215,8 +215,8 @@ static int kho_find_subtree(const char *name, unsigned int *nr)
  * @phys: set to the address of the data
  * @size: set to the number of bytes, unless NULL
  *
- * The memory of the data, and all that is unclaimed, is not released before the
- * data is restored or kho_put_subtree() is called.
+ * The memory of the data, and all that is unclaimed, is not released before
+ * kho_put_subtree() is called, once for each call that returned 0.
  *
  * Context: May sleep, from early boot on.
  * Return: 0, -ENOENT when there is no such data, or not any more, -EINVAL when
@@ -257,8 +257,8 @@ EXPORT_SYMBOL_GPL(kho_retrieve_subtree);
  * kho_put_subtree - undo a kho_retrieve_subtree()
  * @name: the name of the data
  *
- * For data that is not restored, or is read where it is.  With the last
- * reference unclaimed memory may be released.
+ * When all memory that the data leads to is restored, or will not be.  With the
+ * last reference unclaimed memory may be released.
  *
  * Context: May sleep.
  */

@@ -14,8 +14,8 @@
  * Writing ``1`` to ``kho/in/release`` gives all of it to the page allocator.
  * That fails with ``-EBUSY`` as long as it is in use: the Live Update
  * Orchestrator has sessions of the previous kernel, which have to be finished
- * before, or a subtree was retrieved with kho_retrieve_subtree() and neither
- * restored nor returned with kho_put_subtree().
+ * before, or a subtree was retrieved with kho_retrieve_subtree() and not put with
+ * kho_put_subtree() yet.
  *
  * Parts of the map that have no memory left in them are freed when the map is
  * not in use.
@@ -59,7 +59,10 @@ struct kho_unclaimed {
 	unsigned long pages;
 };
 
-/* A subtree whose data is restored needs no reference any more. */
+/*
+ * A reference holds until it is put, even if the data is restored: the memory
+ * that the data leads to may not be, and cursors may point into the map.
+ */
 static bool kho_incoming_in_use(void)
 {
 	const void *fdt = kho_in_fdt();
@@ -70,8 +73,7 @@ static bool kho_incoming_in_use(void)
 		return kho_incoming_refs;
 
 	fdt_for_each_subnode(node, fdt, 0) {
-		if (nr < KHO_MAX_SUBTREES && kho_subtree_refs[nr] &&
-		    kho_subtree_is_preserved(node)) {
+		if (nr < KHO_MAX_SUBTREES && kho_subtree_refs[nr]) {
 			pr_info("subtree '%s' is in use\n",
 				fdt_get_name(fdt, node, NULL));
 			return true;

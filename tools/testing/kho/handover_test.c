@@ -165,7 +165,7 @@ static void handover_test_subtrees(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, phys, at);
 }
 
-/* Nothing is released before the last reference to data that is still there is gone. */
+/* Nothing is released before the last reference is gone. */
 static void handover_test_release(struct kunit *test)
 {
 	void *blob = kho_alloc_preserve(PAGE_SIZE), *other = kho_alloc_preserve(PAGE_SIZE);
@@ -187,9 +187,10 @@ static void handover_test_release(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
 	kho_incoming_put();
 
-	/* Restored data needs no reference. */
 	KUNIT_ASSERT_EQ(test, kho_retrieve_subtree("other", &phys, NULL), 0);
 	kho_restore_free(phys_to_virt(phys));
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
+	kho_put_subtree("other");
 
 	/* All that is left is the root tree, and the root of the map. */
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
@@ -198,6 +199,33 @@ static void handover_test_release(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
 	KUNIT_EXPECT_EQ(test, sim_count(SIM_LEFT), before);
 	KUNIT_EXPECT_LE(test, before, SIM_FDT_SIZE / PAGE_SIZE + 2);
+}
+
+/* Restored data leads to memory that is restored after it, with a cursor. */
+static void handover_test_reference_outlives_data(struct kunit *test)
+{
+	void *data = kho_alloc_preserve(PAGE_SIZE), *more = kho_alloc_preserve(4 * PAGE_SIZE);
+	phys_addr_t phys, next = virt_to_phys(more);
+	unsigned long left;
+
+	KUNIT_ASSERT_EQ(test, kho_add_subtree("data", data, PAGE_SIZE), 0);
+	KUNIT_ASSERT_TRUE(test, hop());
+	KUNIT_ASSERT_EQ(test, kho_retrieve_subtree("data", &phys, NULL), 0);
+	kho_restore_free(phys_to_virt(phys));
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
+	KUNIT_EXPECT_TRUE(test, sim_logged("subtree 'data' is in use"));
+	KUNIT_EXPECT_TRUE(test, kho_in_covers(next, 4 * PAGE_SIZE));
+
+	/* No leaf is freed either, not even of an order that has no block left. */
+	kho_restore_free(phys_to_virt(next));
+	kho_incoming_get();
+	kho_incoming_put();
+	sim_flush_work();
+	left = sim_count(SIM_LEFT);
+	kho_put_subtree("data");
+	sim_flush_work();
+	KUNIT_EXPECT_LT(test, sim_count(SIM_LEFT), left);
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
 }
 
 /* The root tree, the root of the map and the array of scratch areas stay reserved. */
@@ -433,6 +461,7 @@ static struct kunit_case handover_cases[] = {
 	KUNIT_CASE(handover_test_unclaimed_stays),
 	KUNIT_CASE(handover_test_subtrees),
 	KUNIT_CASE(handover_test_release),
+	KUNIT_CASE(handover_test_reference_outlives_data),
 	KUNIT_CASE(handover_test_not_preserved),
 	KUNIT_CASE(handover_test_nodes_are_freed),
 	KUNIT_CASE(handover_test_nodes_in_use),
