@@ -112,12 +112,24 @@ static void __init kho_refuse_blocks(struct memblock_sequence *seq,
 				   &start, &last);
 }
 
+/*
+ * Number of blocks that begin before the end of RAM.  A block at 0 that is larger
+ * than all of RAM is not counted: no kernel preserved it, and to reserve its part
+ * of RAM would leave none to boot with.
+ */
+static unsigned long __init kho_blocks_in_ram(unsigned int shift)
+{
+	phys_addr_t end = memblock_end_of_DRAM();
+
+	return end >> shift ? ((end - 1) >> shift) + 1 : 0;
+}
+
 static bool __init kho_next_blocks(struct memblock_sequence *seq,
 				   phys_addr_t *start, phys_addr_t *end)
 {
 	struct kho_sequence *s = container_of(seq, struct kho_sequence, seq);
 	unsigned int order, shift = PAGE_SHIFT + s->order;
-	unsigned long limit = memblock_end_of_DRAM() >> shift;
+	unsigned long limit = kho_blocks_in_ram(shift);
 	unsigned long nr;
 
 	while (kho_radix_next_run_at(&kho_in.map, &s->next, &nr, &s->cursor) &&

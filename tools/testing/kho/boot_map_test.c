@@ -378,6 +378,29 @@ static void boot_map_test_misplaced(struct kunit *test)
 	old_check(test, old, false);
 }
 
+/* A block across the end of RAM is lost, and the part in RAM is not given to others. */
+static void boot_map_test_across_end_of_ram(struct kunit *test)
+{
+	for (unsigned int order = 2; order < 8; order++) {
+		unsigned long first = SIM_PAGES - BIT(order), nr = BIT(order) / 2 + 1;
+		struct old *old;
+
+		/* RAM ends in the block; scratch is elsewhere. */
+		sim_ram_end = first + nr;
+		old = old_new(test);
+		old->scratch[0].addr -= old->scratch[0].size;
+		old_put_block(test, old, first - BIT(order), order);
+		old_put(test, old, first, order);
+		KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+		KUNIT_EXPECT_TRUE(test, sim_logged("is lost: not in RAM"));
+		for (unsigned long i = 0; i < nr; i++)
+			KUNIT_ASSERT_EQ(test, sim_memmap[first + i].state, SIM_LEFT);
+		old_expect_lost(test, old, first, BIT(order));
+		old_expect_folio(test, old, first - BIT(order), order);
+		old_check(test, old, false);
+	}
+}
+
 #define NR_BAD		400
 #define NR_GOOD		100
 
@@ -796,6 +819,7 @@ static void boot_map_test_short_of_memory(struct kunit *test)
 static void back_to_cold(struct kunit *test)
 {
 	sim_memblock_room = SIM_MAX_REGIONS;
+	sim_ram_end = SIM_PAGES;
 	sim_boot_cold();
 }
 
@@ -811,6 +835,7 @@ static struct kunit_case boot_map_cases[] = {
 	KUNIT_CASE(boot_map_test_large_owner_first),
 	KUNIT_CASE(boot_map_test_small_owners_first),
 	KUNIT_CASE_PARAM(boot_map_test_misplaced, misplaced_gen_params),
+	KUNIT_CASE(boot_map_test_across_end_of_ram),
 	KUNIT_CASE_PARAM(boot_map_test_many_bad, many_bad_gen_params),
 	KUNIT_CASE(boot_map_test_part_of_run),
 	KUNIT_CASE(boot_map_test_rest_stays),

@@ -60,6 +60,20 @@ bool ref_block(unsigned long key, unsigned long *pfn, unsigned long *nr)
 	return *nr <= SIM_PAGES && *pfn <= SIM_PAGES - *nr;
 }
 
+/*
+ * Keeps memory that a key names reserved, up to the end of RAM, unless the block
+ * is larger than all of that.
+ */
+static void mark_named(struct ref *ref, unsigned long key)
+{
+	unsigned int order;
+	phys_addr_t phys;
+
+	if (kho_decode_key(key, &phys, &order) && BIT(order) <= sim_ram_end &&
+	    PHYS_PFN(phys) < sim_ram_end)
+		mark(ref, phys, PAGE_SIZE << order, REF_NAMED);
+}
+
 /* The page may be free in the kernel that is still there, and so be poisoned. */
 __attribute__((no_sanitize("address")))
 static u64 word_of(u64 node, unsigned long i)
@@ -114,10 +128,8 @@ static void drop_keys(struct ref *ref)
 		    !(marks(ref, pfn, nr) & (REF_NOT_RAM | REF_SCRATCH | REF_USED | REF_NODE)))
 			model_add(&kept, ref->keys.key[i]);
 	}
-	for (unsigned long i = 0; i < ref->keys.nr; i++) {
-		if (ref_block(ref->keys.key[i], &pfn, &nr))
-			mark(ref, PFN_PHYS(pfn), nr * PAGE_SIZE, REF_NAMED);
-	}
+	for (unsigned long i = 0; i < ref->keys.nr; i++)
+		mark_named(ref, ref->keys.key[i]);
 	model_free(&ref->keys);
 	ref->keys = kept;
 }

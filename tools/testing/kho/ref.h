@@ -35,7 +35,7 @@ void ref_init(struct ref *ref, const struct sim_handover *handover);
 void ref_booted(struct ref *ref);
 void ref_free(struct ref *ref);
 
-/* Whether a key stands for a block that ends in RAM. */
+/* Whether a key stands for a block that ends before the end of RAM. */
 bool ref_block(unsigned long key, unsigned long *pfn, unsigned long *nr);
 
 /* The order of the folio, or -1; it is given to its owner. */

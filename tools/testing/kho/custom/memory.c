@@ -34,9 +34,11 @@ static void *map_guarded(size_t size)
 	return mem + GUARD_BYTES;
 }
 
+unsigned long sim_ram_end = SIM_PAGES;
+
 static bool is_hole(unsigned long pfn)
 {
-	return pfn < SIM_HOLE_PAGES ||
+	return pfn < SIM_HOLE_PAGES || pfn >= sim_ram_end ||
 	       (pfn >= SIM_PAGES / 2 && pfn < SIM_PAGES / 2 + SIM_HOLE_PAGES);
 }
 

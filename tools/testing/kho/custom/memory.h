@@ -50,6 +50,8 @@
 #endif
 #define SIM_HOLE_PAGES		16UL
 #define max_pfn			SIM_PAGES
+/* Where RAM ends, from the next boot on. */
+extern unsigned long sim_ram_end;
 
 enum sim_state {
 	SIM_HOLE,
