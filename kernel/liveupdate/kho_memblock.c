@@ -15,6 +15,7 @@
 
 #define pr_fmt(fmt) "KHO: " fmt
 
+#include <linux/err.h>
 #include <linux/init.h>
 #include <linux/io.h>
 #include <linux/kexec_handover.h>
@@ -204,8 +205,12 @@ static int __init kho_reserve_nodes(unsigned long nr)
 	return nodes.failed ? -EINVAL : err;
 }
 
+/* The map was walked before; it must not have got larger than it was then. */
 static int __init kho_add_node(phys_addr_t phys, void *data)
 {
+	if (kho_nr_nodes == kho_in.nr_nodes)
+		return -ELOOP;
+
 	kho_nodes[kho_nr_nodes++] = phys;
 	return 0;
 }
@@ -220,10 +225,16 @@ static int __init kho_cmp_nodes(const void *a, const void *b)
 static int __init kho_collect_nodes(void)
 {
 	const struct kho_radix_walk_cb cb = { .node = kho_add_node };
+	int err;
 
 	kho_nodes = memblock_alloc_or_panic(kho_in.nr_nodes * sizeof(*kho_nodes),
 					    SMP_CACHE_BYTES);
-	kho_radix_walk_tree(&kho_in.map, &cb, NULL);
+	err = kho_radix_walk_tree(&kho_in.map, &cb, NULL);
+	if (err) {
+		pr_err("memory map changed during boot: %pe\n", ERR_PTR(err));
+		return err;
+	}
+
 	sort(kho_nodes, kho_nr_nodes, sizeof(*kho_nodes), kho_cmp_nodes, NULL);
 
 	/* To take a key out of a leaf must not change a table. */
@@ -280,7 +291,7 @@ static int __init kho_reserve_map(void)
  * even enough memory for that, the kernel panics.
  *
  * Context: Early boot, as the last user of memblock before the page allocator.
- * Return: 0, or -EINVAL when the memory map is damaged.
+ * Return: 0, or -EINVAL or -ELOOP when the memory map is damaged.
  */
 int __init kho_reserve_incoming(void)
 {

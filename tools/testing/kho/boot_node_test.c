@@ -134,6 +134,29 @@ static void boot_node_test_shared_node(struct kunit *test)
 	old_expect_refused(test, old, "does not end");
 }
 
+static u64 *free_slot;
+
+static void add_node_to_map(void)
+{
+	*free_slot = PFN_PHYS(SIM_PAGES / 4);
+}
+
+/* Of a map that is larger than it was, no node is noted past the end of the list. */
+static void boot_node_test_grows(struct kunit *test)
+{
+	struct old *old = old_new(test);
+
+	old_put_block(test, old, SIM_PAGES / 3, 0);
+	memset(phys_to_virt(PFN_PHYS(SIM_PAGES / 4)), 0, PAGE_SIZE);
+	free_slot = slot_of_leaf(old);
+	free_slot += (ulong)(free_slot + 1) % PAGE_SIZE ? 1 : -1;
+	old->handover.between_walks = add_node_to_map;
+	old_finish(test, old);
+	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
+	KUNIT_EXPECT_TRUE(test, sim_logged("memory map changed during boot"));
+	KUNIT_EXPECT_NULL(test, kho_in.map.root);
+}
+
 static void back_to_cold(struct kunit *test)
 {
 	sim_boot_cold();
@@ -146,6 +169,7 @@ static struct kunit_case boot_node_cases[] = {
 	KUNIT_CASE(boot_node_test_in_firmware),
 	KUNIT_CASE(boot_node_test_twice),
 	KUNIT_CASE(boot_node_test_shared_node),
+	KUNIT_CASE(boot_node_test_grows),
 	{}
 };
 

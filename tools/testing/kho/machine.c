@@ -259,6 +259,8 @@ bool sim_boot_warm(const struct sim_handover *handover)
 	for_each_range(handover->firmware, memblock_mark_nomap);
 	for_each_range(handover->image, memblock_reserve);
 	kho_memory_init_early();
+	if (handover->between_walks)
+		handover->between_walks();
 	kho_memory_init();
 	start_page_allocator();
 	run_initcalls();

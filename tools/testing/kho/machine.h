@@ -64,6 +64,8 @@ struct sim_handover {
 	struct sim_ranges image;
 	/* RAM of the firmware. */
 	struct sim_ranges firmware;
+	/* Called when the map was walked and before it is walked again; optional. */
+	void (*between_walks)(void);
 };
 
 /* Nodes that are said to have memory. */
