@@ -52,6 +52,7 @@ static bool kho_coarse __initdata;
 static void __init kho_drop_keys(unsigned long key, unsigned long nr,
 				 enum memblock_state why)
 {
+	struct kho_radix_cursor cursor = { };
 	phys_addr_t start, last;
 	unsigned int order;
 
@@ -62,7 +63,7 @@ static void __init kho_drop_keys(unsigned long key, unsigned long nr,
 			   &last, kho_refusals[why]);
 
 	while (nr--)
-		kho_radix_del_key(&kho_in.map, key + nr);
+		kho_radix_take_key_at(&kho_in.map, key + nr, &cursor);
 }
 
 /* Restoring is slower for blocks that touch the range of all overlaps. */
