@@ -87,7 +87,9 @@ LOADS = ([in_order(mib) for mib in (16, 128, 512, 2048)]
 
 
 def listing():
-    return "figures:\n" + "".join(f"  {load.name:16} {load.sentence}\n" for load in LOADS)
+    from dev import bench_memory
+    both = [(load.name, load.sentence) for load in LOADS] + [(bench_memory.NAME, bench_memory.SENTENCE)]
+    return "figures:\n" + "".join(f"  {name:16} {sentence}\n" for name, sentence in both)
 
 
 def choose(names):
@@ -242,8 +244,10 @@ def text(line):
 
 
 def bench(run, names, quick=False, ours_only=False, arch=ARCH, config=HOST):
-    """Measure, print the table, keep it as JSON and as a plot."""
-    loads = choose(names)
+    """Measure, print the tables, keep that of instructions as JSON and as a plot."""
+    from dev import bench_memory
+    timed = [name for name in names if name != bench_memory.NAME]
+    loads = choose(timed) if timed or not names else []
     more = "" if config == HOST else f"+{config}"
     kernels = {who: build(run, arch, flavour + more) for who, flavour in FLAVOURS.items()
                if who == OURS or not ours_only}
@@ -263,6 +267,8 @@ def bench(run, names, quick=False, ours_only=False, arch=ARCH, config=HOST):
             pool.shutdown(wait=False, cancel_futures=True)
             guest.stop_all()
             raise
+    if not names or bench_memory.NAME in names:
+        bench_memory.table(run, work.agent, kernels)
     run.path("bench.json").write_text(json.dumps(rows, indent=1))
     if not (names or ours_only or arch != ARCH or config != HOST or kernels[OURS].base != bases.default()):
         write_if_changed(TABLE, json.dumps(rows, indent=1).encode())

@@ -553,7 +553,21 @@ static int bench_retrieve(char **words)
 	return err ? problem(err, "finish: %s", strerror(-err)) : 0;
 }
 
+static int bench_memory(char **words)
+{
+	static const char *const fields[] = {
+		"MemTotal", "MemAvailable", "CmaTotal", "CmaFree",
+	};
+
+	(void)words;
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		note("bench %s %llu", fields[i],
+		     (unsigned long long)memory_info(fields[i]) >> 10);
+	return 0;
+}
+
 const struct action bench_actions[] = {
+	{ "bench-memory", "", 0, bench_memory },
 	{ "bench-begin", "[wait=]", 0, bench_begin },
 	{ "bench-load", "KERNEL INITRD FILE-WITH-COMMAND-LINE", 3, bench_load },
 	{ "bench-fill", "order|alternate|random FILES PAGES", 3, bench_fill },
