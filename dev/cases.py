@@ -13,6 +13,7 @@ OTHER_PAGES = "other-pages"     # likewise: the same with pages of another size
 # Lines that stand for loading the next kernel where a case wants it otherwise, and the options of kexec.
 LOAD, LOAD_PLAIN, LOAD_CRASH, LOAD_CRASH_PLAIN = "load", "load-plain", "load-crash", "load-crash-plain"
 LOADS = {LOAD: "-s -l", LOAD_PLAIN: "-c -l", LOAD_CRASH: "-s -p", LOAD_CRASH_PLAIN: "-c -p"}
+LOAD_REFUSED = "load-refused"       # as LOAD, and must fail
 CRASH = "crash"         # as the last line: goes to the kernel that is loaded for a crash
 SEED = "{seed}"         # in a line: what random cases start from
 HUGE_SIZE = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
@@ -274,12 +275,12 @@ def stale_refused():
                 kernels=(OURS, OTHER_PAGES, OURS), arches=("arm64",), deadline=40)
 
 
-def kdump(name, sentence, load):
+def kdump(name, sentence, load, scratch="kho_scratch=64M,1G,64M"):
     """The kernel that crashes has its crash memory in the scratch areas of the one before it.
 
     There is so much memory that 1G of it is in one piece, wherever KASLR puts the kernel.
     """
-    file, memory = {"a": "size=16M seed=1"}, "crashkernel=256M kho_scratch=64M,1G,64M"
+    file, memory = {"a": "size=16M seed=1"}, f"crashkernel=256M {scratch}"
     captured = ["run test \"$(head -c 4 /proc/vmcore | tail -c 3)\" = ELF",
                 "run dmesg | grep -F 'KHO: disabled in the kdump kernel'", "run test ! -e /dev/liveupdate",
                 *COLD[1:]]
@@ -352,7 +353,8 @@ def above_4g():
     return Case("above-4g", "Memory above 4 GiB is handed over twice, with free memory around it.",
                 [["cma-check", *keep("main", file)],
                  [*claim("main", file), "cma-check", "close a", "close b", *keep("main", file)],
-                 [*claim("main", file), *look(file), "cma-check"]], memory=6144, deadline=40)
+                 [*claim("main", file), *look(file), "cma-check"]], append=("kho_scratch=200%",),
+                memory=6144, deadline=40)
 
 
 def early_restore():
@@ -383,6 +385,86 @@ def hotplug(name, sentence, device, online, kept, **settings):
     first += [logged("hot-added memory cannot be preserved", 0 if kept else 1)]
     return Case(name, sentence, [first, [*then, *there, "churn", *look(near)]], plug=device,
                 append=(f"memhp_default_state={online}",), arches=("x86_64",), deadline=40, **settings)
+
+
+# ---- scratch memory on demand
+
+AREAS = "/sys/kernel/debug/kho/out/scratch_len"
+NO_AREAS = [f"run ! grep 0x {AREAS}", "run awk '/CmaTotal/ && $2 > 0 { exit 1 }' /proc/meminfo"]
+
+
+def free_memory(name):
+    return ["run echo 3 > /proc/sys/vm/drop_caches",
+            f"run awk '/MemFree/ {{ print $2 }}' /proc/meminfo > /tmp/{name}"]
+
+
+def scratch_unload():
+    """An image that replaces another one has areas of its own before the other's are freed."""
+    file = {"a": "size=16M seed=1"}
+    return Case("scratch-unload", "Scratch memory is there while an image is loaded, and free before and after.",
+                [[*NO_AREAS, LOAD, "run kexec -u", *free_memory("before"),
+                  *4 * [LOAD, LOAD, f"run grep -q 0x {AREAS}", "run kexec -u", *NO_AREAS], *free_memory("after"),
+                  "run test $(($(cat /tmp/before) - $(cat /tmp/after))) -lt 8192", *keep("main", file), LOAD],
+                 [*NO_AREAS, *claim("main", file), "churn"]], deadline=60)
+
+
+def scratch_full(name, sentence, **settings):
+    file = {"a": "size=540M seed=2"}
+    return Case(name, sentence, [[*keep("main", file), "churn"], [*NO_AREAS, *claim("main", file), "churn"]],
+                deadline=60, **settings)
+
+
+def scratch_refused():
+    """What is preserved leaves no room for an image until a session is closed."""
+    files = {"a": "size=400M seed=3"}, {"b": "size=400M seed=4"}
+    return Case("scratch-refused", "Without memory for the next kernel no image is loaded, and nothing is lost.",
+                [[*keep("main", files[0]), *keep("other", files[1]), LOAD_REFUSED, *NO_AREAS,
+                  logged("no scratch memory for the next kernel", 1), *look(files[0]), "close other", "close b", LOAD],
+                 [*claim("main", files[0]), "fails ENOENT session-get other", "churn"]], deadline=60)
+
+
+def scratch_unused():
+    """Whoever only wants kexec has it; a session that comes later must not be lost for it."""
+    full, file = "a size=800M seed=5", {"b": "size=1M seed=6"}
+    return Case("scratch-unused", "With nothing preserved and no memory, an image is loaded without a handover.",
+                [[f"memfd {full}", LOAD, *NO_AREAS, "run dmesg | grep 'image loaded without a handover'",
+                  *keep("main", file), "fails EOPNOTSUPP jump", "close a", LOAD],
+                 [*claim("main", file), "churn"]], append=("initcall_blacklist=kho_test_init",), deadline=60)
+
+
+def scratch_reserved_full():
+    """Much of the file is in CMA, and there is no room elsewhere for it."""
+    big, small = "a size=700M seed=11", "b size=50M seed=12"
+    return Case("scratch-reserved-full", "A memfd that is too large for the memory outside CMA is refused, and nobody killed.",
+                [["session-new main", f"memfd {big}", "fails ENOMEM preserve main 1 a", f"check {big}",
+                  logged("Out of memory", 0), "close a", f"memfd {small}", "preserve main 2 b"],
+                 ["session-get main", "retrieve main 2 b", f"check {small}", "finish main", "churn"]],
+                append=("kho_scratch=64M,320M,64M",), deadline=60)
+
+
+def scratch_16g(name, folios):
+    file = {"a": "size=16G seed=13"}
+    return plain_case(name, f"A memfd of 16 GiB in {folios} is kept in a guest of 19 GiB.", file,
+                      prepare=[HUGE.format("always" if folios == "huge folios" else "never")], memory=19456,
+                      deadline=900, default=False)
+
+
+def scratch_modes():
+    """Areas reserved at boot are inherited; a kernel on demand forgets them, and the next one begins anew."""
+    file = {"a": "size=64M seed=7"}
+    return Case("scratch-modes", "Kernels with scratch memory on demand and from boot on follow each other.",
+                [["cma-check", *keep("main", file)], [*NO_AREAS, *claim("main", file), *keep("main", {"b": "size=9M seed=8"})],
+                 ["cma-check", *claim("main", {"b": "size=9M seed=8"}), *keep("main", {"c": "size=9M seed=9"})],
+                 ["cma-check", *claim("main", {"c": "size=9M seed=9"}), "churn"]],
+                append=("kho_scratch=200%", "", "kho_scratch=300%", "kho_bootmem=300%"), memory=2048, deadline=60)
+
+
+def scratch_hugetlb():
+    file = {"a": "size=64M seed=10"}
+    return Case("scratch-hugetlb", "HugeTLB pages of the next kernel's command line do not come out of its scratch memory.",
+                [keep("main", file), [*claim("main", file), "churn",
+                                      "run awk '/HugePages_Total/ && $2 != 300 { exit 1 }' /proc/meminfo"]],
+                append=("", "hugepages=300"), memory=2048, deadline=60)
 
 
 # ---- the cases of the Live Update Orchestrator
@@ -602,11 +684,17 @@ CASES = [make() for make in (
     one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, memcg_limit, large, two_nodes,
     above_4g, early_restore, iomem, three_hops, test_kho, reserve_mem, reserve_mem_odd,
     reserve_mem_released, page_size, kho_off, debugfs_off, never_retrieved,
-    stale, stale_refused, unpreserve)] + [
+    stale, stale_refused, unpreserve, scratch_unload, scratch_refused, scratch_unused, scratch_modes,
+    scratch_reserved_full, scratch_hugetlb)] + [
     kdump("kdump-after-handover", "A kernel that took a handover crashes; the kdump kernel has the dump, and no handover.",
           LOAD_CRASH),
     kdump("kdump-after-handover-plain", "The same with a kdump kernel that kexec_load() loads.",
           LOAD_CRASH_PLAIN),
+    scratch_16g("scratch-16g", "small folios"),
+    scratch_16g("scratch-16g-huge", "huge folios"),
+    kdump("kdump-on-demand", "The same with scratch memory on demand.", LOAD_CRASH, ""),
+    scratch_full("scratch-load-first", "An image is loaded, and then most of the memory is preserved.", load_first=True),
+    scratch_full("scratch-load-last", "Most of the memory is preserved, and then an image is loaded."),
     hotplug("hotplug-dimm", "Memory of a DIMM that is added is refused, and costs nothing else.",
             "pc-dimm", "online_kernel", False),
     hotplug("hotplug-dimm-movable", "A memfd in movable memory of a DIMM that is added moves, and is kept.",

@@ -54,6 +54,7 @@ def not_in_ram(address):
 
 # ---- rows that cost the whole hand-over: the root tree, the array of scratch areas
 
+RESERVED = "kho_scratch=200%"   # areas are known before an image is loaded
 LAST = 512 << 20                # bytes of the last area of scratch memory, aligned with all pages
 TOP = (1 << 64) - 4096          # the last page that there is an address for
 
@@ -301,7 +302,7 @@ def chain(name, sentence, hops, base=""):
         following = [line.replace("{hop}", str(hop)) for line in following]
         scripts.append(following)
         there = left(loses, there)
-    return Case(f"hostile-{name}", sentence, scripts, append=(REGION,), memory=MEMORY,
+    return Case(f"hostile-{name}", sentence, scripts, append=(f"{REGION} {RESERVED}",), memory=MEMORY,
                 deadline=15 + 8 * len(scripts), base=base)
 
 

@@ -6,7 +6,7 @@ import shutil
 
 from dev import base as bases
 from dev import cases, compat, guest, hostile
-from dev.cases import CRASH, LOADS, OTHER_PAGES, OURS, SEED
+from dev.cases import CRASH, LOAD, LOAD_REFUSED, LOADS, OTHER_PAGES, OURS, SEED
 from dev.host import Result, Stop, no_such, spell
 from dev.kernel import ARCH, build, like, unlike
 
@@ -65,6 +65,7 @@ def script(case, hop, following, scratch):
         return "\n".join(lines) + "\n"
     append = guest.command_line(following, case.name, hop + 1, scratch, at(case.append, hop + 1))
     loads = {line: guest.load_line(following, append, how) for line, how in LOADS.items()}
+    loads[LOAD_REFUSED] = loads[LOAD].replace("run ", "run ! ", 1)
     if set(loads) & set(lines):
         both = [loads.get(line, line) for line in lines]
     else:

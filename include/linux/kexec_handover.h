@@ -68,13 +68,16 @@ bool arch_kho_is_ram(phys_addr_t start, phys_addr_t end);
 
 bool kho_scratch_overlap(phys_addr_t phys, size_t size);
 
-/* Scratch memory is handed to the page allocator as CMA. */
+/* Scratch memory that stays scratch is handed to the page allocator as CMA. */
+extern bool kho_scratch_on_demand;
+
 static inline enum migratetype kho_scratch_migratetype(unsigned long pfn,
 						       enum migratetype mt)
 {
 	size_t size = pageblock_nr_pages << PAGE_SHIFT;
 
-	return kho_scratch_overlap(PFN_PHYS(pfn), size) ? MIGRATE_CMA : mt;
+	return !kho_scratch_on_demand &&
+	       kho_scratch_overlap(PFN_PHYS(pfn), size) ? MIGRATE_CMA : mt;
 }
 
 #else /* !CONFIG_KEXEC_HANDOVER */

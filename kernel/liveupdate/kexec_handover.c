@@ -19,21 +19,20 @@
 #include <linux/export.h>
 #include <linux/init.h>
 #include <linux/io.h>
-#include <linux/kexec.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/kexec_handover.h>
 #include <linux/kho/abi/kexec_metadata.h>
+#include <linux/kho/abi/luo.h>
 #include <linux/kho/compat.h>
 #include <linux/kstrtox.h>
 #include <linux/libfdt.h>
 #include <linux/mutex.h>
 #include <linux/printk.h>
-#include <linux/sizes.h>
 #include <linux/unaligned.h>
 #include <linux/utsname.h>
 
-#include "../kexec_internal.h"
 #include "kexec_handover_internal.h"
+#include "luo_internal.h"
 
 bool kho_enable __ro_after_init =
 	IS_ENABLED(CONFIG_KEXEC_HANDOVER_ENABLE_DEFAULT);
@@ -166,6 +165,34 @@ void kho_remove_subtree(void *blob)
 	}
 }
 EXPORT_SYMBOL_GPL(kho_remove_subtree);
+
+/**
+ * kho_out_is_unused - tell whether a handover would carry nothing
+ *
+ * What nobody added a subtree for cannot be found by the next kernel.  Two
+ * subtrees are always there: the names of the kernels, and the list of sessions.
+ *
+ * Context: May sleep.
+ * Return: true when nobody handed data over, and no session is open.
+ */
+bool kho_out_is_unused(void)
+{
+	int node;
+
+	if (IS_ENABLED(CONFIG_LIVEUPDATE) && luo_session_any_outgoing())
+		return false;
+
+	guard(mutex)(&kho_out.fdt_lock);
+	fdt_for_each_subnode(node, kho_out.fdt, 0) {
+		const char *name = fdt_get_name(kho_out.fdt, node, NULL);
+
+		if (strcmp(name, KHO_METADATA_NODE_NAME) &&
+		    strcmp(name, LUO_KHO_ENTRY_NAME))
+			return false;
+	}
+
+	return true;
+}
 
 static int kho_read_subtree(int node, u64 *phys, u64 *size)
 {
@@ -392,6 +419,7 @@ static int __init kho_init(void)
 	int err;
 
 	if (!kho_enable) {
+		kho_open_scratch();
 		if (is_kho_boot()) {
 			pr_notice("disabled: preserved memory stays reserved until it is released\n");
 			kho_debugfs_init();
@@ -410,12 +438,10 @@ static int __init kho_init(void)
 	 * Scratch memory that this kernel reserved itself is still reserved.
 	 * What it inherited is in the page allocator, with live pages.
 	 */
-	if (!kho_in.scratch_phys) {
-		if (err)
-			kho_release_scratch();
-		else
-			kho_open_scratch();
-	}
+	if (err && !kho_in.scratch_phys)
+		kho_release_scratch();
+	else
+		kho_open_scratch();
 	kho_debugfs_init();
 	if (err)
 		return err;
@@ -427,36 +453,3 @@ static int __init kho_init(void)
 	return 0;
 }
 fs_initcall(kho_init);
-
-/**
- * kho_fill_kimage - attach the hand-over to an image for kexec
- * @image: the image
- *
- * Return: 0, or the error of kexec_add_buffer().
- */
-int kho_fill_kimage(struct kimage *image)
-{
-	struct kexec_buf scratch = {
-		.image = image,
-		.buffer = kho_scratch,
-		.bufsz = kho_scratch_cnt * sizeof(*kho_scratch),
-		.memsz = kho_scratch_cnt * sizeof(*kho_scratch),
-		.mem = KEXEC_BUF_MEM_UNKNOWN,
-		/* One page of any size, so that it is easy to map. */
-		.buf_align = SZ_64K,
-		.buf_max = ULONG_MAX,
-		.top_down = true,
-	};
-	int err;
-
-	if (!kho_enable || image->type == KEXEC_TYPE_CRASH)
-		return 0;
-
-	err = kexec_add_buffer(&scratch);
-	if (err)
-		return err;
-
-	image->kho.fdt = virt_to_phys(kho_out.fdt);
-	image->kho.scratch = &image->segment[image->nr_segments - 1];
-	return 0;
-}

@@ -100,18 +100,26 @@ void kho_debugfs_remove_blob(void *data)
 	}
 }
 
+static void kho_show_addr(const struct kho_scratch *area, void *m)
+{
+	seq_printf(m, "0x%llx\n", (u64)area->addr);
+}
+
+static void kho_show_size(const struct kho_scratch *area, void *m)
+{
+	seq_printf(m, "0x%llx\n", (u64)area->size);
+}
+
 static int scratch_phys_show(struct seq_file *m, void *v)
 {
-	for (unsigned int i = 0; i < kho_scratch_cnt; i++)
-		seq_printf(m, "0x%llx\n", (u64)kho_scratch[i].addr);
+	kho_for_each_area(kho_show_addr, m);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(scratch_phys);
 
 static int scratch_len_show(struct seq_file *m, void *v)
 {
-	for (unsigned int i = 0; i < kho_scratch_cnt; i++)
-		seq_printf(m, "0x%llx\n", (u64)kho_scratch[i].size);
+	kho_for_each_area(kho_show_size, m);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(scratch_len);

@@ -55,10 +55,27 @@ static inline bool kho_decode_key(unsigned long key, phys_addr_t *phys,
 }
 
 /*
- * One scratch area for each node and two more.  They are the first memory that
- * memblock of the next kernel hears of, while its array cannot grow.
+ * Scratch areas are the first memory that memblock of the next kernel hears of,
+ * while its array cannot grow.
  */
-#define KHO_MAX_SCRATCH_AREAS	min(MAX_NUMNODES + 2, 120)
+#define KHO_MAX_SCRATCH_AREAS	120
+
+/* Size and alignment of scratch areas are multiples of this. */
+#define KHO_SCRATCH_UNIT	SZ_4M
+
+/**
+ * struct kho_boot_use - memory that this kernel reserved for itself during boot
+ * @low: bytes below ARCH_LOW_ADDRESS_LIMIT
+ * @high: bytes elsewhere
+ * @node: bytes on each node; for some of it, no node was asked for
+ * @node_high: those of them that are not low
+ */
+struct kho_boot_use {
+	phys_addr_t low;
+	phys_addr_t high;
+	phys_addr_t node[MAX_NUMNODES];
+	phys_addr_t node_high[MAX_NUMNODES];
+};
 
 /* More subtrees than a root tree has room for in the largest page. */
 #define KHO_MAX_SUBTREES	2048
@@ -111,6 +128,7 @@ extern bool kho_enable;
 
 const void *kho_in_fdt(void);
 bool kho_subtree_is_preserved(int node);
+bool kho_out_is_unused(void);
 int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val);
 
 /**
@@ -135,6 +153,7 @@ bool kho_pages_preserved_at(phys_addr_t phys, unsigned long nr_pages,
 struct page *kho_restore_pages_batched(phys_addr_t phys, unsigned long nr_pages,
 				       struct kho_restore_batch *batch);
 void kho_free_node(struct page *page);
+bool kho_out_overlaps(phys_addr_t phys, size_t size);
 bool kho_in_covers(phys_addr_t phys, size_t size);
 void kho_in_claim_block(phys_addr_t phys);
 
@@ -147,12 +166,19 @@ int kho_reserve_incoming(void);
 /* kho_scratch.c */
 extern struct kho_scratch *kho_scratch;
 extern unsigned int kho_scratch_cnt;
+extern struct kho_boot_use kho_boot_use;
 phys_addr_t kho_scratch_from(phys_addr_t phys);
 
+void kho_record_boot_use(void);
 void kho_reserve_scratch(void);
+void kho_forget_scratch(void);
 void kho_extend_scratch(void);
 void kho_release_scratch(void);
 void kho_open_scratch(void);
+
+/* kho_image.c */
+void kho_for_each_area(void (*fn)(const struct kho_scratch *area, void *data),
+		       void *data);
 
 /* kho_compat_report.c */
 struct seq_file;

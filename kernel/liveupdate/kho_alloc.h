@@ -6,6 +6,12 @@
 
 struct page;
 
+/*
+ * What is preserved is kept from everybody else, and nobody shall be killed for
+ * it: there is no OOM killer.  Users are told by an error.
+ */
+#define KHO_GFP	(GFP_KERNEL | __GFP_ZERO | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 unsigned long kho_boot_memory_from(unsigned long pfn);
 struct page *kho_alloc_pages(gfp_t gfp, unsigned int order);
 

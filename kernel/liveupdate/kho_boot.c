@@ -79,6 +79,7 @@ void __init kho_memory_init(void)
 		return;
 	}
 
+	kho_record_boot_use();
 	if (!kho_in.scratch_phys) {
 		kho_reserve_scratch();
 		return;
@@ -87,6 +88,8 @@ void __init kho_memory_init(void)
 	if (kho_in.map.root)
 		kho_keep_incoming();
 	reserve_mem_claim();
+	if (kho_scratch_on_demand)
+		kho_forget_scratch();
 }
 
 static int __init kho_map_phys(const void *fdt, u64 *phys)
@@ -283,7 +286,7 @@ static bool __init kho_scratch_is_valid(const struct kho_scratch *area,
 
 	for (u64 i = 0; i < len / sizeof(*area); i++) {
 		if (!IS_ALIGNED(area[i].addr | area[i].size,
-				CMA_MIN_ALIGNMENT_BYTES) ||
+				min(CMA_MIN_ALIGNMENT_BYTES, KHO_SCRATCH_UNIT)) ||
 		    check_add_overflow(area[i].addr, area[i].size, &end)) {
 			pr_warn("scratch area %llu is %pa bytes at %pa\n", i,
 				&area[i].size, &area[i].addr);

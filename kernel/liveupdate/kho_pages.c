@@ -326,6 +326,29 @@ void kho_unpreserve_pages(struct page *page, unsigned long nr_pages)
 EXPORT_SYMBOL_GPL(kho_unpreserve_pages);
 
 /**
+ * kho_out_overlaps - tell whether any of some memory is preserved
+ * @phys: start of the memory
+ * @size: number of bytes, not 0
+ *
+ * Context: Any.
+ * Return: true when at least one page is in the outgoing map.
+ */
+bool kho_out_overlaps(phys_addr_t phys, size_t size)
+{
+	for (unsigned int order = 0; order <= KHO_MAX_ORDER; order++) {
+		phys_addr_t block = PAGE_SIZE << order;
+
+		if (kho_radix_any(&kho_out.map,
+				  kho_encode_key(round_down(phys, block), order),
+				  kho_encode_key(round_down(phys + size - 1, block),
+						 order)))
+			return true;
+	}
+
+	return false;
+}
+
+/**
  * kho_alloc_preserve - allocate memory that is handed over
  * @size: number of bytes, rounded up to a power of two of pages
  *
@@ -348,7 +371,7 @@ void *kho_alloc_preserve(size_t size)
 	if (order > MAX_PAGE_ORDER)
 		return ERR_PTR(-E2BIG);
 
-	page = kho_alloc_pages(GFP_KERNEL | __GFP_ZERO | __GFP_COMP, order);
+	page = kho_alloc_pages(KHO_GFP | __GFP_COMP, order);
 	if (!page)
 		return ERR_PTR(-ENOMEM);
 

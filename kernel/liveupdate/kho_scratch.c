@@ -2,11 +2,15 @@
 /*
  * Scratch memory: areas that never hold preserved memory.
  *
- * On a cold boot some areas are taken out of memblock for good.  The page
- * allocator gets them as CMA, so that only pages that can be moved away live
- * there.  kexec places the next kernel in them, and that kernel allocates from
- * nowhere else until it knows what was preserved.  It inherits the areas: they
- * stay the same over any number of hand-overs.
+ * kexec places the next kernel in them, and that kernel allocates from nowhere
+ * else until it knows what is preserved.
+ *
+ * By default they are allocated when an image is loaded, see
+ * kho_image.c, and are ordinary memory again as soon as the next kernel
+ * has booted.  With sizes on the command line, areas are taken out of memblock on
+ * a cold boot.  The page allocator gets them as CMA, so that only pages that can
+ * be moved away live there.  The next kernels inherit these areas: they stay the
+ * same over any number of handovers.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -14,7 +18,6 @@
 #include <linux/bitmap.h>
 #include <linux/cma.h>
 #include <linux/init.h>
-#include <linux/kexec.h>
 #include <linux/kmemleak.h>
 #include <linux/kstrtox.h>
 #include <linux/math64.h>
@@ -24,7 +27,6 @@
 #include <linux/string.h>
 
 #include "../../mm/mm_init.h"
-#include "../kexec_internal.h"
 #include "kexec_handover_internal.h"
 
 /*
@@ -47,6 +49,8 @@ static_assert(KHO_SCRATCH_ALIGN >= CMA_MIN_ALIGNMENT_BYTES);
 
 struct kho_scratch *kho_scratch;
 unsigned int kho_scratch_cnt;
+bool kho_scratch_on_demand __ro_after_init = true;
+struct kho_boot_use kho_boot_use __ro_after_init;
 
 /*
  * Sizes in bytes, or, when @scale is not 0, percentage of the memory that the
@@ -57,7 +61,7 @@ static struct {
 	phys_addr_t lowmem;
 	phys_addr_t global;
 	phys_addr_t pernode;
-} kho_scratch_size __initdata = { .scale = 200 };
+} kho_scratch_size __initdata;
 
 static int __init kho_parse_scratch_scale(const char *p, size_t len)
 {
@@ -76,6 +80,7 @@ static int __init kho_parse_scratch_scale(const char *p, size_t len)
 		return -EINVAL;
 
 	kho_scratch_size.scale = scale;
+	kho_scratch_on_demand = false;
 	pr_notice("scratch scale is %u%%\n", scale);
 	return 0;
 }
@@ -99,6 +104,7 @@ static int __init kho_parse_scratch_sizes(char *p)
 		return -EINVAL;
 
 	kho_scratch_size.scale = 0;
+	kho_scratch_on_demand = false;
 	kho_scratch_size.lowmem = size[0];
 	kho_scratch_size.global = size[1];
 	kho_scratch_size.pernode = size[2];
@@ -107,13 +113,18 @@ static int __init kho_parse_scratch_sizes(char *p)
 	return 0;
 }
 
-/* kho_scratch=N% or kho_scratch=<lowmem>,<global>,<pernode> */
+/* kho_scratch=demand, kho_scratch=N% or kho_scratch=<lowmem>,<global>,<pernode> */
 static int __init kho_parse_scratch(char *p)
 {
 	size_t len = p ? strlen(p) : 0;
 
 	if (!len)
 		return -EINVAL;
+
+	if (!strcmp(p, "demand")) {
+		kho_scratch_on_demand = true;
+		return 0;
+	}
 
 	if (p[len - 1] == '%')
 		return kho_parse_scratch_scale(p, len - 1);
@@ -122,30 +133,56 @@ static int __init kho_parse_scratch(char *p)
 }
 early_param("kho_scratch", kho_parse_scratch);
 
-/*
- * Size of an area for what the kernel reserved below @limit on node @nid.
- * HugeTLB pages never come from scratch and do not count.
- */
-static phys_addr_t __init kho_scratch_scaled(phys_addr_t limit, int nid)
+/* Its name in Linux 7.4 and later. */
+static int __init kho_parse_bootmem(char *p)
 {
-	phys_addr_t size = memblock_reserved_kern_size(limit, nid) -
-			   memblock_reserved_hugetlb_size(limit, nid);
+	return kho_parse_scratch(p);
+}
+early_param("kho_bootmem", kho_parse_bootmem);
 
+/* HugeTLB pages never come from scratch and do not count. */
+static phys_addr_t __init kho_reserved_below(phys_addr_t limit, int nid)
+{
+	return memblock_reserved_kern_size(limit, nid) -
+	       memblock_reserved_hugetlb_size(limit, nid);
+}
+
+/**
+ * kho_record_boot_use - note how much memory this kernel reserved for itself
+ *
+ * The next kernel will need about as much.
+ *
+ * Context: Early boot, as late as memblock is still in charge, and before
+ * scratch areas are reserved.
+ */
+void __init kho_record_boot_use(void)
+{
+	phys_addr_t low = kho_reserved_below(ARCH_LOW_ADDRESS_LIMIT, NUMA_NO_NODE);
+	phys_addr_t all = kho_reserved_below(MEMBLOCK_ALLOC_ANYWHERE, NUMA_NO_NODE);
+	int nid;
+
+	kho_boot_use.low = low;
+	kho_boot_use.high = all - low;
+	for_each_node_state(nid, N_MEMORY) {
+		low = kho_reserved_below(ARCH_LOW_ADDRESS_LIMIT, nid);
+		all = kho_reserved_below(MEMBLOCK_ALLOC_ANYWHERE, nid);
+		kho_boot_use.node[nid] = all;
+		kho_boot_use.node_high[nid] = all - low;
+	}
+}
+
+static phys_addr_t __init kho_scratch_scaled(phys_addr_t size)
+{
 	return mul_u64_u32_div(size, kho_scratch_size.scale, 100);
 }
 
 static void __init kho_scratch_set_sizes(void)
 {
-	phys_addr_t low, all;
-
 	if (!kho_scratch_size.scale)
 		return;
 
-	low = kho_scratch_scaled(ARCH_LOW_ADDRESS_LIMIT, NUMA_NO_NODE);
-	all = kho_scratch_scaled(MEMBLOCK_ALLOC_ANYWHERE, NUMA_NO_NODE);
-
-	kho_scratch_size.lowmem = low;
-	kho_scratch_size.global = all - low;
+	kho_scratch_size.lowmem = kho_scratch_scaled(kho_boot_use.low);
+	kho_scratch_size.global = kho_scratch_scaled(kho_boot_use.high);
 }
 
 static phys_addr_t __init kho_scratch_node_size(int nid)
@@ -153,7 +190,7 @@ static phys_addr_t __init kho_scratch_node_size(int nid)
 	if (!kho_scratch_size.scale)
 		return kho_scratch_size.pernode;
 
-	return kho_scratch_scaled(MEMBLOCK_ALLOC_ANYWHERE, nid);
+	return kho_scratch_scaled(kho_boot_use.node[nid]);
 }
 
 /* Appends an area; one of size 0 is not needed and no failure. */
@@ -210,15 +247,14 @@ static int __init kho_scratch_add_areas(void)
  *
  * Disables Kexec Handover when there is not enough memory.
  *
- * Context: Early boot, as late as memblock is still in charge: what is
- * reserved by then tells how much the next kernel will need.
+ * Context: Early boot, after kho_record_boot_use().
  */
 void __init kho_reserve_scratch(void)
 {
 	unsigned int nr;
 	size_t size;
 
-	if (!kho_enable)
+	if (!kho_enable || kho_scratch_on_demand)
 		return;
 
 	/* Lowmem, global, and one area for each node with memory. */
@@ -254,25 +290,54 @@ err_disable:
 }
 
 /**
- * kho_open_scratch - give scratch memory to the page allocator as CMA
+ * kho_forget_scratch - end the use of scratch areas of the previous kernel
  *
- * For the kernel that reserved the areas.  Its successors never take them from
- * the page allocator in the first place.
+ * All of them are ordinary memory from now on.
+ *
+ * Context: Early boot, as the last user of memblock.
+ */
+void __init kho_forget_scratch(void)
+{
+	size_t size = kho_scratch_cnt * sizeof(*kho_scratch);
+
+	memblock_phys_free(kho_in.scratch_phys, size);
+	kho_scratch = NULL;
+	kho_scratch_cnt = 0;
+}
+
+static void __init kho_give_to_cma(phys_addr_t start, phys_addr_t size)
+{
+	unsigned long pfn = PHYS_PFN(start), end = pfn + PHYS_PFN(size);
+
+	/*
+	 * With debug_pagealloc the pages are unmapped while they are free, and
+	 * kmemleak would fault on them.
+	 */
+	kmemleak_ignore_phys(start);
+
+	for (; pfn < end; pfn += pageblock_nr_pages)
+		init_cma_reserved_pageblock(pfn_to_page(pfn));
+}
+
+/**
+ * kho_open_scratch - account for scratch memory as CMA
+ *
+ * The kernel that reserved the areas gives them to the page allocator.  Its
+ * successors never took them out of it.
  */
 void __init kho_open_scratch(void)
 {
 	for (unsigned int i = 0; i < kho_scratch_cnt; i++) {
-		unsigned long pfn = PHYS_PFN(kho_scratch[i].addr);
-		unsigned long end = pfn + PHYS_PFN(kho_scratch[i].size);
+		unsigned long start = PHYS_PFN(kho_scratch[i].addr);
+		unsigned long end = start + PHYS_PFN(kho_scratch[i].size);
 
-		/*
-		 * With debug_pagealloc the pages are unmapped while they are
-		 * free, and kmemleak would fault on them.
-		 */
-		kmemleak_ignore_phys(kho_scratch[i].addr);
+		if (!kho_in.scratch_phys)
+			kho_give_to_cma(kho_scratch[i].addr, kho_scratch[i].size);
 
-		for (; pfn < end; pfn += pageblock_nr_pages)
-			init_cma_reserved_pageblock(pfn_to_page(pfn));
+		/* As kho_scratch_migratetype(), by whole pageblocks. */
+		if (start < end)
+			totalcma_pages += pageblock_align(end) -
+					  pageblock_start_pfn(start);
 	}
 }
 
@@ -424,32 +489,4 @@ void __init kho_extend_scratch(void)
 
 	if (err)
 		pr_warn("scratch memory not extended: %pe\n", ERR_PTR(err));
-}
-
-/**
- * kho_locate_mem_hole - find room for a segment of the next kernel
- * @kbuf: the segment
- * @func: called for each area until it returns non-zero
- *
- * Return: 0 when @func found room, -EADDRNOTAVAIL when it did not, 1 when the
- * image is not restricted to scratch memory.
- */
-int kho_locate_mem_hole(struct kexec_buf *kbuf,
-			int (*func)(struct resource *, void *))
-{
-	if (!kho_enable || kbuf->image->type == KEXEC_TYPE_CRASH)
-		return 1;
-
-	for (unsigned int i = 0; i < kho_scratch_cnt; i++) {
-		struct resource res = {
-			.start = kho_scratch[i].addr,
-			.end = kho_scratch[i].addr + kho_scratch[i].size - 1,
-		};
-		int ret = kho_scratch[i].size ? func(&res, kbuf) : 0;
-
-		if (ret)
-			return ret == 1 ? 0 : -EADDRNOTAVAIL;
-	}
-
-	return -EADDRNOTAVAIL;
 }

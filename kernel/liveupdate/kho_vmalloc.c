@@ -99,8 +99,7 @@ static void *kho_keep_boot_area(void *area)
  */
 void *kho_vzalloc(unsigned long size)
 {
-	const gfp_t gfp = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN;
-	void *area = __vmalloc(size, gfp);
+	void *area = __vmalloc(size, KHO_GFP);
 	int nid;
 
 	if (!area)
@@ -111,14 +110,14 @@ void *kho_vzalloc(unsigned long size)
 
 	/* As kho_alloc_pages(). */
 	for_each_online_node(nid) {
-		area = __vmalloc_node(size, 1, gfp | __GFP_THISNODE, nid,
+		area = __vmalloc_node(size, 1, KHO_GFP | __GFP_THISNODE, nid,
 				      __builtin_return_address(0));
 		area = kho_keep_boot_area(area);
 		if (area)
 			return area;
 	}
 
-	area = __vmalloc_node(size, 1, gfp | __GFP_DMA32, NUMA_NO_NODE,
+	area = __vmalloc_node(size, 1, KHO_GFP | __GFP_DMA32, NUMA_NO_NODE,
 			      __builtin_return_address(0));
 	return kho_keep_boot_area(area);
 }

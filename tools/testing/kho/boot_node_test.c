@@ -147,6 +147,7 @@ static void boot_node_test_grows(struct kunit *test)
 	struct old *old = old_new(test);
 
 	old_put_block(test, old, SIM_PAGES / 3, 0);
+	sim_set_state(SIM_PAGES / 4, 1, SIM_LEFT);
 	memset(phys_to_virt(PFN_PHYS(SIM_PAGES / 4)), 0, PAGE_SIZE);
 	free_slot = slot_of_leaf(old);
 	free_slot += (ulong)(free_slot + 1) % PAGE_SIZE ? 1 : -1;

@@ -177,6 +177,8 @@ unsigned int sim_nr_nodes = 1;
 
 static void forget(void)
 {
+	char size[64];
+
 	sim_expect_locks(0);
 	sim_kmalloc_forget();
 	sim_vmalloc_forget();
@@ -186,6 +188,8 @@ static void forget(void)
 	memset(pending, 0, sizeof(pending));
 	if (sim_liveupdate)
 		BUG_ON(sim_param("liveupdate", "on"));
+	snprintf(size, sizeof(size), "%lu,%lu,0", PAGE_SIZE, PAGE_SIZE);
+	BUG_ON(sim_param("kho_scratch", size));
 }
 
 /* With the smallest pages the kernel gives up; see sim_core_init_out(). */
@@ -200,14 +204,10 @@ static void take_scratch_back(unsigned int areas)
 void sim_boot_cold(void)
 {
 	unsigned int areas;
-	char size[64];
 
 	forget();
 	sim_memory_reset(SIM_LEFT);
 	find_memory();
-
-	snprintf(size, sizeof(size), "%lu,%lu,0", PAGE_SIZE, PAGE_SIZE);
-	BUG_ON(sim_param("kho_scratch", size));
 	kho_memory_init();
 	start_page_allocator();
 	areas = kho_scratch_cnt;

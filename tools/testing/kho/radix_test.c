@@ -181,17 +181,24 @@ static unsigned long expected_nodes(const struct world *w)
 static void compare_runs(struct kunit *test, struct world *w)
 {
 	struct walk k = { .test = test, .model = &w->now };
-	unsigned long key = 0, runs = 0, nr;
+	unsigned long key = 0, end = 0, runs = 0, nr;
 
 	for (; kho_radix_next_run(&w->tree, &key, &nr); runs++) {
 		unsigned long inside = key + rnd_below(&w->rnd, nr), left;
 
 		walk_run(key, nr, &k);
+		KUNIT_ASSERT_TRUE(test, kho_radix_any(&w->tree, end, key));
+		KUNIT_ASSERT_TRUE(test, kho_radix_any(&w->tree, inside, inside));
+		if (end < key)
+			KUNIT_ASSERT_FALSE(test, kho_radix_any(&w->tree, end, key - 1));
+		end = key + nr;
 		left = key + nr - inside;
 		KUNIT_ASSERT_TRUE(test, kho_radix_next_run(&w->tree, &inside, &nr));
 		KUNIT_ASSERT_EQ(test, nr, left);
 		key = inside + nr;
 	}
+	if (end <= LAST_KEY)
+		KUNIT_ASSERT_FALSE(test, kho_radix_any(&w->tree, end, LAST_KEY));
 	KUNIT_ASSERT_EQ(test, k.seen, w->now.nr);
 	KUNIT_ASSERT_EQ(test, kho_radix_count_runs(&w->tree, 0, BIT(KHO_RADIX_KEY_WIDTH) - 1), runs);
 }

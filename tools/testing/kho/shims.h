@@ -16,6 +16,7 @@
 #include "duplicated/list.h"
 #include "duplicated/string.h"
 #include "stubbed/stubs.h"
+#include "custom/image.h"
 #include "custom/files.h"
 #include "custom/locks.h"
 #include "custom/memblock.h"

@@ -200,9 +200,11 @@ static inline u64 mul_u64_u32_div(u64 a, u32 mul, u32 div)
 #define SZ_16K			0x4000UL
 #define SZ_64K			0x10000UL
 #define SZ_1M			0x100000UL
-#define SZ_2M			0x200000UL
+#define SZ_4M			0x400000UL
+#define SZ_8M			0x800000UL
 #define SZ_16M			0x1000000UL
 #define SZ_64M			0x4000000UL
+#define SZ_2M			0x200000UL
 #define SZ_1G			0x40000000UL
 
 #endif /* KHO_DUPLICATED_BASE_H */

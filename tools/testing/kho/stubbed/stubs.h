@@ -61,6 +61,8 @@ static inline bool is_kdump_kernel(void)
 #define page_zone_id(page)	((void)(page), 0)
 #define pageblock_start_pfn(pfn)	round_down(pfn, pageblock_nr_pages)
 #define pageblock_aligned(pfn)	IS_ALIGNED(pfn, pageblock_nr_pages)
+#define pageblock_align(pfn)		ALIGN(pfn, pageblock_nr_pages)
+static unsigned long totalcma_pages __maybe_unused;
 #define deferred_pages_enabled()	false
 #define deferred_sections_prepare()	do { } while (0)
 #define deferred_init_section(pfn)	((void)(pfn))
@@ -79,47 +81,6 @@ enum migratetype {
 	MIGRATE_MOVABLE,
 	MIGRATE_CMA,
 };
-
-/* Loading of the next kernel. */
-#define KEXEC_TYPE_DEFAULT	0
-#define KEXEC_TYPE_CRASH	1
-#define KEXEC_BUF_MEM_UNKNOWN	0
-
-struct resource {
-	u64 start;
-	u64 end;
-};
-
-struct kexec_segment {
-	unsigned long mem;
-};
-
-struct kimage {
-	int type;
-	unsigned int nr_segments;
-	struct kexec_segment segment[4];
-	struct {
-		phys_addr_t fdt;
-		struct kexec_segment *scratch;
-	} kho;
-};
-
-struct kexec_buf {
-	struct kimage *image;
-	void *buffer;
-	unsigned long bufsz;
-	unsigned long memsz;
-	unsigned long mem;
-	unsigned long buf_align;
-	unsigned long buf_max;
-	bool top_down;
-};
-
-static inline int kexec_add_buffer(struct kexec_buf *kbuf)
-{
-	kbuf->image->nr_segments++;
-	return 0;
-}
 
 #define __NEW_UTS_LEN		64
 

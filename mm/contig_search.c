@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Contiguous memory anywhere within limits.
+ *
+ * alloc_contig_pages() takes the first range of a zone that is aligned to its
+ * size.  Whoever needs much memory near its limits looks for less: here ranges
+ * start at any block, and only blocks that the caller agrees to and that have no
+ * unmovable page are tried at all.
+ */
+
+#include <linux/align.h>
+#include <linux/gfp.h>
+#include <linux/hugetlb.h>
+#include <linux/memory_hotplug.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/mmzone.h>
+#include <linux/nodemask.h>
+#include <linux/numa.h>
+#include <linux/page-isolation.h>
+#include <linux/sched/signal.h>
+
+#include "contig_search.h"
+
+/* A range that fails was isolated and drained before: how often to do that. */
+#define CONTIG_SEARCH_TRIES	16
+
+/* Like alloc_contig_range() will find it, but for what changes until then. */
+static bool contig_is_movable(struct zone *zone, unsigned long pfn,
+			      unsigned long end)
+{
+	while (pfn < end) {
+		struct page *page = pfn_to_online_page(pfn);
+		unsigned long step = 1;
+
+		/* HugeTLB pages are somebody's reserve. */
+		if (!page || page_zone(page) != zone || PageHuge(page) ||
+		    is_migrate_cma_page(page) || is_migrate_isolate_page(page) ||
+		    page_is_unmovable(zone, page, PB_ISOLATE_MODE_OTHER, &step))
+			return false;
+		/* Devices of virtual machines have their memory for long. */
+		if (PageLRU(page) && folio_maybe_dma_pinned(page_folio(page)))
+			return false;
+		pfn += step;
+	}
+
+	return true;
+}
+
+/* The pageblocks at both ends are isolated as a whole. */
+static bool contig_ends_are_movable(struct zone *zone, unsigned long pfn,
+				    unsigned long end)
+{
+	return contig_is_movable(zone, pageblock_start_pfn(pfn), pfn) &&
+	       contig_is_movable(zone, end, pageblock_align(end));
+}
+
+/* The highest range of the zone that can be had; low memory is left for others. */
+static unsigned long contig_search_zone(struct zone *zone,
+					const struct contig_search *search,
+					unsigned long nr_pages)
+{
+	unsigned long align = search->align;
+	unsigned long first = ALIGN(max(zone->zone_start_pfn, search->start), align);
+	unsigned long end = ALIGN_DOWN(min(zone_end_pfn(zone), search->end), align);
+	unsigned int tries = CONTIG_SEARCH_TRIES;
+
+	for (unsigned long pfn = end; pfn >= first + align && tries;) {
+		pfn -= align;
+		cond_resched();
+		if (fatal_signal_pending(current))
+			return 0;
+
+		if (!search->usable(pfn, align) ||
+		    !contig_is_movable(zone, pfn, pfn + align)) {
+			end = pfn;
+			continue;
+		}
+		if (end - pfn < nr_pages)
+			continue;
+
+		if (contig_ends_are_movable(zone, pfn, end)) {
+			if (!alloc_contig_range(pfn, end, ACR_FLAGS_NONE,
+						GFP_KERNEL | __GFP_NOWARN))
+				return pfn;
+			tries--;
+		}
+
+		/* Leave a good part of it behind, not all: the rest may be free. */
+		end -= max(ALIGN_DOWN(nr_pages / 4, align), align);
+		end = min(end, ALIGN_DOWN(pageblock_start_pfn(end + align - 1), align));
+		pfn = min(pfn, end);
+	}
+
+	return 0;
+}
+
+/**
+ * contig_search_alloc - allocate contiguous pages that are not aligned to their size
+ * @search: where to look
+ * @nr_pages: number of pages, a multiple of the alignment
+ *
+ * Higher zones come first, and in a zone higher addresses; ZONE_MOVABLE is left
+ * alone.  What is in the way is migrated.  There is no OOM killer.  Each page
+ * has a reference of its own; free_contig_range() frees them.
+ *
+ * Context: May sleep.
+ * Return: the first page frame, or 0.
+ */
+unsigned long contig_search_alloc(const struct contig_search *search,
+				  unsigned long nr_pages)
+{
+	unsigned long pfn;
+	int nid;
+
+	if (!nr_pages)
+		return 0;
+
+	for (int type = ZONE_NORMAL; type >= 0; type--) {
+		for_each_online_node(nid) {
+			struct zone *zone = &NODE_DATA(nid)->node_zones[type];
+
+			if (!populated_zone(zone) ||
+			    (search->nid != NUMA_NO_NODE && search->nid != nid))
+				continue;
+
+			pfn = contig_search_zone(zone, search, nr_pages);
+			if (pfn)
+				return pfn;
+		}
+	}
+
+	return 0;
+}

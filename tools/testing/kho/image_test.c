@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Scratch memory of an image: how much, where, in how many pieces, and whose. */
+
+#include "shims.h"
+
+#include <kernel/liveupdate/kexec_handover_internal.h>
+
+#define KERNEL	(30 * SZ_1M)
+#define INITRD	(5 * SZ_1M)
+#define LOW	(40 * SZ_1M)
+#define HIGH	(400 * SZ_1M)
+
+static int image_test_init(struct kunit *test)
+{
+	if (PAGE_SIZE < SZ_4K)
+		kunit_skip(test, "the root tree has no room for an owner");
+	BUG_ON(sim_param("kho_scratch", "demand"));
+	kho_boot_use = (struct kho_boot_use){ .low = LOW, .high = HIGH, .node_high[0] = HIGH / 2 };
+	return 0;
+}
+
+static void image_test_exit(struct kunit *test)
+{
+	sim_contig_largest = ULONG_MAX;
+	sim_contig_left = UINT_MAX;
+	sim_available = ULONG_MAX >> PAGE_SHIFT;
+	sim_boot_cold();
+}
+
+static struct kimage *new_image(struct kunit *test)
+{
+	struct kimage *image = kunit_kzalloc(test, sizeof(*image), GFP_KERNEL);
+
+	image->kernel_buf_len = KERNEL;
+	image->initrd_buf_len = INITRD;
+	return image;
+}
+
+static u64 allocated(u64 limit)
+{
+	u64 sum = 0;
+
+	for (unsigned int i = 0; i < sim_contig_nr; i++) {
+		if (PFN_PHYS(sim_contig[i].pfn) < limit)
+			sum += PFN_PHYS(sim_contig[i].nr);
+	}
+	return sum;
+}
+
+struct seen {
+	struct kunit *test;
+	struct kho_scratch area[64];
+	unsigned int nr;
+};
+
+static void see(const struct kho_scratch *area, void *data)
+{
+	struct seen *seen = data;
+
+	KUNIT_ASSERT_LT(seen->test, seen->nr, ARRAY_SIZE(seen->area));
+	seen->area[seen->nr++] = *area;
+}
+
+/* Besides those that the machine of the simulation reserved at boot. */
+static struct seen areas_of_images(struct kunit *test)
+{
+	struct seen seen = { .test = test };
+
+	kho_for_each_area(see, &seen);
+	seen.nr -= kho_scratch_cnt;
+	memmove(seen.area, seen.area + kho_scratch_cnt, sizeof(seen.area[0]) * seen.nr);
+	return seen;
+}
+
+static void expect_enough(struct kunit *test)
+{
+	struct seen seen = areas_of_images(test);
+	u64 sum = 0;
+
+	KUNIT_ASSERT_EQ(test, seen.nr, sim_contig_nr);
+	/* All of the image is in one piece, which is looked at first. */
+	KUNIT_EXPECT_GE(test, seen.area[0].size, KERNEL + INITRD);
+	for (unsigned int i = 0; i < seen.nr; i++) {
+		KUNIT_EXPECT_TRUE(test, IS_ALIGNED(seen.area[i].addr | seen.area[i].size, SZ_4M));
+		sum += seen.area[i].size;
+	}
+	KUNIT_EXPECT_GE(test, sum, KERNEL + INITRD + (LOW + HIGH) / 4 * 5);
+	KUNIT_EXPECT_GE(test, allocated(1UL << 32), LOW / 4 * 5);
+	/* A quarter more than was used, and not much more than that. */
+	KUNIT_EXPECT_LE(test, sum, KERNEL + INITRD + (LOW + HIGH) / 4 * 5 + 32 * SZ_1M);
+}
+
+/* In one piece each, the part of the node there. */
+static void image_test_pieces(struct kunit *test)
+{
+	struct kimage *image = new_image(test);
+	u64 here = 0;
+
+	KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
+	KUNIT_EXPECT_EQ(test, sim_contig_nr, 4);
+	expect_enough(test);
+	for (unsigned int i = 0; i < sim_contig_nr; i++) {
+		if (sim_contig[i].nid == 0)
+			here += PFN_PHYS(sim_contig[i].nr);
+	}
+	KUNIT_EXPECT_GE(test, here, HIGH / 8 * 5);
+	kho_release_kimage(image);
+	KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
+	KUNIT_EXPECT_NULL(test, image->kho.areas);
+}
+
+/* In smaller ones where there are no large ones, as long as the image fits into one. */
+static void image_test_small_pieces(struct kunit *test)
+{
+	struct kimage *image = new_image(test);
+
+	sim_contig_largest = PHYS_PFN(64 * SZ_1M);
+	KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
+	KUNIT_EXPECT_GT(test, sim_contig_nr, 8);
+	expect_enough(test);
+	kho_release_kimage(image);
+	KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
+
+	sim_contig_largest = PHYS_PFN(32 * SZ_1M);
+	kho_add_subtree("owner", kho_out.fdt, 1);
+	KUNIT_EXPECT_EQ(test, kho_fill_kimage(image), -ENOMEM);
+	KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
+}
+
+/* Segments are in place, and the list of the areas is outside of them. */
+static void image_test_in_place(struct kunit *test)
+{
+	struct kimage *image = new_image(test);
+	struct kexec_buf kbuf = { .image = image, .memsz = KERNEL };
+	struct seen seen;
+
+	KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
+	KUNIT_EXPECT_EQ(test, image->kho.fdt, virt_to_phys(kho_out.fdt));
+	KUNIT_EXPECT_PTR_EQ(test, image->kho.scratch, &image->segment[0]);
+	KUNIT_EXPECT_PTR_EQ(test, image->segment_cma[0], phys_to_page(image->segment[0].mem));
+	seen = areas_of_images(test);
+	KUNIT_EXPECT_EQ(test, image->segment[0].memsz, seen.nr * sizeof(seen.area[0]));
+	for (unsigned int i = 0; i < seen.nr; i++)
+		KUNIT_EXPECT_FALSE(test, image->segment[0].mem - seen.area[i].addr <
+					 seen.area[i].size);
+
+	KUNIT_ASSERT_EQ(test, kexec_add_buffer(&kbuf), 0);
+	KUNIT_EXPECT_EQ(test, kbuf.mem, seen.area[0].addr);
+	KUNIT_EXPECT_PTR_EQ(test, image->segment_cma[1], phys_to_page(kbuf.mem));
+	kho_release_kimage(image);
+	KUNIT_EXPECT_NULL(test, image->segment_cma[1]);
+}
+
+/* Each allocation fails once; whoever has something preserved is told. */
+static void image_test_no_memory(struct kunit *test)
+{
+	struct kimage *image = new_image(test);
+	struct sim_balance before = sim_balance();
+	unsigned int n = 0;
+
+	kho_add_subtree("owner", kho_out.fdt, 1);
+	do {
+		sim_contig_left = n++;
+		if (!kho_fill_kimage(image))
+			break;
+		KUNIT_ASSERT_EQ(test, sim_contig_nr, 0);
+		KUNIT_ASSERT_NULL(test, image->kho.areas);
+		KUNIT_ASSERT_EQ(test, image->kho.fdt, 0);
+		KUNIT_ASSERT_EQ(test, image->nr_segments, 0);
+		KUNIT_ASSERT_EQ(test, sim_balance().objects, before.objects);
+	} while (n < 64);
+	KUNIT_EXPECT_EQ(test, n, 5);
+	kho_release_kimage(image);
+
+	/* What is not there is not looked for. */
+	sim_available = PHYS_PFN(LOW + HIGH);
+	sim_contig_left = UINT_MAX;
+	KUNIT_EXPECT_EQ(test, kho_fill_kimage(new_image(test)), -ENOMEM);
+	KUNIT_EXPECT_EQ(test, sim_contig_left, UINT_MAX);
+	KUNIT_EXPECT_TRUE(test, sim_logged("no scratch memory for the next kernel"));
+
+	for (int i = 1; i <= 2; i++) {
+		sim_available = ULONG_MAX >> PAGE_SHIFT;
+		sim_fail_nth(i);
+		KUNIT_EXPECT_EQ(test, kho_fill_kimage(new_image(test)), -ENOMEM);
+		KUNIT_EXPECT_TRUE(test, sim_failed());
+		sim_fail_nth(0);
+		KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
+	}
+}
+
+/* Whoever only wants kexec is not kept from it. */
+static void image_test_unused(struct kunit *test)
+{
+	struct kimage *image = new_image(test);
+
+	sim_contig_left = 0;
+	KUNIT_EXPECT_EQ(test, kho_fill_kimage(image), 0);
+	KUNIT_EXPECT_EQ(test, image->kho.fdt, 0);
+	KUNIT_EXPECT_EQ(test, image->nr_segments, 0);
+	KUNIT_EXPECT_TRUE(test, sim_logged("image loaded without a handover"));
+	KUNIT_EXPECT_EQ(test, kho_locate_mem_hole(&(struct kexec_buf){ .image = image }, NULL), 1);
+
+	/* Until there is something to lose, which kexec_load() never had. */
+	image->file_mode = true;
+	KUNIT_EXPECT_EQ(test, kho_check_kimage(image), 0);
+	kho_add_subtree("owner", kho_out.fdt, 1);
+	KUNIT_EXPECT_EQ(test, kho_check_kimage(image), -EOPNOTSUPP);
+	image->file_mode = false;
+	KUNIT_EXPECT_EQ(test, kho_check_kimage(image), 0);
+}
+
+/* An image that has a handover is not replaced by one without. */
+static void image_test_replace(struct kunit *test)
+{
+	struct kimage *first = new_image(test), *second = new_image(test);
+	struct kimage *loaded = kexec_image;
+	unsigned int nr;
+
+	KUNIT_ASSERT_EQ(test, kho_fill_kimage(first), 0);
+	nr = sim_contig_nr;
+	kexec_image = first;
+	sim_contig_left = 1;
+	KUNIT_EXPECT_EQ(test, kho_fill_kimage(second), -ENOMEM);
+	KUNIT_EXPECT_EQ(test, sim_contig_nr, nr);
+
+	sim_contig_left = UINT_MAX;
+	KUNIT_ASSERT_EQ(test, kho_fill_kimage(second), 0);
+	KUNIT_EXPECT_EQ(test, sim_contig_nr, 2 * nr);
+	kexec_image = second;
+	kho_release_kimage(first);
+	KUNIT_EXPECT_EQ(test, areas_of_images(test).nr, nr);
+	kexec_image = loaded;
+	kho_release_kimage(second);
+	KUNIT_EXPECT_EQ(test, areas_of_images(test).nr, 0);
+}
+
+/* Crash memory is in one piece, where it is now. */
+static void image_test_crash_memory(struct kunit *test)
+{
+	static const u64 starts[] = { SZ_1G, 1UL << 36 };
+	const u64 size = 256 * SZ_1M;
+
+	kho_boot_use.low = HIGH;
+	for (int high = 0; high < ARRAY_SIZE(starts); high++) {
+		struct kimage *image = new_image(test);
+		bool there = false;
+
+		crashk_res = (struct resource){ starts[high], starts[high] + size - 1 };
+		KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
+		for (unsigned int i = 0; i < sim_contig_nr; i++) {
+			there |= sim_contig[i].nr > PHYS_PFN(size) &&
+				 high == PFN_PHYS(sim_contig[i].pfn) >> 32 > 0;
+		}
+		KUNIT_EXPECT_TRUE(test, there);
+		kho_release_kimage(image);
+
+		sim_contig_largest = PHYS_PFN(size);
+		KUNIT_EXPECT_EQ(test, kho_fill_kimage(image), 0);
+		KUNIT_EXPECT_NULL(test, image->kho.areas);
+		KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
+		sim_contig_largest = ULONG_MAX;
+	}
+	crashk_res = (struct resource){ };
+}
+
+/* A size that wraps around is not taken for a small one. */
+static void image_test_huge(struct kunit *test)
+{
+	struct kimage *image = new_image(test);
+
+	sim_available = PHYS_PFN(1UL << 40);
+	image->kernel_buf_len = SIZE_MAX - SZ_4M;
+	KUNIT_EXPECT_EQ(test, kho_fill_kimage(image), 0);
+	KUNIT_EXPECT_EQ(test, image->kho.fdt, 0);
+	KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
+}
+
+static void image_test_crash(struct kunit *test)
+{
+	struct kimage *image = new_image(test);
+
+	image->type = KEXEC_TYPE_CRASH;
+	KUNIT_EXPECT_EQ(test, kho_fill_kimage(image), 0);
+	KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
+	KUNIT_EXPECT_EQ(test, image->kho.fdt, 0);
+}
+
+/* Areas that were reserved at boot are nobody's in particular. */
+static void image_test_reserved(struct kunit *test)
+{
+	struct kimage *image = new_image(test);
+
+	sim_boot_cold();
+	KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
+	KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
+	KUNIT_EXPECT_EQ(test, image->segment[0].mem, kho_scratch[0].addr);
+	KUNIT_EXPECT_NULL(test, image->segment_cma[0]);
+	kho_release_kimage(image);
+	KUNIT_EXPECT_EQ(test, areas_of_images(test).nr, 0);
+}
+
+/* Every page that is preserved, whatever the size of its block, is in the way. */
+static void image_test_overlap(struct kunit *test)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 3);
+	phys_addr_t phys = page_to_phys(page);
+
+	KUNIT_EXPECT_FALSE(test, kho_out_overlaps(phys, 8 * PAGE_SIZE));
+	for (unsigned int first = 0; first < 8; first++) {
+		for (unsigned int nr = 1; first + nr <= 8; nr++) {
+			KUNIT_ASSERT_EQ(test, kho_preserve_pages(page + first, nr), 0);
+			for (unsigned int i = 0; i < 8; i++)
+				KUNIT_EXPECT_EQ(test, i - first < nr,
+						kho_out_overlaps(phys + i * PAGE_SIZE, PAGE_SIZE));
+			KUNIT_EXPECT_TRUE(test, kho_out_overlaps(0, SIM_PAGES * PAGE_SIZE));
+			kho_unpreserve_pages(page + first, nr);
+		}
+	}
+	__free_pages(page, 3);
+}
+
+static struct kunit_case image_test_cases[] = {
+	KUNIT_CASE(image_test_pieces),
+	KUNIT_CASE(image_test_small_pieces),
+	KUNIT_CASE(image_test_in_place),
+	KUNIT_CASE(image_test_no_memory),
+	KUNIT_CASE(image_test_unused),
+	KUNIT_CASE(image_test_replace),
+	KUNIT_CASE(image_test_crash_memory),
+	KUNIT_CASE(image_test_huge),
+	KUNIT_CASE(image_test_crash),
+	KUNIT_CASE(image_test_reserved),
+	KUNIT_CASE(image_test_overlap),
+	{}
+};
+
+static struct kunit_suite image_suite = {
+	.name = "unit-image",
+	.init = image_test_init,
+	.exit = image_test_exit,
+	.test_cases = image_test_cases,
+};
+kunit_test_suite(image_suite);
