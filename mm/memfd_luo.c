@@ -19,19 +19,23 @@
 #include <linux/liveupdate.h>
 #include <linux/math64.h>
 #include <linux/memfd.h>
+#include <linux/migrate.h>
 #include <linux/overflow.h>
 #include <linux/pageblock-flags.h>
 #include <linux/pagemap.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/shmem_fs.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 #include <linux/vmalloc.h>
 
 #ifdef CONFIG_ARM64_MTE
 #include <asm/mte.h>
 #endif
 
+#include "internal.h"
 #include "memfd_luo.h"
 
 static_assert(sizeof(MEMFD_LUO_FH_COMPATIBLE) <= LIVEUPDATE_HNDL_COMPAT_LENGTH,
@@ -43,8 +47,14 @@ static_assert(sizeof(MEMFD_LUO_FH_COMPATIBLE) <= LIVEUPDATE_HNDL_COMPAT_LENGTH,
  */
 #define MEMFD_LUO_BATCH		4096
 
-/* How much of a file is pinned at a time, in bytes. */
-#define MEMFD_LUO_PIN_SIZE	SZ_64M
+/* How many pages are moved or brought in at a time. */
+#define MEMFD_LUO_STEP		(SZ_64M >> PAGE_SHIFT)
+
+/* How often a folio is looked up again that somebody else holds on to. */
+#define MEMFD_LUO_TURNS		16
+
+/* There is no OOM killer: keeping memory must not cost anybody else theirs. */
+#define MEMFD_LUO_GFP		(__GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 /**
  * struct memfd_luo_array - the entries of a file being preserved
@@ -283,10 +293,10 @@ static bool memfd_luo_may_stay(struct folio *folio, unsigned long *known)
 	return true;
 }
 
-/* Hold folios that are in memory and may stay there, up to the first that is not. */
+/* Hold folios that are in memory, as long as the answer to "may it stay?" is @stay. */
 static long memfd_luo_hold_present(struct address_space *mapping, pgoff_t index,
 				   pgoff_t end, struct folio **batch,
-				   unsigned int max)
+				   unsigned int max, bool stay)
 {
 	unsigned long known = ULONG_MAX;
 	struct folio_batch found;
@@ -297,7 +307,7 @@ static long memfd_luo_hold_present(struct address_space *mapping, pgoff_t index,
 		unsigned int i = 0;
 
 		while (i < folio_batch_count(&found) && nr < max &&
-		       memfd_luo_may_stay(found.folios[i], &known))
+		       memfd_luo_may_stay(found.folios[i], &known) == stay)
 			batch[nr++] = found.folios[i++];
 
 		if (i < folio_batch_count(&found)) {
@@ -310,41 +320,123 @@ static long memfd_luo_hold_present(struct address_space *mapping, pgoff_t index,
 	return nr;
 }
 
+static bool memfd_luo_isolate(struct folio *folio, struct list_head *list)
+{
+	if (!folio_isolate_lru(folio))
+		return false;
+
+	list_add_tail(&folio->lru, list);
+	node_stat_mod_folio(folio, NR_ISOLATED_ANON + folio_is_file_lru(folio),
+			    folio_nr_pages(folio));
+	return true;
+}
+
+/* The new ones, large ones too, are where they may stay: see memalloc_pin_save(). */
+static int memfd_luo_migrate(struct list_head *list)
+{
+	struct migration_target_control target = {
+		.nid = NUMA_NO_NODE,
+		.gfp_mask = GFP_USER | MEMFD_LUO_GFP,
+		.reason = MR_LONGTERM_PIN,
+	};
+	unsigned int flags = memalloc_pin_save();
+	int err = migrate_pages(list, alloc_migration_target, NULL,
+				(unsigned long)&target, MIGRATE_SYNC,
+				MR_LONGTERM_PIN, NULL);
+
+	memalloc_pin_restore(flags);
+	if (err)
+		putback_movable_pages(list);
+	return err;
+}
+
 /*
- * A folio with a reference can neither be migrated nor be swapped out, so a pin is
- * only needed for what pinning does on the way: it moves folios to where they
- * may stay, brings swapped ones in and fills holes.
+ * Moves folios to where they may stay, and drops the references.
  *
- * Returns how many folios are held and settled; 0 when the first one was replaced
- * meanwhile, and the new one is to be looked up.
+ * Returns -EAGAIN when some are on their way to a list of reclaim, or somebody
+ * else has them for a moment.
+ */
+static int memfd_luo_move(struct folio **batch, long nr)
+{
+	LIST_HEAD(list);
+	long pages = 0;
+	int err = 0;
+
+	for (long i = 0; i < nr && pages < MEMFD_LUO_STEP && !err; i++) {
+		/* It is off the lists of reclaim for good. */
+		if (folio_contain_hwpoisoned_page(batch[i]))
+			err = -EHWPOISON;
+		else if (memfd_luo_isolate(batch[i], &list))
+			pages += folio_nr_pages(batch[i]);
+	}
+	release_pages(batch, nr);
+
+	if (err) {
+		putback_movable_pages(&list);
+		return err;
+	}
+	err = list_empty(&list) ? 1 : memfd_luo_migrate(&list);
+	if (err <= 0)
+		return err;
+
+	lru_add_drain_all();
+	return -EAGAIN;
+}
+
+/* Fills holes and reads from swap, into memory that may stay where it is. */
+static int memfd_luo_bring_in(struct address_space *mapping, pgoff_t index,
+			      pgoff_t end)
+{
+	gfp_t gfp = (mapping_gfp_mask(mapping) & ~__GFP_MOVABLE) | MEMFD_LUO_GFP;
+
+	/* What is left belongs to those who would be killed for it. */
+	if (si_mem_available() < MEMFD_LUO_STEP)
+		return -ENOMEM;
+
+	/* Held before more is read, which may need the memory. */
+	end = min(end, index + MEMFD_LUO_STEP);
+	while (index <= end && !liveupdate_interrupted()) {
+		struct folio *folio = shmem_read_folio_gfp(mapping, index, gfp);
+
+		if (IS_ERR(folio))
+			return PTR_ERR(folio);
+		index = folio_next_index(folio);
+		folio_put(folio);
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * A folio with a reference can neither be migrated nor be swapped out: it is not
+ * pinned.
+ *
+ * Returns how many folios are held and settled; 0 when the first one is a new one
+ * now, and is to be looked up.
  */
 static long memfd_luo_hold(struct file *file, loff_t pos, loff_t size,
 			   struct folio **batch, unsigned int max)
 {
-	pgoff_t offset;
+	struct address_space *mapping = file->f_mapping;
+	pgoff_t index = pos >> PAGE_SHIFT, end = (size - 1) >> PAGE_SHIFT;
 	long nr;
 
-	nr = memfd_luo_hold_present(file->f_mapping, pos >> PAGE_SHIFT,
-				    (size - 1) >> PAGE_SHIFT, batch, max);
+	nr = memfd_luo_hold_present(mapping, index, end, batch, max, true);
 	if (nr)
-		return memfd_luo_settle(file->f_mapping, batch, nr);
+		return memfd_luo_settle(mapping, batch, nr);
 
-	/* Which cannot be interrupted, and may wait for swap. */
-	size = min(size, pos + MEMFD_LUO_PIN_SIZE);
-	nr = memfd_pin_folios(file, pos, size - 1, batch, max, &offset);
-	if (nr <= 0)
-		return nr ?: -EIO;
+	nr = memfd_luo_hold_present(mapping, index, end, batch, max, false);
+	if (nr)
+		return memfd_luo_move(batch, nr);
 
-	for (long i = 0; i < nr; i++)
-		folio_get(batch[i]);
-	unpin_folios(batch, nr);
-	return memfd_luo_settle(file->f_mapping, batch, nr);
+	return memfd_luo_bring_in(mapping, index, end);
 }
 
 /* On failure @arr holds what was done so far. */
 static int memfd_luo_hold_all(struct file *file, loff_t size, struct folio **batch,
 			      unsigned int max, struct memfd_luo_array *arr)
 {
+	unsigned int turns = 0;
 	loff_t pos = 0;
 	int err;
 
@@ -356,10 +448,13 @@ static int memfd_luo_hold_all(struct file *file, loff_t size, struct folio **bat
 			return -EINTR;
 
 		nr = memfd_luo_hold(file, pos, size, batch, max);
+		if (nr == -EAGAIN && ++turns > MEMFD_LUO_TURNS)
+			return -EBUSY;
+		if (!nr || nr == -EAGAIN)
+			continue;
 		if (nr < 0)
 			return nr;
-		if (!nr)
-			continue;
+		turns = 0;
 
 		last = batch[nr - 1];
 		pos = folio_pos(last) + folio_size(last);

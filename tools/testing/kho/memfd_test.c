@@ -245,6 +245,60 @@ static void memfd_test_fallocated(struct kunit *test)
 	expect_accounted(test, agent_inode(fd), SIZE / PAGE_SIZE);
 }
 
+/*
+ * Folios of which some have to be moved to where they may stay.  There is no memory
+ * for that, or somebody else has one of them, for a moment or for good.
+ */
+static const struct unmoved {
+	const char *name;
+	int error;
+	int times;
+	int result;
+} unmoved[] = {
+	{ "no memory", -ENOMEM, 1, -ENOMEM },
+	{ "busy for a moment", 1, 3, 0 },
+	{ "busy for good", 1, 1000, -EBUSY },
+};
+
+KUNIT_ARRAY_PARAM_DESC(unmoved, unmoved, name);
+
+static void memfd_test_cannot_move(struct kunit *test)
+{
+	const struct unmoved *u = test->param_value;
+	int dev, session = session_of(&dev), fd;
+	struct folio *folio;
+
+	need_pages(test, 3 * pageblock_nr_pages);
+	fd = agent_memfd(3 * pageblock_nr_pages * PAGE_SIZE, 0, 0, 0xa5);
+	sim_migrate_error = u->error;
+	sim_migrate_fails = u->times;
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), u->result);
+	KUNIT_EXPECT_LT(test, sim_migrate_fails, u->times);
+	sim_migrate_fails = 0;
+	for_each_folio(folio, agent_inode(fd)) {
+		KUNIT_ASSERT_EQ(test, folio_ref_count(folio), u->result ? 1 : 2);
+		KUNIT_ASSERT_FALSE(test, folio->page.flags & SIM_ISOLATED);
+	}
+	if (u->result)
+		KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	fd = agent_get(go_on(test), 1);
+	expect_accounted(test, agent_inode(fd), 3 * pageblock_nr_pages);
+}
+
+/* Of the last memory there is, holes are not filled. */
+static void memfd_test_last_memory(struct kunit *test)
+{
+	unsigned long available = sim_available;
+	int dev, session = session_of(&dev), fd = agent_memfd(0, 0, 0, 0);
+
+	sim_resize(fd, 4 * PAGE_SIZE);
+	sim_available = (SZ_64M >> PAGE_SHIFT) - 1;
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), -ENOMEM);
+	KUNIT_EXPECT_EQ(test, agent_inode(fd)->mapping.nrpages, 0);
+	sim_available = available;
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), 0);
+}
+
 /* A file with folios of these orders, one after the other as they fit, 0 for a hole. */
 static int mixed_memfd(struct kunit *test, u64 pages, const char *orders)
 {
@@ -517,6 +571,8 @@ static struct kunit_case memfd_cases[] = {
 	KUNIT_CASE(memfd_test_late_seal),
 	KUNIT_CASE(memfd_test_id),
 	KUNIT_CASE(memfd_test_fallocated),
+	KUNIT_CASE_PARAM(memfd_test_cannot_move, unmoved_gen_params),
+	KUNIT_CASE(memfd_test_last_memory),
 	KUNIT_CASE_PARAM(memfd_test_layout, layout_gen_params),
 	KUNIT_CASE(memfd_test_list),
 	KUNIT_CASE(memfd_test_trim),

@@ -457,37 +457,52 @@ static struct folio *folio_at(struct inode *inode, u64 i)
 	return hole && sim_shmem_place(inode, i, 0) ? NULL : inode->cache[i];
 }
 
-long memfd_pin_folios(struct file *file, loff_t start, loff_t end,
-		      struct folio **folios, unsigned int max, pgoff_t *offset)
+struct folio *shmem_read_folio_gfp(struct address_space *mapping, pgoff_t index, gfp_t gfp)
 {
-	struct inode *inode = file->f_inode;
-	u64 i = start >> PAGE_SHIFT;
-	long nr = 0;
+	struct folio *folio = folio_at(mapping->host, index);
 
-	/* It cannot be interrupted. */
-	BUG_ON(end - start >= SZ_64M);
-	*offset = start % PAGE_SIZE;
-	while (i <= end >> PAGE_SHIFT && nr < max) {
-		struct folio *folio = folio_at(inode, i);
-
-		if (!folio)
-			return nr ?: -ENOMEM;
-		folio->page.refcount++;
-		folio->page.pincount++;
-		folio->page.flags &= ~SIM_MOVABLE;
-		folios[nr++] = folio;
-		i = folio->page.index + folio_nr_pages(folio);
-	}
-	return nr;
+	/* Nobody is killed for it, and it need not be moved at once. */
+	BUG_ON(!(gfp & __GFP_RETRY_MAYFAIL) || gfp & __GFP_MOVABLE);
+	if (!folio)
+		return ERR_PTR(-ENOMEM);
+	folio_get(folio);
+	return folio;
 }
 
-void unpin_folios(struct folio **folios, unsigned long nr)
+bool folio_isolate_lru(struct folio *folio)
 {
-	for (; nr--; folios++) {
-		BUG_ON((*folios)->page.pincount <= 0);
-		(*folios)->page.pincount--;
-		folio_put(*folios);
+	if (folio->page.flags & SIM_ISOLATED)
+		return false;
+	folio->page.flags |= SIM_ISOLATED;
+	return true;
+}
+
+void putback_movable_pages(struct list_head *list)
+{
+	struct folio *folio, *next;
+
+	list_for_each_entry_safe(folio, next, list, lru) {
+		list_del(&folio->lru);
+		folio->page.flags &= ~SIM_ISOLATED;
 	}
+}
+
+int sim_migrate_fails, sim_migrate_error;
+
+/* They stay where they are, in a place that is good now. */
+int migrate_pages(struct list_head *list, void *alloc, void *free, unsigned long target,
+		  int mode, int reason, unsigned int *succeeded)
+{
+	struct folio *folio;
+
+	if (sim_migrate_fails) {
+		sim_migrate_fails--;
+		return sim_migrate_error;
+	}
+	list_for_each_entry(folio, list, lru)
+		folio->page.flags &= ~SIM_MOVABLE;
+	putback_movable_pages(list);
+	return 0;
 }
 
 unsigned int folio_batch_add(struct folio_batch *batch, struct folio *folio)

@@ -200,9 +200,12 @@ void schedule_timeout_killable(long ticks);
 struct file *memfd_alloc_file(const char *name, unsigned int flags);
 int memfd_add_seals(struct file *file, unsigned int seals);
 int memfd_get_seals(struct file *file);
-long memfd_pin_folios(struct file *file, loff_t start, loff_t end,
-		      struct folio **folios, unsigned int max, pgoff_t *offset);
-void unpin_folios(struct folio **folios, unsigned long nr);
+struct folio *shmem_read_folio_gfp(struct address_space *mapping, pgoff_t index, gfp_t gfp);
+bool folio_isolate_lru(struct folio *folio);
+void putback_movable_pages(struct list_head *list);
+int migrate_pages(struct list_head *list, void *alloc, void *free, unsigned long target,
+		  int mode, int reason, unsigned int *succeeded);
+extern int sim_migrate_fails, sim_migrate_error;	/* so many calls have it */
 bool shmem_file(struct file *file);
 void shmem_freeze(struct inode *inode, bool freeze);
 int shmem_inode_acct_blocks(struct inode *inode, long pages);
@@ -235,6 +238,24 @@ void folios_put(struct folio_batch *batch);
 void release_pages(struct folio **folios, int nr);
 unsigned int filemap_get_folios_contig(struct address_space *mapping, pgoff_t *start,
 				       pgoff_t end, struct folio_batch *batch);
+/* In mm/internal.h, of which nothing else is needed. */
+#define __MM_INTERNAL_H
+
+struct migration_target_control {
+	int nid;
+	gfp_t gfp_mask;
+	int reason;
+};
+
+#define alloc_migration_target	NULL
+#define MIGRATE_SYNC		2
+#define MR_LONGTERM_PIN		1
+#define NR_ISOLATED_ANON	0
+#define folio_is_file_lru(f)	0
+#define node_stat_mod_folio(f, item, nr)	((void)(f), (void)(nr))
+#define lru_add_drain_all()	do { } while (0)
+#define memalloc_pin_save()	0
+#define memalloc_pin_restore(flags)	((void)(flags))
 #define folio_is_longterm_pinnable(f)	(!((f)->page.flags & SIM_MOVABLE))
 
 /* Grows a file and fills it with folios of @order, a part of which cannot stay. */
@@ -279,6 +300,7 @@ enum {
 	SIM_POISONED = 128,		/* by an error of the memory */
 	SIM_CACHED = 256,		/* written, and not seen through mappings */
 	SIM_RMAPPABLE = 512,
+	SIM_ISOLATED = 1024,		/* off the list of reclaim */
 };
 
 #define folio_test_uptodate(f)	((f)->page.flags & SIM_UPTODATE)

@@ -206,7 +206,7 @@ static void release(struct page *page, unsigned long nr)
 		if (page[i].state != SIM_USED && page[i].state != SIM_LEFT)
 			sim_bug("page %#lx is freed in state %d", pfn + i,
 				page[i].state);
-		if (page[i].refcount || page[i].pincount)
+		if (page[i].refcount)
 			sim_bug("page %#lx is freed while it is in use", pfn + i);
 	}
 

@@ -65,7 +65,6 @@ enum sim_state {
 #define SIM_PAGE_FIELDS							\
 	enum sim_state state;						\
 	int refcount;							\
-	int pincount;							\
 	unsigned int order;						\
 	struct page *head;						\
 	unsigned long flags;						\
@@ -147,6 +146,7 @@ static inline int get_order(size_t size)
 /* Allocation. */
 
 #define GFP_KERNEL		0x01u
+#define GFP_USER		GFP_KERNEL
 #define __GFP_ZERO		0x02u
 #define __GFP_NOFAIL		0x04u
 #define __GFP_NOWARN		0x08u
@@ -154,6 +154,7 @@ static inline int get_order(size_t size)
 #define __GFP_COMP		0x20u
 #define __GFP_THISNODE		0x40u
 #define __GFP_DMA32		0x80u
+#define __GFP_MOVABLE		0x100u
 
 /* Memory from here on was added after boot; the first page of a section. */
 extern unsigned long sim_hot_pfn;
