@@ -354,9 +354,9 @@ int liveupdate_reboot(void)
  * ===========  ===========  ==================  ===========  ===========
  *
  * A retrieved session that is closed before it is finished can be retrieved
- * again, with the files that its holder did not retrieve; when its holder is
- * killed or fails, with all files.  A file that was retrieved before is the same
- * open file for the next holder.
+ * again, with the files that its holder did not retrieve; when its holder exits,
+ * with all files.  A file that was retrieved before is the same open file for
+ * the next holder.
  */
 
 static atomic_t luo_dev_in_use;

@@ -25,10 +25,8 @@
  * FINISH                all files leave         the same; ``-EBUSY`` with orphans
  * close()               all files leave         files that the holder got leave;
  *                                               others stay in the parked session
- * exit with status 0    as close()              as close()
- * the holder dies, or   as close()              all files stay, retrieved ones
- * exits with another                            too; the session is parked
- * status
+ * the holder exits      as close()              all files stay, retrieved ones
+ *                                               too; the session is parked
  * PRESERVE_FD of a      ``-EBUSY``, but after   the file leaves a parked session;
  * retrieved file        close()                 ``-EBUSY`` when it is held
  * reboot(KEXEC)         sessions are lost       the same, with a line for each
@@ -53,7 +51,6 @@
 #include <linux/kho/block.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/stringhash.h>
@@ -341,17 +338,10 @@ static void luo_incoming_done(void)
 		luo_session_unhold_incoming();
 }
 
-/*
- * A process that exits with status 0 has closed the session, as far as it is
- * concerned.  A descriptor that is in flight on a socket is closed by a kernel
- * thread, which does not know how its last user ended.
- */
-static bool luo_holder_died(void)
+/* A descriptor that is in flight on a socket is closed by a kernel thread. */
+static bool luo_holder_is_gone(void)
 {
-	if (current->flags & PF_KTHREAD)
-		return true;
-
-	return current->flags & PF_EXITING && current->signal->group_exit_code;
+	return current->flags & (PF_EXITING | PF_KTHREAD);
 }
 
 static void luo_session_release_incoming(struct luo_session *session)
@@ -361,7 +351,7 @@ static void luo_session_release_incoming(struct luo_session *session)
 
 	scoped_guard(mutex, &session->mutex) {
 		/* Without its users, a retrieved file is kept for the next holder. */
-		if (!luo_holder_died())
+		if (!luo_holder_is_gone())
 			session->finished |= luo_file_finish_given(&session->files);
 		luo_file_park_all(&session->files);
 	}

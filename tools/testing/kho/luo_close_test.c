@@ -38,18 +38,11 @@ static int retrieve(struct kunit *test, int session, int token)
 	return fd;
 }
 
-static void exit_holder(int session, int code)
+static void exit_holder(int session)
 {
 	sim_task.flags |= PF_EXITING;
-	sim_task.signal->group_exit_code = code;
 	sim_close(session);
-	sim_task.signal->group_exit_code = 0;
 	sim_task.flags &= ~PF_EXITING;
-}
-
-static void kill_holder(int session)
-{
-	exit_holder(session, 9);
 }
 
 /* As in 7.3: without a file left, the session is finished. */
@@ -107,12 +100,9 @@ static void luo_close_test_none_retrieved(struct kunit *test)
 static const struct gone {
 	const char *name;
 	unsigned int flags;
-	int code;
 } gone[] = {
-	{ "is killed", PF_EXITING, 9 },
-	{ "is killed and dumps its core", PF_EXITING, 0x80 | 11 },
-	{ "fails", PF_EXITING, 1 << 8 },
-	{ "sent it and exited", PF_KTHREAD, 0 },
+	{ "exits", PF_EXITING },
+	{ "sent it and exited", PF_KTHREAD },
 };
 
 KUNIT_ARRAY_PARAM_DESC(gone, gone, name);
@@ -128,9 +118,7 @@ static void luo_close_test_holder(struct kunit *test)
 	before = fget(fd);
 	sim_close(fd);
 	sim_task.flags = g->flags;
-	sim_task.signal->group_exit_code = g->code;
 	sim_close(session);
-	sim_task.signal->group_exit_code = 0;
 	sim_task.flags = 0;
 
 	session = agent_retrieve(dev, "a");
@@ -141,24 +129,6 @@ static void luo_close_test_holder(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, before, after);
 	fput(before);
 	fput(after);
-}
-
-/* As in 7.3, a program need not close what it has got. */
-static void luo_close_test_exit(struct kunit *test)
-{
-	int dev = hop(test), session = agent_retrieve(dev, "a"), out;
-	int fd = retrieve(test, session, 2);
-
-	exit_holder(session, 0);
-	session = agent_retrieve(dev, "a");
-	KUNIT_ASSERT_GE(test, session, 0);
-	KUNIT_EXPECT_EQ(test, agent_get(session, 2), -ENOENT);
-	out = agent_create(dev, "b");
-	KUNIT_EXPECT_EQ(test, agent_preserve(out, 2, fd), 0);
-	retrieve(test, session, 1);
-	retrieve(test, session, 3);
-	exit_holder(session, 0);
-	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "a"), -ENOENT);
 }
 
 /* What a holder was not given is not lost when it closes the session. */
@@ -179,7 +149,7 @@ static void luo_close_test_look(struct kunit *test)
 	int dev = hop(test), session = agent_retrieve(dev, "a");
 	int fd = retrieve(test, session, 1);
 
-	kill_holder(session);
+	exit_holder(session);
 	sim_close(fd);
 	sim_close(agent_retrieve(dev, "a"));
 	expect_all_left(test, dev);
@@ -192,7 +162,7 @@ static void luo_close_test_efault_session(struct kunit *test)
 	int dev = hop(test), session = agent_retrieve(dev, "a");
 	int fd = retrieve(test, session, 1);
 
-	kill_holder(session);
+	exit_holder(session);
 	sim_close(fd);
 	sim_user = SIM_USER_UNWRITABLE;
 	KUNIT_EXPECT_EQ(test, sim_ioctl(dev, LIVEUPDATE_IOCTL_RETRIEVE_SESSION, &get),
@@ -223,7 +193,7 @@ static void luo_close_test_preserve_parked(struct kunit *test)
 	/* As long as it has a holder, that is the one to decide. */
 	out = agent_create(dev, "b");
 	KUNIT_EXPECT_EQ(test, agent_preserve(out, 1, fd), -EBUSY);
-	kill_holder(in);
+	exit_holder(in);
 	KUNIT_EXPECT_EQ(test, agent_preserve(out, 1, fd), 0);
 	KUNIT_EXPECT_EQ(test, agent_preserve(out, 3, fd), -EBUSY);
 
@@ -247,7 +217,7 @@ static void luo_close_test_preserve_last_parked(struct kunit *test)
 
 	for (int token = 1; token <= FILES; token++)
 		fd[token] = retrieve(test, in, token);
-	kill_holder(in);
+	exit_holder(in);
 	for (int token = 1; token <= FILES; token++)
 		KUNIT_EXPECT_EQ(test, agent_preserve(out, token, fd[token]), 0);
 	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "a"), -ENOENT);
@@ -581,7 +551,6 @@ static struct kunit_case luo_close_cases[] = {
 	KUNIT_CASE(luo_close_test_not_all_retrieved),
 	KUNIT_CASE(luo_close_test_none_retrieved),
 	KUNIT_CASE_PARAM(luo_close_test_holder, gone_gen_params),
-	KUNIT_CASE(luo_close_test_exit),
 	KUNIT_CASE(luo_close_test_look),
 	KUNIT_CASE(luo_close_test_efault_session),
 	KUNIT_CASE(luo_close_test_efault_file),

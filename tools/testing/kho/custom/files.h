@@ -180,9 +180,6 @@ int copy_struct_from_user(void *dst, size_t ksize, const void *src, size_t usize
 struct sim_task {
 	unsigned int flags;
 	bool killed;
-	struct {
-		int group_exit_code;
-	} signal[1];
 };
 
 extern struct sim_task sim_task;

@@ -8,7 +8,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -430,22 +429,20 @@ static int table_parked(int dev, const char *name, uint64_t token, bool end)
 	return err;
 }
 
-/* By a process that dies with it, which parks it with all its files. */
-static int table_dies(int dev, const char *name, uint64_t token)
+/* By a process that exits with it, which parks it with all its files. */
+static int table_exits(int dev, const char *name, uint64_t token)
 {
 	pid_t pid = fork();
 	int status;
 
-	if (!pid) {
-		if (table_parked(dev, name, token, false))
-			_exit(EXIT_FAILURE);
-		raise(SIGKILL);
-	}
+	if (!pid)
+		_exit(table_parked(dev, name, token, false) ? EXIT_FAILURE :
+							      EXIT_SUCCESS);
 	if (pid < 0)
 		return problem(-errno, "fork: %s", strerror(errno));
 	waitpid(pid, &status, 0);
 
-	return WIFSIGNALED(status) ? 0 : problem(-EIO, "status %#x of the holder", status);
+	return status ? problem(-EIO, "status %#x of the holder", status) : 0;
 }
 
 /* Takes a parked session, parks it, takes it again, and ends it. */
@@ -459,7 +456,7 @@ static int do_table_incoming(char **words)
 		return problem(dev, "/dev/liveupdate: %s", strerror(-dev));
 	err = parse_u64(words[1], &token);
 	for (int round = 0; round < 2 && !err; round++)
-		err = table_dies(dev, words[0], token);
+		err = table_exits(dev, words[0], token);
 	if (!err)
 		err = table_parked(dev, words[0], token, true);
 
