@@ -9,6 +9,7 @@
 	sim_ioctl(fd, cmd, request);					\
 })
 
+#ifdef KUNIT
 void agent_kexec(struct kunit *test)
 {
 	struct sim_handover h;
@@ -18,6 +19,7 @@ void agent_kexec(struct kunit *test)
 	sim_log_clear();
 	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
 }
+#endif
 
 int agent_create(int dev, const char *name)
 {

@@ -8,8 +8,10 @@
 #include <linux/liveupdate.h>
 #include <uapi/linux/liveupdate.h>
 
+#ifdef KUNIT
 /* From this kernel to the next one, whose log is empty. */
 void agent_kexec(struct kunit *test);
+#endif
 
 /* Descriptors or errors. */
 int agent_create(int dev, const char *name);
