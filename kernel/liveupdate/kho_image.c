@@ -212,20 +212,25 @@ static const struct resource *kho_crash_memory(void)
 
 /*
  * Crash memory is in one piece, or there is none, and by then the next kernel has
- * used some of the memory.  Sets @done to the size of the piece.
+ * used some of the memory.  KASLR may even have put it into the middle of the area,
+ * which leaves two pieces of it beside the image: area 0 is as large as that.  Sets
+ * @done to the size of the area.
  */
 static bool kho_alloc_for_crash(struct kho_areas *areas, bool low,
 				phys_addr_t *done)
 {
 	const struct resource *crash = kho_crash_memory();
+	phys_addr_t end = low ? KHO_LOW_END : PHYS_ADDR_MAX, piece, best;
 
 	*done = 0;
 	if (!crash->end || low != (crash->end <= ARCH_LOW_ADDRESS_LIMIT))
 		return true;
 
-	*done = round_up(kho_with_margin(resource_size(crash)), KHO_SCRATCH_UNIT);
-	return kho_alloc_area(areas, *done, low ? KHO_LOW_END : PHYS_ADDR_MAX,
-			      NUMA_NO_NODE);
+	piece = round_up(kho_with_margin(resource_size(crash)), KHO_SCRATCH_UNIT);
+	best = 2 * piece + areas->area[0].size;
+	*done = kho_alloc_area(areas, best, end, NUMA_NO_NODE) ? best : piece;
+
+	return *done == best || kho_alloc_area(areas, piece, end, NUMA_NO_NODE);
 }
 
 static bool kho_alloc_low(struct kho_areas *areas)

@@ -249,10 +249,16 @@ static void image_test_crash_memory(struct kunit *test)
 		crashk_res = (struct resource){ starts[high], starts[high] + size - 1 };
 		KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
 		for (unsigned int i = 0; i < sim_contig_nr; i++) {
-			there |= sim_contig[i].nr > PHYS_PFN(size) &&
+			there |= sim_contig[i].nr > PHYS_PFN(2 * size + KERNEL) &&
 				 high == PFN_PHYS(sim_contig[i].pfn) >> 32 > 0;
 		}
 		KUNIT_EXPECT_TRUE(test, there);
+		kho_release_kimage(image);
+
+		/* At least in one that nobody but the crash kernel is in. */
+		sim_contig_largest = PHYS_PFN(size / 4 * 5);
+		KUNIT_EXPECT_EQ(test, kho_fill_kimage(image), 0);
+		KUNIT_EXPECT_NOT_NULL(test, image->kho.areas);
 		kho_release_kimage(image);
 
 		sim_contig_largest = PHYS_PFN(size);
