@@ -285,18 +285,13 @@ static int kho_alloc_all_areas(struct kho_areas *areas, phys_addr_t room)
 	return areas->list ? 0 : -ENOMEM;
 }
 
-/* Returns what was there, for the log. */
-static phys_addr_t kho_free_areas(struct kho_areas *areas)
+static void kho_free_areas(struct kho_areas *areas)
 {
-	phys_addr_t size = kho_areas_size(areas);
-
 	while (areas->nr)
 		kho_free_area(&areas->area[--areas->nr]);
 	if (areas->list)
 		kho_free_list(areas->list);
 	kfree(areas);
-
-	return size;
 }
 
 /* Nothing is lost by an image without a handover. */

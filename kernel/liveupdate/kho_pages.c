@@ -336,12 +336,10 @@ EXPORT_SYMBOL_GPL(kho_unpreserve_pages);
 bool kho_out_overlaps(phys_addr_t phys, size_t size)
 {
 	for (unsigned int order = 0; order <= KHO_MAX_ORDER; order++) {
-		phys_addr_t block = PAGE_SIZE << order;
+		unsigned long key = kho_encode_key(phys, order), nr;
 
-		if (kho_radix_any(&kho_out.map,
-				  kho_encode_key(round_down(phys, block), order),
-				  kho_encode_key(round_down(phys + size - 1, block),
-						 order)))
+		if (kho_radix_next_run_to(&kho_out.map, &key, &nr,
+					  kho_encode_key(phys + size - 1, order)))
 			return true;
 	}
 

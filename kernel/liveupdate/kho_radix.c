@@ -465,48 +465,6 @@ unsigned long kho_radix_count_runs(const struct kho_radix_tree *tree,
 }
 EXPORT_SYMBOL_GPL(kho_radix_count_runs);
 
-static bool kho_radix_any_in_node(struct kho_radix_node *node, unsigned int level,
-				  unsigned long first, unsigned long last)
-{
-	unsigned int shift;
-
-	if (level == 0) {
-		unsigned long end = last % LEAF_KEYS + 1;
-
-		return find_next_bit(((struct kho_radix_leaf *)node)->bitmap, end,
-				     first % LEAF_KEYS) < end;
-	}
-
-	for (shift = kho_radix_shift(level); first <= last;) {
-		unsigned long next = ((first >> shift) + 1) << shift;
-		struct kho_radix_node *child;
-
-		child = kho_radix_child(kho_radix_slot(node, first, level));
-		if (child && kho_radix_any_in_node(child, level - 1, first,
-						   min(last, next - 1)))
-			return true;
-		first = next;
-	}
-
-	return false;
-}
-
-/**
- * kho_radix_any - tell whether there is a key in a range
- * @tree: the tree
- * @first: first key of the range
- * @last: last key of the range
- *
- * Context: Any, while nodes are not freed.
- * Return: true when at least one key is there.
- */
-bool kho_radix_any(const struct kho_radix_tree *tree, unsigned long first,
-		   unsigned long last)
-{
-	return tree->root && kho_radix_key_valid(last) &&
-	       kho_radix_any_in_node(tree->root, ROOT_LEVEL, first, last);
-}
-
 /**
  * kho_radix_init_tree - initialize a tree
  * @tree: the tree

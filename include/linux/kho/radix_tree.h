@@ -90,8 +90,6 @@ bool kho_radix_next_run_at(const struct kho_radix_tree *tree,
 			   struct kho_radix_cursor *cursor);
 unsigned long kho_radix_count_runs(const struct kho_radix_tree *tree,
 				   unsigned long first, unsigned long last);
-bool kho_radix_any(const struct kho_radix_tree *tree, unsigned long first,
-		   unsigned long last);
 int kho_radix_walk_tree(struct kho_radix_tree *tree,
 			const struct kho_radix_walk_cb *cb, void *data);
 void kho_radix_prune(struct kho_radix_tree *tree,
