@@ -472,6 +472,44 @@ def scratch_hugetlb():
                 append=("", "hugepages=300"), memory=2048, deadline=60)
 
 
+def scratch_two_images():
+    """The image for a crash has memory of its own, and one image goes when another comes."""
+    file, crash = {"a": "size=16M seed=14"}, "crashkernel=256M"
+    loads = [LOAD_CRASH, LOAD, LOAD_CRASH, LOAD, f"run grep -q 0x {AREAS}"]
+    return Case("scratch-two-images", "Images for a kexec and for a crash are loaded, replaced and unloaded together.",
+                [["run kexec -s -p -u", *keep("main", file), *loads], [*NO_AREAS, *claim("main", file), *loads, "run kexec -u",
+                 "run kexec -s -p -u", *NO_AREAS, "churn"]], append=(crash, crash), memory=2048, deadline=60)
+
+
+def scratch_fragmented():
+    """There is enough free memory in all, and a page that cannot move in each MiB of it."""
+    file = {"a": "size=16M seed=15"}
+    return Case("scratch-fragmented", "Without contiguous memory no image is loaded; with it, the same handover goes on.",
+                [[*keep("main", file), "memory-fragment 93", LOAD_REFUSED, *NO_AREAS,
+                  logged("no scratch memory for the next kernel", 1), *look(file), "memory-mend", LOAD],
+                 [*claim("main", file), "churn"]], deadline=60, arches=("x86_64",))
+
+
+def scratch_offline():
+    """Memory that the next kernel boots in cannot be taken away under a loaded image."""
+    file, blocks = {"a": "size=16M seed=16"}, "/sys/devices/system/memory"
+    return Case("scratch-offline", "Memory with a scratch area in it cannot be taken offline.",
+                [[*keep("main", file), LOAD, "run for area in $(cat /sys/kernel/debug/kho/out/scratch_phys); do "
+                  f"block=$((area / 0x$(cat {blocks}/block_size_bytes))); "
+                  f"echo offline > {blocks}/memory$block/state && exit 1; done; true"],
+                 [*claim("main", file), "churn"]], deadline=40, arches=("x86_64",))
+
+
+def page_owner():
+    """Whatever walks all page blocks, or all sections, comes across pages that are set up on their own."""
+    return Case("page-owner", "Pages that begin page blocks and sections come back where each page has an owner recorded.",
+                [["borders blocks size=400M step=512", "borders sections size=300M step=32768",
+                  "session-new main", "preserve main 1 blocks", "preserve main 2 sections"],
+                 ["session-get main", "retrieve main 1 blocks", "borders-check blocks",
+                  "retrieve main 2 sections", "borders-check sections", "finish main", "churn"]],
+                append=("page_owner=on", "page_owner=on"), memory=2048, deadline=60)
+
+
 # ---- the cases of the Live Update Orchestrator
 
 FLBS = range(3)                 # of lib/tests/liveupdate.c
@@ -690,7 +728,8 @@ CASES = [make() for make in (
     above_4g, early_restore, iomem, three_hops, test_kho, reserve_mem, reserve_mem_odd,
     reserve_mem_released, page_size, kho_off, debugfs_off, never_retrieved,
     stale, stale_refused, unpreserve, scratch_unload, scratch_refused, scratch_unused, scratch_modes,
-    scratch_reserved_full, scratch_hugetlb)] + [
+    scratch_reserved_full, scratch_hugetlb,
+    scratch_two_images, scratch_fragmented, scratch_offline, page_owner)] + [
     kdump("kdump-after-handover", "A kernel that took a handover crashes; the kdump kernel has the dump, and no handover.",
           LOAD_CRASH),
     kdump("kdump-after-handover-plain", "The same with a kdump kernel that kexec_load() loads.",

@@ -41,6 +41,7 @@ extern const struct action bench_actions[];
 extern const struct action fail_actions[];
 extern const struct action parallel_actions[];
 extern const struct action beside_actions[];
+extern const struct action place_actions[];
 
 /* handover.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);
