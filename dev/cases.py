@@ -546,10 +546,11 @@ def luo_close(name, sentence, **settings):
                                   "session-new main", *again], claim("main", files)], **settings)
 
 
-def luo_storm(advice, sentence, prepare):
-    return Case(f"luo-{advice}", sentence, [[*prepare, "session-new main", f"storm main 150 {advice}"],
-                                            ["session-get main", "storm-check main 150", "finish main", "churn"]],
-                arches=("x86_64",), deadline=60)
+def luo_storm(name, sentence, advice, prepare, count=150, hops=1, **settings):
+    storm, check = f"storm main {count} {advice}", ["session-get main", f"storm-check main {count}", "finish main"]
+    scripts = [[*prepare, "session-new main", storm]]
+    scripts += [[*check, "close main", "session-new main", storm] for _ in range(1, hops)]
+    return Case(name, sentence, [*scripts, [*check, "churn"]], arches=("x86_64",), **settings)
 
 
 SWAP = ["run echo 256M > /sys/block/zram0/disksize", "run mkswap /dev/zram0", "run swapon /dev/zram0"]
@@ -576,11 +577,36 @@ def luo_tags():
                 extra=("-machine", "mte=on", "-cpu", "max,pauth=off"), arches=("arm64",), deadline=40)
 
 
-def luo_stuck():
+def luo_stuck(name, sentence, way):
     file = {"a": "size=1M seed=1"}
-    return Case("luo-stuck-writer", "A kexec does not wait for a preserve that waits for a write that waits for user space.",
-                [[*keep("main", file), "memfd stuck size=1M", "stuck main stuck"], claim("main", file)],
+    return Case(name, sentence, [[*keep("main", file), "memfd stuck size=1M", f"stuck main stuck {way}"], claim("main", file)],
                 load_first=True)
+
+
+def luo_accounting():
+    """In /proc/meminfo, in memory.stat of the cgroup, and in st_blocks."""
+    stat = ("awk '/^(shmem|shmem_thp|file|file_mapped) / { print } "
+            "/^(in)?active_anon / { lru += $2 } END { print int(lru / 2^20 + 0.5) }' /tmp/cgroup/")
+    files, move = {"small": "size=20M seed=1", "large": "size=40M seed=2"}, "run echo $PPID > /tmp/cgroup/"
+    first = ["session-new main"]
+    then = ["run mkdir /tmp/cgroup && mount -t cgroup2 none /tmp/cgroup",
+            "run echo +memory > /tmp/cgroup/cgroup.subtree_control && mkdir /tmp/cgroup/made /tmp/cgroup/retrieved"]
+    retrieve, make = ["session-get main", f"{move}retrieved/cgroup.procs"], [f"{move}made/cgroup.procs"]
+    for token, (name, options) in enumerate(files.items(), 1):
+        folios = HUGE.format("always" if name == "large" else "never")
+        first += [folios, f"memfd {name} {options}", f"preserve main {token} {name}"]
+        retrieve += [folios, f"retrieve main {token} {name}"]
+        make += [folios, f"memfd made-{name} {options}"]
+    shmem = "run awk '/^(Shmem|ShmemHugePages|ShmemPmdMapped):/ { print $1, $2 }' /proc/meminfo > /tmp/shmem."
+    then += [f"{shmem}0", *retrieve, f"{shmem}1", *make, f"{shmem}2", f"{move}cgroup.procs",
+             "run echo 1 > /proc/sys/vm/compact_memory",     # pages of this CPU's batches are on no list yet
+             *(f"run {stat}{group}/memory.stat > /tmp/{group}" for group in ("made", "retrieved")),
+             "run cat /tmp/made; diff /tmp/made /tmp/retrieved",
+             "run awk 'FILENAME ~ /0/ { a[$1] = $2 } FILENAME ~ /1/ { b[$1] = $2 } "
+             "FILENAME ~ /2/ && $2 - b[$1] != b[$1] - a[$1] { print; bad = 1 } END { exit bad }' "
+             "/tmp/shmem.0 /tmp/shmem.1 /tmp/shmem.2",
+             *(f"blocks {name}" for name in files), "finish main", "churn"]
+    return Case("luo-accounting", "A memfd that is retrieved counts as one that is made here.", [first, then], deadline=40)
 
 
 def luo_block_edge():
@@ -712,11 +738,19 @@ def luo_at_work():
 LUO_CASES = [make() for make in (
     luo_table, luo_holder_dies, luo_block_edge, luo_unwritable, luo_plain_image, luo_unknown_handler,
     luo_damaged_root, luo_fail_nth, luo_off, luo_flb_counts, luo_at_work, luo_parallel,
-    luo_many, luo_swap, luo_stuck, luo_tags)] + [
+    luo_many, luo_swap, luo_tags, luo_accounting)] + [
+    luo_stuck("luo-stuck-writer", "A kexec does not wait for a preserve that waits for a write that waits for user space.",
+              "userfaultfd"),
+    luo_stuck("luo-stuck-fuse", "The same with a file system in user space that does not answer.", "fuse"),
+    luo_stuck("luo-stuck-fallocate", "A kexec does not wait for a preserve that waits for long allocations.", "fallocate"),
     luo_close("luo-close", "A program for 7.3 retrieves its files, closes the session, and preserves them again."),
     luo_close("luo-close-stock", "The same on the stock kernel.", kernels=("stock", "stock", "stock")),
-    luo_storm("collapse", "Memfds whose pages are collapsed while they are preserved lose no write.", ()),
-    luo_storm("pageout", "Memfds that are swapped out while they are preserved lose no write.", SWAP),
+    luo_storm("luo-collapse", "Memfds whose pages are collapsed while they are preserved lose no write.",
+              "collapse", (), deadline=60),
+    luo_storm("luo-collapse-full", "The same with 10 500 memfds, in seven kexecs.",
+              "collapse", (), count=1500, hops=7, memory=5120, deadline=900, default=False),
+    luo_storm("luo-pageout", "Memfds that are swapped out while they are preserved lose no write.",
+              "pageout", SWAP, deadline=60),
     luo_stress("luo-stress", "Random operations of the seed KHO_SEED, a jump at a random moment, twice.",
                "sessions=40 files=600", deadline=60),
     luo_stress("luo-stress-full", "The same with 200 sessions and 10 000 files.",

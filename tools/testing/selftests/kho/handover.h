@@ -42,6 +42,7 @@ extern const struct action fail_actions[];
 extern const struct action parallel_actions[];
 extern const struct action beside_actions[];
 extern const struct action place_actions[];
+extern const struct action stuck_actions[];
 
 /* handover.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);

@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Actions that preserve memfds while something else is done to them: their pages
- * are collapsed or swapped out, or a writer has the lock of the inode and waits
- * for user space.
+ * are collapsed or swapped out.
  */
 
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "handover.h"
@@ -217,76 +213,11 @@ static int do_tag(char **words)
 	return 0;
 }
 
-/* A page that is missing, and that no monitor provides. */
-static void *missing_page(void)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	void *page = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (uffd < 0 || page == MAP_FAILED || ioctl(uffd, UFFDIO_API, &api))
-		return NULL;
-	reg.range.start = (uintptr_t)page;
-	reg.range.len = page_size;
-
-	return ioctl(uffd, UFFDIO_REGISTER, &reg) ? NULL : page;
-}
-
-struct stuck {
-	int session, fd;
-	void *page;
-};
-
-static void *stuck_write(void *arg)
-{
-	const struct stuck *s = arg;
-
-	if (pwrite(s->fd, s->page, page_size, 0) != (ssize_t)page_size)
-		problem(-EIO, "the write came to an end");
-
-	return NULL;
-}
-
-static void *stuck_preserve(void *arg)
-{
-	const struct stuck *s = arg;
-
-	luo_preserve(s->session, 99, s->fd);
-
-	return NULL;
-}
-
-/* Both threads are still there when the kexec comes. */
-static int do_stuck(char **words)
-{
-	static struct stuck s;
-	pthread_t thread;
-
-	s.session = fd_find(words[0]);
-	s.fd = fd_find(words[1]);
-	if (s.session < 0 || s.fd < 0)
-		return -ENOENT;
-	s.page = missing_page();
-	if (!s.page)
-		return problem(-errno, "userfaultfd: %s", strerror(errno));
-	if (pthread_create(&thread, NULL, stuck_write, &s))
-		return problem(-EAGAIN, "no thread");
-	usleep(200000);
-	if (pthread_create(&thread, NULL, stuck_preserve, &s))
-		return problem(-EAGAIN, "no thread");
-	usleep(200000);
-
-	return 0;
-}
-
 const struct action beside_actions[] = {
 	{ "storm", "SESSION COUNT collapse|pageout", 3, do_storm },
 	{ "storm-check", "SESSION COUNT", 2, do_storm_check },
 	{ "pageout", "NAME", 1, do_pageout },
 	{ "blocks", "NAME", 1, do_blocks },
 	{ "tag", "NAME", 1, do_tag },
-	{ "stuck", "SESSION NAME", 2, do_stuck },
 	{ }
 };
