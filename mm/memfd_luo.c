@@ -488,9 +488,10 @@ static int memfd_luo_collect(struct file *file, loff_t size,
 }
 
 /* What stays the user's to change until the last moment. */
-static int memfd_luo_note_seals_and_pos(struct file *file,
-					struct memfd_luo_ser *desc)
+static int memfd_luo_note_attributes(struct file *file,
+				     struct memfd_luo_ser *desc)
 {
+	struct memfd_luo_mode_ser *mode = memfd_luo_mode(desc);
 	int seals = memfd_get_seals(file);
 
 	if (seals < 0)
@@ -500,6 +501,8 @@ static int memfd_luo_note_seals_and_pos(struct file *file,
 
 	desc->seals = seals;
 	desc->pos = file->f_pos;
+	mode->magic = MEMFD_LUO_MODE_MAGIC;
+	mode->mode = file_inode(file)->i_mode & 0777;
 	return 0;
 }
 
@@ -511,7 +514,7 @@ static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *desc,
 	struct memfd_luo_array arr = { .limit = memfd_luo_pages(size) };
 	int err;
 
-	err = memfd_luo_note_seals_and_pos(file, desc);
+	err = memfd_luo_note_attributes(file, desc);
 	if (err)
 		return err;
 
@@ -573,22 +576,20 @@ static int memfd_luo_keep(struct file *file, struct memfd_luo_ser *desc,
 }
 
 /*
- * The next kernel makes a file that can be read and written, with the mode that
- * memfd_create() gives.  Users of this one may have less, unless a seal takes
- * writing from all of them.
+ * The next kernel makes a file that can be read and written.  Users of this one may
+ * have less, unless seals take writing and resizing from all of them.
  */
 static int memfd_luo_check_access(struct file *file)
 {
+	const unsigned int fixed = F_SEAL_SHRINK | F_SEAL_GROW;
 	unsigned int seals = memfd_get_seals(file);
-	umode_t mode = seals & F_SEAL_EXEC ? 0666 : 0777;
 	fmode_t need = FMODE_READ;
 
-	if (!(seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+	if ((seals & fixed) != fixed ||
+	    !(seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
 		need |= FMODE_WRITE;
-	if (need & ~file->f_mode)
-		return -EPERM;
 
-	return mode & ~file_inode(file)->i_mode ? -EPERM : 0;
+	return need & ~file->f_mode ? -EPERM : 0;
 }
 
 static int memfd_luo_preserve(struct liveupdate_file_op_args *op)
@@ -605,7 +606,7 @@ static int memfd_luo_preserve(struct liveupdate_file_op_args *op)
 	if (!kept)
 		return -ENOMEM;
 
-	desc = kho_alloc_preserve(sizeof(*desc));
+	desc = kho_alloc_preserve(sizeof(*desc) + sizeof(*memfd_luo_mode(desc)));
 	if (IS_ERR(desc)) {
 		err = PTR_ERR(desc);
 		goto err_free_kept;
@@ -653,7 +654,7 @@ static int memfd_luo_freeze(struct liveupdate_file_op_args *op)
 	int err = memfd_luo_check_again(op->file->f_mapping, op->private_data,
 					desc->nr_folios);
 
-	return err ?: memfd_luo_note_seals_and_pos(op->file, desc);
+	return err ?: memfd_luo_note_attributes(op->file, desc);
 }
 
 /*

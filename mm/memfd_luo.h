@@ -28,6 +28,12 @@ static_assert(sizeof(struct memfd_luo_entry) == sizeof(struct memfd_luo_folio_se
 static_assert(offsetof(struct memfd_luo_entry, index) ==
 	      offsetof(struct memfd_luo_folio_ser, index));
 
+/* The one that follows a description in its page. */
+static inline struct memfd_luo_mode_ser *memfd_luo_mode(struct memfd_luo_ser *desc)
+{
+	return (struct memfd_luo_mode_ser *)(desc + 1);
+}
+
 static inline u64 memfd_luo_pages(u64 size)
 {
 	return DIV_ROUND_UP_ULL(size, PAGE_SIZE);

@@ -131,6 +131,14 @@ static int memfd_luo_read(u64 handle, struct memfd_luo_ser *desc)
 	return -EINVAL;
 }
 
+/* Of a handle that was read. */
+static umode_t memfd_luo_read_mode(u64 handle)
+{
+	const struct memfd_luo_mode_ser *mode = memfd_luo_mode(phys_to_virt(handle));
+
+	return mode->magic == MEMFD_LUO_MODE_MAGIC ? mode->mode & 0777 : 0777;
+}
+
 /*
  * Free the folios of the entries from @first on.  What an entry names that
  * cannot be right may belong to somebody else, and stays where it is.
@@ -480,7 +488,7 @@ static int memfd_luo_take_all(struct memfd_luo_fill *fill)
  * An empty file with the properties in @desc.  The seals come first: sealing
  * against writes waits for users of the pages, and there are no pages yet.
  */
-static struct file *memfd_luo_open(const struct memfd_luo_ser *desc)
+static struct file *memfd_luo_open(const struct memfd_luo_ser *desc, umode_t mode)
 {
 	unsigned int flags = MFD_ALLOW_SEALING;
 	struct inode *inode;
@@ -510,6 +518,7 @@ static struct file *memfd_luo_open(const struct memfd_luo_ser *desc)
 	}
 
 	inode = file_inode(file);
+	inode->i_mode &= S_IFMT | mode;
 	i_size_write(inode, desc->size);
 	vfs_setpos(file, desc->pos, MAX_LFS_FILESIZE);
 	return file;
@@ -577,7 +586,7 @@ static int memfd_luo_begin(struct liveupdate_file_op_args *op)
 	if (err)
 		goto err_free;
 
-	fill->file = memfd_luo_open(&fill->desc);
+	fill->file = memfd_luo_open(&fill->desc, memfd_luo_read_mode(fill->handle));
 	if (IS_ERR(fill->file)) {
 		op->retry = true;
 		err = PTR_ERR(fill->file);

@@ -434,11 +434,58 @@ static void luo_damage_test_nameless(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged(" 0 unclaimed pages released"));
 }
 
+/* Permissions of the file, and what the next kernel makes of them. */
+
+static const struct mode {
+	const char *name;
+	unsigned int mode, seals, magic, record, want;
+} modes[] = {
+	{ "as it is made", 0777, 0, MEMFD_LUO_MODE_MAGIC, 0777, 0777 },
+	{ "of its owner", 0700, 0, MEMFD_LUO_MODE_MAGIC, 0700, 0700 },
+	{ "not executable", 0666, F_SEAL_EXEC, MEMFD_LUO_MODE_MAGIC, 0666, 0666 },
+	{ "of a tmpfs", 0644, 0, MEMFD_LUO_MODE_MAGIC, 0644, 0644 },
+	{ "none", 0, 0, MEMFD_LUO_MODE_MAGIC, 0, 0 },
+	{ "sticky", 01777, 0, MEMFD_LUO_MODE_MAGIC, 0777, 0777 },
+	{ "no record, as of 7.3", 0640, 0, 0, 0, 0777 },
+	{ "not a record", 0640, 0, MEMFD_LUO_MODE_MAGIC + 1, 0640, 0777 },
+	{ "set user ID", 0755, 0, MEMFD_LUO_MODE_MAGIC, 06755, 0755 },
+	{ "type of file", 0755, 0, MEMFD_LUO_MODE_MAGIC, S_IFDIR | 0755, 0755 },
+	{ "executable, and sealed", 0777, F_SEAL_EXEC, MEMFD_LUO_MODE_MAGIC, 0777, 0666 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(mode, modes, name);
+
+static void luo_damage_test_mode(struct kunit *test)
+{
+	const struct mode *m = test->param_value;
+	int session = agent_create(sim_open_device(), "a");
+	int fd = agent_memfd(PAGE_SIZE, 0, m->seals, 1);
+	struct memfd_luo_mode_ser *mode;
+	struct sim_handover h;
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	/* It counts when the kexec comes. */
+	agent_inode(fd)->i_mode = m->mode;
+	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
+	h = sim_kexec();
+
+	mode = (void *)(find_parts().memfd + 1);
+	KUNIT_EXPECT_EQ(test, mode->magic, MEMFD_LUO_MODE_MAGIC);
+	KUNIT_EXPECT_EQ(test, mode->mode, m->mode & 0777);
+	*mode = (struct memfd_luo_mode_ser){ m->magic, m->record };
+
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	fd = agent_get(agent_retrieve(sim_open_device(), "a"), 1);
+	KUNIT_ASSERT_GE(test, fd, 0);
+	KUNIT_EXPECT_EQ(test, agent_inode(fd)->i_mode, m->want);
+}
+
 static struct kunit_case luo_damage_cases[] = {
 	KUNIT_CASE(luo_damage_test_none),
 	KUNIT_CASE(luo_damage_test_nameless),
 	KUNIT_CASE_PARAM(luo_damage_test_row, damage_gen_params),
-	{}
+	KUNIT_CASE_PARAM(luo_damage_test_mode, mode_gen_params),
+	{ }
 };
 
 static struct kunit_suite luo_damage_suite = {

@@ -149,22 +149,22 @@ static void memfd_keep_test_poisoned_instead(struct kunit *test)
 
 /* What a descriptor may. */
 
+#define FIXED_SIZE	(F_SEAL_SHRINK | F_SEAL_GROW)
+
 static const struct access {
 	const char *name;
-	unsigned int f_mode, i_mode, seals;
+	unsigned int f_mode, seals;
 	int err;
 } accesses[] = {
-	{ "as it is made", FMODE_READ | FMODE_WRITE, 0777, 0, 0 },
-	{ "read only", FMODE_READ, 0777, 0, -EPERM },
-	{ "read only, sealed", FMODE_READ, 0777, F_SEAL_WRITE, 0 },
-	{ "read only, sealed later", FMODE_READ, 0777, F_SEAL_FUTURE_WRITE, 0 },
-	{ "read only, of one size", FMODE_READ, 0777, F_SEAL_SHRINK | F_SEAL_GROW, -EPERM },
-	{ "write only, sealed", FMODE_WRITE, 0777, F_SEAL_WRITE, -EPERM },
-	{ "write only", FMODE_WRITE, 0777, 0, -EPERM },
-	{ "not executable", FMODE_READ | FMODE_WRITE, 0666, F_SEAL_EXEC, 0 },
-	{ "of its owner", FMODE_READ | FMODE_WRITE, 0700, 0, -EPERM },
-	{ "can be made executable", FMODE_READ | FMODE_WRITE, 0666, 0, -EPERM },
-	{ "more than it was made with", FMODE_READ | FMODE_WRITE, 01777, 0, 0 },
+	{ "as it is made", FMODE_READ | FMODE_WRITE, 0, 0 },
+	{ "read only", FMODE_READ, 0, -EPERM },
+	{ "read only, sealed", FMODE_READ, FIXED_SIZE | F_SEAL_WRITE, 0 },
+	{ "read only, sealed later", FMODE_READ, FIXED_SIZE | F_SEAL_FUTURE_WRITE, 0 },
+	{ "read only, of one size", FMODE_READ, FIXED_SIZE, -EPERM },
+	{ "read only, can shrink", FMODE_READ, F_SEAL_GROW | F_SEAL_WRITE, -EPERM },
+	{ "read only, can grow", FMODE_READ, F_SEAL_SHRINK | F_SEAL_WRITE, -EPERM },
+	{ "write only, sealed", FMODE_WRITE, FIXED_SIZE | F_SEAL_WRITE, -EPERM },
+	{ "write only", FMODE_WRITE, 0, -EPERM },
 };
 
 KUNIT_ARRAY_PARAM_DESC(access, accesses, name);
@@ -176,7 +176,6 @@ static void memfd_keep_test_access(struct kunit *test)
 	struct file *file = fget(fd);
 
 	file->f_mode = a->f_mode;
-	file_inode(file)->i_mode = a->i_mode;
 	fput(file);
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), a->err);
 	KUNIT_EXPECT_EQ(test, agent_inode(fd)->frozen, !a->err);

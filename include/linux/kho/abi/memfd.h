@@ -32,6 +32,10 @@
  * with the order it has, which is why no order is stored here.  A file of size
  * 0 has no entries, and its @folios is all zero.
  *
+ * In that page, &struct memfd_luo_mode_ser may follow.  Linux 7.3 neither writes
+ * it nor looks at it: there the page is zero, and each file gets the mode of a
+ * new memfd.
+ *
  * Numbers are in the byte order of the machine.  Reserved bits are written as
  * 0 and refused by the reader when they are not.
  *
@@ -102,6 +106,22 @@ struct memfd_luo_ser {
 	struct kho_vmalloc folios;
 } __packed;
 
+/* In the bytes "mode". */
+#define MEMFD_LUO_MODE_MAGIC	0x65646f6d
+
+/**
+ * struct memfd_luo_mode_ser - permissions of one memfd
+ * @magic: offset 0: MEMFD_LUO_MODE_MAGIC; with any other value there is no @mode
+ * @mode:  offset 4: the permission bits of the file; they take from those of a
+ *         new memfd, and never add to them
+ *
+ * At offset 48 of the page that &struct memfd_luo_ser starts.
+ */
+struct memfd_luo_mode_ser {
+	u32 magic;
+	u32 mode;
+} __packed;
+
 /* The layouts of MEMFD_LUO_FH_COMPAT_BASE. */
 static_assert(sizeof(struct memfd_luo_folio_ser) == 16);
 static_assert(offsetof(struct memfd_luo_folio_ser, index) == 8);
@@ -113,5 +133,9 @@ static_assert(offsetof(struct memfd_luo_ser, seals) == 16);
 static_assert(offsetof(struct memfd_luo_ser, flags) == 20);
 static_assert(offsetof(struct memfd_luo_ser, nr_folios) == 24);
 static_assert(offsetof(struct memfd_luo_ser, folios) == 32);
+
+static_assert(sizeof(struct memfd_luo_mode_ser) == 8);
+static_assert(offsetof(struct memfd_luo_mode_ser, magic) == 0);
+static_assert(offsetof(struct memfd_luo_mode_ser, mode) == 4);
 
 #endif /* _LINUX_KHO_ABI_MEMFD_H */
