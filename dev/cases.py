@@ -477,8 +477,10 @@ def scratch_two_images():
     file, crash = {"a": "size=16M seed=14"}, "crashkernel=256M"
     loads = [LOAD_CRASH, LOAD, LOAD_CRASH, LOAD, f"run grep -q 0x {AREAS}"]
     return Case("scratch-two-images", "Images for a kexec and for a crash are loaded, replaced and unloaded together.",
-                [["run kexec -s -p -u", *keep("main", file), *loads], [*NO_AREAS, *claim("main", file), *loads, "run kexec -u",
-                 "run kexec -s -p -u", *NO_AREAS, "churn"]], append=(crash, crash), memory=2048, deadline=60)
+                [[*keep("main", file), *loads],
+                 [*NO_AREAS, *claim("main", file), *look(file), *loads, "run kexec -u", "run kexec -s -p -u", *NO_AREAS,
+                  "close a", *keep("main", file), LOAD_CRASH, LOAD],
+                 [*claim("main", file), "churn"]], append=(crash,) * 3, memory=2048, deadline=60)
 
 
 def scratch_fragmented():
@@ -503,7 +505,7 @@ def scratch_offline():
 def page_owner():
     """Whatever walks all page blocks, or all sections, comes across pages that are set up on their own."""
     return Case("page-owner", "Pages that begin page blocks and sections come back where each page has an owner recorded.",
-                [["borders blocks size=400M step=512", "borders sections size=300M step=32768",
+                [["borders blocks size=400M step=512", "borders sections size=1200M step=32768",
                   "session-new main", "preserve main 1 blocks", "preserve main 2 sections"],
                  ["session-get main", "retrieve main 1 blocks", "borders-check blocks",
                   "retrieve main 2 sections", "borders-check sections", "finish main", "churn"]],
