@@ -588,7 +588,7 @@ def luo_stuck(name, sentence, way):
 def luo_accounting():
     """In /proc/meminfo, in memory.stat of the cgroup, and in st_blocks."""
     stat = ("awk '/^(shmem|shmem_thp|file|file_mapped) / { print } "
-            "/^(in)?active_anon / { lru += $2 } END { print int(lru / 2^20 + 0.5) }' /tmp/cgroup/")
+            "/^(in)?active_anon / { lru += $2 } END { print int(lru / 1048576 + 0.5) }' /tmp/cgroup/")
     files, move = {"small": "size=20M seed=1", "large": "size=40M seed=2"}, "run echo $PPID > /tmp/cgroup/"
     first = ["session-new main"]
     then = ["run mkdir /tmp/cgroup && mount -t cgroup2 none /tmp/cgroup",
