@@ -504,12 +504,10 @@ def scratch_offline():
 
 def page_owner():
     """Whatever walks all page blocks, or all sections, comes across pages that are set up on their own."""
+    files = {f"b{token}": f"size=1P seed={token}" for token in range(1, 7)}
     return Case("page-owner", "Pages that begin page blocks and sections come back where each page has an owner recorded.",
-                [["borders blocks size=400M step=512", "borders sections size=1200M step=32768",
-                  "session-new main", "preserve main 1 blocks", "preserve main 2 sections"],
-                 ["session-get main", "retrieve main 1 blocks", "borders-check blocks",
-                  "retrieve main 2 sections", "borders-check sections", "finish main", "churn"]],
-                append=("page_owner=on", "page_owner=on"), memory=2048, deadline=60)
+                [["session-new main", "borders main step=512 count=4 token=1", "borders main step=32768 count=2 token=5"],
+                 [*claim("main", files), "churn"]], append=("page_owner=on", "page_owner=on"), memory=2048, deadline=60)
 
 
 # ---- the cases of the Live Update Orchestrator

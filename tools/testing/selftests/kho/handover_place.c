@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions on where memory is: pages that cannot be moved all over it, and a
- * memfd whose only pages are at borders.
+ * Actions on where memory is: pages that cannot be moved all over it, and
+ * memfds of single pages at borders.
  */
 
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -98,91 +99,105 @@ static int frames_of(const void *map, uint64_t nr, uint64_t *frames)
 	return done == (ssize_t)len ? 0 : problem(-EIO, "pagemap: short read");
 }
 
-/* Page @nr of the file holds its own number, plus one: a hole reads as zero. */
-static int borders_punch(int fd, uint64_t *map, uint64_t nr, uint64_t step)
+/*
+ * Put a page of @big, the frame of which is @frame, into a file of its own: what
+ * is freed last is allocated first.  Returns 1 when the file got another one.
+ */
+static int page_claim(int big, uint64_t index, uint64_t frame, int session,
+		      uint64_t token)
 {
-	uint64_t words = page_size / sizeof(*map), *frames, found = 0;
-	int err;
+	int fd = memfd_create("border", MFD_CLOEXEC), err = 0;
+	uint64_t pa = 0;
+	void *map;
 
-	frames = calloc(nr, sizeof(*frames));
-	if (!frames)
-		return -ENOMEM;
-	for (uint64_t i = 0; i < nr; i++)
-		map[i * words] = i + 1;
-	err = frames_of(map, nr, frames);
-	for (uint64_t i = 1; !err && i < nr; i++) {
-		if ((frames[i] & PAGEMAP_PFN) % step == 0)
-			map[1 + found++] = i;
-		else if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				   i * page_size, page_size))
-			err = problem(-errno, "punch hole: %s", strerror(errno));
-		if (found + 1 == words)
-			break;
+	if (fd < 0 || ftruncate(fd, page_size))
+		return problem(-errno, "memfd: %s", strerror(errno));
+	map = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return problem(-errno, "mmap: %s", strerror(errno));
+	if (fallocate(big, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      index * page_size, page_size))
+		err = problem(-errno, "punch hole: %s", strerror(errno));
+	pattern_fill(map, page_size, token, 0);
+	if (!err)
+		err = page_address(map, &pa);
+	munmap(map, page_size);
+	if (!err && pa / page_size == frame) {
+		err = luo_preserve(session, token, fd);
+		if (err)
+			problem(err, "preserve: %s", strerror(-err));
+	} else if (!err) {
+		err = 1;
+	}
+	close(fd);
+
+	return err;
+}
+
+/* Look for pages at multiples of @step among those of @big, which is mapped. */
+static int borders_claim(int big, const void *map, uint64_t nr, char **words)
+{
+	uint64_t step, count, token, done = 0, *frames = calloc(nr, sizeof(*frames));
+	int session = fd_find(words[0]), err = frames ? 0 : -ENOMEM;
+
+	if (session < 0)
+		err = session;
+	if (!err)
+		err = option_u64(words, "step", 512, &step);
+	if (!err)
+		err = option_u64(words, "count", 1, &count);
+	if (!err)
+		err = option_u64(words, "token", 1, &token);
+	if (!err)
+		err = frames_of(map, nr, frames);
+	for (uint64_t i = 0; err >= 0 && i < nr && done < count; i++) {
+		uint64_t frame = frames[i] & PAGEMAP_PFN;
+
+		if (frame % step)
+			continue;
+		err = page_claim(big, i, frame, session, token + done);
+		done += !err;
 	}
 	free(frames);
-	note("%llu pages at multiples of %llu", (unsigned long long)found,
-	     (unsigned long long)step);
+	if (err < 0)
+		return err;
 
-	return err ? err : found ? 0 : problem(-ENOENT, "no page at a border");
+	return done == count ? 0 : problem(-ENOENT, "%llu pages at borders",
+					   (unsigned long long)done);
 }
 
 /*
- * A memfd of SIZE, whose pages are given back but for those that begin a block
- * of STEP pages.  Its first page lists them.
+ * Preserve memfds of one page each, which begins a block of STEP pages and has
+ * nothing preserved beside it.
  */
-static int borders_new(char **words)
+static int do_borders(char **words)
 {
-	uint64_t size, step, *map;
-	int fd, err;
+	uint64_t size = memory_info("MemAvailable") / 100 * 85 / page_size * page_size;
+	int big = memfd_create("big", MFD_CLOEXEC), err;
+	cpu_set_t one;
+	void *map;
 
-	err = option_u64(words + 1, "size", 0, &size);
-	if (!err)
-		err = option_u64(words + 1, "step", 512, &step);
-	if (err)
-		return err;
+	/* Pages that are free belong to a processor for a while. */
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	sched_setaffinity(0, sizeof(one), &one);
 
-	fd = memfd_create(words[0], MFD_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, size))
+	if (big < 0 || ftruncate(big, size))
 		return problem(-errno, "memfd: %s", strerror(errno));
-	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+		   big, 0);
 	if (map == MAP_FAILED)
 		return problem(-errno, "mmap: %s", strerror(errno));
-	err = borders_punch(fd, map, size / page_size, step);
+	err = borders_claim(big, map, size / page_size, words);
 	munmap(map, size);
+	close(big);
 
-	return err ? err : fd_add(words[0], fd);
-}
-
-static int borders_check(char **words)
-{
-	uint64_t words_in_page = page_size / sizeof(uint64_t), found, *map;
-	int fd = fd_find(words[0]), err = 0;
-	off_t size;
-
-	if (fd < 0)
-		return fd;
-	size = lseek(fd, 0, SEEK_END);
-	map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
-	for (found = 0; !err && found + 1 < words_in_page; found++) {
-		uint64_t nr = map[1 + found];
-
-		if (!nr)
-			break;
-		if (map[nr * words_in_page] != nr + 1)
-			err = problem(-EIO, "page %llu has changed",
-				      (unsigned long long)nr);
-	}
-	munmap(map, size);
-
-	return err ? err : found ? 0 : problem(-EIO, "no page is listed");
+	return err;
 }
 
 const struct action place_actions[] = {
 	{ "memory-fragment", "PERCENT", 1, memory_fragment },
 	{ "memory-mend", "", 0, memory_mend },
-	{ "borders", "NAME size= [step=]", 1, borders_new },
-	{ "borders-check", "NAME", 1, borders_check },
+	{ "borders", "SESSION step= count= token=", 1, do_borders },
 	{ }
 };
