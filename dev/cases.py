@@ -472,6 +472,27 @@ def scratch_hugetlb():
                 append=("", "hugepages=300"), memory=2048, deadline=60)
 
 
+def scratch_large_pieces():
+    """There may be as many of them as fit; all else has to."""
+    file = {"a": "size=64M seed=17"}
+    return Case("scratch-large-pieces", "A kernel that is told to reserve gigantic pages and CMA in early boot has memory for the rest.",
+                [keep("main", file), [*claim("main", file), "churn"]], append=("", "hugepagesz=1G hugepages=2 cma=64M"),
+                memory=6144, extra=("-cpu", "qemu64,+pdpe1gb"), arches=("x86_64",), deadline=60)
+
+
+def scratch_two_loaders():
+    """Loading and unloading meet the lock of kexec, and an image that has just been replaced."""
+    load = "kexec -s -l $(ls /share/kernel-* | head -n 1) --initrd=/share/initrd --reuse-cmdline"
+    loops = [f"run (for i in 1 2 3 4 5 6 7 8; do {what}; done) > /dev/null 2>&1 & echo $! >> /tmp/loops"
+             for what in (load, load, "kexec -u")]
+    files = {f"s{n}": {f"f{n}": f"size=1M seed={n}"} for n in range(8)}
+    return Case("scratch-two-loaders", "Images that are loaded and unloaded at the same time cost no scratch memory, and no session.",
+                [[*loops, *(line for session in files.items() for line in keep(*session)),
+                  "run for loop in $(cat /tmp/loops); do while [ -d /proc/$loop ]; do sleep 0.1; done; done",
+                  "run kexec -u", *NO_AREAS, LOAD],
+                 [*(line for session in files.items() for line in claim(*session)), "churn"]], deadline=60)
+
+
 def scratch_two_images():
     """The image for a crash has memory of its own, and one image goes when another comes."""
     file, crash = {"a": "size=16M seed=14"}, "crashkernel=256M"
@@ -762,7 +783,7 @@ CASES = [make() for make in (
     above_4g, early_restore, iomem, three_hops, test_kho, reserve_mem, reserve_mem_odd,
     reserve_mem_released, page_size, kho_off, debugfs_off, never_retrieved,
     stale, stale_refused, unpreserve, scratch_unload, scratch_refused, scratch_unused, scratch_modes,
-    scratch_reserved_full, scratch_hugetlb,
+    scratch_reserved_full, scratch_hugetlb, scratch_large_pieces, scratch_two_loaders,
     scratch_two_images, scratch_fragmented, scratch_offline, page_owner)] + [
     kdump("kdump-after-handover", "A kernel that took a handover crashes; the kdump kernel has the dump, and no handover.",
           LOAD_CRASH),
