@@ -38,6 +38,8 @@ class Case:
     default: bool = True    # run when no case is named
     arches: tuple = ("x86_64", "arm64")     # that it can run on
     base: str = ""      # the only one it is for, if any
+    bring: object = None    # puts more into the share; returns why that cannot be had, if so
+    judge: object = None    # instead of guest.problem(), and with its arguments
 
 
 # ---- pieces of scripts

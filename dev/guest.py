@@ -190,17 +190,21 @@ class Outcome:
 
 
 class Tail:
-    """Complete lines of a growing file, each with the time it was seen."""
+    """Complete lines of a growing file, each with the time it was seen; hear() is told of each."""
 
-    def __init__(self, path):
+    def __init__(self, path, hear=None):
         path.touch()
+        self.hear = hear
         self.file = open(path, "rb")
         self.rest = b""
         self.lines = []
 
     def read(self, at):
         *done, self.rest = (self.rest + self.file.read()).split(b"\n")
-        self.lines += [Line(at, text.decode(errors="replace").strip("\r")) for text in done]
+        fresh = [Line(at, text.decode(errors="replace").strip("\r")) for text in done]
+        self.lines += fresh
+        for line in fresh if self.hear else ():
+            self.hear(line)
 
     def close(self, at):
         self.read(at)
@@ -274,12 +278,12 @@ def stop_all():
     stopping.set()
 
 
-def boot(words, where, deadline, allowed=()):
+def boot(words, where, deadline, allowed=(), hear=None):
     """Run a guest to its end or its deadline, reading both serial ports meanwhile."""
     tails = []
     for name in ("console", "results"):
         words = words + ["-chardev", f"file,id={name},path={plain(where / (name + '.log'))}"]
-        tails.append(Tail(where / f"{name}.log"))
+        tails.append(Tail(where / f"{name}.log", hear))
     begin = time.monotonic()
     with open(where / "qemu.log", "wb") as log:
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,

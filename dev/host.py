@@ -56,6 +56,7 @@ class Result:
     ok: bool
     why: str = ""
     seconds: float = 0
+    skipped: str = ""       # why it was not tested
 
 
 def need_space(where, mib, what):

@@ -5,12 +5,12 @@ import os
 import shutil
 
 from dev import base as bases
-from dev import cases, compat, guest, hostile
+from dev import cases, compat, guest, hostile, vm
 from dev.cases import CRASH, LOAD, LOAD_REFUSED, LOADS, OTHER_PAGES, OURS, SEED
 from dev.host import Result, Stop, no_such, spell
-from dev.kernel import ARCH, build, like, unlike
+from dev.kernel import ARCH, build, like, unlike, words
 
-CASES = cases.CASES + compat.CASES + hostile.CASES
+CASES = cases.CASES + compat.CASES + hostile.CASES + vm.CASES
 GROUPS = ("luo", "compat", "hostile")
 # What is run for arm64 when nothing else is asked for: the other way into the second kernel, and
 # something of each kind.
@@ -81,12 +81,16 @@ def place(run, kernel, case):
     return run.path(f"{kernel.arch}-{kernel.flavour}") / case.name
 
 
-def run_case(run, kernels, initrd, accel, case):
-    """One guest through all kernels of a case."""
+def run_case(run, kernels, initrd, accel, case, hear=None):
+    """One guest through all kernels of a case; hear() is told of every line as it comes."""
     where = place(run, kernels[OURS], case)
     share = where / "share"
     row = [kernels[at(case.kernels, hop)] for hop in range(len(case.scripts))]
     guest.share_kernels(share, initrd, *row)
+    skipped = case.bring and case.bring(run, row[0], share)
+    if skipped:
+        shutil.rmtree(where)
+        return Result(case.name, True, skipped=skipped)
     weights = [guest.weight(kernel.flavour) for kernel in row]
     memory = max(case.memory + max(weight.memory for weight in weights),
                  case.nodes * max(weight.least for weight in weights))
@@ -98,17 +102,32 @@ def run_case(run, kernels, initrd, accel, case):
     scratch = guest.scratch(weights, memory)
     for hop, following in enumerate([*row[1:], None]):
         (share / f"hop{hop}").write_text(script(case, hop, following, scratch))
-    words = guest.command(row[0], accel, share,
-                          guest.command_line(row[0], case.name, 0, scratch, case.append[0]),
-                          memory, [*case.extra, *nodes])
+    argv = guest.command(row[0], accel, share,
+                         guest.command_line(row[0], case.name, 0, scratch, case.append[0]),
+                         memory, [*case.extra, *nodes])
     slower = guest.SLOWER[accel] * max(weight.slower for weight in weights)
-    outcome = guest.boot(words, where, case.deadline * slower, case.allowed)
-    why = guest.problem(outcome, len(row), case.allowed)
+    outcome = guest.boot(argv, where, case.deadline * slower, case.allowed, hear)
+    why = (case.judge or guest.problem)(outcome, len(row), case.allowed)
     if why:
         why += f"; logs: {where}"
     else:
         shutil.rmtree(share)
     return Result(case.name, not why, why, outcome.seconds)
+
+
+def alone(run, kernel, case, story, verb, good):
+    """Run one case for people, who are told by story.hear() and story.summary(); the exit status."""
+    guest.splat_patterns()
+    initrd = guest.initramfs(run, kernel)
+    accel = guest.accelerator(kernel, initrd)
+    run.say(f"live update of Linux {kernel.release} under {accel}; log: {place(run, kernel, case)}")
+    result = run_case(run, {OURS: kernel}, initrd, accel, case, story.hear)
+    if result.skipped:
+        raise Stop(f"it cannot be run: {result.skipped}")
+    story.summary()
+    repeat = f"repeat: ./kho {verb}{words(kernel.arch, kernel.flavour)}"
+    run.say(f"FAILED: {result.why}\n{repeat}" if result.why else f"{good} ({result.seconds:.1f} s)\n{repeat}")
+    return 1 if result.why else 0
 
 
 def jobs():
@@ -139,7 +158,8 @@ def run_cases(run, kernel, names):
                 if not result.ok:
                     run.say(f"# {result.why}")
                 verdict = "ok" if result.ok else "not ok"
-                run.say(f"{verdict} {number} - {result.name} ({spell(result.seconds)})")
+                more = f"# SKIP {result.skipped}" if result.skipped else f"({spell(result.seconds)})"
+                run.say(f"{verdict} {number} - {result.name} {more}")
         except BaseException:
             for job in running:
                 job.cancel()

@@ -233,7 +233,7 @@ static const struct action *const all_actions[] = {
 	ioctl_actions, holder_actions, damage_actions, stress_actions,
 	compat_actions, bench_actions, hostile_actions, fail_actions,
 	parallel_actions, beside_actions, place_actions,
-	stuck_actions,
+	stuck_actions, vm_actions,
 };
 
 static const struct action *action_find(const char *name)
@@ -292,6 +292,8 @@ static int run_line(const char *line)
 
 	if (!strncmp(line, "run ", 4))
 		return run_shell(line + 4);
+	if (!strncmp(line, "tell ", 5))
+		return tell(line + 5);
 
 	copy = strdup(line);
 	if (!copy)

@@ -43,6 +43,7 @@ extern const struct action parallel_actions[];
 extern const struct action beside_actions[];
 extern const struct action place_actions[];
 extern const struct action stuck_actions[];
+extern const struct action vm_actions[];
 
 /* handover.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);
@@ -79,6 +80,9 @@ uint64_t memory_info(const char *key);
 int seeded_make(const char *name, uint64_t size, uint64_t seed);
 int seeded_write(int fd, uint64_t size, uint64_t seed);
 int seeded_check(int fd, uint64_t size, uint64_t seed);
+
+/* handover_vm.c: "tell COMMAND", for the output of which notes are made. */
+int tell(const char *command);
 
 #define KHO_DIR		"/sys/kernel/debug/kho/"
 #define OUT_FDT		KHO_DIR "out/fdt"

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0
+"""./kho live-update --vm, and the case vm: a virtual machine that counts over a real kexec.
+
+The machine (tools/testing/selftests/kho/vm_machine.c) runs in the guest, in the QEMU that is
+installed here, emulated.  The agent that takes it to the next kernel is the sample of the
+kernel (samples/liveupdate/vm-agent.c).
+"""
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from dev import guest, tools
+from dev.cases import Case
+from dev.guest import AGENT
+from dev.host import ROOT, output
+
+VM = "/share/vm"
+ROUNDS = 8              # of the machine, in which it compares every word once
+STATE_MAX = 1 << 20
+MACHINE_FLAGS = ("-m32 -O2 -Wall -ffreestanding -fno-pic -no-pie -fno-stack-protector -mgeneral-regs-only "
+                 "-fno-asynchronous-unwind-tables -nostdlib -static -Wl,-N,-Ttext=0x100000,--build-id=none").split()
+FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "multiboot_dma.bin")
+COUNT = re.compile(r"count (\d+) compared (\d+) wrong (\d+) clock (\d+) s")
+SAVED = re.compile(r"state saved and preserved, (\d+) bytes")
+LOST = "the virtual machine is lost: "
+WRONG = "words of the virtual machine's memory are wrong"
+
+
+# ---- what the guest gets
+
+def bring(run, kernel, share):
+    """Put QEMU, the machine and the agent into the share; why that cannot be had, or nothing."""
+    qemu = tools.command(guest.MACHINES["x86_64"].qemu)
+    if "tcg" not in (output([qemu, "-accel", "help"]) or ""):
+        return f"{qemu} cannot emulate: it has no accelerator tcg"
+    files = {place.name: place for place in [Path(qemu), *AGENT.glob("vm_*.sh")]}
+    places = [Path(line) for line in (output([qemu, "-L", "help"]) or "").splitlines()]
+    for name in FIRMWARE:
+        files[name] = next((p / name for p in places if (p / name).exists()), None)
+        if not files[name]:
+            return f"{name} is in none of {', '.join(map(str, places))}, where {qemu} looks for firmware"
+    # where tcg is built in, there is none
+    modules = [m for where in ("", "*/") for m in Path("/usr/lib").glob(f"{where}qemu/accel-tcg-x86_64.so")][:1]
+    *_, folders = guest.programs(run, kernel.arch)
+    for program in [qemu, *modules]:
+        files.update({Path(program).name: program, **guest.libraries(program, folders)})
+    target = share / "vm"
+    target.mkdir()
+    for name, source in files.items():
+        shutil.copy(source, target / name)
+    run.quiet("building the virtual machine", ["gcc", *MACHINE_FLAGS, "-o", target / "vm_machine", AGENT / "vm_machine.c"])
+    run.quiet("building the agent", ["gcc", "-static", "-O2", "-Wall", "-idirafter", kernel.tree / "include/uapi",
+                                     "-o", target / "vm-agent", ROOT / "samples/liveupdate/vm-agent.c"])
+    return ""
+
+
+# ---- what happens there
+
+def wait(rounds):
+    return f"{VM}/vm_wait.sh {rounds}"
+
+
+def link(name):
+    """/tmp/NAME for a memfd that the agent holds."""
+    holder = "/proc/$(pidof vm-agent)/fd"
+    return f"run ln -s {holder}/$(ls -l {holder} | awk '/vm-{name}/ {{ print $(NF - 3) }}') /tmp/{name}"
+
+
+def scripts(before=(), after=()):
+    """Of both kernels, with more lines before the kexec, and after it."""
+    cue = f"({wait(2)} >&2; echo; {wait(ROUNDS)} >&2; echo)"
+    first = [f"tell {cue} | {VM}/vm-agent save vm {VM}/vm_qemu.sh", f"tell {wait(ROUNDS)}", link("ram"), "frames /tmp/ram",
+             "run ! truncate -s 32M /tmp/ram", *before]
+    then = [*after, f"tell {VM}/vm-agent resume vm {VM}/vm_qemu.sh -incoming defer && {wait(1)} && {wait(ROUNDS)}",
+            "run ln -s /proc/$(pidof qemu-system-x86_64)/fd/10 /tmp/ram", "frames /tmp/ram"]
+    return [first, then]
+
+
+# Faults: a sentence, lines before the kexec and after it, and the loss that must be reported.
+BREAKS = {
+    "session": ("The agent dies before the kexec, and its session with it.", ["run kill $(pidof vm-agent)"], [],
+                LOST + "vm: No such file or directory"),
+    "state": ("The next kernel has no handler for the state of the VM.", [], ["damage-file vm 2 handler nobody-v1"],
+              LOST + "state: Operation not supported"),
+    "page": ("A page of RAM is overwritten with another page.",
+             ["run dd if=/tmp/ram of=/tmp/ram bs=4K skip=5000 seek=6000 count=1 conv=notrunc"], [], WRONG),
+    "pause": ("The VM runs on after its state is saved.", [link("state"), f"run {VM}/vm_run_on.sh"], [], WRONG),
+}
+
+
+def judge(outcome, kernels, allowed=()):
+    """The loss, or nothing."""
+    story = Story()
+    for line in outcome.results:
+        story.hear(line)
+    failed = next((text for text in story.at if text.startswith("FAILED: ")), "")
+    return failed.replace("FAILED: ", LOST) or guest.problem(outcome, kernels, allowed) or story.lost()
+
+
+def case(broken=None):
+    """The case, or the case of one fault, which passes when the loss is reported."""
+    settings = {"bring": bring, "judge": judge, "arches": ("x86_64",), "deadline": 30, "load_first": True}
+    if not broken:
+        return Case("vm", "A virtual machine in QEMU counts on in the next kernel, with its RAM in place.", scripts(), **settings)
+    sentence, *lines, loss = BREAKS[broken]
+
+    def seen(*args):
+        told = judge(*args)
+        return "" if loss in told else f"'{loss}' was expected, not '{told}'"
+
+    return Case(f"vm-lost-{broken}", f"{sentence}  The loss is reported.", scripts(*lines),
+                **{**settings, "judge": seen, "default": False})
+
+
+CASES = [case(), *map(case, BREAKS)]
+
+
+# ---- for people
+
+class Story:
+    """The time line of a guest; with a run, it is printed line by line."""
+
+    def __init__(self, run=None):
+        self.run, self.at, self.counts, self.frames, self.state = run, {}, [], [], 0
+
+    def hear(self, line):
+        """A line of either port."""
+        text = line.text.removeprefix("# ")
+        count, saved = COUNT.fullmatch(text), SAVED.fullmatch(text)
+        if count:
+            self.counts.append(tuple(map(int, count.groups())))
+            text = f"VM counts {count[1]}: {count[2]} words compared, {count[3]} wrong"
+        elif saved:
+            self.state = int(saved[1])
+        elif text.startswith("frames "):
+            self.frames.append(text)
+            return
+        elif "Linux version" in text:
+            text = "new kernel entered" if "old kernel left" in self.at else "old kernel entered"
+        elif text == "kexec":
+            text = "old kernel left"
+        elif not re.match("VMM? |RAM |FAILED: ", text):
+            return
+        if self.run and text not in self.at:
+            self.run.say(f"  {line.at:6.2f} s  {text}")
+        self.at.setdefault(text, line.at)
+
+    def lost(self):
+        """The loss of a virtual machine that has been resumed, or nothing."""
+        if len(self.counts) < 3 or len(self.frames) < 2:
+            return "the virtual machine did not count in both kernels"
+        before, first, last = self.counts[-3:]
+        if last[2]:
+            return f"{last[2]} {WRONG}"
+        if first[0] - before[0] not in (1, 2):      # two when it was paused within a line
+            return f"the virtual machine counts {first[0]} after {before[0]}"
+        if self.frames[0] != self.frames[1]:
+            return f"pages of RAM have moved: {self.frames[0]} before the kexec, {self.frames[1]} after it"
+        return f"{self.state} bytes of state: RAM is among them" if self.state > STATE_MAX else ""
+
+    def summary(self):
+        """Blackout and comparison, of a virtual machine that has been resumed."""
+        if len(self.frames) < 2:
+            return
+        before, first, last = self.counts[-3:]
+        _, pages, _, address, *_ = self.frames[1].split()
+        same = "the same physical addresses" if self.frames[0] == self.frames[1] else "OTHER physical addresses"
+        self.run.say(f"""\
+blackout   {self.at["VM resumed"] - self.at["VM paused"]:.2f} s from 'VM paused' to 'VM resumed', by the clock of this machine
+           {(first[3] - before[3]) % 86400} s from count {before[0]} to count {first[0]}, as the VM reads them from its RTC
+compared   {last[1] - before[1]} words of the VM's memory after the kexec, {last[2]} wrong
+RAM        {pages} pages at {same}, from {address} on; 0 bytes copied
+state      {self.state} bytes copied""")
+
+
+def live_update(run, kernel, broken=None):
+    """Take a virtual machine to the next kernel; exit status 0 without any loss."""
+    from dev import runner
+    return runner.alone(run, kernel, replace(case(broken), judge=judge), Story(run),
+                        f"live-update --vm{' --break ' + broken if broken else ''}",
+                        "the virtual machine goes on, without any loss")

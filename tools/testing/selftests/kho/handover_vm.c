@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Actions for virtual machines: programs that tell something, and where the pages
+ * of a file are.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "handover.h"
+
+/* Every line of the command's output is a note.  The last one says why it failed. */
+int tell(const char *command)
+{
+	char line[256] = "no output";
+	FILE *output = popen(command, "re");
+	int status;
+
+	if (!output)
+		return problem(-errno, "popen: %s", strerror(errno));
+	while (fgets(line, sizeof(line), output)) {
+		line[strcspn(line, "\r\n")] = '\0';
+		note("%s", line);
+	}
+	status = pclose(output);
+
+	return status ? problem(-EIO, "%s", line) : 0;
+}
+
+/* FNV-1a, over words */
+static uint64_t hash_words(const uint64_t *words, size_t nr)
+{
+	uint64_t hash = 0xcbf29ce484222325ull;
+
+	for (size_t i = 0; i < nr; i++)
+		hash = (hash ^ words[i]) * 0x100000001b3ull;
+
+	return hash;
+}
+
+/* Entries of /proc/self/pagemap for a mapping, reduced to page frame numbers. */
+static int read_frames(const char *map, uint64_t *frames, size_t nr)
+{
+	size_t len = nr * sizeof(*frames);
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+
+	if (fd < 0)
+		return problem(-errno, "pagemap: %s", strerror(errno));
+	got = pread(fd, frames, len, (uintptr_t)map / page_size * sizeof(*frames));
+	close(fd);
+	if (got != (ssize_t)len)
+		return problem(-EIO, "pagemap: %zd of %zu bytes", got, len);
+
+	for (size_t i = 0; i < nr; i++) {
+		if (!(frames[i] & PAGEMAP_PRESENT))
+			return problem(-EIO, "page %zu is not present", i);
+		frames[i] &= PAGEMAP_PFN;
+	}
+
+	return 0;
+}
+
+static int note_frames(const char *map, size_t nr)
+{
+	uint64_t *frames = calloc(nr, sizeof(*frames));
+	int err;
+
+	if (!frames)
+		return problem(-ENOMEM, "no memory");
+	err = read_frames(map, frames, nr);
+	if (!err)
+		note("frames %zu first %#llx hash %016llx", nr,
+		     (unsigned long long)frames[0] * page_size,
+		     (unsigned long long)hash_words(frames, nr));
+	free(frames);
+
+	return err;
+}
+
+/* Physical addresses of all pages of a file, which no page may be missing in. */
+static int do_frames(char **words)
+{
+	int fd = open(words[0], O_RDONLY | O_CLOEXEC), err;
+	struct stat stat;
+	char *map;
+
+	if (fd < 0 || fstat(fd, &stat))
+		return problem(-errno, "%s: %s", words[0], strerror(errno));
+	map = mmap(NULL, stat.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+	close(fd);
+	if (map == MAP_FAILED)
+		return problem(-errno, "mmap: %s", strerror(errno));
+	err = note_frames(map, stat.st_size / page_size);
+	munmap(map, stat.st_size);
+
+	return err;
+}
+
+const struct action vm_actions[] = {
+	{ "frames", "PATH", 1, do_frames },
+	{ }
+};

@@ -1,0 +1,20 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# vm_wait.sh N: wait until the virtual machine of vm_machine.c has said N lines, and
+# print the last one.  Gives up when there is no new one for 30 seconds.
+
+lines=0
+since=$(date +%s)
+while [ "$lines" -lt "$1" ]; do
+	now=$(grep -c '^count .* s$' /tmp/serial 2>/dev/null)
+	if [ "${now:-0}" -gt "$lines" ]; then
+		lines=$now
+		since=$(date +%s)
+	elif [ $(($(date +%s) - since)) -gt 30 ]; then
+		echo "FAILED: it has said $lines of $1 lines, and no more"
+		exit 1
+	fi
+	sleep 0.02
+done
+grep '^count .* s$' /tmp/serial | tail -n 1
