@@ -15,6 +15,7 @@ LOAD, LOAD_PLAIN, LOAD_CRASH, LOAD_CRASH_PLAIN = "load", "load-plain", "load-cra
 LOADS = {LOAD: "-s -l", LOAD_PLAIN: "-c -l", LOAD_CRASH: "-s -p", LOAD_CRASH_PLAIN: "-c -p"}
 LOAD_REFUSED = "load-refused"       # as LOAD, and must fail
 CRASH = "crash"         # as the last line: goes to the kernel that is loaded for a crash
+SWITCH = "systemctl-kexec"      # likewise: lets systemd go to the next kernel
 SEED = "{seed}"         # in a line: what random cases start from
 HUGE_SIZE = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
 HUGE = "run echo {} > /sys/kernel/mm/transparent_hugepage/shmem_enabled"

@@ -5,12 +5,12 @@ import os
 import shutil
 
 from dev import base as bases
-from dev import cases, compat, guest, hostile, vm
-from dev.cases import CRASH, LOAD, LOAD_REFUSED, LOADS, OTHER_PAGES, OURS, SEED
+from dev import cases, compat, guest, hostile, systemd, vm
+from dev.cases import CRASH, LOAD, LOAD_REFUSED, LOADS, OTHER_PAGES, OURS, SEED, SWITCH
 from dev.host import Result, Stop, no_such, spell
 from dev.kernel import ARCH, build, like, unlike, words
 
-CASES = cases.CASES + compat.CASES + hostile.CASES + vm.CASES
+CASES = cases.CASES + compat.CASES + hostile.CASES + vm.CASES + systemd.CASES
 GROUPS = ("luo", "compat", "hostile")
 # What is run for arm64 when nothing else is asked for: the other way into the second kernel, and
 # something of each kind.
@@ -71,7 +71,7 @@ def script(case, hop, following, scratch):
     else:
         load = guest.load_line(following, append)
         both = [load, *lines] if case.load_first else [*lines, load]
-    if both[-1] != CRASH:
+    if both[-1] not in (CRASH, SWITCH):
         both.append("kexec")
     return "\n".join(both) + "\n"
 

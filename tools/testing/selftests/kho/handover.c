@@ -233,7 +233,7 @@ static const struct action *const all_actions[] = {
 	ioctl_actions, holder_actions, damage_actions, stress_actions,
 	compat_actions, bench_actions, hostile_actions, fail_actions,
 	parallel_actions, beside_actions, place_actions,
-	stuck_actions, vm_actions,
+	stuck_actions, vm_actions, service_actions,
 };
 
 static const struct action *action_find(const char *name)
@@ -321,6 +321,8 @@ static const struct {
 } ways_out[] = {
 	{ "kexec", "exec kexec -e" },
 	{ "crash", "echo c >/proc/sysrq-trigger" },
+	/* The shutdown ends all services. */
+	{ "systemctl-kexec", "systemctl kexec && sleep 60" },
 };
 
 static const char *way_out(const char *line)

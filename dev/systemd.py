@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0
+"""./kho live-update --systemd, and the case systemd: descriptors of a service over 'systemctl kexec'.
+
+The guest has as much of Debian's systemd as it needs, and one service, which does what the
+scripts say (tools/testing/selftests/kho/systemd_init.sh).
+"""
+import re
+
+from dev import debian, guest, tools
+from dev.cases import LOAD, SWITCH, Case
+from dev.guest import AGENT
+from dev.host import Stop
+
+SUITE = "forky"
+LEAST = 261         # the first version that knows live updates
+PROGRAMS = ("usr/lib/systemd/systemd", "usr/lib/systemd/systemd-executor", "usr/lib/systemd/systemd-shutdown",
+            "usr/bin/systemctl", "usr/bin/systemd-notify", "usr/sbin/kexec")
+UNITS = ("basic.target", "sysinit.target", "sockets.target", "timers.target", "paths.target", "slices.target",
+         "shutdown.target", "umount.target", "final.target", "kexec.target", "systemd-kexec.service",
+         "local-fs.target", "local-fs-pre.target", "swap.target")
+APPEND = "systemd.unit=test.target systemd.minimum_uptime_sec=0 systemd.getty_auto=no"
+
+
+def bring(run, kernel, share):
+    """Put a file system with systemd in the place of the one of other guests."""
+    try:
+        top = debian.unpacked(run, ["systemd", "busybox-static", "kexec-tools"], SUITE, kernel.arch)
+    except Stop as e:
+        return str(e).splitlines()[0]
+    triple = f"usr/lib/{tools.MACHINE[kernel.arch]}-linux-gnu"
+    lib = top / triple
+    files = {"init": AGENT / "systemd_init.sh", "bin/handover": guest.build_agent(run, kernel),
+             "bin/busybox": next(top.glob("usr/bin/busybox"))}
+    # libmount is not among those that the programs name
+    for name in [*PROGRAMS, f"{triple}/libmount.so.1"]:
+        files[name] = top / name
+        for library, place in guest.libraries(top / name, [lib, lib / "systemd"]).items():
+            loader = {"ld-linux-x86-64.so.2": "lib64", "ld-linux-aarch64.so.1": "lib"}.get(library)
+            files[f"{loader or place.parent.relative_to(top)}/{library}"] = place
+    files.update({f"usr/lib/systemd/system/{unit}": top / "usr/lib/systemd/system" / unit for unit in UNITS})
+    guest.write_cpio(share / "initrd", files)
+    return ""
+
+
+STORED = {"alpha": "size=8M seed=1", "beta": "size=3000001 seed=2"}
+OWN = "size=5M seed=3"
+BYTES = "head -c 100000 /bin/busybox"
+
+
+def start():
+    """A store with memfds and the file of a script; a socket and a session of systemd's name do not stay in it."""
+    lines = ["tell systemctl --version | head -n 1",
+             f"run test $(systemctl --version | awk 'NR == 1 {{ print $2 }}') -ge {LEAST}", "listen"]
+    for name, options in STORED.items():
+        lines += [f"memfd {name} {options}", f"store {name}"]
+    return lines + ["socket refused", "store refused", "session-new systemd", "store systemd",
+                    f"run exec 3<>/dev/shm/x; rm /dev/shm/x; {BYTES} >&3; systemd-notify --fd=3 --fdname=script"]
+
+
+def found():
+    """What a later start finds: no socket, and the rest whole; names alone tell which is which."""
+    same = f"[ $n = script ] && {BYTES} | cmp - /proc/self/fd/$i && exit 0"
+    return ["listen", *(f"check {name} {options}" for name, options in STORED.items()), "fails ENOENT close refused",
+            "fails ENOENT close systemd",
+            f"run i=3; IFS=:; for n in $LISTEN_FDNAMES; do {same}; i=$((i + 1)); done; exit 1"]
+
+
+def case():
+    """Three times in a row; the session of the service goes from the first kernel to the second, and on from the third."""
+    keep, take = [f"memfd own1 {OWN}", "preserve own 77 own1"], ["retrieve own 77 own1", f"check own1 {OWN}", "finish own"]
+    scripts = [[*start(), *keep], [*found(), *take], [*found(), *keep], [*found(), *take]]
+    return Case("systemd", "A service keeps its descriptors and its session, three times in a row, with 'systemctl kexec'.",
+                [[*script, LOAD, SWITCH] for script in scripts[:-1]] + scripts[-1:],
+                append=(APPEND,), bring=bring, arches=("x86_64",), deadline=60)
+
+
+CASES = [case()]
+
+
+class Story:
+    """What people are told of it while it happens."""
+
+    def __init__(self, run):
+        self.run, self.kernels = run, 0
+
+    def hear(self, line):
+        text = line.text
+        self.kernels += "Linux version" in text
+        checked = re.match(r"(not )?ok \d+ - (?:check|retrieve own 77) (\w+)", text)
+        shown = (f"kernel {self.kernels} entered" if "Linux version" in text else
+                 text[2:] if re.match("# systemd ", text) else
+                 "systemctl kexec" if text == "# kexec" else
+                 f"the service is started with descriptors {text[9:]}" if text.startswith("# listen ") else
+                 f"{checked[2]}: {'LOST' if checked[1] else 'equal'}" if checked and "check" in text else "")
+        if shown:
+            self.run.say(f"  {line.at:6.2f} s  {shown}")
+
+    def summary(self):
+        """Nothing is left to say."""
+
+
+def live_update(run, kernel):
+    """Take a service through three kexecs; exit status 0 when all of its descriptors are there each time."""
+    from dev import runner
+    return runner.alone(run, kernel, case(), Story(run), "live-update --systemd",
+                        "every descriptor survived, three times")

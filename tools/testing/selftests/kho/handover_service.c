@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Actions of a service of systemd: descriptors it is started with, and those it
+ * gives to its file descriptor store.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "handover.h"
+
+#define FIRST_FD	3	/* of those a service is started with */
+
+/* Descriptors get the names that the service gave them; their order means nothing. */
+static int do_listen(char **words)
+{
+	const char *nr = getenv("LISTEN_FDS"), *list = getenv("LISTEN_FDNAMES");
+	char *names = strdup(list ? list : ""), *rest = names, *name;
+	int fd = FIRST_FD, err = 0;
+
+	(void)words;
+	if (!names)
+		return problem(-ENOMEM, "no memory");
+	note("listen %s: %s", nr ? nr : "0", names);
+	while (!err && nr && fd < FIRST_FD + atoi(nr)) {
+		name = strsep(&rest, ":");
+		if (!name)
+			err = problem(-EINVAL, "descriptor %d has no name", fd);
+		else
+			err = fd_add(name, fd++);
+	}
+	free(names);
+
+	return err;
+}
+
+static int notify_address(struct sockaddr_un *to, socklen_t *len)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+
+	if (!path || strlen(path) >= sizeof(to->sun_path))
+		return problem(-ENOENT, "not a service: no NOTIFY_SOCKET");
+	to->sun_family = AF_UNIX;
+	memcpy(to->sun_path, path, strlen(path));
+	if (path[0] == '@')
+		to->sun_path[0] = '\0';
+	*len = offsetof(struct sockaddr_un, sun_path) + strlen(path);
+
+	return 0;
+}
+
+static int send_fd(const char *text, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(fd))];
+	} control = { };
+	struct iovec iov = { (void *)text, strlen(text) };
+	struct sockaddr_un to = { };
+	struct msghdr msg = {
+		.msg_name = &to,
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	int sock, err = notify_address(&to, &msg.msg_namelen);
+
+	if (err)
+		return err;
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+
+	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sock < 0 || sendmsg(sock, &msg, 0) < 0)
+		err = problem(-errno, "notify: %s", strerror(errno));
+	close(sock);
+
+	return err;
+}
+
+static int do_store(char **words)
+{
+	int fd = fd_find(words[0]);
+	char text[128];
+
+	if (fd < 0)
+		return fd;
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", words[0]);
+
+	return send_fd(text, fd);
+}
+
+/* A descriptor that no kernel can preserve. */
+static int do_socket(char **words)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? problem(-errno, "socket: %s", strerror(errno)) :
+			fd_add(words[0], fd);
+}
+
+const struct action service_actions[] = {
+	{ "listen", "", 0, do_listen },
+	{ "store", "NAME", 1, do_store },
+	{ "socket", "NAME", 1, do_socket },
+	{ }
+};

@@ -1,0 +1,44 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# First process of a guest with systemd: all that systemd does not do by itself.  The
+# one service of the guest does what the script hopN says, and has a file descriptor
+# store and a session.
+
+/bin/busybox mkdir -p /proc /sys /dev /run /share /tmp /etc /var /usr/bin /usr/sbin
+/bin/busybox --install -s /bin
+export PATH=/bin:/usr/bin:/usr/sbin
+
+mount -t proc proc /proc
+mount -t devtmpfs devtmpfs /dev 2>/dev/null
+for word in $(cat /proc/cmdline); do
+	case "$word" in
+	kho_hop=*|kho_results=*) eval "$word" ;;
+	esac
+done
+mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=262144,cache=readahead kho /share
+
+echo 0123456789abcdef0123456789abcdef >/etc/machine-id
+echo ID=guest >/etc/os-release
+echo root:x:0:0:root:/:/bin/sh >/etc/passwd
+echo root:x:0: >/etc/group
+
+mkdir -p /etc/systemd/system
+cat >/etc/systemd/system/keeper.service <<END
+[Service]
+NotifyAccess=all
+FileDescriptorStoreMax=8
+FileDescriptorStorePreserve=yes
+LUOSession=own
+Environment=PATH=$PATH
+StandardOutput=null
+StandardError=file:/dev/console
+ExecStart=/bin/sh -c 'handover /share/hop$kho_hop >/dev/$kho_results; sleep 1; reboot -f'
+END
+cat >/etc/systemd/system/test.target <<END
+[Unit]
+Requires=basic.target keeper.service
+After=basic.target
+END
+umount /dev
+exec /usr/lib/systemd/systemd
