@@ -95,6 +95,8 @@ static void luo_close_test_none_retrieved(struct kunit *test)
 	for (int token = 1; token <= FILES; token++)
 		retrieve(test, session, token);
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+	/* The records of the files were read once. */
+	KUNIT_EXPECT_FALSE(test, sim_logged("files are lost"));
 }
 
 static const struct gone {
@@ -227,6 +229,26 @@ static void luo_close_test_preserve_last_parked(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged("not finished"));
 }
 
+/* But the records of other sessions stay. */
+static void luo_close_test_preserve_not_last_parked(struct kunit *test)
+{
+	int dev = sim_open_device(), session, fd;
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(agent_create(dev, "a"), 1,
+					     agent_memfd(SIZE, 0, 0, 1)), 0);
+	KUNIT_ASSERT_GE(test, agent_create(dev, "b"), 0);
+	agent_kexec(test);
+	dev = sim_open_device();
+	session = agent_retrieve(dev, "a");
+	fd = retrieve(test, session, 1);
+	exit_holder(session);
+	KUNIT_EXPECT_EQ(test, agent_preserve(agent_create(dev, "c"), 1, fd), 0);
+	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "a"), -ENOENT);
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
+	sim_close(agent_retrieve(dev, "b"));
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+}
+
 /* The next kexec names the sessions that it loses. */
 static void luo_close_test_kexec_names_lost(struct kunit *test)
 {
@@ -272,6 +294,67 @@ static void luo_close_test_name_is_escaped(struct kunit *test)
 	agent_kexec(test);
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
 	KUNIT_EXPECT_TRUE(test, sim_logged("session 'x\\012KHO: all is well' of"));
+}
+
+/* What a parked session had is freed with it, as when it is closed. */
+static long objects_when_preserved(struct kunit *test, bool parked)
+{
+	int dev, in, out, fd[FILES + 1];
+
+	sim_boot_cold();
+	dev = hop(test);
+	in = agent_retrieve(dev, "a");
+	for (int token = 1; token <= FILES; token++)
+		fd[token] = retrieve(test, in, token);
+	if (parked)
+		exit_holder(in);
+	else
+		sim_close(in);
+	out = agent_create(dev, "b");
+	for (int token = 1; token <= FILES; token++)
+		KUNIT_EXPECT_EQ(test, agent_preserve(out, token, fd[token]), 0);
+	return sim_balance().objects;
+}
+
+static void luo_close_test_preserve_parked_frees(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, objects_when_preserved(test, true),
+			objects_when_preserved(test, false));
+}
+
+/* Without sessions, nothing is kept for an agent. */
+static void luo_close_test_no_sessions(struct kunit *test)
+{
+	agent_kexec(test);
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+}
+
+/* Where live update cannot be set up, sessions keep no memory: none can be retrieved. */
+static void luo_close_test_not_set_up(struct kunit *test)
+{
+	unsigned int failures = 0;
+	bool failed = true;
+
+	for (unsigned long n = 1; failed; n++) {
+		struct sim_handover h;
+		bool booted;
+
+		sim_boot_cold();
+		leave_files(test);
+		KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
+		h = sim_kexec();
+		sim_log_clear();
+		sim_fail_nth(n);
+		booted = sim_boot_warm(&h);
+		failed = sim_failed();
+		sim_fail_nth(0);
+		if (!booted || !sim_logged("Retrieved live update data") ||
+		    !sim_logged("cannot be set up"))
+			continue;
+		failures++;
+		KUNIT_EXPECT_EQ_MSG(test, kho_unclaimed_release(), 0, "n = %lu", n);
+	}
+	KUNIT_EXPECT_GE(test, failures, 2);
 }
 
 /* Contracts with handlers. */
@@ -556,9 +639,13 @@ static struct kunit_case luo_close_cases[] = {
 	KUNIT_CASE(luo_close_test_efault_file),
 	KUNIT_CASE(luo_close_test_preserve_parked),
 	KUNIT_CASE(luo_close_test_preserve_last_parked),
+	KUNIT_CASE(luo_close_test_preserve_not_last_parked),
 	KUNIT_CASE(luo_close_test_kexec_names_lost),
 	KUNIT_CASE(luo_close_test_kexec_names_unread),
 	KUNIT_CASE(luo_close_test_name_is_escaped),
+	KUNIT_CASE(luo_close_test_preserve_parked_frees),
+	KUNIT_CASE(luo_close_test_no_sessions),
+	KUNIT_CASE(luo_close_test_not_set_up),
 	KUNIT_CASE_PARAM(luo_close_test_retry, verdict_gen_params),
 	KUNIT_CASE(luo_close_test_failed_leaves),
 	KUNIT_CASE(luo_close_test_cannot_finish),

@@ -282,6 +282,7 @@ static void luo_freeze_test_off(struct kunit *test)
 	sim_log_clear();
 	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
 	KUNIT_EXPECT_FALSE(test, sim_logged("live update"));
+	KUNIT_EXPECT_FALSE(test, sim_logged("cannot"));
 	/* A page for the sessions, and one for the FLBs. */
 	KUNIT_EXPECT_EQ(test, sim_balance().keys, keys - 2);
 	witness_reset();

@@ -207,6 +207,26 @@ static void luo_ioctl_test_names(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, longest), -EINVAL);
 }
 
+/* Two names with one hash are two names. */
+static void luo_ioctl_test_names_alike(struct kunit *test)
+{
+	static const char * const names[] = { "aB", "b!" };
+	int dev = sim_open_device();
+
+	KUNIT_ASSERT_EQ(test, full_name_hash(NULL, names[0], 2),
+			full_name_hash(NULL, names[1], 2));
+	for (int i = 0; i < 2; i++)
+		KUNIT_ASSERT_EQ(test, agent_create(dev, names[i]), dev + 1 + i);
+	dev = next_kernel(test);
+	for (int i = 0; i < 2; i++) {
+		union request r = request(sizeof(r.name));
+
+		KUNIT_ASSERT_EQ(test, agent_retrieve(dev, names[i]), dev + 1 + i);
+		KUNIT_ASSERT_EQ(test, sim_ioctl(dev + 1 + i, LIVEUPDATE_SESSION_GET_NAME, &r), 0);
+		KUNIT_EXPECT_STREQ(test, (char *)r.name.name, names[i]);
+	}
+}
+
 /* What is reserved is 0. */
 static void luo_ioctl_test_reserved(struct kunit *test)
 {
@@ -238,7 +258,11 @@ static void luo_ioctl_test_direction(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, agent_memfd(1, 0, 0, 1)), -EINVAL);
 	/* The name is free in this direction. */
 	KUNIT_EXPECT_GE(test, agent_create(dev, "a"), 0);
-	KUNIT_EXPECT_GE(test, agent_get(session, 1), 0);
+	fd = agent_get(session, 1);
+	KUNIT_EXPECT_GE(test, fd, 0);
+	/* Neither its token nor its claim is looked at. */
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), -EINVAL);
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, fd), -EINVAL);
 }
 
 /* Creating fails at each allocation, also where another block of records is needed. */
@@ -249,19 +273,22 @@ static void luo_ioctl_test_fail_create(struct kunit *test)
 	for (unsigned int i = 0; i < 60; i++) {
 		struct sim_balance before = sim_balance(), after;
 		char name[8];
+		bool failed;
 		int fd;
 
 		snprintf(name, sizeof(name), "%u", i);
 		for (unsigned long n = 1; ; n++) {
 			sim_fail_nth(n);
 			fd = agent_create(dev, name);
+			failed = sim_failed();
 			sim_fail_nth(0);
-			if (fd >= 0)
+			if (!failed)
 				break;
 			after = sim_balance();
 			KUNIT_ASSERT_EQ(test, fd, -ENOMEM);
 			KUNIT_ASSERT_MEMEQ(test, &before, &after, sizeof(after));
 		}
+		KUNIT_ASSERT_EQ(test, fd, dev + 1 + i);
 	}
 }
 
@@ -333,6 +360,7 @@ static struct kunit_case luo_ioctl_cases[] = {
 	KUNIT_CASE(luo_ioctl_test_descriptor_0),
 	KUNIT_CASE(luo_ioctl_test_one_agent),
 	KUNIT_CASE(luo_ioctl_test_names),
+	KUNIT_CASE(luo_ioctl_test_names_alike),
 	KUNIT_CASE(luo_ioctl_test_reserved),
 	KUNIT_CASE(luo_ioctl_test_direction),
 	KUNIT_CASE(luo_ioctl_test_fail_create),
