@@ -63,6 +63,36 @@ static void memfd_keep_test_collapse(struct kunit *test)
 	}
 }
 
+static struct folio *replaced;
+
+/* A new owner of the old folio has not filled it yet. */
+static void collapse_and_reuse(struct folio *folio)
+{
+	if (replaced)
+		return;
+	replaced = folio;
+	folio_get(folio);
+	sim_shmem_replace(folio);
+	folio->page.flags &= ~(SIM_UPTODATE | SIM_DIRTY);
+	memset(folio_address(folio), 0x5a, PAGE_SIZE);
+}
+
+/* What is not in the file any more is not touched. */
+static void memfd_keep_test_collapse_reused(struct kunit *test)
+{
+	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
+
+	replaced = NULL;
+	sim_before_folio_lock = collapse_and_reuse;
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	sim_before_folio_lock = NULL;
+	KUNIT_ASSERT_NOT_NULL(test, replaced);
+	KUNIT_EXPECT_FALSE(test, replaced->page.flags & (SIM_UPTODATE | SIM_DIRTY | SIM_LOCKED));
+	KUNIT_EXPECT_NULL(test, memchr_inv(folio_address(replaced), 0x5a, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, folio_ref_count(replaced), 1);
+	folio_put(replaced);
+}
+
 static void collapse_all(struct folio *folio)
 {
 	if (!folio->mapping || collapse.replaced == 5 * PAGES)
@@ -145,6 +175,66 @@ static void memfd_keep_test_poisoned_instead(struct kunit *test)
 	sim_poison(agent_inode(fd)->cache[1]);
 	sim_unpoison();
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EHWPOISON);
+}
+
+/* Tags of memory are not handed over. */
+
+static const struct tagged {
+	const char *name;
+	bool mte;
+	unsigned int page;
+	int err;
+} tagged[] = {
+	{ "first page", true, 0, -EOPNOTSUPP },
+	{ "page of a folio", true, 6, -EOPNOTSUPP },
+	{ "last page", true, PAGES - 1, -EOPNOTSUPP },
+	{ "none", true, PAGES, 0 },
+	/* Another architecture uses the bit for something else. */
+	{ "no tags here", false, 6, 0 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(tagged, tagged, name);
+
+static void tag(int fd, const struct tagged *t)
+{
+	struct folio *folio;
+
+	sim_mte = t->mte;
+	if (t->page == PAGES)
+		return;
+	folio = agent_inode(fd)->cache[t->page];
+	folio_page(folio, t->page - folio->index)->flags |= SIM_TAGGED;
+}
+
+static void memfd_keep_test_tags(struct kunit *test)
+{
+	const struct tagged *t = test->param_value;
+	int session = new_session(), fd = agent_memfd(SIZE, 2, 0, 1);
+
+	tag(fd, t);
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), t->err);
+	KUNIT_EXPECT_EQ(test, agent_inode(fd)->frozen, !t->err);
+}
+
+/* Behind a folio may be memory of another user. */
+static void memfd_keep_test_tags_of_another(struct kunit *test)
+{
+	int session = new_session(), fd = agent_memfd(4 * PAGE_SIZE, 2, 0, 1);
+
+	sim_mte = true;
+	folio_page(agent_inode(fd)->cache[0], 4)->flags |= SIM_TAGGED;
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), 0);
+}
+
+/* Mappings can set them later, too. */
+static void memfd_keep_test_tags_after(struct kunit *test)
+{
+	const struct tagged *t = test->param_value;
+	int session = new_session(), fd = agent_memfd(SIZE, 2, 0, 1);
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	tag(fd, t);
+	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), t->err);
 }
 
 /* What a descriptor may. */
@@ -264,8 +354,57 @@ static void memfd_keep_test_killed(struct kunit *test)
 	}
 }
 
-/* What has to be moved is pinned, a limited part at a time. */
-static void memfd_keep_test_pin_in_parts(struct kunit *test)
+/* Also where there is no folio yet. */
+static void memfd_keep_test_killed_in_a_hole(struct kunit *test)
+{
+	int session = new_session(), fd = agent_memfd(0, 0, 0, 0);
+
+	sim_resize(fd, SIZE);
+	sim_task.killed = true;
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), -EINTR);
+	KUNIT_EXPECT_EQ(test, agent_inode(fd)->mapping.nrpages, 0);
+}
+
+/* Folios that have to be moved, and the state of one of them. */
+
+static const struct unmovable {
+	const char *name;
+	unsigned int at;
+	unsigned long flag;
+	bool on_its_way;	/* to a list of reclaim */
+	int err;
+	unsigned int drains;
+} unmovables[] = {
+	{ "as the others", 0, 0, false, 0, 0 },
+	{ "on its way", 0, 0, true, 0, 1 },
+	{ "of another user", 0, SIM_ISOLATED, false, -EBUSY, 17 },
+	{ "poisoned", 5, SIM_POISONED, false, -EHWPOISON, 0 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(unmovable, unmovables, name);
+
+static void memfd_keep_test_unmovable(struct kunit *test)
+{
+	const struct unmovable *u = test->param_value;
+	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
+	struct folio **folios = agent_inode(fd)->cache;
+
+	for (unsigned int i = 0; i < PAGES; i++)
+		folios[i]->page.flags |= SIM_MOVABLE;
+	folios[u->at]->page.flags |= u->flag;
+	if (u->on_its_way)
+		sim_folio_on_its_way = folios[u->at];
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), u->err);
+	KUNIT_EXPECT_EQ(test, sim_drains, u->drains);
+	for (unsigned int i = 0; i < PAGES; i++) {
+		KUNIT_EXPECT_EQ(test, folio_ref_count(folios[i]), u->err ? 1 : 2);
+		KUNIT_EXPECT_EQ(test, folios[i]->page.flags & SIM_ISOLATED,
+				i == u->at ? u->flag & SIM_ISOLATED : 0);
+	}
+}
+
+/* They are moved a limited part at a time. */
+static void memfd_keep_test_move_in_parts(struct kunit *test)
 {
 	const loff_t size = 5 * SZ_16M;
 	unsigned int order = get_order(SZ_16M);
@@ -282,6 +421,7 @@ static void memfd_keep_test_pin_in_parts(struct kunit *test)
 	for (u64 i = 0; i < inode->cache_size; i++)
 		inode->cache[i]->page.flags |= SIM_MOVABLE;
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	KUNIT_EXPECT_EQ(test, sim_migrate_most, SZ_64M >> PAGE_SHIFT);
 	session = hop(test);
 	KUNIT_EXPECT_TRUE(test, agent_memfd_is(agent_get(session, 1), size, 0, 1));
 }
@@ -411,17 +551,23 @@ static void memfd_keep_test_small_pages_fail_nth(struct kunit *test)
 
 static struct kunit_case memfd_keep_cases[] = {
 	KUNIT_CASE(memfd_keep_test_collapse),
+	KUNIT_CASE(memfd_keep_test_collapse_reused),
 	KUNIT_CASE(memfd_keep_test_collapse_storm),
 	KUNIT_CASE(memfd_keep_test_poisoned_before),
 	KUNIT_CASE(memfd_keep_test_poisoned_unwritten),
 	KUNIT_CASE(memfd_keep_test_poisoned_after),
 	KUNIT_CASE(memfd_keep_test_poisoned_instead),
+	KUNIT_CASE_PARAM(memfd_keep_test_tags, tagged_gen_params),
+	KUNIT_CASE(memfd_keep_test_tags_of_another),
+	KUNIT_CASE_PARAM(memfd_keep_test_tags_after, tagged_gen_params),
 	KUNIT_CASE_PARAM(memfd_keep_test_access, access_gen_params),
 	KUNIT_CASE(memfd_keep_test_locked_for_ever),
 	KUNIT_CASE(memfd_keep_test_locked_for_a_time),
 	KUNIT_CASE(memfd_keep_test_close_locked),
 	KUNIT_CASE(memfd_keep_test_killed),
-	KUNIT_CASE(memfd_keep_test_pin_in_parts),
+	KUNIT_CASE(memfd_keep_test_killed_in_a_hole),
+	KUNIT_CASE_PARAM(memfd_keep_test_unmovable, unmovable_gen_params),
+	KUNIT_CASE(memfd_keep_test_move_in_parts),
 	KUNIT_CASE_PARAM(memfd_keep_test_refused_here, environment_gen_params),
 	KUNIT_CASE(memfd_keep_test_not_charged),
 	KUNIT_CASE_PARAM(memfd_keep_test_small_pages, folios_gen_params),

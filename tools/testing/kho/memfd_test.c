@@ -123,6 +123,7 @@ static void memfd_test_frozen(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_resize(fd, SIZE), 0);
 }
 
+static void no_seals(int fd) { agent_inode(fd)->seals = -EINVAL; }
 static void unknown_seal(int fd) { agent_inode(fd)->seals = 1 << 20; }
 static void too_large(int fd) { sim_resize(fd, (totalram_pages() + 1) * PAGE_SIZE); }
 static void large(int fd) { sim_resize(fd, totalram_pages() * PAGE_SIZE); }
@@ -135,6 +136,7 @@ static const struct refusal {
 	void (*prepare)(int fd);
 	int err;
 } refusals[] = {
+	{ "no seals", no_seals, -EINVAL },
 	{ "unknown seal", unknown_seal, -EOPNOTSUPP },
 	{ "more than all memory", too_large, -EFBIG },
 	{ "all memory", large, -ENOMEM },
@@ -160,6 +162,22 @@ static void memfd_test_refused(struct kunit *test)
 	after = sim_balance();
 	KUNIT_EXPECT_MEMEQ(test, &before, &after, sizeof(after));
 	KUNIT_EXPECT_EQ(test, references(agent_inode(fd)), SIZE / PAGE_SIZE);
+}
+
+/* A file without folios has a description, which goes with the session. */
+static void memfd_test_empty(struct kunit *test)
+{
+	int dev, session = session_of(&dev), fd = agent_memfd(0, 0, 0, 0);
+	struct sim_balance before = sim_balance(), after;
+
+	sim_close(session);
+	session = agent_create(dev, "a");
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	sim_close(session);
+	session = agent_create(dev, "a");
+	after = sim_balance();
+	KUNIT_EXPECT_MEMEQ(test, &before, &after, sizeof(after));
+	KUNIT_EXPECT_EQ(test, sim_resize(fd, 0), 0);
 }
 
 /* Seals and position are those of the last moment, data that of the mapping. */
@@ -202,8 +220,10 @@ static void memfd_test_late_seal(struct kunit *test)
 	agent_inode(fd)->seals = 1 << 20;
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EOPNOTSUPP);
 	agent_inode(fd)->seals = 0;
+	fget(fd)->f_pos = 7;
 	fd = agent_get(go_on(test), 1);
 	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, SIZE, 0, 1));
+	KUNIT_EXPECT_EQ(test, fget(fd)->f_pos, 7);
 }
 
 /* One inode is in one session, by whatever descriptor. */
@@ -285,6 +305,26 @@ static void memfd_test_cannot_move(struct kunit *test)
 	expect_accounted(test, agent_inode(fd), 3 * pageblock_nr_pages);
 }
 
+static void busy_again(struct folio *folio)
+{
+	sim_migrate_fails = 10;
+}
+
+/* Each time the attempts are counted from the beginning. */
+static void memfd_test_busy_twice(struct kunit *test)
+{
+	int dev, session = session_of(&dev), fd;
+
+	need_pages(test, 6 * pageblock_nr_pages);
+	fd = agent_memfd(6 * pageblock_nr_pages * PAGE_SIZE, 0, 0, 1);
+	sim_migrate_error = 1;
+	sim_before_folio_lock = busy_again;
+	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), 0);
+	/* And the processor's lists were drained after each. */
+	KUNIT_EXPECT_GE(test, sim_drains, 20);
+	sim_migrate_fails = 0;
+}
+
 /* Of the last memory there is, holes are not filled. */
 static void memfd_test_last_memory(struct kunit *test)
 {
@@ -295,8 +335,9 @@ static void memfd_test_last_memory(struct kunit *test)
 	sim_available = (SZ_64M >> PAGE_SHIFT) - 1;
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), -ENOMEM);
 	KUNIT_EXPECT_EQ(test, agent_inode(fd)->mapping.nrpages, 0);
-	sim_available = available;
+	sim_available++;
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), 0);
+	sim_available = available;
 }
 
 /* A file with folios of these orders, one after the other as they fit, 0 for a hole. */
@@ -356,6 +397,11 @@ static void memfd_test_layout(struct kunit *test)
 	for (u64 i = 0; i < l->pages; i++)
 		hole[i] = i >= inode->cache_size || !inode->cache[i];
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	sim_close(session);
+	KUNIT_EXPECT_EQ(test, references(inode), l->pages);
+
+	session = agent_create(dev, "a");
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
 	for (u64 i = 0; i < l->pages; i++)
 		order[i] = folio_order(inode->cache[i]);
 
@@ -378,44 +424,48 @@ static void memfd_test_layout(struct kunit *test)
 	expect_all_claimed(test);
 }
 
-/* The list of a file has no more pages than it needs. */
+/*
+ * The list of a file has no more pages than it needs.  It is moved neither while it
+ * is filled with folios of one size, nor for less than a page at the end of it.
+ */
+static const struct list_case {
+	const char *name;
+	const char *orders;	/* of all folios */
+	u64 pages;
+	int more[2];		/* orders of the last ones, or none */
+	u64 entries;
+	unsigned long moves;
+} lists[] = {
+	{ "small", "0", 900, { -1 }, 900, 0 },
+	{ "more than a batch", "0", 4100, { -1 }, 4100, 0 },
+	{ "huge", "9", 5120, { -1 }, 10, 0 },
+	{ "two pages too many", "0", 4096, { 9, -1 }, 4097, 1 },
+	{ "a page too many", "0", 4096, { 8, 1 }, 4098, 1 },
+	{ "less than a page too many", "0", 4096, { 8, -1 }, 4096 + 256, 0 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(list_case, lists, name);
+
 static void memfd_test_list(struct kunit *test)
 {
-	static const struct {
-		u64 pages;
-		const char *orders;
-		u64 folios;
-	} rows[] = {
-		{ 900, "0", 900 }, { 4100, "0", 4100 }, { 5120, "9", 10 },
-	};
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++) {
-		int dev, session = session_of(&dev);
-		int fd = mixed_memfd(test, rows[i].pages, rows[i].orders);
-		u64 list = DIV_ROUND_UP(rows[i].folios * sizeof(struct memfd_luo_folio_ser),
-					PAGE_SIZE);
-		struct sim_balance before = sim_balance();
-
-		KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
-		/* And a page each for the record, the description, and the list of pages. */
-		KUNIT_EXPECT_EQ_MSG(test, sim_balance().pages - before.pages, list + 3, "row %u", i);
-	}
-}
-
-/* Large folios after 4096 small ones: what was reserved for more of those is freed. */
-static void memfd_test_trim(struct kunit *test)
-{
-	u64 list = DIV_ROUND_UP(4097 * sizeof(struct memfd_luo_folio_ser), PAGE_SIZE);
-	int dev, session = session_of(&dev), fd;
+	const struct list_case *l = test->param_value;
+	int dev, session = session_of(&dev), fd = mixed_memfd(test, l->pages, l->orders);
+	u64 pages = l->pages, list = DIV_ROUND_UP(l->entries * sizeof(struct memfd_luo_folio_ser),
+						  PAGE_SIZE);
 	struct sim_balance before;
+	unsigned long calls;
 
-	need_pages(test, 4096 + 512);
-	fd = agent_memfd(4096 * PAGE_SIZE, 0, 0, 1);
-	sim_resize(fd, (4096 + 512) * PAGE_SIZE);
-	KUNIT_ASSERT_EQ(test, sim_shmem_place(agent_inode(fd), 4096, 9), 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(l->more) && l->more[i] >= 0; i++) {
+		KUNIT_ASSERT_EQ(test, sim_shmem_place(agent_inode(fd), pages, l->more[i]), 0);
+		pages += BIT(l->more[i]);
+	}
+	sim_resize(fd, pages * PAGE_SIZE);
+	calls = sim_vmallocs;
 	before = sim_balance();
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	/* And a page each for the record, the description, and the list of pages. */
 	KUNIT_EXPECT_EQ(test, sim_balance().pages - before.pages, list + 3);
+	KUNIT_EXPECT_EQ(test, sim_vmallocs - calls, 1 + l->moves);
 }
 
 /* Neither a failure nor what it held stays. */
@@ -423,13 +473,15 @@ static void memfd_test_fail_preserve(struct kunit *test)
 {
 	int dev, session = session_of(&dev), fd = mixed_memfd(test, 300, "0211");
 	struct sim_balance before = sim_balance(), after;
+	bool failed;
 	int err;
 
 	for (unsigned long n = 1; ; n++) {
 		sim_fail_nth(n);
 		err = agent_preserve(session, 1, fd);
+		failed = sim_failed();
 		sim_fail_nth(0);
-		if (!err)
+		if (!failed)
 			break;
 		after = sim_balance();
 		KUNIT_ASSERT_EQ(test, err, -ENOMEM);
@@ -437,8 +489,30 @@ static void memfd_test_fail_preserve(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, references(agent_inode(fd)), 300);
 		KUNIT_ASSERT_EQ(test, sim_resize(fd, 300 * PAGE_SIZE), 0);
 	}
+	KUNIT_ASSERT_EQ(test, err, 0);
 	fd = agent_get(go_on(test), 1);
 	expect_accounted(test, agent_inode(fd), 300);
+}
+
+/* Holes are filled as far as there is memory, and then belong to the file alone. */
+static void memfd_test_fail_fill(struct kunit *test)
+{
+	bool failed = true;
+
+	for (unsigned long n = 1; failed; n++) {
+		int dev, session = session_of(&dev), fd = agent_memfd(0, 0, 0, 0), err;
+		long pages;
+
+		sim_resize(fd, 8 * PAGE_SIZE);
+		sim_fail_nth(n);
+		err = agent_preserve(session, 1, fd);
+		failed = sim_failed();
+		sim_fail_nth(0);
+		KUNIT_ASSERT_EQ_MSG(test, err, failed ? -ENOMEM : 0, "n = %lu", n);
+		pages = agent_inode(fd)->mapping.nrpages;
+		KUNIT_ASSERT_EQ_MSG(test, references(agent_inode(fd)), err ? pages : 2 * 8,
+				    "n = %lu", n);
+	}
 }
 
 #define FAIL_ORDERS	"0010"
@@ -566,18 +640,20 @@ static void memfd_test_past_end(struct kunit *test)
 static struct kunit_case memfd_cases[] = {
 	KUNIT_CASE(memfd_test_frozen),
 	KUNIT_CASE_PARAM(memfd_test_refused, refusal_gen_params),
+	KUNIT_CASE(memfd_test_empty),
 	KUNIT_CASE(memfd_test_changes),
 	KUNIT_CASE(memfd_test_exec),
 	KUNIT_CASE(memfd_test_late_seal),
 	KUNIT_CASE(memfd_test_id),
 	KUNIT_CASE(memfd_test_fallocated),
 	KUNIT_CASE_PARAM(memfd_test_cannot_move, unmoved_gen_params),
+	KUNIT_CASE(memfd_test_busy_twice),
 	KUNIT_CASE(memfd_test_last_memory),
 	KUNIT_CASE_PARAM(memfd_test_layout, layout_gen_params),
-	KUNIT_CASE(memfd_test_list),
-	KUNIT_CASE(memfd_test_trim),
+	KUNIT_CASE_PARAM(memfd_test_list, list_case_gen_params),
 	KUNIT_CASE(memfd_test_past_end),
 	KUNIT_CASE(memfd_test_fail_preserve),
+	KUNIT_CASE(memfd_test_fail_fill),
 	KUNIT_CASE(memfd_test_fail_retrieve),
 	KUNIT_CASE(memfd_test_fail_finish),
 	KUNIT_CASE(memfd_test_interrupted),

@@ -12,6 +12,7 @@ void (*sim_asleep)(void);
 void (*sim_before_folio_lock)(struct folio *folio);
 atomic_long_t num_poisoned_pages;
 int sim_charge_error;
+bool sim_mte;
 
 static struct kimage loaded = { .kho.fdt = 1 };
 struct kimage *kexec_image = &loaded;
@@ -27,7 +28,7 @@ static struct file reserved;
 
 int sim_locks_held(void)
 {
-	return sim_read_locks + sim_write_locks + sim_atomic;
+	return sim_read_locks + sim_write_locks + sim_atomic + sim_pin_scopes;
 }
 
 void sim_expect_locks(int sum)
@@ -140,7 +141,11 @@ void sim_files_forget(void)
 	memset(&sim_task, 0, sizeof(sim_task));
 	sim_asleep = NULL;
 	sim_before_folio_lock = NULL;
+	sim_folio_on_its_way = NULL;
+	sim_drains = 0;
+	sim_migrate_most = 0;
 	sim_charge_error = 0;
+	sim_mte = false;
 	memset(fds, 0, sizeof(fds));
 	memset(sim_lruvecs, 0, sizeof(sim_lruvecs));
 	device = NULL;
@@ -469,9 +474,13 @@ struct folio *shmem_read_folio_gfp(struct address_space *mapping, pgoff_t index,
 	return folio;
 }
 
+struct folio *sim_folio_on_its_way;
+unsigned int sim_drains;
+int sim_pin_scopes;
+
 bool folio_isolate_lru(struct folio *folio)
 {
-	if (folio->page.flags & SIM_ISOLATED)
+	if (folio->page.flags & (SIM_ISOLATED | SIM_POISONED) || folio == sim_folio_on_its_way)
 		return false;
 	folio->page.flags |= SIM_ISOLATED;
 	return true;
@@ -488,13 +497,19 @@ void putback_movable_pages(struct list_head *list)
 }
 
 int sim_migrate_fails, sim_migrate_error;
+long sim_migrate_most;
 
 /* They stay where they are, in a place that is good now. */
 int migrate_pages(struct list_head *list, void *alloc, void *free, unsigned long target,
 		  int mode, int reason, unsigned int *succeeded)
 {
 	struct folio *folio;
+	long pages = 0;
 
+	BUG_ON(!sim_pin_scopes);
+	list_for_each_entry(folio, list, lru)
+		pages += folio_nr_pages(folio);
+	sim_migrate_most = max(sim_migrate_most, pages);
 	if (sim_migrate_fails) {
 		sim_migrate_fails--;
 		return sim_migrate_error;

@@ -203,6 +203,10 @@ void putback_movable_pages(struct list_head *list);
 int migrate_pages(struct list_head *list, void *alloc, void *free, unsigned long target,
 		  int mode, int reason, unsigned int *succeeded);
 extern int sim_migrate_fails, sim_migrate_error;	/* so many calls have it */
+extern long sim_migrate_most;			/* pages of one call */
+/* Is not on a list of reclaim before that is drained, which is counted. */
+extern struct folio *sim_folio_on_its_way;
+extern unsigned int sim_drains;
 bool shmem_file(struct file *file);
 void shmem_freeze(struct inode *inode, bool freeze);
 int shmem_inode_acct_blocks(struct inode *inode, long pages);
@@ -238,6 +242,9 @@ unsigned int filemap_get_folios_contig(struct address_space *mapping, pgoff_t *s
 /* In mm/internal.h, of which nothing else is needed. */
 #define __MM_INTERNAL_H
 
+/* Whether new memory may stay where it is. */
+extern int sim_pin_scopes;
+
 struct migration_target_control {
 	int nid;
 	gfp_t gfp_mask;
@@ -250,9 +257,9 @@ struct migration_target_control {
 #define NR_ISOLATED_ANON	0
 #define folio_is_file_lru(f)	0
 #define node_stat_mod_folio(f, item, nr)	((void)(f), (void)(nr))
-#define lru_add_drain_all()	do { } while (0)
-#define memalloc_pin_save()	0
-#define memalloc_pin_restore(flags)	((void)(flags))
+#define lru_add_drain_all()	(sim_drains++, sim_folio_on_its_way = NULL)
+#define memalloc_pin_save()	(sim_pin_scopes++)
+#define memalloc_pin_restore(flags)	(sim_pin_scopes = (flags))
 #define folio_is_longterm_pinnable(f)	(!((f)->page.flags & SIM_MOVABLE))
 
 /* Grows a file and fills it with folios of @order, a part of which cannot stay. */
@@ -298,6 +305,7 @@ enum {
 	SIM_CACHED = 256,		/* written, and not seen through mappings */
 	SIM_RMAPPABLE = 512,
 	SIM_ISOLATED = 1024,		/* off the list of reclaim */
+	SIM_TAGGED = 2048,		/* of a page: has tags of the user */
 };
 
 #define folio_test_uptodate(f)	((f)->page.flags & SIM_UPTODATE)
@@ -381,6 +389,12 @@ static inline void lruvec_add_folio(struct lruvec *lruvec, struct folio *folio)
 	BUG_ON(lruvec != folio_lruvec(folio) || !lruvec->locked);
 	lruvec->stat[SIM_ON_LRU] += folio_nr_pages(folio);
 }
+
+/* Whether CPUs have tags for memory. */
+#define CONFIG_ARM64_MTE	1
+extern bool sim_mte;
+#define system_supports_mte()	sim_mte
+#define page_mte_tagged(page)	((page)->flags & SIM_TAGGED)
 
 #define CONFIG_MEMORY_FAILURE	1
 extern atomic_long_t num_poisoned_pages;

@@ -141,8 +141,11 @@ void *vmalloc_huge(unsigned long size, gfp_t gfp)
 			  size < PMD_SIZE ? 0 : order, gfp);
 }
 
+unsigned long sim_vmallocs;
+
 void *__vmalloc(unsigned long size, gfp_t gfp)
 {
+	sim_vmallocs++;
 	return alloc_area(size, VM_ALLOC, 0, gfp);
 }
 

@@ -35,6 +35,8 @@ void *vmalloc(unsigned long size);
 void *vmalloc_user(unsigned long size);
 void *vmalloc_huge(unsigned long size, gfp_t gfp);
 void *__vmalloc(unsigned long size, gfp_t gfp);
+/* Calls of it. */
+extern unsigned long sim_vmallocs;
 #define __vmalloc_node(size, align, gfp, nid, caller)	((void)(nid), __vmalloc(size, gfp))
 void vfree(const void *addr);
 void *vmap(struct page **pages, unsigned int nr, unsigned long flags,
