@@ -313,6 +313,9 @@ static long objects_when_preserved(struct kunit *test, bool parked)
 	out = agent_create(dev, "b");
 	for (int token = 1; token <= FILES; token++)
 		KUNIT_EXPECT_EQ(test, agent_preserve(out, token, fd[token]), 0);
+	sim_close(out);
+	for (int token = 1; token <= FILES; token++)
+		sim_close(fd[token]);
 	return sim_balance().objects;
 }
 

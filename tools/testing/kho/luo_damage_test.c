@@ -202,6 +202,9 @@ static void handle_odd(struct parts *p) { p->file->data += 8; }
 static void size(struct parts *p) { p->memfd->size = 1ULL << 63; }
 static void size_0(struct parts *p) { p->memfd->size = 0; }
 static void pos(struct parts *p) { p->memfd->pos = 1ULL << 63; }
+static void size_max(struct parts *p) { p->memfd->size = MAX_LFS_FILESIZE; }
+static void pos_max(struct parts *p) { p->memfd->pos = MAX_LFS_FILESIZE; }
+static void list(struct parts *p) { p->memfd->folios.first.phys = FAR_AWAY; }
 static void seals(struct parts *p) { p->memfd->seals = 1U << 31; }
 static void flags(struct parts *p) { p->memfd->flags = 1; }
 static void nr(struct parts *p) { p->memfd->nr_folios = SIZE / PAGE_SIZE + 1; }
@@ -211,7 +214,7 @@ static void pfn_0(struct parts *p) { p->entry->pfn = 0; }
 static void pfn(struct parts *p) { p->entry->pfn = 1ULL << 40; }
 static void pfn_twice(struct parts *p) { p->entry[1].pfn = p->entry[0].pfn; }
 static void index_back(struct parts *p) { p->entry[1].index = 0; }
-static void index_last(struct parts *p) { p->entry[1].index = 64; }
+static void index_last(struct parts *p) { p->entry[1].index = SIZE / PAGE_SIZE; }
 static void index_odd(struct parts *p) { p->entry[1].index = 5; }
 static void index_first(struct parts *p) { p->entry[0].index = 1; }
 static void index_gap(struct parts *p) { p->entry[1].index = 8; }
@@ -284,9 +287,12 @@ static const struct damage {
 	{ "no handle", handle_0, "no preserved page at", ONE_FILE },
 	{ "handle not aligned", handle_odd, "bad hand-over", ONE_FILE },
 	{ "size", size, "size of a memfd", ONE_FILE },
+	{ "largest size", size_max, "folios end at index", ONE_FILE },
 	{ "folios and no size", size_0, "nr_folios of a memfd", ONE_FILE },
 	{ "size and no folios", nr_0, "nr_folios of a memfd", ONE_FILE },
 	{ "position", pos, "pos of a memfd", ONE_FILE },
+	{ "last position", pos_max, NULL, NOTHING },
+	{ "list outside memory", list, "list of 4 folios of a memfd cannot be restored", ONE_FILE },
 	{ "seals", seals, "seals of a memfd", ONE_FILE },
 	{ "flags", flags, "flags of a memfd", ONE_FILE },
 	{ "more folios than pages", nr, "nr_folios of a memfd", ONE_FILE },
@@ -297,9 +303,9 @@ static const struct damage {
 	{ "folio twice", pfn_twice, "no preserved folio at", ONE_FILE },
 	{ "order of entries", index_back, "index of folio 1", ONE_FILE },
 	{ "entry behind the file", index_last, "index of folio 1", ONE_FILE },
-	{ "entry not aligned", index_odd, "where 4 comes next", ONE_FILE },
-	{ "gap between entries", index_gap, "where 4 comes next", ONE_FILE },
-	{ "entries overlap", index_first, "where 0 comes next", ONE_FILE },
+	{ "entry not aligned", index_odd, "where 4 comes next", ONE_FILE, "folios end at" },
+	{ "gap between entries", index_gap, "where 4 comes next", ONE_FILE, "folios end at" },
+	{ "entries overlap", index_first, "where 0 comes next", ONE_FILE, "folios end at" },
 	{ "flags of a folio", folio_flags, "flags of folio 0", ONE_FILE },
 };
 
@@ -480,12 +486,121 @@ static void luo_damage_test_mode(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_inode(fd)->i_mode, m->want);
 }
 
+/* The session "a" of the next kernel, with damage. */
+static int hop(struct kunit *test, void (*apply)(struct parts *p))
+{
+	struct sim_handover h;
+	struct parts p;
+
+	sim_boot_cold();
+	leave_sessions(test);
+	h = sim_kexec();
+	p = find_parts();
+	if (apply)
+		apply(&p);
+	sim_log_clear();
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	register_other(test);
+	return agent_retrieve(sim_open_device(), "a");
+}
+
+static const struct discard {
+	const char *name;
+	void (*apply)(struct parts *p);
+	const char *log;
+} discards[] = {
+	{ "flags of a folio", folio_flags, "1 folios of a discarded memfd could not be freed" },
+	{ "order of entries", index_back, "1 folios of a discarded memfd could not be freed" },
+	{ "entry past the end", index_last, "1 folios of a discarded memfd could not be freed" },
+	{ "page outside memory", pfn, "1 folios of a discarded memfd could not be freed" },
+	{ "list", list, "the list of 4 folios of a discarded memfd is lost" },
+	{ "none", NULL, NULL },
+};
+
+KUNIT_ARRAY_PARAM_DESC(discard, discards, name);
+
+/* What is known to be of the file is freed when nobody retrieves it. */
+static void luo_damage_test_discard(struct kunit *test)
+{
+	const struct discard *d = test->param_value;
+	int session = hop(test, d->apply);
+
+	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+	KUNIT_EXPECT_EQ(test, sim_logged("of a discarded memfd"), !!d->log);
+	if (d->log)
+		KUNIT_EXPECT_TRUE(test, sim_logged(d->log));
+}
+
+static const struct ending {
+	void (*apply)(struct parts *p);
+	bool get;
+	unsigned int max_order;
+} endings[] = {
+	{ NULL, true, 2 },
+	{ NULL, false, 2 },
+	{ index_gap, true, 2 },
+	/* Blocks are divided. */
+	{ NULL, true, 0 },
+	{ index_gap, true, 0 },
+};
+
+static void end(struct kunit *test, const struct ending *e)
+{
+	int session = hop(test, e->apply), fd = -1;
+
+	sim_max_folio_order = e->max_order;
+	if (e->get)
+		fd = agent_get(session, MEMFD);
+	KUNIT_EXPECT_EQ(test, fd < 0, !e->get || e->apply);
+	if (fd >= 0)
+		sim_close(fd);
+	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+	KUNIT_EXPECT_FALSE(test, sim_logged("of a discarded memfd"));
+}
+
+/* What is left is the same, whether the file was retrieved, failed or was discarded. */
+static void luo_damage_test_ends(struct kunit *test)
+{
+	struct sim_balance want = { }, left;
+	unsigned long ram = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(endings); i++) {
+		end(test, &endings[i]);
+		left = sim_balance();
+		if (i) {
+			KUNIT_EXPECT_MEMEQ_MSG(test, &left, &want, sizeof(left), "row %u", i);
+			KUNIT_EXPECT_EQ_MSG(test, totalram_pages(), ram, "row %u", i);
+		}
+		want = left;
+		ram = totalram_pages();
+	}
+}
+
+static void not_uptodate(struct parts *p) { p->entry->flags &= ~MEMFD_LUO_FOLIO_UPTODATE; }
+static void not_dirty(struct parts *p) { p->entry->flags &= ~MEMFD_LUO_FOLIO_DIRTY; }
+
+/* A kernel that sets fewer flags has its reasons. */
+static void luo_damage_test_folio_flags(struct kunit *test)
+{
+	struct folio *folio;
+
+	folio = agent_inode(agent_get(hop(test, not_uptodate), MEMFD))->cache[0];
+	KUNIT_EXPECT_FALSE(test, folio_test_uptodate(folio));
+	KUNIT_EXPECT_TRUE(test, folio_test_dirty(folio));
+	folio = agent_inode(agent_get(hop(test, not_dirty), MEMFD))->cache[0];
+	KUNIT_EXPECT_TRUE(test, folio_test_uptodate(folio));
+	KUNIT_EXPECT_FALSE(test, folio_test_dirty(folio));
+}
+
 static struct kunit_case luo_damage_cases[] = {
 	KUNIT_CASE(luo_damage_test_none),
 	KUNIT_CASE(luo_damage_test_nameless),
 	KUNIT_CASE_PARAM(luo_damage_test_row, damage_gen_params),
 	KUNIT_CASE_PARAM(luo_damage_test_mode, mode_gen_params),
-	{ }
+	KUNIT_CASE_PARAM(luo_damage_test_discard, discard_gen_params),
+	KUNIT_CASE(luo_damage_test_ends),
+	KUNIT_CASE(luo_damage_test_folio_flags),
+	{}
 };
 
 static struct kunit_suite luo_damage_suite = {

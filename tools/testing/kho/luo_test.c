@@ -76,6 +76,8 @@ static void luo_test_finish(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
 	KUNIT_EXPECT_GE(test, left - sim_count(SIM_LEFT),
 			DIV_ROUND_UP(f->size, PAGE_SIZE) + 1);
+	KUNIT_EXPECT_FALSE(test, sim_logged("is lost"));
+	KUNIT_EXPECT_FALSE(test, sim_logged("could not be freed"));
 }
 
 static void luo_test_many_sessions(struct kunit *test)

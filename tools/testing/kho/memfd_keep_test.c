@@ -7,6 +7,7 @@
 
 #include "agent.h"
 
+#include <linux/kexec_handover.h>
 #include <kernel/liveupdate/kexec_handover_internal.h>
 #include <linux/kho/abi/memfd.h>
 
@@ -456,6 +457,38 @@ static void memfd_keep_test_refused_here(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, agent_memfd_is(agent_get(session, 1), SIZE, 0, 1));
 }
 
+/* What is not granted to the file now may be later; nothing is tried for ever. */
+static void memfd_keep_test_not_granted(struct kunit *test)
+{
+	int session = new_session(), fd;
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, agent_memfd(SIZE, 0, 0, 1)), 0);
+	session = hop(test);
+	sim_no_blocks = true;
+	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -ENOMEM);
+	sim_no_blocks = false;
+	sim_no_nodes = true;
+	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -ENOMEM);
+	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -ENOMEM);
+	sim_no_nodes = false;
+	fd = agent_get(session, 1);
+	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, SIZE, 0, 1));
+}
+
+/* What is not in the file when it is given up is not of the file. */
+static void memfd_keep_test_not_granted_finish(struct kunit *test)
+{
+	int session = new_session(), fd;
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, agent_memfd(SIZE, 0, 0, 1)), 0);
+	session = hop(test);
+	sim_no_nodes = true;
+	fd = agent_get(session, 1);
+	KUNIT_EXPECT_EQ(test, fd, -ENOMEM);
+	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+	KUNIT_EXPECT_FALSE(test, sim_logged("of a discarded memfd"));
+}
+
 /* Nor does one on the way, whichever it is. */
 static void memfd_keep_test_not_charged(struct kunit *test)
 {
@@ -494,7 +527,10 @@ static void expect_orders(struct kunit *test, int fd, const struct folios *f)
 
 	for (u64 i = 0; i < inode->cache_size; i++) {
 		KUNIT_ASSERT_NOT_NULL(test, inode->cache[i]);
-		KUNIT_ASSERT_LE(test, folio_order(inode->cache[i]), f->max_order);
+		KUNIT_ASSERT_EQ(test, folio_order(inode->cache[i]),
+				f->order <= f->max_order ? f->order : 0);
+		KUNIT_ASSERT_TRUE(test, folio_test_uptodate(inode->cache[i]));
+		KUNIT_ASSERT_TRUE(test, folio_test_dirty(inode->cache[i]));
 	}
 }
 
@@ -522,30 +558,93 @@ static void memfd_keep_test_small_pages(struct kunit *test)
 			   !sim_logged(" 0 unclaimed pages released"));
 }
 
+/* The rest of a block is taken with the next window of folios. */
+#define SMALL_ORDER	7
+#define SMALL_SIZE	(PAGE_SIZE << SMALL_ORDER)
+
+/* Fills a file of large folios with small ones, until the @n-th allocation fails. */
+static int get_small(struct kunit *test, unsigned long n, int *session, bool *failed)
+{
+	int fd;
+
+	sim_boot_cold();
+	*session = new_session();
+	KUNIT_ASSERT_EQ(test, agent_preserve(*session, 1,
+			agent_memfd(SMALL_SIZE, SMALL_ORDER, 0, 1)), 0);
+	*session = hop(test);
+	sim_max_folio_order = 0;
+	sim_fail_nth(n);
+	fd = agent_get(*session, 1);
+	*failed = sim_failed();
+	sim_fail_nth(0);
+	return fd;
+}
+
+/* When it is given up then, the rest of the block is freed, too. */
+static void memfd_keep_test_small_pages_finish(struct kunit *test)
+{
+	struct sim_balance all = { }, left;
+	bool failed = true;
+
+	for (unsigned long n = 1; failed; n++) {
+		int session, fd = get_small(test, n, &session, &failed);
+
+		if (fd >= 0)
+			sim_close(fd);
+		KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+		left = sim_balance();
+		if (n > 1)
+			KUNIT_ASSERT_EQ_MSG(test, left.pages, all.pages, "n = %lu", n);
+		all = left;
+	}
+}
+
 /* Each allocation on the way may fail, with a part of a block taken. */
 static void memfd_keep_test_small_pages_fail_nth(struct kunit *test)
 {
 	bool failed = true;
 
 	for (unsigned long n = 1; failed; n++) {
-		int session, fd;
+		int session, fd = get_small(test, n, &session, &failed);
 
-		sim_boot_cold();
-		session = new_session();
-		KUNIT_ASSERT_EQ(test, agent_preserve(session, 1,
-				agent_memfd(64 * PAGE_SIZE, 5, 0, 1)), 0);
-		session = hop(test);
-		sim_max_folio_order = 0;
-		sim_fail_nth(n);
-		fd = agent_get(session, 1);
-		failed = sim_failed();
-		sim_fail_nth(0);
 		if (fd < 0) {
 			KUNIT_ASSERT_EQ_MSG(test, fd, -ENOMEM, "n = %lu", n);
 			fd = agent_get(session, 1);
 		}
-		KUNIT_ASSERT_TRUE_MSG(test, agent_memfd_is(fd, 64 * PAGE_SIZE, 0, 1),
+		KUNIT_ASSERT_TRUE_MSG(test, agent_memfd_is(fd, SMALL_SIZE, 0, 1),
 				      "n = %lu", n);
+	}
+}
+
+/* Another user has left a block there that is too large to be of the file. */
+static void memfd_keep_test_stale_block(struct kunit *test)
+{
+	for (int discard = 0; discard < 2; discard++) {
+		unsigned int stale = 0;
+		struct inode *inode;
+		int session, fd;
+
+		sim_boot_cold();
+		session = new_session();
+		fd = agent_memfd(16 * PAGE_SIZE, 2, 0, 1);
+		inode = agent_inode(fd);
+		KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+		for (u64 i = 0; i < inode->cache_size; i += 4) {
+			unsigned long pfn = folio_pfn(inode->cache[i]);
+
+			/* The last folio may have any number of pages. */
+			if (i + 4 == inode->cache_size || !IS_ALIGNED(pfn, 8))
+				continue;
+			KUNIT_ASSERT_EQ(test, kho_preserve_pages(pfn_to_page(pfn), 8), 0);
+			stale++;
+		}
+		KUNIT_ASSERT_GE(test, stale, 1);
+		session = hop(test);
+		if (!discard)
+			KUNIT_EXPECT_TRUE(test, agent_memfd_is(agent_get(session, 1),
+							       16 * PAGE_SIZE, 0, 1));
+		KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
+		KUNIT_EXPECT_FALSE(test, sim_logged("of a discarded memfd"));
 	}
 }
 
@@ -569,9 +668,13 @@ static struct kunit_case memfd_keep_cases[] = {
 	KUNIT_CASE_PARAM(memfd_keep_test_unmovable, unmovable_gen_params),
 	KUNIT_CASE(memfd_keep_test_move_in_parts),
 	KUNIT_CASE_PARAM(memfd_keep_test_refused_here, environment_gen_params),
+	KUNIT_CASE(memfd_keep_test_not_granted),
+	KUNIT_CASE(memfd_keep_test_not_granted_finish),
 	KUNIT_CASE(memfd_keep_test_not_charged),
 	KUNIT_CASE_PARAM(memfd_keep_test_small_pages, folios_gen_params),
 	KUNIT_CASE(memfd_keep_test_small_pages_fail_nth),
+	KUNIT_CASE(memfd_keep_test_small_pages_finish),
+	KUNIT_CASE(memfd_keep_test_stale_block),
 	{}
 };
 

@@ -608,9 +608,11 @@ static void memfd_test_interrupted(struct kunit *test)
 static void memfd_test_open(struct kunit *test)
 {
 	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, 0, 1);
+	struct sim_balance before, after;
 
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
 	session = go_on(test);
+	before = sim_balance();
 	sim_memfd_error = -ENFILE;
 	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -ENFILE);
 	sim_memfd_error = -ENOSPC;
@@ -620,6 +622,8 @@ static void memfd_test_open(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -EBUSY);
 	KUNIT_EXPECT_TRUE(test, sim_logged("cannot add seals"));
 	sim_seal_error = 0;
+	after = sim_balance();
+	KUNIT_EXPECT_MEMEQ(test, &before, &after, sizeof(after));
 	KUNIT_EXPECT_TRUE(test, agent_memfd_is(agent_get(session, 1), SIZE, 0, 1));
 }
 

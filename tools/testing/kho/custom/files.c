@@ -12,7 +12,7 @@ void (*sim_asleep)(void);
 void (*sim_before_folio_lock)(struct folio *folio);
 atomic_long_t num_poisoned_pages;
 int sim_charge_error;
-bool sim_mte;
+bool sim_mte, sim_no_blocks, sim_no_nodes;
 
 static struct kimage loaded = { .kho.fdt = 1 };
 struct kimage *kexec_image = &loaded;
@@ -79,6 +79,7 @@ static void inode_put(struct inode *inode)
 		}
 		i += folio_nr_pages(folio);
 		/* The page cache has a reference for each page. */
+		folio->mapping = NULL;
 		folio_ref_sub(folio, folio_nr_pages(folio) - 1);
 		folio_put(folio);
 	}
@@ -145,7 +146,7 @@ void sim_files_forget(void)
 	sim_drains = 0;
 	sim_migrate_most = 0;
 	sim_charge_error = 0;
-	sim_mte = false;
+	sim_mte = sim_no_blocks = sim_no_nodes = false;
 	memset(fds, 0, sizeof(fds));
 	memset(sim_lruvecs, 0, sizeof(sim_lruvecs));
 	device = NULL;
@@ -291,7 +292,7 @@ int sim_resize(int fd, loff_t size)
 
 int shmem_inode_acct_blocks(struct inode *inode, long pages)
 {
-	if (sim_alloc_fails(GFP_KERNEL))
+	if (sim_no_blocks || sim_alloc_fails(GFP_KERNEL))
 		return -ENOSPC;
 	inode->blocks += pages;
 	return 0;
@@ -367,7 +368,7 @@ void xas_store(struct xa_state *xas, struct folio *folio)
 	BUG_ON(!xas->locked || xas->order != folio_order(folio));
 	BUG_ON((folio->page.flags & (SIM_LOCKED | SIM_SWAPBACKED | SIM_LRU | SIM_CHARGED)) !=
 	       (SIM_LOCKED | SIM_SWAPBACKED | SIM_CHARGED));
-	if (!xas->granted && sim_alloc_fails(GFP_KERNEL)) {
+	if (sim_no_nodes || (!xas->granted && sim_alloc_fails(GFP_KERNEL))) {
 		xas->err = -ENOMEM;
 		return;
 	}
@@ -379,7 +380,7 @@ void xas_store(struct xa_state *xas, struct folio *folio)
 bool xas_nomem(struct xa_state *xas, gfp_t gfp)
 {
 	BUG_ON(xas->locked);
-	if (xas->err != -ENOMEM || sim_alloc_fails(gfp))
+	if (xas->err != -ENOMEM || sim_no_nodes || sim_alloc_fails(gfp))
 		return false;
 	/* A place that no array here is large enough for. */
 	if (xas->xa_index >> 16)

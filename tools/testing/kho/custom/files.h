@@ -214,6 +214,8 @@ int shmem_add_to_page_cache(struct folio *folio, struct address_space *mapping,
 			    pgoff_t index, void *expected, gfp_t gfp);
 void shmem_recalc_inode(struct inode *inode, long alloced, long swapped);
 
+/* Neither blocks nor nodes of the page cache are granted. */
+extern bool sim_no_blocks, sim_no_nodes;
 /* What making and sealing a file fail with, 0 when they work. */
 extern int sim_memfd_error, sim_seal_error;
 /* The largest folio that a file may have. */
@@ -411,6 +413,7 @@ static inline int mem_cgroup_charge(struct folio *folio, void *mm, gfp_t gfp)
 		return sim_charge_error;
 	if (sim_alloc_fails(gfp))
 		return -ENOMEM;
+	BUG_ON(folio->page.flags & SIM_CHARGED);
 	folio->page.flags |= SIM_CHARGED;
 	return 0;
 }

@@ -270,6 +270,7 @@ struct folio *folio_alloc(gfp_t gfp, unsigned int order)
 void folio_put(struct folio *folio)
 {
 	BUG_ON(folio->page.head && folio->page.head != &folio->page);
+	BUG_ON(folio->refcount == 1 && folio->mapping);
 	put(&folio->page, folio_order(folio));
 }
 
