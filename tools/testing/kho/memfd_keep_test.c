@@ -457,6 +457,40 @@ static void memfd_keep_test_refused_here(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, agent_memfd_is(agent_get(session, 1), SIZE, 0, 1));
 }
 
+static unsigned int count_logged(const char *text)
+{
+	unsigned int nr = 0;
+
+	for (const char *at = sim_log(); (at = strstr(at, text)); at++)
+		nr++;
+	return nr;
+}
+
+/* Who may use a session may not fill the log. */
+static void memfd_keep_test_log_is_limited(struct kunit *test)
+{
+	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
+
+	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
+	fd = agent_memfd(SIZE, 0, 1 << 20, 1);
+	sim_log_clear();
+	for (int i = 0; i < 3 * SIM_BURST; i++)
+		KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, fd), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, count_logged("cannot preserve a memfd"), SIM_BURST);
+
+	session = hop(test);
+	for (int i = 0; i < 3 * SIM_BURST; i++) {
+		sim_memfd_error = -ENFILE;
+		KUNIT_EXPECT_EQ(test, agent_get(session, 1), -ENFILE);
+		sim_memfd_error = 0;
+		sim_seal_error = -EBUSY;
+		KUNIT_EXPECT_EQ(test, agent_get(session, 1), -EBUSY);
+		sim_seal_error = 0;
+	}
+	KUNIT_EXPECT_EQ(test, count_logged("cannot create a memfd"), SIM_BURST);
+	KUNIT_EXPECT_EQ(test, count_logged("cannot add seals"), SIM_BURST);
+}
+
 /* What is not granted to the file now may be later; nothing is tried for ever. */
 static void memfd_keep_test_not_granted(struct kunit *test)
 {
@@ -668,6 +702,7 @@ static struct kunit_case memfd_keep_cases[] = {
 	KUNIT_CASE_PARAM(memfd_keep_test_unmovable, unmovable_gen_params),
 	KUNIT_CASE(memfd_keep_test_move_in_parts),
 	KUNIT_CASE_PARAM(memfd_keep_test_refused_here, environment_gen_params),
+	KUNIT_CASE(memfd_keep_test_log_is_limited),
 	KUNIT_CASE(memfd_keep_test_not_granted),
 	KUNIT_CASE(memfd_keep_test_not_granted_finish),
 	KUNIT_CASE(memfd_keep_test_not_charged),

@@ -27,8 +27,15 @@ static inline int scnprintf(char *buf, size_t size, const char *fmt, ...)
 #define pr_warn(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
 #define pr_notice(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
 #define pr_info(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
-#define pr_err_ratelimited(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
-#define pr_warn_ratelimited(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
+/* Time stands still: each has one burst after a boot. */
+#define SIM_BURST	10
+#define pr_err_ratelimited(fmt, ...) do {				\
+	static unsigned int __printed;					\
+									\
+	if (__printed++ < SIM_BURST)					\
+		pr_err(fmt, ##__VA_ARGS__);				\
+} while (0)
+#define pr_warn_ratelimited(fmt, ...)	pr_err_ratelimited(fmt, ##__VA_ARGS__)
 #define pr_err_once(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
 #define pr_warn_once(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
 
