@@ -17,6 +17,7 @@
 #include <linux/io.h>
 #include <linux/kernel.h>
 #include <linux/kexec_handover.h>
+#include <linux/kho/abi/note.h>
 #include <linux/kho/abi/vmalloc.h>
 #include <linux/kho/vmalloc.h>
 #include <linux/libfdt.h>
@@ -56,6 +57,8 @@
 #define KHO_TEST_MAGIC		0x4b484f21U	/* "KHO!" */
 
 #define KHO_TEST_NR_NAMED	8
+
+KHO_NOTE(KHO_NOTE_SUBTREE, "kho-test", KHO_TEST_COMPATIBLE, KHO_TEST_COMPATIBLE);
 
 struct kho_test_named {
 	u64 info[KHO_TEST_NR_NAMED];

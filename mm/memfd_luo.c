@@ -705,6 +705,8 @@ static struct liveupdate_file_handler memfd_handler = {
 	.ops		= &memfd_luo_ops,
 };
 
+LIVEUPDATE_FILE_NOTE("memfd", MEMFD_LUO_FH_COMPATIBLE);
+
 static int __init memfd_luo_init(void)
 {
 	int err = liveupdate_register_file_handler(&memfd_handler);

@@ -5,6 +5,7 @@
 #include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/kho/abi/luo.h>
+#include <linux/kho/abi/note.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
@@ -82,6 +83,25 @@ struct liveupdate_file_handler {
 	struct list_head __private list;
 	struct list_head __private flb_list;
 };
+
+/**
+ * LIVEUPDATE_FILE_NOTE - announce a file handler
+ * @name: string literal, name of the handler without a version
+ * @compatible: string literal that the handler is registered with
+ *
+ * Tools compare the notes of two kernels before a kexec; see "Kexec Handover
+ * notes".
+ */
+#define LIVEUPDATE_FILE_NOTE(name, compatible)				\
+	KHO_NOTE(KHO_NOTE_FILE, name, compatible, compatible)
+
+/**
+ * LIVEUPDATE_FLB_NOTE - announce an FLB
+ * @name: string literal, name of the FLB without a version
+ * @compatible: string literal that the FLB is registered with
+ */
+#define LIVEUPDATE_FLB_NOTE(name, compatible)				\
+	KHO_NOTE(KHO_NOTE_FLB, name, compatible, compatible)
 
 /**
  * struct liveupdate_flb_op_args - what an FLB is called with

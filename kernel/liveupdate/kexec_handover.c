@@ -23,11 +23,13 @@
 #include <linux/kho/abi/kexec_handover.h>
 #include <linux/kho/abi/kexec_metadata.h>
 #include <linux/kho/abi/luo.h>
+#include <linux/kho/abi/note.h>
 #include <linux/kho/compat.h>
 #include <linux/kstrtox.h>
 #include <linux/libfdt.h>
 #include <linux/mutex.h>
 #include <linux/printk.h>
+#include <linux/stringify.h>
 #include <linux/unaligned.h>
 #include <linux/utsname.h>
 
@@ -322,6 +324,12 @@ bool kho_incoming_differs(const char *component)
 	return !offered || !kho_compat_offers(offered, len, component);
 }
 EXPORT_SYMBOL_GPL(kho_incoming_differs);
+
+#define KHO_METADATA_COMPATIBLE						\
+	KHO_METADATA_NODE_NAME "-v" __stringify(KHO_KEXEC_METADATA_VERSION)
+
+KHO_NOTE(KHO_NOTE_SUBTREE, KHO_METADATA_NODE_NAME, KHO_METADATA_COMPATIBLE,
+	 KHO_METADATA_COMPATIBLE);
 
 /* Names the kernels of this chain in the log. */
 static u32 __init kho_read_metadata(void)

@@ -26,9 +26,13 @@
 #include <linux/io.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/block.h>
+#include <linux/kho/abi/note.h>
 #include <linux/kho/block.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+
+KHO_NOTE(KHO_NOTE_STRUCTURE, "block", KHO_BLOCK_COMPATIBLE,
+	 KHO_BLOCK_COMPATIBLE);
 
 /*
  * A set has at most that many blocks.  The limit is for incoming sets, where

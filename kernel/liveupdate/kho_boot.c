@@ -18,6 +18,7 @@
 #include <linux/io.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/kexec_handover.h>
+#include <linux/kho/abi/note.h>
 #include <linux/kho/compat.h>
 #include <linux/kho/radix_tree.h>
 #include <linux/libfdt.h>
@@ -216,8 +217,10 @@ void __init kho_memory_init_early(void)
 }
 
 /* The rest of KHO_FDT_COMPATIBLE is looked at by who needs it. */
-static const char kho_needed_to_boot[] __initconst =
-	"" KHO_FDT_COMPAT_BASE KHO_SUB_COMPAT(KHO_RADIX_COMPATIBLE);
+#define KHO_NEEDED_TO_BOOT						\
+	"" KHO_FDT_COMPAT_BASE KHO_SUB_COMPAT(KHO_RADIX_COMPATIBLE)
+
+KHO_NOTE(KHO_NOTE_ROOT, "kho", KHO_FDT_COMPATIBLE, KHO_NEEDED_TO_BOOT);
 
 static bool __init kho_fdt_is_compatible(const void *fdt)
 {
@@ -231,7 +234,7 @@ static bool __init kho_fdt_is_compatible(const void *fdt)
 
 	kho_compat_report(offered, len, KHO_FDT_COMPATIBLE);
 	kho_in.same = kho_compat_usable(offered, len, KHO_FDT_COMPATIBLE);
-	return kho_compat_covers(offered, len, kho_needed_to_boot);
+	return kho_compat_covers(offered, len, KHO_NEEDED_TO_BOOT);
 }
 
 static bool __init kho_fdt_is_valid(const void *fdt, u64 len)

@@ -11,6 +11,7 @@
 #include <linux/array_size.h>
 #include <linux/ctype.h>
 #include <linux/export.h>
+#include <linux/kho/abi/note.h>
 #include <linux/kho/compat.h>
 #include <linux/minmax.h>
 #include <linux/string.h>
@@ -20,14 +21,22 @@
  * had these components in these versions.  That is history: it stays as it is
  * when the versions of this kernel change.
  */
+#define KHO_COMPAT_LEGACY(entry)					\
+	entry("kho-v4", "kho-v4;radix-v1;vmalloc-v1")			\
+	entry("luo-v5", "luo-v5;block-v1")				\
+	entry("memfd-v2", "memfd-v2;vmalloc-v1")
+
+#define KHO_COMPAT_ENTRY(bare, full)	{ bare, full },
+#define KHO_COMPAT_NOTE(bare, full)	KHO_NOTE_STANDS_FOR(bare, full);
+
 static const struct {
 	const char *bare;
 	const char *full;
 } kho_compat_legacy[] = {
-	{ "kho-v4", "kho-v4;radix-v1;vmalloc-v1" },
-	{ "luo-v5", "luo-v5;block-v1" },
-	{ "memfd-v2", "memfd-v2;vmalloc-v1" },
+	KHO_COMPAT_LEGACY(KHO_COMPAT_ENTRY)
 };
+
+KHO_COMPAT_LEGACY(KHO_COMPAT_NOTE)
 
 /* Takes the component that @s begins with; returns what follows it, or NULL. */
 static const char *kho_compat_part(const char *s, struct kho_compat_part *part)

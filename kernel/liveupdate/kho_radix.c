@@ -22,6 +22,7 @@
 #include <linux/io.h>
 #include <linux/kernel.h>
 #include <linux/kho/abi/radix_tree.h>
+#include <linux/kho/abi/note.h>
 #include <linux/kho/radix_tree.h>
 #include <linux/mm.h>
 
@@ -29,6 +30,9 @@
 
 #define ROOT_LEVEL	(KHO_TREE_MAX_DEPTH - 1)
 #define LEAF_KEYS	BIT(KHO_BITMAP_SIZE_LOG2)
+
+KHO_NOTE(KHO_NOTE_STRUCTURE, "radix", KHO_RADIX_COMPATIBLE,
+	 KHO_RADIX_COMPATIBLE);
 
 /* Every key has an entry in the root. */
 static_assert(KHO_BITMAP_SIZE_LOG2 + ROOT_LEVEL * KHO_TABLE_SIZE_LOG2 >=

@@ -16,6 +16,7 @@
 #include <linux/io.h>
 #include <linux/kasan.h>
 #include <linux/kexec_handover.h>
+#include <linux/kho/abi/note.h>
 #include <linux/kho/vmalloc.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
@@ -27,6 +28,9 @@
 #include "../../mm/vmalloc.h"
 #include "kexec_handover_internal.h"
 #include "kho_alloc.h"
+
+KHO_NOTE(KHO_NOTE_STRUCTURE, "vmalloc", KHO_VMALLOC_COMPATIBLE,
+	 KHO_VMALLOC_COMPATIBLE);
 
 /* Only these kinds of areas; the next kernel has to make one of the same kind. */
 #define KHO_VMALLOC_VM_FLAGS	(VM_ALLOC | VM_ALLOW_HUGE_VMAP)

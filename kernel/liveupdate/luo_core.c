@@ -71,6 +71,7 @@
 #include <linux/kexec.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/luo.h>
+#include <linux/kho/abi/note.h>
 #include <linux/kho/compat.h>
 #include <linux/liveupdate.h>
 #include <linux/miscdevice.h>
@@ -173,6 +174,8 @@ void luo_leave(void)
 {
 	up_read(&luo_jump);
 }
+
+KHO_NOTE(KHO_NOTE_SUBTREE, "luo", LUO_ABI_COMPATIBLE, LUO_ABI_COMPATIBLE);
 
 /*
  * Reads the root of the hand-over.  The string in front is as long as it is,

@@ -41,6 +41,12 @@ typedef unsigned long pgoff_t;
 #define MAX_ERRNO		4095
 
 #define __packed		__attribute__((packed))
+#define __used			__attribute__((used))
+#define __section(s)		__attribute__((section(s)))
+#define __aligned(n)		__attribute__((aligned(n)))
+#define KHO_PASTE(a, b)		a##b
+#define KHO_PASTED(a, b)	KHO_PASTE(a, b)
+#define __UNIQUE_ID(name)	KHO_PASTED(name, __COUNTER__)
 #define __maybe_unused		__attribute__((unused))
 #undef __always_inline
 #define __always_inline		inline __attribute__((always_inline))
