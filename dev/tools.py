@@ -52,6 +52,14 @@ NEEDED = [
     ("python3", "KUnit", lambda: command("python3")),
 ]
 CLANG = [("clang", "fuzzing", lambda: command("clang"))]
+KHOCTL = [("zlib1g-dev", "khoctl", lambda: header("zlib.h")),
+          ("liblzma-dev", "khoctl", lambda: header("lzma.h")),
+          ("libzstd-dev", "khoctl", lambda: header("zstd.h")),
+          ("liblz4-dev", "khoctl", lambda: header("lz4.h")),
+          ("libbz2-dev", "khoctl", lambda: header("bzlib.h")),
+          ("liblzo2-dev", "khoctl", lambda: header("lzo/lzo1x.h")),
+          ("libjson-c-dev", "khoctl", lambda: header("json-c/json.h")),
+          *((name, "its tests", lambda name=name: command(name)) for name in ("zstd", "lz4", "lzop"))]
 PROOF = [("coccinelle", "proving patches", lambda: command("spatch")),
          ("python3-sphinx", "the documentation", lambda: command("sphinx-build"))]
 USEFUL = [

@@ -14,9 +14,11 @@ from dev.host import OUT, ROOT, Failed, Result, Stop, output
 
 FOLDER = "tools/testing/kho"
 BUILD = OUT / "build/unit"
+KHOCTL = "tools/kho"
 DEADLINE = 300
 # of each fuzz target, unless told otherwise
 FUZZ_SECONDS = 20
+LONGEST = {"khoctl": 16384}  # inputs, where 512 bytes do not reach everything
 SMOKE_RUNS = 1500       # a target, when everything is tested
 # lines that must be reached, in percent
 COVERED = {name: 95 for name in ("kho_radix.c", "kho_vmalloc.c", "kho_block.c", "kho_compat.c",
@@ -30,11 +32,11 @@ CRASH = re.compile(r"^.*(?:BUG at |runtime error: |ERROR: (?:Address|Leak)Saniti
 WHY = re.compile(r" +# \S+: (failed at .*)$")
 
 
-def make(run, laid, title, *words, build=BUILD):
-    """Build from the laid tree with make in the folder of the unit tests."""
-    where = laid.dir / FOLDER
+def make(run, laid, title, *words, build=BUILD, folder=FOLDER):
+    """Build from the laid tree with make in a folder, by default that of the unit tests."""
+    where = laid.dir / folder
     if not (where / "Makefile").exists():
-        raise Stop(f"{FOLDER}/Makefile is missing")
+        raise Stop(f"{folder}/Makefile is missing")
     argv = ["make", "-C", where, f"O={os.path.relpath(build, where)}", f"-j{os.cpu_count()}", *words]
     return run.step(title, argv, env={"CCACHE_BASEDIR": str(laid.dir.parent)},
                     repeat="./kho " + run.verb)
@@ -124,9 +126,20 @@ def say_coverage(run):
     return results
 
 
+def khoctl(run, laid, *words):
+    """[Result] of the tests of khoctl; the notes that they read are those of the unit tests, too."""
+    make(run, laid, "building khoctl", *kernel.compiler(), build=OUT / "build/khoctl", folder=KHOCTL)
+    argv = ["python3", laid.dir / KHOCTL / "test_khoctl.py", OUT / "build/khoctl/khoctl", *words]
+    try:
+        log = run.step("tests of khoctl", argv, log="khoctl.log", deadline=DEADLINE)
+    except Failed as e:
+        log = e.log
+    return parse(log.read_text(errors="replace"), "khoctl") or [Result("khoctl", False, "nothing was run")]
+
+
 def unit(run):
     """Build and run for every page size; returns [Result]."""
-    tools.require(run)
+    tools.require(run, more=tools.KHOCTL)
     laid = tree.lay(run)
     make(run, laid, "building the unit tests", *kernel.compiler())
     results = []
@@ -134,13 +147,14 @@ def unit(run):
         found = run_program(run, program)
         run.say(f"  pages of {found[0].name.split('.')[0]}: {sum(r.ok for r in found)} of {len(found)} passed")
         results += found
+    results += khoctl(run, laid, "--kernel", BUILD / "12/kho_unit")
     return results + say_coverage(run)
 
 
 def targets():
     """Names of the fuzz targets."""
     return sorted(name for path in (ROOT / FOLDER).glob("fuzz_*.c")
-                  for name in TARGET.findall(path.read_text()))
+                  for name in TARGET.findall(path.read_text())) + ["khoctl"]
 
 
 def fuzz_target(run, name, seconds):
@@ -153,7 +167,7 @@ def fuzz_target(run, name, seconds):
     program = BUILD / "fuzz" / f"fuzz_{name}"
     length = [f"-max_total_time={seconds}"] if seconds else [f"-runs={SMOKE_RUNS}", "-seed=1"]
     seconds = seconds or DEADLINE
-    argv = [program, *length, "-max_len=512", "-timeout=10", "-verbosity=1",
+    argv = [program, *length, f"-max_len={LONGEST.get(name, 512)}", "-timeout=10", "-verbosity=1",
             "-print_final_stats=1", f"-artifact_prefix={run.dir}/{name}-", grown, BUILD / "corpus" / name]
     repeat = f"{program} {run.dir}/{name}-*"
     try:
@@ -178,9 +192,12 @@ def fuzz(run, chosen=None, seconds=None):
     seconds = FUZZ_SECONDS if seconds is None else seconds
     if seconds < 0:
         raise Stop("the time of a fuzz target cannot be negative")
-    tools.require(run, more=tools.CLANG)
+    tools.require(run, more=[*tools.CLANG, *tools.KHOCTL])
     tools.require(run, more=tools.clang_runtime())
     laid = tree.lay(run)
     ccache = ["FUZZ_CC=ccache clang"] if kernel.compiler() else []
     make(run, laid, "building the fuzzers", "fuzz", *ccache)
+    if chosen in (None, "khoctl"):
+        make(run, laid, "building the fuzzer of khoctl", "fuzz", build=BUILD / "fuzz", folder=KHOCTL)
+        khoctl(run, laid, "--corpus", BUILD / "corpus/khoctl")
     return [fuzz_target(run, name, seconds) for name in ([chosen] if chosen else names)]

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Fuzzes all that khoctl reads: the first byte of an input chooses the parser, the
+ * rest is the file.  Addresses in the data lead back into it.
+ */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "khoctl.h"
+
+#define PAGE	256
+
+static char last[256];
+
+int fail(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(last, sizeof(last), fmt, args);
+	va_end(args);
+	return -1;
+}
+
+const char *failure(void)
+{
+	return last;
+}
+
+/* The page that the low bits of the address choose. */
+static bool fuzz_page(struct memory *memory, uint64_t phys, struct blob *page)
+{
+	const struct blob *all = memory->ctx;
+	size_t pages = all->size / PAGE;
+
+	return pages && blob_part(all, phys / PAGE % pages * PAGE, PAGE, page);
+}
+
+static void fuzz_image(const struct blob *blob)
+{
+	struct set *set = calloc(1, sizeof(*set));
+
+	if (!image_read(blob, set)) {
+		int status;
+
+		json_object_put(set_json(set));
+		json_object_put(check_sets(set, set, NULL, &status));
+	}
+	set_free(set);
+	free(set);
+}
+
+static void fuzz_notes(const struct blob *blob, bool scan)
+{
+	struct set *set = calloc(1, sizeof(*set));
+
+	if (scan)
+		notes_scan(blob, set);
+	else
+		notes_parse(blob, set);
+	set_free(set);
+	free(set);
+}
+
+static void fuzz_dump(const struct blob *blob, unsigned int type)
+{
+	static const char * const types[] = { NULL, "tree", "luo", "sessions", "files", "memfd" };
+	struct memory memory = { fuzz_page, (void *)blob, PAGE, 40 };
+
+	json_object_put(dump_blob(blob, types[type % 6], &memory));
+	if (type == 6)
+		json_object_put(decode_map(blob->size, &memory));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct blob blob = { .data = data + 1, .size = size - 1 };
+
+	unpack_limit = 16UL << 20;
+	if (!size)
+		return 0;
+	switch (*data % 10) {
+	case 0:
+		fuzz_image(&blob);
+		break;
+	case 1:
+		fuzz_notes(&blob, false);
+		break;
+	case 2:
+		fuzz_notes(&blob, true);
+		break;
+	default:
+		fuzz_dump(&blob, *data % 10 - 3);
+	}
+	return 0;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the parts of khoctl share.  Everything that is read comes from files that
+ * may hold anything: sizes and offsets are checked where they are used.
+ */
+#ifndef KHOCTL_H
+#define KHOCTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <json-c/json.h>
+
+/* Exit status of all verbs. */
+enum {
+	EXIT_SAFE = 0,		/* done; nothing is lost */
+	EXIT_LOSS = 1,		/* something in use would be lost */
+	EXIT_UNKNOWN = 2,	/* bad input, or not enough is known */
+};
+
+/* Bytes in memory.  They are freed by blob_free() if they are owned. */
+struct blob {
+	const uint8_t *data;
+	size_t size;
+	bool owned;
+};
+
+/* khoctl.c: the last error, one line */
+int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+const char *failure(void);
+
+/* file.c */
+int blob_read(const char *path, struct blob *blob);
+void blob_free(struct blob *blob);
+bool blob_part(const struct blob *blob, uint64_t offset, uint64_t size, struct blob *part);
+bool blob_starts(const struct blob *blob, const char *with, size_t len);
+uint16_t get16(const uint8_t *p);
+uint32_t get32(const uint8_t *p);
+uint64_t get64(const uint8_t *p);
+uint32_t get32_big(const uint8_t *p);
+
+/* unpack.c */
+extern size_t unpack_limit;
+const char *unpack_name(const struct blob *packed);
+int unpack(const struct blob *packed, struct blob *plain);
+
+/*
+ * A component of the ABI; the names are those of include/linux/kho/abi/note.h.
+ * The strings are part of the set that has the component.
+ */
+enum kind {
+	KIND_ROOT = 1,
+	KIND_STRUCTURE,
+	KIND_SUBTREE,
+	KIND_FILE,
+	KIND_FLB,
+	KIND_ALIAS,
+	KIND_END,
+};
+
+struct component {
+	enum kind kind;
+	unsigned int page_shift;
+	char *name;
+	char *writes;
+	char *reads;
+};
+
+#define SET_MAX	256
+
+/**
+ * struct set - the components of one kernel
+ * @nr: number of @c
+ * @c: the components, in the order of the notes
+ * @newer: notes of a layout that khoctl does not know
+ * @stock: there were no notes; @c is what kernels of this version have
+ * @release: version of the kernel, empty when it was not found
+ * @format: containers of the image from the outside to the inside
+ */
+struct set {
+	unsigned int nr;
+	struct component c[SET_MAX];
+	unsigned int newer;
+	bool stock;
+	char release[80];
+	char format[120];
+};
+
+/* Names of the kernels in a chain, which nobody relies on. */
+#define OWN_NODE	"kexec-metadata"
+
+/* notes.c */
+const char *kind_name(enum kind kind);
+int notes_parse(const struct blob *notes, struct set *set);
+int notes_of_elf(const struct blob *elf, struct set *set);
+int notes_scan(const struct blob *raw, struct set *set);
+int set_add(struct set *set, const struct component *c);
+const struct component *set_find(const struct set *set, enum kind kind, const char *name);
+void set_sort(struct set *set);
+void set_free(struct set *set);
+
+/* image.c */
+int image_read(const struct blob *image, struct set *set);
+int image_open(const char *path, struct set *set);
+
+/* stock.c */
+int stock_fill(struct set *set, const struct blob *kernel);
+
+/**
+ * struct use - what the running kernel hands over
+ * @known: the rest is valid; otherwise it is empty
+ * @sessions: names of the outgoing sessions
+ * @files: number of their files by the string of the handler, of their FLBs by
+ *	   that of the FLB; NULL if it is not known
+ * @regions: names of the regions of reserve_mem=
+ * @subtrees: names of all other subtrees
+ */
+struct use {
+	bool known;
+	struct json_object *sessions;
+	struct json_object *files;
+	struct json_object *regions;
+	struct json_object *subtrees;
+};
+
+/* running.c */
+#define DEBUGFS	"/sys/kernel/debug/kho"
+int running_set(const char *root, struct set *set);
+int running_use(const char *root, struct use *use);
+void use_free(struct use *use);
+struct json_object *running_show(const char *root);
+
+/* check.c */
+enum verdict {
+	VERDICT_SAME,
+	VERDICT_OTHER,		/* both have it, and the second cannot read it */
+	VERDICT_UNKNOWN,	/* the second does not have it */
+	VERDICT_NEW,		/* the first does not have it */
+};
+
+enum verdict compare(const struct component *c, const struct set *to);
+struct json_object *check_sets(const struct set *from, const struct set *to, const struct use *use,
+			       int *status);
+
+/**
+ * struct memory - where pages of another kernel are found
+ * @page: gets the page at that address; false if it is not there.  The caller
+ *	  frees it.
+ * @ctx: for @page
+ * @page_size: of that kernel
+ * @left: pages that may still be read, so that chains come to an end
+ */
+struct memory {
+	bool (*page)(struct memory *memory, uint64_t phys, struct blob *page);
+	void *ctx;
+	unsigned int page_size;
+	unsigned int left;
+};
+
+/* dump.c */
+struct json_object *dump_path(const char *path, const char *as);
+struct json_object *dump_blob(const struct blob *blob, const char *as, struct memory *memory);
+const char *dump_types(void);
+
+/* decode.c: NULL and a failure if it is not what it should be */
+struct json_object *decode_tree(const struct blob *blob);
+struct json_object *decode_map(uint64_t root, struct memory *memory);
+struct json_object *decode_luo(const struct blob *blob, struct memory *memory);
+struct json_object *decode_sessions(const struct blob *block, struct memory *memory);
+struct json_object *decode_files(const struct blob *block, struct memory *memory);
+struct json_object *decode_memfd(const struct blob *page, struct memory *memory);
+
+/* fdt.c */
+typedef int (*fdt_visit)(void *ctx, unsigned int depth, const char *node, const char *prop,
+			 const struct blob *value);
+bool fdt_is(const struct blob *blob);
+int fdt_walk(const struct blob *blob, fdt_visit visit, void *ctx);
+
+/* print.c */
+struct json_object *set_json(const struct set *set);
+void print_json(struct json_object *what);
+void print_abi(struct json_object *what);
+void print_check(struct json_object *what);
+void print_tree(struct json_object *what);
+const char *json_string(struct json_object *what, const char *key);
+struct json_object *json_text(const void *text, size_t size);
+struct json_object *json_address(uint64_t value);
+
+#endif /* KHOCTL_H */

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The running kernel: its notes, and what it hands over.  All paths are below a
+ * folder, "" for the machine itself, so that a copy can be looked at as well.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "khoctl.h"
+
+#define NOTES		"/sys/kernel/notes"
+#define MODULE_NOTES	"/sys/module/*/notes/.note.kho"
+#define RELEASE		"/proc/sys/kernel/osrelease"
+#define SESSIONS	"/sys/kernel/debug/liveupdate/"
+#define SESSION_LINK	"anon_inode:[luo_session] "
+
+static int read_below(const char *root, const char *path, struct blob *blob)
+{
+	char name[4096];
+
+	if (snprintf(name, sizeof(name), "%s%s", root, path) >= (int)sizeof(name))
+		return fail("%s: too long", root);
+	return blob_read(name, blob);
+}
+
+/* ---- components */
+
+static void find_release(const char *root, struct set *set)
+{
+	struct blob text;
+	size_t len = 0;
+
+	if (read_below(root, RELEASE, &text))
+		return;
+	while (len < text.size && len + 1 < sizeof(set->release) && text.data[len] > ' ')
+		len++;
+	memcpy(set->release, text.data, len);
+	set->release[len] = '\0';
+	blob_free(&text);
+}
+
+static int module_notes(const char *root, struct set *set)
+{
+	char pattern[4096];
+	struct blob notes;
+	glob_t found;
+	int err = 0;
+
+	snprintf(pattern, sizeof(pattern), "%s" MODULE_NOTES, root);
+	if (glob(pattern, 0, NULL, &found))
+		return 0;
+	for (size_t i = 0; i < found.gl_pathc && !err; i++) {
+		/* The module may be gone by now. */
+		if (blob_read(found.gl_pathv[i], &notes))
+			continue;
+		err = notes_parse(&notes, set);
+		blob_free(&notes);
+	}
+	globfree(&found);
+	return err;
+}
+
+/* Components of the running kernel and of its modules. */
+int running_set(const char *root, struct set *set)
+{
+	struct blob notes;
+	int err;
+
+	snprintf(set->format, sizeof(set->format), "running kernel");
+	find_release(root, set);
+	if (read_below(root, NOTES, &notes))
+		return -1;
+	err = notes_parse(&notes, set) ?: module_notes(root, set);
+	blob_free(&notes);
+	if (!err && !set->nr && set->newer)
+		err = fail("its notes have a layout that this khoctl does not know");
+	if (!err && !set->nr)
+		err = stock_fill(set, NULL);
+	set_sort(set);
+	return err;
+}
+
+/* ---- use */
+
+static int add_subtree(void *ctx, unsigned int depth, const char *node, const char *prop,
+		       const struct blob *value)
+{
+	(void)value;
+	if (depth == 2 && !prop)
+		json_object_array_add(ctx, json_text(node, strlen(node)));
+	return 0;
+}
+
+/* Names of the nodes below the root of a tree. */
+static int tree_names(const char *root, const char *path, struct json_object *names)
+{
+	struct blob tree;
+	int err = read_below(root, path, &tree);
+
+	if (err)
+		return err;
+	err = fdt_walk(&tree, add_subtree, names);
+	blob_free(&tree);
+	return err;
+}
+
+static void count_files(struct json_object *files, const char *handler, int64_t count)
+{
+	struct json_object *old;
+
+	if (json_object_object_get_ex(files, handler, &old))
+		count += json_object_get_int64(old);
+	json_object_object_add(files, handler, json_object_new_int64(count));
+}
+
+/*
+ * A line is a key, a colon and a value.  "session" starts a session; "handler" and
+ * "flb" have a string and how many files there are of it.
+ */
+static void session_line(char *line, struct json_object *sessions, struct json_object *files)
+{
+	char *value = strstr(line, ": "), *count;
+
+	if (!value)
+		return;
+	*value = '\0';
+	value += 2;
+	count = strrchr(value, ' ');
+	if (!strcmp(line, "session")) {
+		json_object_array_add(sessions, json_text(value, strlen(value)));
+	} else if ((!strcmp(line, "handler") || !strcmp(line, "flb")) && count) {
+		*count = '\0';
+		count_files(files, value, strtoll(count + 1, NULL, 10));
+	}
+}
+
+static int read_sessions(const char *root, const char *path, struct json_object *sessions,
+			 struct json_object *files)
+{
+	struct blob text;
+	char *copy, *line, *rest = NULL;
+	int err = read_below(root, path, &text);
+
+	if (err)
+		return err;
+	copy = strndup((const char *)text.data, text.size);
+	blob_free(&text);
+	for (line = copy ? strtok_r(copy, "\n", &rest) : NULL; line;
+	     line = strtok_r(NULL, "\n", &rest))
+		session_line(line, sessions, files);
+	free(copy);
+	return 0;
+}
+
+/* Adds the session that a descriptor is of, if it is one. */
+static void add_holder(const char *path, struct json_object *sessions)
+{
+	char target[256];
+	ssize_t len = readlink(path, target, sizeof(target) - 1);
+	struct json_object *name;
+
+	if (len < (ssize_t)sizeof(SESSION_LINK) || strncmp(target, SESSION_LINK, sizeof(SESSION_LINK) - 1))
+		return;
+	target[len] = '\0';
+	name = json_text(target + sizeof(SESSION_LINK) - 1, len - (sizeof(SESSION_LINK) - 1));
+	for (size_t i = 0; i < json_object_array_length(sessions); i++) {
+		if (json_object_equal(json_object_array_get_idx(sessions, i), name)) {
+			json_object_put(name);
+			return;
+		}
+	}
+	json_object_array_add(sessions, name);
+}
+
+/* A kernel that does not list its sessions has a descriptor for each. */
+static int find_holders(const char *root, struct json_object *sessions)
+{
+	char pattern[4096];
+	glob_t found;
+	int err;
+
+	if (!*root && geteuid())
+		return fail("only root can see who holds sessions");
+	snprintf(pattern, sizeof(pattern), "%s/proc/[0-9]*/fd/[0-9]*", root);
+	err = glob(pattern, GLOB_NOSORT, NULL, &found);
+	if (err == GLOB_NOMATCH)
+		return fail("%s: nothing is there", pattern);
+	if (err)
+		return fail("%s: cannot be listed", pattern);
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		add_holder(found.gl_pathv[i], sessions);
+	globfree(&found);
+	return 0;
+}
+
+static int find_sessions(const char *root, struct use *use)
+{
+	if (!read_sessions(root, SESSIONS "outgoing", use->sessions, use->files))
+		return 0;
+	json_object_put(use->files);
+	use->files = NULL;
+	return find_holders(root, use->sessions);
+}
+
+static bool has_device(const char *root)
+{
+	char name[4096];
+
+	snprintf(name, sizeof(name), "%s/dev/liveupdate", root);
+	return !access(name, F_OK);
+}
+
+/* Every kernel writes this one for itself. */
+static bool is_own(const char *node)
+{
+	return !strcmp(node, OWN_NODE);
+}
+
+/* Takes the subtrees that have lists of their own out of @subtrees. */
+static int sort_subtrees(const char *root, struct use *use)
+{
+	struct json_object *others = json_object_new_array();
+	size_t nr = json_object_array_length(use->subtrees);
+	bool luo = false;
+	int err = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		struct json_object *name = json_object_array_get_idx(use->subtrees, i);
+		const char *s = json_object_get_string(name);
+
+		if (!strcmp(s, "LUO"))
+			luo = true;
+		else if (!strcmp(s, "memblock"))
+			err = err ?: tree_names(root, DEBUGFS "/out/sub_fdts/memblock",
+						use->regions);
+		else if (!is_own(s))
+			json_object_array_add(others, json_object_get(name));
+	}
+	json_object_put(use->subtrees);
+	use->subtrees = others;
+	/* Without the device nobody has a session. */
+	if (luo && has_device(root))
+		err = err ?: find_sessions(root, use);
+	return err;
+}
+
+/* What is in use; when this fails, @use->known is false. */
+int running_use(const char *root, struct use *use)
+{
+	int err;
+
+	*use = (struct use){
+		.sessions = json_object_new_array(),
+		.files = json_object_new_object(),
+		.regions = json_object_new_array(),
+		.subtrees = json_object_new_array(),
+	};
+	err = tree_names(root, DEBUGFS "/out/fdt", use->subtrees) ?: sort_subtrees(root, use);
+	use->known = !err;
+	return err;
+}
+
+void use_free(struct use *use)
+{
+	json_object_put(use->sessions);
+	json_object_put(use->files);
+	json_object_put(use->regions);
+	json_object_put(use->subtrees);
+}
+
+/* ---- show */
+
+static struct json_object *outgoing(const char *root)
+{
+	struct json_object *out = json_object_new_object();
+	struct use use;
+
+	if (running_use(root, &use))
+		json_object_object_add(out, "not_known", json_object_new_string(failure()));
+	json_object_object_add(out, "sessions", json_object_get(use.sessions));
+	json_object_object_add(out, "files", json_object_get(use.files));
+	json_object_object_add(out, "reserve_mem", json_object_get(use.regions));
+	json_object_object_add(out, "other_subtrees", json_object_get(use.subtrees));
+	use_free(&use);
+	return out;
+}
+
+/* The lines of a file, NULL if there is no such file. */
+static struct json_object *lines_of(const char *root, const char *path)
+{
+	struct json_object *lines;
+	struct blob text;
+	size_t start = 0;
+
+	if (read_below(root, path, &text))
+		return NULL;
+	lines = json_object_new_array();
+	for (size_t i = 0; i < text.size; i++) {
+		if (text.data[i] == '\n') {
+			json_object_array_add(lines, json_text(text.data + start, i - start));
+			start = i + 1;
+		}
+	}
+	blob_free(&text);
+	return lines;
+}
+
+static struct json_object *incoming(const char *root)
+{
+	struct json_object *in = json_object_new_object();
+	struct json_object *sessions = json_object_new_array(), *files = json_object_new_object();
+	struct json_object *subtrees = json_object_new_array();
+
+	tree_names(root, DEBUGFS "/in/fdt", subtrees);
+	read_sessions(root, SESSIONS "incoming", sessions, files);
+	json_object_object_add(in, "subtrees", subtrees);
+	json_object_object_add(in, "sessions", sessions);
+	json_object_object_add(in, "files", files);
+	json_object_object_add(in, "compat", lines_of(root, DEBUGFS "/in/compat"));
+	json_object_object_add(in, "unclaimed", lines_of(root, DEBUGFS "/in/unclaimed"));
+	return in;
+}
+
+/* NULL if there is nothing to look at. */
+struct json_object *running_show(const char *root)
+{
+	struct json_object *show;
+	struct set *set = calloc(1, sizeof(*set));
+	char name[4096];
+
+	if (!set)
+		return fail("out of memory"), NULL;
+	snprintf(name, sizeof(name), "%s" DEBUGFS, root);
+	if (access(name, R_OK | X_OK)) {
+		fail("%s: %s", name, strerror(errno));
+		free(set);
+		return NULL;
+	}
+	find_release(root, set);
+	show = json_object_new_object();
+	json_object_object_add(show, "verb", json_object_new_string("show"));
+	json_object_object_add(show, "schema", json_object_new_int(1));
+	json_object_object_add(show, "release", json_object_new_string(set->release));
+	json_object_object_add(show, "outgoing", outgoing(root));
+	json_object_object_add(show, "incoming", incoming(root));
+	free(set);
+	return show;
+}

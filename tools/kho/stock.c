@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Kernels without notes.  Linux 7.2 and 7.3 have one version for all that is in
+ * a handover, and compare whole strings.
+ */
+
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+
+#include "khoctl.h"
+
+static const char * const stock_releases[] = { "7.2", "7.3" };
+
+static const struct stock {
+	enum kind kind;
+	const char *name;
+	const char *version;
+	const char *sign;	/* in the strings of the kernel, instead of the version */
+} stock[] = {
+	{ KIND_ROOT, "kho", "kho-v4", NULL },
+	{ KIND_SUBTREE, "kexec-metadata", "kexec-metadata-v1", "kexec-metadata" },
+	{ KIND_SUBTREE, "memblock", "memblock-v1", NULL },
+	{ KIND_STRUCTURE, "reserve-mem", "reserve-mem-v1", NULL },
+	{ KIND_SUBTREE, "luo", "luo-v5", NULL },
+	{ KIND_FILE, "memfd", "memfd-v2", NULL },
+};
+
+/* 7.3, 7.3.4, 7.3-rc1 and 7.3.4-distribution are all 7.3. */
+static bool is_release(const char *release, const char *series)
+{
+	size_t len = strlen(series);
+
+	return !strncmp(release, series, len) && (release[len] < '0' || release[len] > '9');
+}
+
+/* What is compiled in has its version among the strings of the kernel. */
+static bool has_version(const struct blob *kernel, const char *version)
+{
+	return !kernel || memmem(kernel->data, kernel->size, version, strlen(version) + 1);
+}
+
+/* Fills in what a kernel without notes has; @kernel is NULL for the running one. */
+int stock_fill(struct set *set, const struct blob *kernel)
+{
+	bool known = false;
+
+	if (!*set->release)
+		return fail("is not a Linux kernel, or one without notes and version");
+	for (size_t i = 0; i < sizeof(stock_releases) / sizeof(*stock_releases); i++)
+		known |= is_release(set->release, stock_releases[i]);
+	if (!known)
+		return fail("Linux %s has no notes of Kexec Handover, and its versions are not known",
+			    set->release);
+
+	set->stock = true;
+	for (size_t i = 0; i < sizeof(stock) / sizeof(*stock); i++) {
+		struct component c = {
+			.kind = stock[i].kind,
+			.name = (char *)stock[i].name,
+			.writes = (char *)stock[i].version,
+			.reads = (char *)stock[i].version,
+		};
+
+		if (has_version(kernel, stock[i].sign ?: stock[i].version) && set_add(set, &c))
+			return -1;
+	}
+	return 0;
+}
