@@ -264,7 +264,8 @@ static void lose_used(struct check *check, const struct component *c, int users)
 static void lose_in_doubt(struct check *check, const struct component *c)
 {
 	if (c->kind != KIND_STRUCTURE)
-		append(check->doubt, "%s differs, and it is not known whether it is in use", c->name);
+		append(check->doubt, "%s differs, and it is not known whether it is in use",
+		       c->name);
 }
 
 static void lose(struct check *check, const struct component *c, int users)
@@ -308,7 +309,8 @@ static void add_row(struct check *check, const struct component *c, const char *
 	json_object_object_add(row, "kind", json_object_new_string(kind_name(c->kind)));
 	json_object_object_add(row, "writes", writes ? json_object_new_string(writes) : NULL);
 	json_object_object_add(row, "reads", reads ? json_object_new_string(reads) : NULL);
-	json_object_object_add(row, "in_use", users == IN_DOUBT ? NULL : json_object_new_int(users));
+	json_object_object_add(row, "in_use",
+			       users == IN_DOUBT ? NULL : json_object_new_int(users));
 	json_object_object_add(row, "verdict", json_object_new_string(verdict_names[verdict]));
 	json_object_array_add(check->rows, row);
 }
@@ -366,7 +368,8 @@ static int conclude(const struct check *check, struct json_object *result)
 
 	if (length(check->lost)) {
 		status = EXIT_LOSS;
-		snprintf(text, sizeof(text), "would lose: %s", join(check->lost, list, sizeof(list)));
+		snprintf(text, sizeof(text), "would lose: %s",
+			 join(check->lost, list, sizeof(list)));
 	} else if (length(check->doubt)) {
 		status = EXIT_UNKNOWN;
 		snprintf(text, sizeof(text), "cannot tell: %s",

@@ -82,7 +82,7 @@ static struct json_object *hex(const struct blob *value)
 
 	for (size_t i = 0; i < value->size && i < 64; i++)
 		at += sprintf(at, "%02x", value->data[i]);
-	strcpy(at, value->size > 64 ? "..." : "");
+	sprintf(at, "%s", value->size > 64 ? "..." : "");
 	return json_object_new_string(text);
 }
 

@@ -112,7 +112,8 @@ static struct json_object *dump_subtrees(const char *path, struct memory *memory
 		one = dump_file(name, NULL, memory);
 		if (!one) {
 			one = json_object_new_object();
-			json_object_object_add(one, "not_decoded", json_object_new_string(failure()));
+			json_object_object_add(one, "not_decoded",
+					       json_object_new_string(failure()));
 		}
 		json_object_object_add(all, entry->d_name, one);
 	}

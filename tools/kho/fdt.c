@@ -84,7 +84,7 @@ static int begin_node(struct fdt *fdt, fdt_visit visit, void *ctx)
 	return visit(ctx, fdt->depth, name, NULL, NULL);
 }
 
-static int property(struct fdt *fdt, fdt_visit visit, void *ctx)
+static int take_property(struct fdt *fdt, fdt_visit visit, void *ctx)
 {
 	struct blob value;
 	uint32_t size, name_at;
@@ -124,7 +124,7 @@ int fdt_walk(const struct blob *blob, fdt_visit visit, void *ctx)
 			fdt.depth--;
 			break;
 		case FDT_PROP:
-			err = property(&fdt, visit, ctx);
+			err = take_property(&fdt, visit, ctx);
 			break;
 		case FDT_NOP:
 			break;

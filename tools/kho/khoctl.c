@@ -130,8 +130,7 @@ static int verb_check(const struct options *o)
 	}
 	if (o->nr || !o->to) {
 		free(sets);
-		return wrong_words("check", "--to IMAGE, and --from IMAGE unless it is about the "
-				   "running kernel");
+		return wrong_words("check", "--to IMAGE, and --from IMAGE if it is not running");
 	}
 	failed = show_result(o, check(o, &sets[0], &sets[1], &status), print_check);
 	set_free(&sets[0]);

@@ -184,7 +184,8 @@ static bool is_simple(struct json_object *value)
 static void print_member(const char *key, struct json_object *value, int depth)
 {
 	if (is_simple(value)) {
-		printf("%*s%s: %s\n", 2 * depth, "", key, value ? json_object_get_string(value) : "-");
+		printf("%*s%s: %s\n", 2 * depth, "", key,
+		       value ? json_object_get_string(value) : "-");
 	} else {
 		printf("%*s%s:\n", 2 * depth, "", key);
 		print_value(value, depth + 1);

@@ -165,7 +165,8 @@ static void add_holder(const char *path, struct json_object *sessions)
 	ssize_t len = readlink(path, target, sizeof(target) - 1);
 	struct json_object *name;
 
-	if (len < (ssize_t)sizeof(SESSION_LINK) || strncmp(target, SESSION_LINK, sizeof(SESSION_LINK) - 1))
+	if (len < (ssize_t)sizeof(SESSION_LINK) ||
+	    strncmp(target, SESSION_LINK, sizeof(SESSION_LINK) - 1))
 		return;
 	target[len] = '\0';
 	name = json_text(target + sizeof(SESSION_LINK) - 1, len - (sizeof(SESSION_LINK) - 1));

@@ -50,8 +50,7 @@ int stock_fill(struct set *set, const struct blob *kernel)
 	for (size_t i = 0; i < sizeof(stock_releases) / sizeof(*stock_releases); i++)
 		known |= is_release(set->release, stock_releases[i]);
 	if (!known)
-		return fail("Linux %s has no notes of Kexec Handover, and its versions are not known",
-			    set->release);
+		return fail("Linux %s has no notes, and its versions are not known", set->release);
 
 	set->stock = true;
 	for (size_t i = 0; i < sizeof(stock) / sizeof(*stock); i++) {

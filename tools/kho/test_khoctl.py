@@ -672,8 +672,8 @@ TESTS = [
     test_zboot, test_uki, test_uki_zboot, test_pages_of_64k, test_newer_notes, test_stock,
     test_notes_of_sources, test_check_same, test_check_table, test_check_stock, test_check_two_versions,
     test_check_page_size, test_check_no_handler, test_check_running, test_check_nothing_in_use,
-    test_check_holders, test_check_not_known, test_abi_running, test_show, test_dump_folder, test_dump_files, test_dump_loops,
-    test_garbage, test_empty_and_missing, test_folder_and_device, test_no_permission, test_truncated,
+    test_check_holders, test_check_not_known, test_abi_running, test_show, test_dump_folder, test_dump_files,
+    test_dump_loops, test_garbage, test_empty_and_missing, test_folder_and_device, test_no_permission, test_truncated,
     test_damaged, test_words,
 ]
 

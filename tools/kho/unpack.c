@@ -151,7 +151,8 @@ static int unpack_lz4(const struct blob *in, struct out *out)
 
 		at += 4;
 		/* The build appends the size of the kernel, which is not a block. */
-		if (!size || size > LZ4_COMPRESSBOUND(LZ4_BLOCK) || !blob_part(in, at, size, &block))
+		if (!size || size > LZ4_COMPRESSBOUND(LZ4_BLOCK) ||
+		    !blob_part(in, at, size, &block))
 			break;
 		if (out_grow(out, LZ4_BLOCK))
 			return -1;
@@ -305,7 +306,8 @@ int unpack(const struct blob *packed, struct blob *plain)
 	if (!packer)
 		return fail("not compressed in a way that khoctl knows");
 	if (!packer->unpack)
-		return fail("compressed with %s, which this khoctl was built without", packer->name);
+		return fail("compressed with %s, which this khoctl was built without",
+			    packer->name);
 	if (packer->unpack(packed, &out)) {
 		free(out.data);
 		return -1;
