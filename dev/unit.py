@@ -131,7 +131,7 @@ def khoctl(run, laid, *words):
     make(run, laid, "building khoctl", *kernel.compiler(), build=OUT / "build/khoctl", folder=KHOCTL)
     argv = ["python3", laid.dir / KHOCTL / "test_khoctl.py", OUT / "build/khoctl/khoctl", *words]
     try:
-        log = run.step("tests of khoctl", argv, log="khoctl.log", deadline=DEADLINE)
+        log = run.step("tests of khoctl", argv, log="khoctl.log", deadline=2 * DEADLINE)
     except Failed as e:
         log = e.log
     return parse(log.read_text(errors="replace"), "khoctl") or [Result("khoctl", False, "nothing was run")]

@@ -93,16 +93,40 @@ static bool can_read(const struct component *reader, const struct component *c,
 	}
 }
 
-enum verdict compare(const struct component *c, const struct set *to)
+/*
+ * Several components may have one name: a handler for each version, for example.
+ * Finds one that can read what @c writes, else any with that name.
+ */
+static const struct component *find_reader(const struct component *c, const struct set *to,
+					   enum verdict *verdict)
 {
-	const struct component *reader = set_find(to, c->kind, c->name);
+	const struct component *reader = NULL;
 
-	if (!reader)
-		return VERDICT_UNKNOWN;
-	/* Nothing of a kernel with other pages can be read. */
-	if (c->page_shift && reader->page_shift && c->page_shift != reader->page_shift)
-		return VERDICT_OTHER;
-	return can_read(reader, c, to) ? VERDICT_SAME : VERDICT_OTHER;
+	*verdict = VERDICT_UNKNOWN;
+	for (unsigned int i = 0; i < to->nr && *verdict != VERDICT_SAME; i++) {
+		const struct component *other = &to->c[i];
+
+		if (other->kind != c->kind || strcmp(other->name, c->name))
+			continue;
+		*verdict = VERDICT_OTHER;
+		reader = reader ?: other;
+		/* Nothing of a kernel with other pages can be read. */
+		if (c->page_shift && other->page_shift && c->page_shift != other->page_shift)
+			continue;
+		if (can_read(other, c, to)) {
+			*verdict = VERDICT_SAME;
+			reader = other;
+		}
+	}
+	return reader;
+}
+
+static enum verdict compare(const struct component *c, const struct set *to)
+{
+	enum verdict verdict;
+
+	find_reader(c, to, &verdict);
+	return verdict;
 }
 
 /* ---- use */
@@ -317,8 +341,8 @@ static void add_row(struct check *check, const struct component *c, const char *
 
 static void check_component(struct check *check, const struct component *c)
 {
-	const struct component *reader = set_find(check->to, c->kind, c->name);
-	enum verdict verdict = compare(c, check->to);
+	enum verdict verdict;
+	const struct component *reader = find_reader(c, check->to, &verdict);
 	int users = in_use(check, c);
 
 	add_row(check, c, c->writes, reader ? reader->reads : NULL, users, verdict);

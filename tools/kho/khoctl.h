@@ -138,7 +138,6 @@ enum verdict {
 	VERDICT_NEW,		/* the first does not have it */
 };
 
-enum verdict compare(const struct component *c, const struct set *to);
 struct json_object *check_sets(const struct set *from, const struct set *to, const struct use *use,
 			       int *status);
 
