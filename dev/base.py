@@ -49,7 +49,7 @@ def wanted():
 
 
 def version_of(tree):
-    """Version of a kernel tree from its Makefile; None when it is no kernel tree."""
+    """Version of a kernel tree from its Makefile; None when it is not a kernel tree."""
     tree = Path(tree)
     try:
         head = (tree / "Makefile").read_text(errors="replace")[:4096]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""./kho bench: what a hand-over costs in instructions, ours beside the stock kernel.
+"""./kho bench: instructions of a handover, compared with the stock kernel.
 
 QEMU's -icount lets the clock of a guest count instructions, so the figures do not
-depend on the machine they are taken on.  Such a guest has one CPU and talks to
-nobody: the kernels, the agent and the scripts are in its first file system
-(tools/testing/selftests/kho/handover_bench.c says what the lines of a script do).
+depend on the machine.  Such a guest has one CPU and no external input: the
+kernels, the agent and the scripts are in its first file system
+(tools/testing/selftests/kho/handover_bench.c describes the lines of a script).
 """
 import concurrent.futures
 import hashlib
@@ -38,7 +38,7 @@ FIGURES = ("preserve", "unpreserve", "boot", "retrieve", "finish", "metadata")
 
 @dataclass(frozen=True)
 class Load:
-    """What is handed over."""
+    """The preserved files."""
     name: str
     sentence: str
     fill: str = ""
@@ -107,9 +107,9 @@ def scripts(load, wait):
     """What the two kernels of a guest do."""
     begin, through = f"bench-begin wait={wait}", "bench-load /kernel /initrd /line"
     if not load.files:
-        return [begin, through, "bench-jump"], [begin]
+        return [begin, through, "bench-kexec"], [begin]
     size = f"{load.files} {load.pages}"
-    return ([begin, through, f"bench-fill {load.fill} {size}", "bench-preserve", "bench-jump"],
+    return ([begin, through, f"bench-fill {load.fill} {size}", "bench-preserve", "bench-kexec"],
             [begin, f"bench-retrieve {size}"])
 
 
@@ -174,7 +174,7 @@ def read(told):
             word, name, value = (line.text.split() + ["", ""])[:3]
             if word == "bench":
                 seen[f"init{hop}" if name == "init" else name] = int(value)
-    seen["boot"] = seen["init1"] - seen["jump"]
+    seen["boot"] = seen["init1"] - seen["kexec"]
     return seen
 
 
@@ -186,7 +186,7 @@ class Bench:
     def __init__(self, run, agent, quick, arch):
         self.run, self.agent, self.quick = run, agent, quick
         self.qemu = output([guest.MACHINES[arch].qemu, "--version"]) or ""
-        self.nothing = {}       # boots without a hand-over, by kernel and memory
+        self.nothing = {}       # boots without a handover, by kernel and memory
 
     def known(self, words, initrd):
         """Where the figures of a guest are that had the same bytes in it."""
@@ -205,7 +205,7 @@ class Bench:
         return seen
 
     def figures(self, kernel, load):
-        """The same, with what the boot takes more than one without a hand-over."""
+        """The same, with the instructions of a boot without a handover subtracted."""
         seen = self.settle(kernel, load)
         plain = statistics.median(self.nothing[kernel.flavour, load.memory].result()["boot"])
         seen["boot"] = [value - plain for value in seen["boot"]]
@@ -277,7 +277,7 @@ def bench(run, names, quick=False, ours_only=False, arch=ARCH, config=HOST):
 
 
 def start(pool, work, kernels, loads):
-    """[(load, {whose: task})], with the boots that the others are compared with in front."""
+    """[(load, {whose: task})], after the boots that the others are compared with."""
     for kernel in kernels.values():
         for memory in sorted({load.memory for load in loads if load.both or kernel is kernels[OURS]}):
             work.nothing[kernel.flavour, memory] = pool.submit(work.settle, kernel, replace(NOTHING, memory=memory))

@@ -85,7 +85,7 @@ def one_memfd():
 
 
 def many():
-    """More sessions than an entry block of LUO has room for, and more files in one of them."""
+    """More sessions than fit into an entry block of LUO, and more files in one of them."""
     first, then = [], []
     for s in range(60):
         files = {f"f{s}.{n}": f"size={1 + (s + n) % 5}P seed={100 * s + n}" for n in range(2)}
@@ -119,7 +119,7 @@ def position():
 
 def odd_size():
     sizes = (1, 7, 4095, 4097, 12345, 65535, (1 << 20) + 1, (2 << 20) - 1)
-    return plain_case("odd-size", "Sizes that are no multiple of a page come back to the byte.",
+    return plain_case("odd-size", "Sizes that are not a multiple of the page size are preserved to the byte.",
                       {f"s{size}": f"size={size} seed={size}" for size in sizes})
 
 
@@ -233,7 +233,7 @@ def reserve_mem_released():
 
 
 def kho_off():
-    return Case("kho-off", "A second kernel with kho=off boots and hands nothing on; the third starts anew.",
+    return Case("kho-off", "A second kernel with kho=off boots and preserves nothing; the third one starts again.",
                 [keep("main", {"a": "size=16M seed=8"}),
                  ["run test ! -e /dev/liveupdate", "churn"],
                  ["fails ENOENT session-get main", *keep("main", {"b": "size=1M seed=9"}), "churn"]],
@@ -250,7 +250,7 @@ def debugfs_off():
 def page_size():
     """To a kernel with other pages, and from it back."""
     lost = ["run dmesg | grep -F 'KHO: previous kernel has pages of'", "fails ENOENT session-get main", "churn"]
-    return Case("page-size", "A hand-over of pages of another size is refused in one line, and the boot is cold.",
+    return Case("page-size", "A handover with another page size is refused in one line, and the boot is cold.",
                 [keep("main", {"a": "size=16M seed=1"}), [*lost, *keep("main", {"b": "size=1M seed=2"})], lost],
                 kernels=(OURS, OTHER_PAGES, OURS), arches=("arm64",), deadline=40)
 
@@ -262,9 +262,9 @@ COLD = ["fails ENOENT session-get main", "run ! dmesg | grep -F 'found kexec han
 
 
 def stale():
-    """On arm64 kexec-tools copies the device tree of the running kernel, with what led to its hand-over."""
+    """On arm64 kexec-tools copies the device tree of the running kernel, with the properties of its handover."""
     file = {"a": "size=16M seed=1"}
-    return Case("stale-hand-over", "An image without a hand-over boots cold, where there had been one before.",
+    return Case("stale-handover", "An image without a handover boots cold after an earlier handover.",
                 [keep("main", file), [*claim("main", file), "close a", *FORGOTTEN, LOAD_PLAIN],
                  [*COLD, "churn", *keep("main", file)], claim("main", file)], arches=("arm64",), deadline=40)
 
@@ -294,7 +294,7 @@ def kdump(name, sentence, load, scratch="kho_scratch=64M,1G,64M"):
 
 def never_retrieved():
     new = {"b": "size=2M seed=13"}
-    return Case("session-never-retrieved", "A session nobody asks for harms neither kernel after it.",
+    return Case("session-never-retrieved", "A session that is never retrieved does not affect the next two kernels.",
                 [keep("lost", {"a": "size=32M seed=12"}), ["churn", *keep("new", new), "churn"],
                  ["fails ENOENT session-get lost", *claim("new", new), "churn"]], deadline=40)
 
@@ -314,7 +314,7 @@ def huge_folios():
 
 def memcg_limit():
     """What was charged before the limit stays charged, and the rest comes when the limit is raised."""
-    group, size, room = "/tmp/cgroup/guest", 40 << 20, 24 << 20
+    group, size, space = "/tmp/cgroup/guest", 40 << 20, 24 << 20
     used = f"$(cat {group}/memory.current)"
     first, then = ["session-new main"], [
         "run mkdir /tmp/cgroup && mount -t cgroup2 none /tmp/cgroup",
@@ -324,15 +324,15 @@ def memcg_limit():
         take = f"retrieve-in-group {group}/cgroup.procs main {token}"
         first += [HUGE.format(folios), f"memfd {file}", f"preserve main {token} {name}"]
         # With pages of 64 KiB, a huge folio alone has 512 MiB.
-        beyond = f" -o $(cat {HUGE_SIZE}) -gt {room}" if folios == "always" else ""
+        beyond = f" -o $(cat {HUGE_SIZE}) -gt {space}" if folios == "always" else ""
         # Page by page through the first folios, then the middle of the file.  An inode is charged, too,
         # and the kernel may kill who asks for one.
         then += 12 * [f"run echo $(({used} + 4096)) > {group}/memory.max", f"fails ENOMEM {take} or-killed"]
-        then += [f"run echo $(({used} + {room})) > {group}/memory.max", *2 * [f"fails ENOMEM {take}"],
-                 f"run test {used} -gt {size * (token - 1) + room // 2}{beyond}",
+        then += [f"run echo $(({used} + {space})) > {group}/memory.max", *2 * [f"fails ENOMEM {take}"],
+                 f"run test {used} -gt {size * (token - 1) + space // 2}{beyond}",
                  f"run echo max > {group}/memory.max",
                  take, f"run test {used} -ge {size * token}", f"retrieve main {token} {name}", f"check {file}"]
-    then += ["finish main", "close main", "close small", "close huge", f"run test {used} -lt {room}",
+    then += ["finish main", "close main", "close small", "close huge", f"run test {used} -lt {space}",
              "churn"]
     return Case("memcg-limit", "A memory cgroup that is full in the middle of a retrieve costs nothing but time.",
                 [first, then], deadline=40, allowed=("Call Trace:", "Call trace:"))
@@ -418,7 +418,7 @@ def scratch_full(name, sentence, **settings):
 
 
 def scratch_refused():
-    """What is preserved leaves no room for an image until a session is closed.
+    """Preserved memory leaves no space for an image until a session is closed.
 
     Kernels of arm64 need less, and find it.
     """
@@ -431,19 +431,19 @@ def scratch_refused():
 
 
 def scratch_unused():
-    """Whoever only wants kexec has it; a session that comes later must not be lost for it."""
+    """kexec works without sessions; a session that is created later must not be lost by it."""
     full, file = "a size=800M seed=5", {"b": "size=1M seed=6"}
     return Case("scratch-unused", "With nothing preserved and no memory, an image is loaded without a handover.",
                 [[f"memfd {full}", LOAD, *NO_AREAS, "run dmesg | grep 'image loaded without a handover'",
-                  *keep("main", file), "fails EOPNOTSUPP jump", "close a", LOAD],
+                  *keep("main", file), "fails EOPNOTSUPP reboot-kexec", "close a", LOAD],
                  [*claim("main", file), "churn"]], append=("initcall_blacklist=kho_test_init",),
                 deadline=60, arches=("x86_64",))
 
 
 def scratch_reserved_full():
-    """Much of the file is in CMA, and there is no room elsewhere for it."""
+    """Much of the file is in CMA, without enough memory elsewhere."""
     big, small = "a size=700M seed=11", "b size=50M seed=12"
-    return Case("scratch-reserved-full", "A memfd that is too large for the memory outside CMA is refused, and nobody killed.",
+    return Case("scratch-reserved-full", "A memfd that is too large for the memory outside CMA is refused, and no task is killed.",
                 [["session-new main", f"memfd {big}", "fails ENOMEM preserve main 1 a", f"check {big}",
                   logged("Out of memory", 0), "close a", f"memfd {small}", "preserve main 2 b"],
                  ["session-get main", "retrieve main 2 b", f"check {small}", "finish main", "churn"]],
@@ -458,7 +458,7 @@ def scratch_16g(name, folios):
 
 
 def scratch_modes():
-    """Areas reserved at boot are inherited; a kernel on demand forgets them, and the next one begins anew."""
+    """Areas reserved at boot are inherited; a kernel on demand frees them, and the next one starts again."""
     file = {"a": "size=64M seed=7"}
     return Case("scratch-modes", "Kernels with scratch memory on demand and from boot on follow each other.",
                 [["cma-check", *keep("main", file)], [*NO_AREAS, *claim("main", file), *keep("main", {"b": "size=9M seed=8"})],
@@ -555,7 +555,7 @@ def luo_table():
 def luo_holder_dies():
     files = {f"f{n}": f"size={3000 * n + 1} seed={n}" for n in range(1, 5)}
     big = {"big": "size=96M seed=7"}
-    return Case("luo-holder-dies", "Whoever holds a session dies, at every point; the next one gets everything.",
+    return Case("luo-holder-dies", "The holder of a session is killed at any point; the next holder retrieves everything.",
                 [keep("main", files) + keep("large", big),
                  ["holder-sweep main 4", "holder-killed-in large 1", *claim("large", big),
                   *claim("main", files), *look({**files, **big}), "churn"]], deadline=40)
@@ -595,7 +595,7 @@ def luo_tags():
     a, b = {"a": "size=200K seed=1"}, {"b": "size=200K seed=2"}
     return Case("luo-memory-tags", "A memfd whose pages have memory tags is refused, before a kexec would lose the tags.",
                 [["memfd a size=200K seed=1", "tag a", "session-new main", "fails EOPNOTSUPP preserve main 1 a",
-                  *keep("late", b), "tag b", LOAD, "fails EOPNOTSUPP jump", *look({**a, **b}), "close late", "close main",
+                  *keep("late", b), "tag b", LOAD, "fails EOPNOTSUPP reboot-kexec", *look({**a, **b}), "close late", "close main",
                   *keep("next", {"c": "size=200K seed=3"})],
                  ["fails ENOENT session-get late", *claim("next", {"c": "size=200K seed=3"})]],
                 extra=("-machine", "mte=on", "-cpu", "max,pauth=off"), arches=("arm64",), deadline=40)
@@ -660,9 +660,9 @@ def luo_unwritable():
 
 def luo_plain_image():
     file, more = {"a": "size=1M seed=1"}, {"b": "size=1M seed=2"}
-    refused = [*keep("main", file), LOAD_PLAIN, "fails EOPNOTSUPP jump", "memfd b size=1M seed=2",
+    refused = [*keep("main", file), LOAD_PLAIN, "fails EOPNOTSUPP reboot-kexec", "memfd b size=1M seed=2",
                "preserve main 2 b", *look(file)]
-    return Case("luo-image-without-handover", "No jump that loses sessions; without any, or with -s, it goes.",
+    return Case("luo-image-without-handover", "kexec is refused while it would lose sessions, and works without sessions or after kexec -s.",
                 [[*refused, "close main"],
                  ["fails ENOENT session-get main", *refused, LOAD],
                  claim("main", {**file, **more})], deadline=30)
@@ -703,7 +703,7 @@ def luo_fail_nth():
 
 
 def luo_off():
-    return Case("luo-off", "A second kernel with liveupdate=off boots and hands nothing on; the third starts anew.",
+    return Case("luo-off", "A second kernel with liveupdate=off boots and preserves nothing; the third one starts again.",
                 [keep("main", {"a": "size=16M seed=1"}),
                  ["run test ! -e /dev/liveupdate", logged("FLB", 0), "churn"],
                  ["fails ENOENT session-get main", *keep("main", {"b": "size=1M seed=2"}), "churn"]],
@@ -752,7 +752,7 @@ def luo_stress(name, sentence, size, **settings):
 
 def luo_at_work():
     file = {"a": "size=3M seed=1"}
-    return Case("luo-jump-at-work", "A jump does not wait for the end of a long preserve, nor lose what is done.",
+    return Case("luo-kexec-at-work", "kexec does not wait for the end of a long preserve, nor lose preserved files.",
                 [[*keep("main", file), "memfd diary size=4096", "preserve main 2 diary",
                   "at-work main diary 400M"],
                  [*claim("main", file, finish=False), "retrieve main 2 diary", "diary-check diary",
@@ -775,7 +775,7 @@ LUO_CASES = [make() for make in (
               "collapse", (), count=1500, hops=7, memory=5120, deadline=900, default=False),
     luo_storm("luo-pageout", "Memfds that are swapped out while they are preserved lose no write.",
               "pageout", SWAP, deadline=60),
-    luo_stress("luo-stress", "Random operations of the seed KHO_SEED, a jump at a random moment, twice.",
+    luo_stress("luo-stress", "Random operations of the seed KHO_SEED, a kexec at a random time, twice.",
                "sessions=40 files=600", deadline=60),
     luo_stress("luo-stress-full", "The same with 200 sessions and 10 000 files.",
                "sessions=200 files=10000", memory=2048, deadline=300, default=False)]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The compatibility table: what becomes of a hand-over between two kernels that differ.
+"""The compatibility table: result of a handover between two kernels that differ.
 
 Each row is a case.  The first kernel hands over a reserve_mem= region, the folios of
 lib/test_kho.c and memfds in two sessions; that it is of another version is brought about by
-changing the strings in its hand-over.
+changing the strings in its handover.
 """
 from dev import base as bases
 from dev.kernel import PLAIN
@@ -50,7 +50,7 @@ FORMATS = same(("kho", 4, "kho"), ("radix", 1, "kho"), ("vmalloc", 1, "kho"), ("
 REGION_KEPT = [logs("Revived memory reservation 'khotest'"), "region-check khotest 77"]
 MEMORY_KEPT = [*REGION_KEPT, logs("KHO restore succeeded")]
 FILES_KEPT = [*claim("main", LARGE), *claim("other", SMALL)]
-# After that, what nobody could claim is free, and nothing else.
+# After that, unclaimed memory is free, and nothing else.
 RELEASE = [f"run echo 1 > {IN}/release", "total-check slack=1M", CHURN, *REGION_KEPT]
 COLD = [logs("disabling KHO revival"), logged("Revived memory", 0), logged("KHO restore", 0),
         "total-check slack=4M", "fails ENOENT session-get main", CHURN]

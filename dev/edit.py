@@ -56,7 +56,7 @@ def parse(text, name):
         elif verb == "to" and anchor.strip() and rules and rules[-1].verb == "cut":
             rules[-1].last = anchor.strip()
         elif line.strip() and not line.startswith("#"):
-            raise EditError(f"{name}:{number}: '{line}' is no rule: a line starts with "
+            raise EditError(f"{name}:{number}: '{line}' is not a rule: a line starts with "
                             "after, swap, drop, cut, to (below cut), + or #")
     for rule in rules:
         if rule.verb == "cut":
@@ -100,7 +100,7 @@ def last_line(bare, first, rule, name, target):
     for at in range(first + 1, len(bare)):
         if bare[at] == rule.last:
             return at
-    raise EditError(f"{name}:{rule.line}: '{rule.last}' is not in {target} behind "
+    raise EditError(f"{name}:{rule.line}: '{rule.last}' is not in {target} after "
                     f"'{rule.anchor}'{nearest(bare, rule.last, [])}")
 
 

@@ -369,7 +369,7 @@ class Hop:
     begin: float
     planned: int = 0
     points: list = field(default_factory=list)
-    notes: list = field(default_factory=list)       # what is no test point
+    notes: list = field(default_factory=list)       # lines that are not test points
     doing: Line = None
     ended: str = ""                                 # "kexec", "end" or the reason to bail out
 

@@ -60,14 +60,14 @@ class Result:
 
 
 def need_space(where, mib, what):
-    """Stop unless the file system of `where` has room; `where` may not exist yet."""
+    """Stop unless the file system of `where` has enough space; `where` may not exist yet."""
     probe = Path(where)
     while not probe.exists():
         probe = probe.parent
     free = shutil.disk_usage(probe).free >> 20
     if free < mib:
         raise Stop(f"{what} needs {mib} MiB in {where}, and {free} MiB are free: "
-                   "make room and try again")
+                   "free some space and try again")
 
 
 def lock(path, waiting):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The table of hostile hand-overs: a field that was damaged, and what becomes of it.
+"""The table of hostile handovers: a damaged field, and the expected result.
 
 A guest goes through many kernels.  Each damages what it hands over, in one row of the table or
 in several that do not disturb each other; the next one must boot, say so in its log, keep all that
@@ -52,7 +52,7 @@ def not_in_ram(address):
     return f'run dmesg | grep "[[]{address:#018x}-0x[0-9a-f]*] is lost: not in RAM"'
 
 
-# ---- rows that cost the whole hand-over: the root tree, the array of scratch areas
+# ---- rows that lose the whole handover: the root tree, the array of scratch areas
 
 RESERVED = "kho_scratch=200%"   # areas are known before an image is loaded
 LAST = 512 << 20                # bytes of the last area of scratch memory, aligned with all pages
@@ -99,7 +99,7 @@ FAR = 1 << 38                   # an address that a processor has, and no memory
 
 
 def far(name, offset, what):
-    """Nothing is read where there is no memory.  The root tree has a page, of whatever size."""
+    """Addresses outside of RAM are not read.  The root tree has a page of any size."""
     return row(name, [LOAD, f"boot-set {offset} 64 {FAR}"], "", "cold",
                [f'run dmesg | grep -E "cannot map [0-9]+ bytes of {what} at {FAR:#018x}"'])
 
@@ -157,7 +157,7 @@ KEYS = [[
     row("key-order-huge", "map-add 0 2^45", "[0x0000000000000000-0x00001fffffffffff] is lost: not in RAM"),
 ]]
 
-# ---- rows that cost one user of the hand-over
+# ---- rows that lose the data of one user
 
 OUTSIDE = "subtree '{}': not preserved"
 META, TEST, LUO, BLOCK = "kexec-metadata", "kho_test", "LUO", "memblock"
@@ -178,7 +178,7 @@ def size(name, user, value, loses, log=OUTSIDE):
 
 
 def sessions_at(name, value):
-    """The address of the sessions is written when the jump begins, so all of the header is replaced."""
+    """The address of the sessions is written by the freeze, so all of the header is replaced."""
     return row(name, ["copy memfd:{hop}p sub:LUO 40", f"poke memfd:{{hop}}p+24 64 {value}",
                       "poke root:LUO:preserved-data 64 memfd:{hop}p"], "all sessions are lost", "files")
 
@@ -236,7 +236,7 @@ USERS = [
      test("test-csum", "poke sub:kho_test:data:csum 32 1", "checksum")],
 ]
 TWICE = [row("region-twice", f"map-add {START}>+4096 0", "is preserved twice: the first owner gets it")]
-# Each loses the region for good, so it is the last of a guest.
+# Each loses the region permanently, so it is the last of a guest.
 FOREIGN = [region("region-start-foreign", "start", "memfd:{hop}a", "not in preserved memory")]
 ASTRAY = [region("region-start-nowhere", "start", NOWHERE, "not in preserved memory")]
 
@@ -320,7 +320,7 @@ def weave(first, then):
 class Record:
     name: str
     harm: tuple         # {s} is the session; by default it is about its second file
-    fate: str           # of the two: "fine" or the error of retrieving it; nothing when there is no session
+    fate: str           # of the two: "fine" or the error of retrieving it; empty without a session
     log: str
     size: str = "3P"
 
@@ -377,7 +377,7 @@ RECORDS = [
     described("memfd-seals", 16, 32, 0x8000, MEMFD_LOST.format("seals")),
     described("memfd-flags", 20, 32, 1, MEMFD_LOST.format("flags")),
     described("memfd-folios-huge", 24, 64, HUGE_NUMBER, MEMFD_LOST.format("nr_folios")),
-    record("memfd-folios-room", [f"poke {SER}+8 64 {1 << 40}", f"poke {SER}+24 64 {1 << 28}"], "fine EINVAL",
+    record("memfd-folios-capacity", [f"poke {SER}+8 64 {1 << 40}", f"poke {SER}+24 64 {1 << 28}"], "fine EINVAL",
            MEMFD_LOST.format("nr_folios")),
     described("memfd-folios-none", 24, 64, 0, MEMFD_LOST.format("nr_folios")),
     described("memfd-folios-few", 24, 64, 2, "bad hand-over: "),
@@ -477,7 +477,7 @@ CHAINS = [("users", "Damage to what one user hands over costs that user.", weave
           ("users-more", "The same, other fields.", weave(USERS[HALF:], COLD[HALF:]) + [ASTRAY]),
           ("map", "Damage to the map costs what cannot be told from it.", KEYS + [TWICE] + [[r] for r in WHOLE]),
           # Linux 7.2 has purgatory look for damage, which then does not go on.
-          ("boot", "Damage to what the boot loader is told costs the hand-over.", [[r] for r in BOOT],
+          ("boot", "Damage to the data of the boot protocol loses the handover.", [[r] for r in BOOT],
            bases.default())]
 CASES = [records()] + [chain(*words) for words in CHAINS] + [long_chain()]
 ROWS = [RECORDS] + [[r for rows in hops for r in rows] for _, _, hops, *_ in CHAINS]

@@ -94,7 +94,7 @@ def fragment(name):
 
 
 def flavour_parts(flavour):
-    """The fragments of a flavour, each behind the one that it says it is on top of."""
+    """The fragments of a flavour, each after the one that it is on top of."""
     parts = []
     for name in split(flavour)[0]:
         part = fragment(name)

@@ -171,7 +171,7 @@ def report(run, kernel, sources, outcome):
 
 
 def tell_formats(run, kernel, compat, digests):
-    """The strings of the hand-over; the one of the memfds is the one that claimed them."""
+    """The strings of the handover; that of the memfds is the string of their handler."""
     run.say("formats seen by the second kernel")
     for name in ("kho", "luo"):
         offered = compat.get(("out", name))
@@ -189,15 +189,15 @@ def handler(kernel):
 
 def tell_times(run, told, outcome):
     """When each stage was reached, counted from the start of the guest."""
-    def span(hop, verb):
+    def took(hop, verb):
         points = [p for p in told[hop].points if p.text.split()[0] == verb] if len(told) > hop else []
         return (points[0].begin, points[-1].end) if points else None
 
-    rows = [("boot", (0, told[0].begin) if told else None), ("fill memfds", span(0, "file")),
-            ("preserve", span(0, "preserve"))]
+    rows = [("boot", (0, told[0].begin) if told else None), ("fill memfds", took(0, "file")),
+            ("preserve", took(0, "preserve"))]
     leave = next((n.at for n in told[0].notes if n.text == "kexec"), None) if told else None
     rows.append(("kexec to init", (leave, told[1].begin) if leave is not None and len(told) > 1 else None))
-    rows += [("retrieve", span(1, "retrieve")), ("digests", span(1, "sha256"))]
+    rows += [("retrieve", took(1, "retrieve")), ("digests", took(1, "sha256"))]
     run.say("time line                at     took")
     for name, when in rows:
         text = f"{when[0]:8.2f} {when[1] - when[0]:8.2f} s" if when else "       not reached"

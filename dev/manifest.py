@@ -72,7 +72,7 @@ def files_below(top):
 
 
 def is_source(name):
-    """Not what editors and compilers leave behind."""
+    """Not a file of an editor or a compiler."""
     if name.startswith("."):
         return name in (".kunitconfig", ".gitignore")
     return not name.endswith((".o", ".orig", ".rej", ".kho-new", "~"))
@@ -201,7 +201,7 @@ def row_error(row, old, laid, changed):
     if row.kind in "ED" and row.path in laid:
         return f"is {row.kind} here, and a file of ours lies there as well"
     if row.kind == "E" and row.path not in changed:
-        return f"is E here, and there is no {row.path}.edit"
+        return f"is E here, without {row.path}.edit"
     if row.kind != "E" and row.path in changed:
         return f"is {row.kind} here, and has an edit as well"
     return None

@@ -186,7 +186,7 @@ def mutate(run, names, jobs, sample):
     files = [p for p in paths.values() if not names or p.name in {Path(n).name for n in names}]
     harmless, found = listed(), {p: mutants(p) for p in paths.values()}
     for text in sorted(harmless - {row(m) for all_of in found.values() for m in all_of}):
-        run.say(f"warning: {LISTED.relative_to(ROOT)}: there is no such line any more: {text}")
+        run.say(f"warning: {LISTED.relative_to(ROOT)}: line not found: {text}")
     bench, totals, low = Bench(run, laid, jobs), [0, 0], False
     for suites in {suites_for(p)[-1]: suites_for(p) for p in files}.values():
         bench.measure(suites)

@@ -120,7 +120,7 @@ def not_a_kernel(it):
 
 KINDS = {"without git": no_repository, "with changes elsewhere": changes_elsewhere,
          "with changes in our paths": changes_in_our_paths, "of a newer base": newer_base,
-         "without a line that an edit needs": lost_anchor, "that is no kernel": not_a_kernel}
+         "without a line that an edit needs": lost_anchor, "that is not a kernel": not_a_kernel}
 
 
 def check(run, base):

@@ -15,7 +15,7 @@ GROUPS = ("luo", "compat", "hostile")
 # What is run for arm64 when nothing else is asked for: the other way into the second kernel, and
 # something of each kind.
 SHORT = ("one-memfd", "sparse", "huge-folios", "three-hops", "test-kho", "iomem", "reserve-mem-odd-size",
-         "debugfs-off", "stale-hand-over", "luo-holder-dies", "compat-vmalloc-v2")
+         "debugfs-off", "stale-handover", "luo-holder-dies", "compat-vmalloc-v2")
 
 
 def seed():

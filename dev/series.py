@@ -27,7 +27,7 @@ from dev.host import OUT, ROOT, Stop, output
 FOLDER = ROOT / "dev/series"
 COVER = FOLDER / "00-cover"
 SERIES = OUT / "series"
-NOBODY = ("Kexec Handover", "kho@localhost")
+BY_DEFAULT = ("Kexec Handover", "kho@localhost")
 STEPS = (".edit", ".early")
 
 
@@ -66,7 +66,7 @@ def plan(sources):
         for step in patch.steps:
             if step.suffix not in STEPS or where.get(target(patch, step), "") <= number:
                 raise Stop(f"{step.relative_to(ROOT)}: want a path that dev/MANIFEST has in a patch after "
-                           f"{number}, and .edit or .early behind it", 1)
+                           f"{number}, and .edit or .early after it", 1)
         if not patch.final and not patch.steps:
             raise Stop(f"dev/series/{place.name}: dev/MANIFEST has nothing for patch {number}", 1)
         found.append(patch)
@@ -77,7 +77,7 @@ def plan(sources):
                        f"files {row.patch}-... with its message", 1)
     for place in FOLDER.glob("*.d"):
         if place.name[:-2] not in [patch.name for patch in found]:
-            raise Stop(f"dev/series/{place.name}: there is no dev/series/{place.name[:-2]}", 1)
+            raise Stop(f"dev/series/{place.name}: without dev/series/{place.name[:-2]}", 1)
     return found
 
 
@@ -103,7 +103,7 @@ def stepped(step, path, start):
     """The content `start` of a path after one file of NN-slug.d."""
     name = str(step.relative_to(ROOT))
     if start is None:
-        raise Stop(f"{name}: there is no {path} to start from", 1)
+        raise Stop(f"{name}: {path} to start from is missing", 1)
     rules = edit.parse(step.read_text(), name)
     text = edit.apply(start[0].decode("utf-8", "surrogateescape"), rules, name, path)
     return text.encode("utf-8", "surrogateescape"), start[1]
@@ -124,7 +124,7 @@ def caller():
 class Repository:
     """A git repository and its work tree, untouched by the user's configuration."""
 
-    def __init__(self, run, git, work, who=NOBODY):
+    def __init__(self, run, git, work, who=BY_DEFAULT):
         self.run, self.git, self.work, self.who = run, Path(git), Path(work), who
         shutil.rmtree(self.git, ignore_errors=True)
         self.call("setting up a repository", "init", "-q", "-b", "series")
@@ -148,10 +148,10 @@ class Repository:
 
 
 def write(run, patches, base, origin, version, cover, who):
-    """Write out/series/vN, signed off by who, if anybody; the folder."""
+    """Write out/series/vN, signed off by who, if set; the folder."""
     work = run.path("repository")
     work.mkdir()
-    repository = Repository(run, work / ".git", work, who or NOBODY)
+    repository = Repository(run, work / ".git", work, who or BY_DEFAULT)
     old = sorted({path for patch in patches for path in patch.changes if origin(path)})
     for path in old:
         tree.put(work, path, origin(path))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """./kho series --check: each patch on top of those before it, by 'git am' on a copy of the base.
 
-The copy, out/build/series/tree, consists of hard links to the base; whoever changes a file
-there replaces it.  The kernels beside it, for each architecture and with Kexec Handover on
+The copy, out/build/series/tree, consists of hard links to the base; a file that is
+changed there has to be replaced.  The kernels next to it, for each architecture and with Kexec Handover on
 and off, are built as far as it takes to compile what the patches touch and what includes
 their headers.
 
@@ -32,7 +32,7 @@ USERS_OF = {"x86_64": ["arch/x86/kernel/setup.o"],
             "arm64": ["arch/arm64/kernel/setup.o", "drivers/of/fdt.o", "drivers/of/kexec.o"]}
 OURS = re.compile(r"(is_kho_|kho_|luo_|liveupdate_|memblock_reserve(d_grow|_sequence|_all_but_scratch)$|deferred_(sections_prepare|init_section)$)")
 DOCUMENTS = "core-api/kho admin-guide/mm mm userspace-api"      # places with documents of the series
-# told by get_maintainer instead, and by whoever signs
+# checked by get_maintainer instead
 NOT_ASKED = "FILE_PATH_CHANGES"
 HEAD = f"{'patch':22} {'files':>5} {'lines':>14} {'seconds':>7}  verdict"
 
@@ -220,7 +220,7 @@ def doc_lines(lab, place):
 
 
 def maintainers(lab, patch, file):
-    """Somebody besides those who get everything; MAINTAINERS itself goes to whom it names."""
+    """A maintainer other than the default ones; MAINTAINERS itself goes to those it names."""
     final = lab.run.path("MAINTAINERS")
     final.write_bytes(lab.final["MAINTAINERS"][0])
     if set(patch.changes) == {"MAINTAINERS"}:
@@ -228,7 +228,7 @@ def maintainers(lab, patch, file):
         return [f"parse-maintainers.pl would change '{line}'" for line in sorted(more)]
     said = tool_lines(lab, ["perl", "scripts/get_maintainer.pl", "--nogit", "--nogit-fallback", "--norolestats",
                             "--nol", "--nogit-chief-penguins", "--nokeywords", "--nofixes", f"--mpath={final}", file])
-    return [] if any("@" in line for line in said) else ["MAINTAINERS has nobody for any path of this patch"]
+    return [] if any("@" in line for line in said) else ["MAINTAINERS has no entry for any path of this patch"]
 
 
 def out_of_order(lab, place):

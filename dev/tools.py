@@ -99,7 +99,7 @@ def clang_runtime():
 def require(run, everything=False, more=()):
     """Make sure every needed tool is there: install as root, else say what to install.
 
-    What is only useful is no reason to start an installation, unless asked for.  more is
+    Tools that are only useful are not installed unless asked for.  more is
     a table of what this verb needs besides.
     """
     table = [*NEEDED, *more]

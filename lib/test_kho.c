@@ -2,13 +2,12 @@
 /*
  * Boot-time test of Kexec Handover.
  *
- * The first kernel fills folios of random sizes with random bytes and hands
- * them over.  The next one takes them back, compares orders and checksum,
- * frees them, and hands over new ones to the kernel after it.
+ * The first kernel preserves folios of random sizes with random contents.  The
+ * next kernel restores them, compares orders and checksum, frees them, and
+ * preserves new ones for the kernel after it.
  *
- * All randomness comes from a seed that is printed: test_kho.seed=N repeats a
- * run.  The data found at boot decides which half of the test is due, so the
- * same kernel can be both.
+ * The random numbers depend on a seed that is printed: test_kho.seed=N repeats a
+ * run.  The test restores if it finds incoming data at boot.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -31,7 +30,7 @@
 #include <net/checksum.h>
 
 /*
- * What crosses the kexec is a device tree:
+ * The handed over data is a device tree:
  *
  *	/ {
  *		compatible = KHO_TEST_COMPATIBLE;
@@ -48,9 +47,9 @@
  * the bits below PAGE_SHIFT.  csum is the checksum of all folios in the order
  * of that array.  Numbers are in native byte order.
  *
- * named is for a kernel that cannot restore the array, because it has another
- * version of vmalloc descriptions: the first folios, and the checksum up to the
- * last one of them.  Kernels that do not write it are understood, too.
+ * named is for a kernel with another version of vmalloc descriptions, which cannot
+ * restore the array: the first folios, and their checksum.  It is optional, as
+ * older kernels do not write it.
  */
 #define KHO_TEST_SUBTREE	"kho_test"
 #define KHO_TEST_COMPATIBLE	"kho-test-v1"
@@ -78,8 +77,8 @@ MODULE_PARM_DESC(seed, "start value for sizes and contents of the folios");
 static char release_at_init[16];
 
 /*
- * Releases a reserve_mem= region; the other user of that is tracing.  On the
- * command line it names one to release before regions are preserved.
+ * Release a reserve_mem= region.  On the command line, the region is released
+ * before regions are preserved.
  */
 static int kho_test_release(const char *name, const struct kernel_param *kp)
 {
@@ -110,7 +109,7 @@ device_initcall(kho_test_release_init);
 #endif
 
 /**
- * struct kho_test_out - what this kernel hands over
+ * struct kho_test_out - outgoing data
  * @folios:       the data
  * @nr_folios:    number of folios allocated
  * @nr_preserved: how many of them are preserved
@@ -134,11 +133,11 @@ struct kho_test_out {
 };
 
 /**
- * struct kho_test_in - what the previous kernel handed over
+ * struct kho_test_in - incoming data
  * @nr_folios: number of folios
  * @info_ser:  the array with their addresses and orders
  * @csum:      their checksum
- * @named:     the first of them, none from a kernel that does not tell
+ * @named:     the first folios, none from older kernels
  */
 struct kho_test_in {
 	u32 nr_folios;
@@ -150,8 +149,8 @@ struct kho_test_in {
 static struct kho_test_out kho_test_out;
 
 /*
- * Takes back as much as was handed over.  Fields are only set once their step
- * has been done, so this unwinds every failure as well.
+ * Unpreserve and free everything.  A field is set when its step is done, so this
+ * also unwinds a failure.
  */
 static void kho_test_drop(struct kho_test_out *out)
 {
@@ -172,7 +171,7 @@ static struct folio *kho_test_alloc_folio(unsigned int order)
 {
 	struct folio *folio;
 
-	/* Large folios may be rare; the test is as good with smaller ones. */
+	/* Fall back to smaller folios when memory is fragmented. */
 	do {
 		folio = folio_alloc(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN, order);
 	} while (!folio && order--);
@@ -252,7 +251,7 @@ static int kho_test_write_fdt(struct kho_test_out *out)
 	err = err ?: fdt_end_node(fdt);
 	err = err ?: fdt_finish(fdt);
 
-	/* These are libfdt's numbers, not errnos. */
+	/* libfdt does not return errnos. */
 	return err ? -ENOSPC : 0;
 }
 
@@ -289,7 +288,7 @@ static int kho_test_alloc_arrays(struct kho_test_out *out)
 	return out->folios && out->info ? 0 : -ENOMEM;
 }
 
-/* @hop: makes the data of one kernel in a chain differ from that of the last. */
+/* @hop: seed offset, different for each kernel of a chain. */
 static int kho_test_save(u32 hop)
 {
 	struct kho_test_out *out = &kho_test_out;
@@ -330,7 +329,7 @@ static int kho_test_read(const void *fdt, int node, const char *name,
 
 static int kho_test_read_fdt(const void *fdt, size_t size, struct kho_test_in *in)
 {
-	u64 room;
+	u64 capacity;
 	u32 magic;
 	int node, err;
 
@@ -350,7 +349,7 @@ static int kho_test_read_fdt(const void *fdt, size_t size, struct kho_test_in *i
 	if (err)
 		return err;
 
-	/* Without the node, reading its first property says so. */
+	/* Without the node, reading its first property fails. */
 	node = fdt_subnode_offset(fdt, 0, "data");
 	err = kho_test_read(fdt, node, "nr_folios", &in->nr_folios, sizeof(in->nr_folios));
 	err = err ?: kho_test_read(fdt, node, "folios_info", &in->info_ser,
@@ -361,17 +360,17 @@ static int kho_test_read_fdt(const void *fdt, size_t size, struct kho_test_in *i
 	if (err)
 		return err;
 
-	room = (u64)in->info_ser.total_pages * PAGE_SIZE / sizeof(phys_addr_t);
-	if (magic != KHO_TEST_MAGIC || !in->nr_folios || in->nr_folios > room ||
+	capacity = (u64)in->info_ser.total_pages * PAGE_SIZE / sizeof(phys_addr_t);
+	if (magic != KHO_TEST_MAGIC || !in->nr_folios || in->nr_folios > capacity ||
 	    in->named.nr > KHO_TEST_NR_NAMED) {
 		pr_err("magic %#x, %u folios in an array for %llu, %u named: cannot be right\n",
-		       magic, in->nr_folios, room, in->named.nr);
+		       magic, in->nr_folios, capacity, in->named.nr);
 		return -EINVAL;
 	}
 	return 0;
 }
 
-/* Check and free one folio.  Returns whether it is what was handed over. */
+/* Check and free one folio.  Return true when it is the preserved one. */
 static bool kho_test_restore_folio(phys_addr_t info, __wsum *csum)
 {
 	unsigned int order = info & ~PAGE_MASK;
@@ -400,7 +399,7 @@ static int kho_test_restore_folios(const u64 *info, u32 nr, __wsum expected)
 	unsigned int nr_bad = 0;
 	__wsum csum = 0;
 
-	/* A bad folio is no reason to keep the others. */
+	/* Free the other folios even if one of them is bad. */
 	for (u32 i = 0; i < nr; i++)
 		nr_bad += !kho_test_restore_folio(info[i], &csum);
 
@@ -408,7 +407,7 @@ static int kho_test_restore_folios(const u64 *info, u32 nr, __wsum expected)
 		pr_err("%u of %u folios are bad\n", nr_bad, nr);
 		return -EINVAL;
 	}
-	/* Kernels may come to different sums that are the same when folded. */
+	/* The unfolded sums of two kernels may differ. */
 	if (csum_fold(csum) != csum_fold(expected)) {
 		pr_err("checksum %#x found, %#x expected\n",
 		       (__force u32)csum, (__force u32)expected);
@@ -417,7 +416,7 @@ static int kho_test_restore_folios(const u64 *info, u32 nr, __wsum expected)
 	return 0;
 }
 
-/* Without the array, the folios that are not named stay unclaimed. */
+/* Without the array, only named folios are restored; others stay unclaimed. */
 static int kho_test_restore_named(const struct kho_test_in *in)
 {
 	const struct kho_test_named *named = &in->named;

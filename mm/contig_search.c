@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Contiguous memory anywhere within limits.
+ * Allocation of large contiguous ranges within limits.
  *
- * alloc_contig_pages() takes the first range of a zone that is aligned to its
- * size.  Whoever needs much memory near its limits looks for less: here ranges
- * start at any block, and only blocks that the caller agrees to and that have no
- * unmovable page are tried at all.
+ * alloc_contig_pages() tries ranges that are aligned to their size, which finds
+ * few of them when most of the memory is needed.  Here ranges start at any block.
+ * Only blocks that the caller accepts and that have no unmovable page are tried.
  */
 
 #include <linux/align.h>
@@ -22,10 +21,10 @@
 
 #include "contig_search.h"
 
-/* A range that fails was isolated and drained before: how often to do that. */
+/* Maximum number of failed ranges in a zone, as each was isolated and drained. */
 #define CONTIG_SEARCH_TRIES	16
 
-/* Like alloc_contig_range() will find it, but for what changes until then. */
+/* The same checks as alloc_contig_range(), racy. */
 static bool contig_is_movable(struct zone *zone, unsigned long pfn,
 			      unsigned long end)
 {
@@ -33,12 +32,12 @@ static bool contig_is_movable(struct zone *zone, unsigned long pfn,
 		struct page *page = pfn_to_online_page(pfn);
 		unsigned long step = 1;
 
-		/* HugeTLB pages are somebody's reserve. */
+		/* HugeTLB pages are reserved by their users. */
 		if (!page || page_zone(page) != zone || PageHuge(page) ||
 		    is_migrate_cma_page(page) || is_migrate_isolate_page(page) ||
 		    page_is_unmovable(zone, page, PB_ISOLATE_MODE_OTHER, &step))
 			return false;
-		/* Devices of virtual machines have their memory for long. */
+		/* Memory pinned by a device, for a virtual machine, is pinned for long. */
 		if (PageLRU(page) && folio_maybe_dma_pinned(page_folio(page)))
 			return false;
 		pfn += step;
@@ -47,7 +46,7 @@ static bool contig_is_movable(struct zone *zone, unsigned long pfn,
 	return true;
 }
 
-/* The pageblocks at both ends are isolated as a whole. */
+/* alloc_contig_range() isolates whole pageblocks at both ends. */
 static bool contig_ends_are_movable(struct zone *zone, unsigned long pfn,
 				    unsigned long end)
 {
@@ -55,7 +54,7 @@ static bool contig_ends_are_movable(struct zone *zone, unsigned long pfn,
 	       contig_is_movable(zone, end, pageblock_align(end));
 }
 
-/* The highest range of the zone that can be had; low memory is left for others. */
+/* Allocate the highest range of the zone, to leave low memory for others. */
 static unsigned long contig_search_zone(struct zone *zone,
 					const struct contig_search *search,
 					unsigned long nr_pages)
@@ -86,7 +85,7 @@ static unsigned long contig_search_zone(struct zone *zone,
 			tries--;
 		}
 
-		/* Leave a good part of it behind, not all: the rest may be free. */
+		/* Skip a part of the range only: the rest may be movable. */
 		end -= max(ALIGN_DOWN(nr_pages / 4, align), align);
 		end = min(end, ALIGN_DOWN(pageblock_start_pfn(end + align - 1), align));
 		pfn = min(pfn, end);
@@ -96,13 +95,13 @@ static unsigned long contig_search_zone(struct zone *zone,
 }
 
 /**
- * contig_search_alloc - allocate contiguous pages that are not aligned to their size
+ * contig_search_alloc - allocate contiguous pages at any block
  * @search: where to look
  * @nr_pages: number of pages, a multiple of the alignment
  *
- * Higher zones come first, and in a zone higher addresses; ZONE_MOVABLE is left
- * alone.  What is in the way is migrated.  There is no OOM killer.  Each page
- * has a reference of its own; free_contig_range() frees them.
+ * Higher zones come first, and in a zone higher addresses; ZONE_MOVABLE is not
+ * used.  Movable pages in the range are migrated.  The OOM killer is not invoked.
+ * Each page has a reference of its own; free_contig_range() frees them.
  *
  * Context: May sleep.
  * Return: the first page frame, or 0.

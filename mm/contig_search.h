@@ -5,12 +5,12 @@
 #include <linux/types.h>
 
 /**
- * struct contig_search - where to look for contiguous memory
+ * struct contig_search - limits of a search for contiguous memory
  * @start: first page frame
  * @end: page frame after the last one
  * @nid: node of the memory, or %NUMA_NO_NODE
  * @align: alignment in pages, a power of two
- * @usable: tells for @align pages whether they may be taken at all
+ * @usable: check whether @align pages can be allocated
  */
 struct contig_search {
 	unsigned long start;

@@ -2,9 +2,9 @@
 /*
  * Preserved memory in memblock.
  *
- * The previous kernel may have preserved millions of ranges.  They come in
- * ascending sequences, and each is merged into memblock.reserved in one pass
- * over memblock.memory, memblock.reserved and the sequence.
+ * The previous kernel may have preserved millions of ranges.  They are passed in
+ * ascending sequences.  Each sequence is merged into memblock.reserved in one
+ * pass over memblock.memory, memblock.reserved and the sequence.
  */
 
 #include <linux/align.h>
@@ -14,20 +14,19 @@
 #include <linux/pfn.h>
 
 /*
- * While a sequence is merged, the regions that it has not come to yet are at the
- * end of the array of memblock.reserved, and those that are complete at its
- * start.
+ * While a sequence is merged, the regions not processed yet are at the end of the
+ * array of memblock.reserved, and the merged regions at its start.
  */
 struct memblock_merge {
 	struct memblock_sequence *seq;
-	unsigned long memory;		/* first region of RAM to look at */
-	unsigned long reserved;		/* first reserved region to look at */
-	unsigned long left;		/* first one that is not copied yet */
-	unsigned long done;		/* complete regions */
-	bool full;			/* no region is added any more */
+	unsigned long memory;		/* current region of RAM */
+	unsigned long reserved;		/* current reserved region */
+	unsigned long left;		/* first region not processed yet */
+	unsigned long done;		/* number of merged regions */
+	bool full;			/* the array is full */
 };
 
-/* The first region from @i on that ends after @addr, or NULL. */
+/* First region from @i on that ends after @addr, or NULL. */
 static struct memblock_region *__init
 memblock_region_from(const struct memblock_type *type, unsigned long *i,
 		     unsigned long nr, phys_addr_t addr)
@@ -38,7 +37,7 @@ memblock_region_from(const struct memblock_type *type, unsigned long *i,
 	return *i < nr ? &type->regions[*i] : NULL;
 }
 
-/* State of the memory at @start, and where at or before @end it ends. */
+/* State of the memory at @start; sets @end to the end of memory in this state. */
 static enum memblock_state __init
 memblock_state_at(struct memblock_merge *m, phys_addr_t start, phys_addr_t *end)
 {
@@ -97,7 +96,7 @@ static void __init memblock_merge_add(struct memblock_merge *m,
 	while (m->left < type->max && type->regions[m->left].base < start)
 		memblock_merge_put(m, type->regions[m->left++]);
 
-	/* The last region that was copied is looked at once more. */
+	/* The last processed region may be extended. */
 	if (m->done + 1 >= m->left)
 		m->full = true;
 	if (m->full)
@@ -123,10 +122,10 @@ static void __init memblock_merge_range(struct memblock_merge *m,
 }
 
 /*
- * Regions that come with @nr ranges.  Those of this kernel may cut them; those
- * that are preserved are joined with them.
+ * Maximum number of regions that @nr ranges add.  Regions of this kernel split
+ * ranges; preserved regions are merged with them.
  */
-static unsigned long __init memblock_merge_room(unsigned long nr)
+static unsigned long __init memblock_merge_regions(unsigned long nr)
 {
 	struct memblock_region *r;
 
@@ -139,19 +138,18 @@ static unsigned long __init memblock_merge_room(unsigned long nr)
 /**
  * memblock_reserve_sequence - reserve many ranges
  * @seq: the ranges
- * @nr: number of ranges, or more; 0 when their memory is reserved already, so
- *	that the array of regions does not grow
+ * @nr: upper limit of the number of ranges; 0 when their memory is reserved
+ *	already, so that the array of regions does not grow
  *
  * Memory that is not RAM, in scratch memory or reserved already is reported to
- * @seq and left as it is.
+ * @seq and not changed.
  *
- * Costs O(ranges + regions), and copies the array of memblock.reserved at most
+ * This is O(ranges + regions), and copies the array of memblock.reserved at most
  * once.
  *
  * Context: Early boot, before the page allocator is up.
- * Return: 0, or -ENOMEM when there is no memory for as many regions.  When @nr
- * was too low, a part of the ranges is reserved then, and all that had to be
- * reported is.
+ * Return: 0, or -ENOMEM on allocation failure.  If @nr was too low, a part of the
+ * ranges is reserved then, and all other memory was reported.
  */
 int __init memblock_reserve_sequence(struct memblock_sequence *seq,
 				     unsigned long nr)
@@ -160,7 +158,7 @@ int __init memblock_reserve_sequence(struct memblock_sequence *seq,
 	struct memblock_merge m = { .seq = seq };
 	phys_addr_t start, end;
 
-	if (nr && memblock_reserved_grow(memblock_merge_room(nr)))
+	if (nr && memblock_reserved_grow(memblock_merge_regions(nr)))
 		return -ENOMEM;
 
 	m.left = type->max - type->cnt;
@@ -200,9 +198,9 @@ static bool __init memblock_ram_next(struct memblock_sequence *seq,
 }
 
 /**
- * memblock_reserve_all_but_scratch - reserve all memory that may be preserved
+ * memblock_reserve_all_but_scratch - reserve all memory outside of scratch areas
  *
- * For lack of memory to reserve only preserved ranges.
+ * Fallback for -ENOMEM of memblock_reserve_sequence().
  *
  * Context: Early boot, before the page allocator is up.
  * Return: 0 or -ENOMEM.
@@ -236,11 +234,11 @@ static unsigned long __init memblock_search_from(const struct memblock_type *typ
 }
 
 /**
- * memblock_free_range_from - start for_each_free_mem_range() at an address
+ * memblock_free_range_from - get the start of for_each_free_mem_range()
  * @addr: the address
  *
  * Context: Early boot, until memblock_discard().
- * Return: initial value of the iterator; the first range may begin before @addr.
+ * Return: initial value of the iterator; the first range may start before @addr.
  */
 u64 __init memblock_free_range_from(phys_addr_t addr)
 {
@@ -249,10 +247,10 @@ u64 __init memblock_free_range_from(phys_addr_t addr)
 }
 
 /**
- * memblock_next_preserved - find memory that waits for its owner
- * @nid: node that it is on
- * @start: first page frame to look at; set to the first one that is preserved
- * @end: page frame after the last one to look at; set to the end of the range
+ * memblock_next_preserved - find the next range of preserved memory
+ * @nid: node of the memory
+ * @start: first page frame to search; set to the first one of the range
+ * @end: end of the search; set to the end of the range
  *
  * Context: Early boot, until memblock_discard(), when regions know their nodes.
  * Return: false when no memory of the node in [*@start, *@end) is preserved.
@@ -270,7 +268,7 @@ bool __init memblock_next_preserved(int nid, unsigned long *start,
 
 		if (r->base >= PFN_PHYS(*end))
 			return false;
-		/* Where RAM begins or ends within a page, less than one is left. */
+		/* A range without a whole page, at an end of RAM within a page. */
 		if (first >= last || !memblock_is_preserved(r) ||
 		    memblock_get_region_node(r) != nid)
 			continue;

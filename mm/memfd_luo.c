@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memfds that outlive their kernel: the Live Update Orchestrator's handler for
- * files of shared memory.  The pages stay where they are; what crosses the
- * kexec is the list of them, described in include/linux/kho/abi/memfd.h.  What
- * users see of it is in Documentation/mm/memfd_preservation.rst.
+ * Preserving of memfds: the file handler of the Live Update Orchestrator for
+ * shared memory.  The pages are preserved in place, and the list of pages is
+ * handed over in the format of include/linux/kho/abi/memfd.h.  See
+ * Documentation/mm/memfd_preservation.rst for the properties of a retrieved file.
  */
 
 #define pr_fmt(fmt) "memfd_luo: " fmt
@@ -42,36 +42,36 @@ static_assert(sizeof(MEMFD_LUO_FH_COMPATIBLE) <= LIVEUPDATE_HNDL_COMPAT_LENGTH,
 	      "the compatibility string does not fit the field LUO has for it");
 
 /*
- * How many folios are preserved at a time.  Bounds the temporary memory, and the
- * time until a fatal signal is seen.
+ * Number of folios that are preserved at a time.  Limits the temporary memory,
+ * and the latency of a fatal signal.
  */
 #define MEMFD_LUO_BATCH		4096
 
-/* How many pages are moved or brought in at a time. */
+/* Number of pages that are migrated or read in at a time. */
 #define MEMFD_LUO_STEP		(SZ_64M >> PAGE_SHIFT)
 
-/* How often a folio is looked up again that somebody else holds on to. */
+/* Number of attempts to migrate a folio that another user holds. */
 #define MEMFD_LUO_TURNS		16
 
-/* There is no OOM killer: keeping memory must not cost anybody else theirs. */
+/* Preserving memory must not invoke the OOM killer. */
 #define MEMFD_LUO_GFP		(__GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 /**
- * struct memfd_luo_array - the entries of a file being preserved
+ * struct memfd_luo_array - entries of a file being preserved
  * @entries: the entries, in vmalloc memory
  * @nr:      entries in use; the folio of each is held and preserved
- * @room:    entries there is memory for
- * @limit:   entries there can ever be: the pages of the file
+ * @capacity: entries that are allocated
+ * @limit:   maximum number of entries: the pages of the file
  */
 struct memfd_luo_array {
 	struct memfd_luo_entry *entries;
 	u64 nr;
-	u64 room;
+	u64 capacity;
 	u64 limit;
 };
 
 /**
- * struct memfd_luo_kept - what is remembered of a preserved file
+ * struct memfd_luo_kept - state of a preserved file
  * @entries:  its entries, one for each folio, in vmalloc memory
  * @poisoned: number of poisoned pages in the system when they were checked
  */
@@ -86,12 +86,12 @@ static long memfd_luo_poisoned(void)
 	       atomic_long_read(&num_poisoned_pages) : 0;
 }
 
-/* How many entries a file needs is up to its users: there is no warning. */
-static int memfd_luo_array_resize(struct memfd_luo_array *arr, u64 room)
+/* User space determines the number of entries, so a failure does not warn. */
+static int memfd_luo_array_resize(struct memfd_luo_array *arr, u64 capacity)
 {
 	struct memfd_luo_entry *entries;
 
-	entries = kho_vzalloc(array_size(room, sizeof(*entries)));
+	entries = kho_vzalloc(array_size(capacity, sizeof(*entries)));
 	if (!entries)
 		return -ENOMEM;
 
@@ -99,34 +99,33 @@ static int memfd_luo_array_resize(struct memfd_luo_array *arr, u64 room)
 		memcpy(entries, arr->entries, arr->nr * sizeof(*entries));
 	vfree(arr->entries);
 	arr->entries = entries;
-	arr->room = room;
+	arr->capacity = capacity;
 	return 0;
 }
 
 /*
- * Makes room for @more entries, which reach up to page @end of the file.  Folios
- * are often all of one size: then this is all the room that is ever needed, and
- * the memory is not moved.
+ * Allocate capacity for @more entries, for the file up to page @end.  The final
+ * number is extrapolated: with folios of one size the array is allocated once.
  */
 static int memfd_luo_array_reserve(struct memfd_luo_array *arr, u64 more,
 				   pgoff_t end)
 {
 	u64 need = arr->nr + more, all;
 
-	if (need <= arr->room)
+	if (need <= arr->capacity)
 		return 0;
 
 	all = mul_u64_u64_div_u64(need, arr->limit, end);
-	all = min(max(all, 2 * arr->room), arr->limit);
+	all = min(max(all, 2 * arr->capacity), arr->limit);
 	return memfd_luo_array_resize(arr, max(need, all));
 }
 
 /* A file of large folios needs far fewer entries than it has pages. */
 static void memfd_luo_array_trim(struct memfd_luo_array *arr)
 {
-	u64 unused = (arr->room - arr->nr) * sizeof(*arr->entries);
+	u64 unused = (arr->capacity - arr->nr) * sizeof(*arr->entries);
 
-	/* Without memory for the copy, the larger array does as well. */
+	/* On allocation failure the larger array stays in use. */
 	if (unused >= PAGE_SIZE)
 		memfd_luo_array_resize(arr, arr->nr);
 }
@@ -152,7 +151,7 @@ static void memfd_luo_release(struct memfd_luo_entry *entries, u64 nr)
 	vfree(entries);
 }
 
-/* Tags are in memory of their own, and are not preserved. */
+/* Tags have memory of their own, which is not preserved. */
 #ifdef CONFIG_ARM64_MTE
 static bool memfd_luo_may_have_tags(void)
 {
@@ -179,7 +178,7 @@ static bool memfd_luo_has_tags(struct folio *folio)
 }
 #endif
 
-/* The next kernel does not know that memory is broken, nor what its tags were. */
+/* The next kernel knows neither of poisoned memory nor of tags. */
 static int memfd_luo_check_folio(struct folio *folio)
 {
 	if (folio_contain_hwpoisoned_page(folio))
@@ -190,24 +189,24 @@ static int memfd_luo_check_folio(struct folio *folio)
 }
 
 /*
- * A reference does not keep a folio in its file: collapse_file() counts references
- * while it holds the locks of the folios, and puts a huge folio in their place.  A
- * reference that is taken after that keeps the memory only.  So the mapping is
- * checked under the lock.
+ * A reference does not keep a folio in its file: collapse_file() checks the
+ * references under the folio locks, and then replaces the folios by a huge one.
+ * A reference that is taken after that only keeps the memory.  Therefore check
+ * the mapping under the lock.
  *
- * The two flags are settled now and for good: what they are at the time of the
- * kexec cannot be known, as mappings may still be writing then.
+ * Both flags are set now.  Their state at the time of kexec is unknown, as
+ * mappings may write to the file until then:
  *
- * A folio that is clean now can be dirtied through a mapping later.  Were it
- * handed over as clean, the next kernel could drop it and the data with it.
- * A folio that is not up to date now can be filled later, and would then be
- * zeroed on its next first use.  So every folio becomes dirty and up to date
- * here; the price is some memory that reclaim could have had.  Both stay set,
- * because a folio with a reference is not written to swap.
+ * A clean folio can be dirtied through a mapping later.  If it was handed over as
+ * clean, the next kernel could drop it and lose the data.  A folio that is not up
+ * to date can be filled later, and the next kernel would zero it at first use.
+ * Therefore every folio becomes dirty and up to date, at the expense of memory
+ * that could have been reclaimed.  Both flags stay set, because a folio with a
+ * reference is not written to swap.
  *
- * Broken memory must not be written to, so that is checked first.
+ * Poisoned memory must not be written to, so check it first.
  *
- * Returns 1, 0 when the folio is not in the file any more, or an error.
+ * Return 1, 0 when the folio is not in the file any longer, or an error.
  */
 static int memfd_luo_settle_folio(struct address_space *mapping,
 				  struct folio *folio)
@@ -229,8 +228,8 @@ static int memfd_luo_settle_folio(struct address_space *mapping,
 }
 
 /*
- * Returns the number of folios before the first that is not in the file any more
- * or cannot be preserved.  The next call begins with that one.
+ * Return the number of folios before the first one that is not in the file any
+ * longer or cannot be preserved.  The next call starts with that one.
  */
 static long memfd_luo_settle(struct address_space *mapping,
 			     struct folio **batch, long nr)
@@ -254,7 +253,7 @@ static long memfd_luo_settle(struct address_space *mapping,
 	return settled ?: ret;
 }
 
-/* Takes the references over: afterwards they belong to @arr or are dropped. */
+/* Move the references to @arr, or drop them on failure. */
 static int memfd_luo_add_batch(struct memfd_luo_array *arr,
 			       struct folio **batch, long nr)
 {
@@ -278,8 +277,9 @@ static int memfd_luo_add_batch(struct memfd_luo_array *arr,
 }
 
 /*
- * Not in CMA, which KHO scratch memory is part of, for one.  That is a property
- * of a whole pageblock; @known is the last one that was found to be good.
+ * Check whether a folio can be preserved in place: not in CMA, for example, which
+ * includes scratch areas.  This is a property of the pageblock; @known is the
+ * last one that passed.
  */
 static bool memfd_luo_may_stay(struct folio *folio, unsigned long *known)
 {
@@ -293,7 +293,7 @@ static bool memfd_luo_may_stay(struct folio *folio, unsigned long *known)
 	return true;
 }
 
-/* Hold folios that are in memory, as long as the answer to "may it stay?" is @stay. */
+/* Get references to folios in memory, as long as memfd_luo_may_stay() is @stay. */
 static long memfd_luo_hold_present(struct address_space *mapping, pgoff_t index,
 				   pgoff_t end, struct folio **batch,
 				   unsigned int max, bool stay)
@@ -331,7 +331,7 @@ static bool memfd_luo_isolate(struct folio *folio, struct list_head *list)
 	return true;
 }
 
-/* The new ones, large ones too, are where they may stay: see memalloc_pin_save(). */
+/* memalloc_pin_save() makes the targets suitable, large folios included. */
 static int memfd_luo_migrate(struct list_head *list)
 {
 	struct migration_target_control target = {
@@ -351,10 +351,10 @@ static int memfd_luo_migrate(struct list_head *list)
 }
 
 /*
- * Moves folios to where they may stay, and drops the references.
+ * Migrate folios to memory where they can be preserved, and drop the references.
  *
- * Returns -EAGAIN when some are on their way to a list of reclaim, or somebody
- * else has them for a moment.
+ * Return -EAGAIN when some are not on an LRU list yet, or another user has
+ * isolated them.
  */
 static int memfd_luo_move(struct folio **batch, long nr)
 {
@@ -363,7 +363,7 @@ static int memfd_luo_move(struct folio **batch, long nr)
 	int err = 0;
 
 	for (long i = 0; i < nr && pages < MEMFD_LUO_STEP && !err; i++) {
-		/* It is off the lists of reclaim for good. */
+		/* A poisoned folio never returns to an LRU list. */
 		if (folio_contain_hwpoisoned_page(batch[i]))
 			err = -EHWPOISON;
 		else if (memfd_luo_isolate(batch[i], &list))
@@ -383,17 +383,17 @@ static int memfd_luo_move(struct folio **batch, long nr)
 	return -EAGAIN;
 }
 
-/* Fills holes and reads from swap, into memory that may stay where it is. */
+/* Fill holes and read from swap, into memory that can be preserved. */
 static int memfd_luo_bring_in(struct address_space *mapping, pgoff_t index,
 			      pgoff_t end)
 {
 	gfp_t gfp = (mapping_gfp_mask(mapping) & ~__GFP_MOVABLE) | MEMFD_LUO_GFP;
 
-	/* What is left belongs to those who would be killed for it. */
+	/* Leave memory for other tasks, which could be killed otherwise. */
 	if (si_mem_available() < MEMFD_LUO_STEP)
 		return -ENOMEM;
 
-	/* Held before more is read, which may need the memory. */
+	/* The caller holds these before more is read, so that they are not reclaimed. */
 	end = min(end, index + MEMFD_LUO_STEP);
 	while (index <= end && !liveupdate_interrupted()) {
 		struct folio *folio = shmem_read_folio_gfp(mapping, index, gfp);
@@ -408,11 +408,11 @@ static int memfd_luo_bring_in(struct address_space *mapping, pgoff_t index,
 }
 
 /*
- * A folio with a reference can neither be migrated nor be swapped out: it is not
- * pinned.
+ * A folio with a reference can neither be migrated nor swapped out, so folios are
+ * not pinned.
  *
- * Returns how many folios are held and settled; 0 when the first one is a new one
- * now, and is to be looked up.
+ * Return the number of folios that are held and settled; 0 when the first one was
+ * replaced and has to be looked up again.
  */
 static long memfd_luo_hold(struct file *file, loff_t pos, loff_t size,
 			   struct folio **batch, unsigned int max)
@@ -432,7 +432,7 @@ static long memfd_luo_hold(struct file *file, loff_t pos, loff_t size,
 	return memfd_luo_bring_in(mapping, index, end);
 }
 
-/* On failure @arr holds what was done so far. */
+/* On failure @arr has the folios preserved so far. */
 static int memfd_luo_hold_all(struct file *file, loff_t size, struct folio **batch,
 			      unsigned int max, struct memfd_luo_array *arr)
 {
@@ -487,7 +487,7 @@ static int memfd_luo_collect(struct file *file, loff_t size,
 	return err;
 }
 
-/* What stays the user's to change until the last moment. */
+/* Attributes that users can change until kexec. */
 static int memfd_luo_note_attributes(struct file *file,
 				     struct memfd_luo_ser *desc)
 {
@@ -518,7 +518,7 @@ static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *desc,
 	if (err)
 		return err;
 
-	/* All of it has to be in memory at once; say so before trying. */
+	/* The whole file has to be in memory. */
 	if (arr.limit > totalram_pages())
 		return -EFBIG;
 
@@ -543,8 +543,8 @@ static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *desc,
 }
 
 /*
- * A writer may hold the lock and wait for a page that user space has to provide,
- * and fallocate() may hold it for minutes.
+ * A writer may hold the lock and wait for a page that user space provides, and
+ * fallocate() may hold it for minutes.
  */
 static int memfd_luo_lock(struct inode *inode)
 {
@@ -576,8 +576,8 @@ static int memfd_luo_keep(struct file *file, struct memfd_luo_ser *desc,
 }
 
 /*
- * The next kernel makes a file that can be read and written.  Users of this one may
- * have less, unless seals take writing and resizing from all of them.
+ * The file in the next kernel can be read and written.  Refuse a descriptor with
+ * fewer permissions, unless seals prevent writing and resizing.
  */
 static int memfd_luo_check_access(struct file *file)
 {
@@ -631,8 +631,9 @@ err_free_kept:
 }
 
 /*
- * Looked at when the kernel has found broken memory, or mappings may set tags.  The
- * number of poisoned pages goes down, too; an error in a file is noted there.
+ * Check the folios again when the kernel has found poisoned memory, or mappings
+ * may set tags.  The number of poisoned pages can also decrease, but a memory
+ * error is recorded in the mapping.
  */
 static int memfd_luo_check_again(struct address_space *mapping,
 				 const struct memfd_luo_kept *kept, u64 nr)
@@ -658,8 +659,8 @@ static int memfd_luo_freeze(struct liveupdate_file_op_args *op)
 }
 
 /*
- * Closing a session waits for this, so it must not wait for the lock of the
- * inode.  There is one session that has the file, and clears the flag once.
+ * Closing a session waits for this, so it must not wait for the inode lock.  Only
+ * one session has the file, and clears the flag once.
  */
 static void memfd_luo_unpreserve(struct liveupdate_file_op_args *op)
 {
@@ -676,14 +677,14 @@ static void memfd_luo_unpreserve(struct liveupdate_file_op_args *op)
 	kfree(kept);
 }
 
-/* Shared memory without a name; LUO asks for every file it is given. */
+/* Memfds are shared memory without a name. */
 static bool memfd_luo_can_preserve(struct liveupdate_file_handler *handler,
 				   struct file *file)
 {
 	return shmem_file(file) && file_inode(file)->i_nlink == 0;
 }
 
-/* Two descriptions of one inode are one file to LUO. */
+/* Open files of the same inode are one file for LUO. */
 static unsigned long memfd_luo_get_id(struct file *file)
 {
 	return (unsigned long)file_inode(file);

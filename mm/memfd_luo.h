@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Shared by the two sides of memfds that outlive their kernel: memfd_luo.c
- * preserves them, memfd_luo_retrieve.c makes them anew.
+ * Preserving of memfds is in memfd_luo.c, retrieving in memfd_luo_retrieve.c.
  */
 #ifndef __MM_MEMFD_LUO_H
 #define __MM_MEMFD_LUO_H
@@ -15,8 +14,8 @@ struct liveupdate_file_op_args;
 #define MEMFD_LUO_FOLIO_FLAGS	(MEMFD_LUO_FOLIO_DIRTY | MEMFD_LUO_FOLIO_UPTODATE)
 
 /*
- * struct memfd_luo_folio_ser, known to be aligned: the compiler would take the
- * packed one apart and together byte by byte.
+ * The same layout as struct memfd_luo_folio_ser, but aligned: the compiler would
+ * access the packed one byte by byte.
  */
 struct memfd_luo_entry {
 	u64 pfn:52;

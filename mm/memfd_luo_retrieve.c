@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memfds from the previous kernel: what it says about them is checked, and the
- * folios are taken over and put into a new file.
+ * Retrieving of memfds: validate the description from the previous kernel,
+ * restore the folios and add them to a new file.
  */
 
 #define pr_fmt(fmt) "memfd_luo: " fmt
@@ -25,27 +25,27 @@
 #include "internal.h"
 #include "memfd_luo.h"
 
-/* How many folios are put into a file at a time: a node of its page cache. */
+/* Number of folios that are added at a time: a node of the page cache. */
 #define MEMFD_LUO_WINDOW	XA_CHUNK_SIZE
 
 /**
  * struct memfd_luo_fill - a new file being filled with preserved folios
  * @file:    the file
  * @handle:  address of its description
- * @desc:    a copy of that: the page may be named by other records, too
+ * @desc:    copy of the description, as other records may refer to its page, too
  * @entries: one entry per folio
- * @next:    first entry whose folio is still in the hand-over
+ * @next:    first entry whose folio is not restored
  * @folio:   folios of the entries before @next that are not in the file yet
  * @nr:      number of @folio
- * @pages:   next page of a block that is larger than folios of files are here
- * @nr_pages: number of pages that are left of it
- * @flags:   what is known of these pages
- * @end:     index after the last folio that was taken
- * @batch:   what is restored and not counted yet
+ * @pages:   next page of a block that is larger than folios in this kernel
+ * @nr_pages: number of remaining pages of that block
+ * @flags:   flags of these pages
+ * @end:     index after the last restored folio
+ * @batch:   state of the batch
  *
- * Lives from the first attempt to retrieve a file to the last one: an attempt
- * that ends early, for want of memory or because the kernel is about to be
- * replaced, is continued by the next one.
+ * Exists from the first attempt to retrieve a file to the last one: an attempt
+ * that ends early, with -ENOMEM or because of a kexec, is continued by the next
+ * one.
  */
 struct memfd_luo_fill {
 	struct file *file;
@@ -62,13 +62,13 @@ struct memfd_luo_fill {
 	struct kho_restore_batch batch;
 };
 
-static u64 memfd_luo_array_room(const struct memfd_luo_ser *desc)
+static u64 memfd_luo_array_capacity(const struct memfd_luo_ser *desc)
 {
 	return (u64)desc->folios.total_pages * PAGE_SIZE /
 	       sizeof(struct memfd_luo_entry);
 }
 
-/* Returns the name of the field that cannot be right, or NULL. */
+/* Return the name of an invalid field, or NULL. */
 static const char *memfd_luo_bad_field(const struct memfd_luo_ser *desc)
 {
 	if (desc->size > MAX_LFS_FILESIZE)
@@ -79,15 +79,15 @@ static const char *memfd_luo_bad_field(const struct memfd_luo_ser *desc)
 		return "seals";
 	if (desc->flags)
 		return "flags";
-	/* There are no holes: preserving a file fills them. */
+	/* Preserving a file has filled its holes. */
 	if (!desc->nr_folios != !desc->size ||
 	    desc->nr_folios > memfd_luo_pages(desc->size) ||
-	    desc->nr_folios > memfd_luo_array_room(desc))
+	    desc->nr_folios > memfd_luo_array_capacity(desc))
 		return "nr_folios";
 	return NULL;
 }
 
-/* The same for an entry whose place in the file is @min_index or later. */
+/* The same for an entry, whose index is @min_index or larger. */
 static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *desc,
 				       const struct memfd_luo_entry *entry,
 				       u64 min_index)
@@ -100,7 +100,7 @@ static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *desc,
 	return NULL;
 }
 
-/* There are no holes, so each folio but the last one ends where the next begins. */
+/* Without holes, each folio but the last one ends at the start of the next one. */
 static unsigned long memfd_luo_max_pages(const struct memfd_luo_entry *entries,
 					 u64 i, u64 nr)
 {
@@ -110,7 +110,7 @@ static unsigned long memfd_luo_max_pages(const struct memfd_luo_entry *entries,
 	return entries[i + 1].index - entries[i].index;
 }
 
-/* Copies what the handle, a number from the previous kernel, stands for. */
+/* Read the description at @handle, an address from the previous kernel. */
 static int memfd_luo_read(u64 handle, struct memfd_luo_ser *desc)
 {
 	const char *bad;
@@ -140,8 +140,8 @@ static umode_t memfd_luo_read_mode(u64 handle)
 }
 
 /*
- * Free the folios of the entries from @first on.  What an entry names that
- * cannot be right may belong to somebody else, and stays where it is.
+ * Free the folios of the entries from @first on.  The folio of an invalid entry
+ * may belong to another owner, and is not freed.
  */
 static void memfd_luo_discard(const struct memfd_luo_ser *desc,
 			      const struct memfd_luo_entry *entries,
@@ -173,13 +173,13 @@ static void memfd_luo_discard(const struct memfd_luo_ser *desc,
 			missing);
 }
 
-/* Frees all that a description from the previous kernel stands for. */
+/* Free all memory of an incoming description. */
 static void memfd_luo_discard_file(u64 handle)
 {
 	struct memfd_luo_entry *entries;
 	struct memfd_luo_ser desc;
 
-	/* It may be anything, and belong to anybody. */
+	/* The memory of an invalid description may belong to another owner. */
 	if (memfd_luo_read(handle, &desc))
 		return;
 
@@ -196,8 +196,8 @@ static void memfd_luo_discard_file(u64 handle)
 }
 
 /*
- * Nobody else sees the folio yet.  It stays locked until it is in the file, or
- * until it is clear that it will not be there now.
+ * The folio has no other user yet.  It stays locked until it is in the file, or
+ * until adding it has failed.
  */
 static int memfd_luo_prepare(struct folio *folio, gfp_t gfp)
 {
@@ -213,21 +213,21 @@ static int memfd_luo_prepare(struct folio *folio, gfp_t gfp)
 	return 0;
 }
 
-/* Counts @pages that are in folios of the node and the cgroup of @folio. */
+/* Account for @pages of folios with the node and the cgroup of @folio. */
 static void memfd_luo_count(struct folio *folio, long pages)
 {
 	lruvec_stat_mod_folio(folio, NR_FILE_PAGES, pages);
 	lruvec_stat_mod_folio(folio, NR_SHMEM, pages);
 }
 
-/* Stores one folio in the page cache, which is locked. */
+/* Store a folio in the page cache, which is locked. */
 static int memfd_luo_store(struct xa_state *xas, struct address_space *mapping,
 			   struct folio *folio)
 {
 	unsigned int order = folio_order(folio);
 	long nr = 1L << order;
 
-	/* The walk from the root is only needed where a node ends. */
+	/* A walk from the root is only needed at the end of a node. */
 	if (order || folio->index != xas->xa_index + 1 ||
 	    !(folio->index & XA_CHUNK_MASK))
 		xas_set_order(xas, folio->index, order);
@@ -249,12 +249,12 @@ static int memfd_luo_store(struct xa_state *xas, struct address_space *mapping,
 	return 0;
 }
 
-/* Stores as many as there is memory for; returns how many. */
+/* Store folios until an allocation fails; return their number. */
 static unsigned int memfd_luo_store_all(struct address_space *mapping,
 					struct folio **folios, unsigned int nr,
 					gfp_t gfp)
 {
-	/* No index comes right behind this one: the first walk is from the root. */
+	/* No index follows this one, so that the first walk is from the root. */
 	XA_STATE(xas, &mapping->i_pages, ULONG_MAX);
 	unsigned int i = 0;
 
@@ -269,8 +269,8 @@ static unsigned int memfd_luo_store_all(struct address_space *mapping,
 }
 
 /*
- * Counts the folios and does what folio_add_lru() comes to for folios that are
- * new and can be evicted, with the lock taken once for all of a node and cgroup.
+ * Account for the folios, and add them to the LRU as folio_add_lru() does for new
+ * evictable folios, taking the lock once for all of a node and cgroup.
  */
 static void memfd_luo_add_lru(struct folio **folios, unsigned int nr)
 {
@@ -297,15 +297,15 @@ static void memfd_luo_add_lru(struct folio **folios, unsigned int nr)
 }
 
 /*
- * Put the folios at hand into the page cache of the file.  On failure the rest
- * stays at hand, and what was done for it already is not done again next time.
+ * Add the folios of @fill to the page cache of the file.  On failure the remaining
+ * ones stay in @fill, and the next attempt continues with them.
  */
 static int memfd_luo_insert(struct memfd_luo_fill *fill)
 {
 	struct address_space *mapping = fill->file->f_mapping;
 	/*
-	 * A limit of the cgroup, to which the nodes of the page cache are
-	 * charged, too, is for the caller to see, not to be killed by.
+	 * The nodes of the page cache are charged to the cgroup, too.  The
+	 * caller gets an error at its limit, and is not killed.
 	 */
 	gfp_t gfp = mapping_gfp_mask(mapping) | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
 	unsigned int ready, stored;
@@ -314,7 +314,7 @@ static int memfd_luo_insert(struct memfd_luo_fill *fill)
 
 	for (unsigned int i = 0; i < fill->nr; i++)
 		pages += folio_nr_pages(fill->folio[i]);
-	/* There is no limit on the file, so it can only be memory that is not granted. */
+	/* Without a limit on the file, this can only be -ENOMEM. */
 	if (shmem_inode_acct_blocks(mapping->host, pages))
 		return -ENOMEM;
 
@@ -328,7 +328,7 @@ static int memfd_luo_insert(struct memfd_luo_fill *fill)
 	if (!err && stored < ready)
 		err = -ENOMEM;
 
-	/* Gives back what is not in the file. */
+	/* Unaccount the pages that are not in the file. */
 	shmem_recalc_inode(mapping->host, pages, 0);
 	memfd_luo_add_lru(fill->folio, stored);
 	for (unsigned int i = 0; i < ready; i++) {
@@ -350,7 +350,7 @@ static void memfd_luo_add_folio(struct memfd_luo_fill *fill,
 		__folio_mark_uptodate(folio);
 	if (flags & MEMFD_LUO_FOLIO_DIRTY)
 		folio_test_set_dirty(folio);
-	/* As the allocator does for files: otherwise it is not taken for a huge page. */
+	/* As the allocator does for files; required for a huge mapping. */
 	if (folio_test_large(folio))
 		folio_set_large_rmappable(folio);
 	folio->index = fill->end;
@@ -358,7 +358,7 @@ static void memfd_luo_add_folio(struct memfd_luo_fill *fill,
 	fill->folio[fill->nr++] = folio;
 }
 
-/* Whether a folio is larger than this kernel, without huge pages, puts into files. */
+/* Check whether a folio is too large for a file in this kernel. */
 static bool memfd_luo_is_too_large(struct memfd_luo_fill *fill, phys_addr_t phys,
 				   unsigned long max_pages, int *order)
 {
@@ -372,8 +372,8 @@ static bool memfd_luo_is_too_large(struct memfd_luo_fill *fill, phys_addr_t phys
 }
 
 /*
- * Takes the folio of an entry and returns its order, or -EIO.  What is too large
- * is left as single pages in @fill, and @folio is NULL then.
+ * Restore the folio of an entry and return its order, or -EIO.  A folio that is
+ * too large is restored as single pages in @fill, and @folio is NULL then.
  */
 static int memfd_luo_restore(struct memfd_luo_fill *fill,
 			     const struct memfd_luo_entry *entry,
@@ -399,7 +399,7 @@ static int memfd_luo_restore(struct memfd_luo_fill *fill,
 	return order;
 }
 
-/* Takes the next folio out of the hand-over. */
+/* Restore the next folio. */
 static int memfd_luo_take(struct memfd_luo_fill *fill)
 {
 	const struct memfd_luo_entry *entry = &fill->entries[fill->next];
@@ -453,7 +453,7 @@ static int memfd_luo_take_window(struct memfd_luo_fill *fill)
 		}
 	}
 
-	/* What may be committed is a part of what there is. */
+	/* The commit limit depends on the managed pages. */
 	kho_restore_batch_end(&fill->batch);
 	return err;
 }
@@ -485,8 +485,8 @@ static int memfd_luo_take_all(struct memfd_luo_fill *fill)
 }
 
 /*
- * An empty file with the properties in @desc.  The seals come first: sealing
- * against writes waits for users of the pages, and there are no pages yet.
+ * Create an empty file with the properties in @desc.  Seals are added before the
+ * pages: sealing against writes waits for users of the pages.
  */
 static struct file *memfd_luo_open(const struct memfd_luo_ser *desc, umode_t mode)
 {
@@ -496,8 +496,8 @@ static struct file *memfd_luo_open(const struct memfd_luo_ser *desc, umode_t mod
 	int err;
 
 	/*
-	 * F_SEAL_EXEC on a file that can be executed would seal it against
-	 * writing as well, so the execute bits have to be gone before.
+	 * F_SEAL_EXEC on an executable file would seal it against writing as
+	 * well, so the execute bits have to be cleared before.
 	 */
 	if (desc->seals & F_SEAL_EXEC)
 		flags = MFD_NOEXEC_SEAL;
@@ -505,7 +505,7 @@ static struct file *memfd_luo_open(const struct memfd_luo_ser *desc, umode_t mod
 	file = memfd_alloc_file("", flags);
 	if (IS_ERR(file)) {
 		pr_err_ratelimited("cannot create a memfd: %pe\n", file);
-		/* Shared memory says so when there is no memory for an inode. */
+		/* Shared memory returns -ENOSPC on allocation failure of an inode. */
 		return file == ERR_PTR(-ENOSPC) ? ERR_PTR(-ENOMEM) : file;
 	}
 
@@ -531,7 +531,7 @@ static void memfd_luo_fill_free(struct memfd_luo_fill *fill)
 	kfree(fill);
 }
 
-/* Frees what is in the file, at hand, and still in the hand-over. */
+/* Free all folios: in the file, in @fill, and not restored yet. */
 static void memfd_luo_abandon(struct memfd_luo_fill *fill)
 {
 	while (fill->nr)
@@ -544,7 +544,7 @@ static void memfd_luo_abandon(struct memfd_luo_fill *fill)
 	memfd_luo_fill_free(fill);
 }
 
-/* Restoring the list is the first step that cannot be undone, so it is last. */
+/* Restoring the list cannot be undone, so it is the last step. */
 static int memfd_luo_restore_entries(struct memfd_luo_fill *fill)
 {
 	struct memfd_luo_ser *desc = &fill->desc;
@@ -567,8 +567,8 @@ static int memfd_luo_restore_entries(struct memfd_luo_fill *fill)
 }
 
 /*
- * Makes the file.  Only what is wrong with the data is so for good; whatever
- * keeps this process from making a file now may not do so the next time.
+ * Create the file.  Only invalid data is a permanent error; a failure to create
+ * a file may depend on the calling process, and can be retried.
  */
 static int memfd_luo_begin(struct liveupdate_file_op_args *op)
 {
@@ -622,7 +622,7 @@ int memfd_luo_retrieve(struct liveupdate_file_op_args *op)
 
 	fill = op->private_data;
 	err = memfd_luo_take_all(fill);
-	/* These two are verdicts about the data. */
+	/* These two mean invalid data, which is permanent. */
 	op->retry = err && err != -EINVAL && err != -EIO;
 	if (op->retry)
 		return err;
@@ -639,9 +639,9 @@ int memfd_luo_retrieve(struct liveupdate_file_op_args *op)
 }
 
 /*
- * Frees what retrieve() left: everything, when it was not called or never got
- * anywhere, or what a last attempt would have used.  After a success, or a
- * failure for good on the way, there is nothing left, nor a description.
+ * Free the memory that retrieve() has not used: all of it when no attempt was
+ * started, or the rest after an attempt that can be retried.  After a success or
+ * a permanent failure nothing is left.
  */
 void memfd_luo_finish(struct liveupdate_file_op_args *op)
 {

@@ -68,7 +68,7 @@ bool arch_kho_is_ram(phys_addr_t start, phys_addr_t end);
 
 bool kho_scratch_overlap(phys_addr_t phys, size_t size);
 
-/* Scratch memory that stays scratch is handed to the page allocator as CMA. */
+/* Scratch areas reserved at boot are CMA for the page allocator. */
 extern bool kho_scratch_on_demand;
 
 static inline enum migratetype kho_scratch_migratetype(unsigned long pfn,

@@ -17,7 +17,7 @@ struct liveupdate_flb;
 struct module;
 
 /**
- * struct liveupdate_file_op_args - what a file handler is called with
+ * struct liveupdate_file_op_args - arguments of the callbacks of a file handler
  * @handler: the handler
  * @retry: set by retrieve() when it fails with nothing lost, and may be called
  *         again.  Otherwise its error is permanent.
@@ -41,17 +41,17 @@ struct liveupdate_file_op_args {
 };
 
 /**
- * struct liveupdate_file_ops - what a file handler can do
- * @can_preserve: tell whether a file is of this kind
+ * struct liveupdate_file_ops - callbacks of a file handler
+ * @can_preserve: check whether a file is of this kind
  * @preserve: make the file survive a kexec
  * @unpreserve: undo @preserve
  * @freeze: bring the state up to date, right before the kexec; optional
  * @unfreeze: undo @freeze; optional
- * @retrieve: make the file anew in the next kernel
- * @can_finish: tell whether nothing is missing for @finish; optional
- * @finish: give back what was handed over and is not in use by the file
- * @get_id: number of the object behind the file, the same for all files that
- *          would hand over the same thing; optional, defaults to the file
+ * @retrieve: recreate the file in the next kernel
+ * @can_finish: check whether @finish can be called; optional
+ * @finish: free preserved memory that is not in use by the file
+ * @get_id: identify the object of the file, with the same number for all files
+ *          that share it; optional, defaults to the file
  * @owner: module of these functions
  *
  * See "LUO File Descriptors" for when each is called.
@@ -72,8 +72,8 @@ struct liveupdate_file_ops {
 
 /**
  * struct liveupdate_file_handler - support for one kind of files
- * @ops: what it can do
- * @compatible: version of what it hands over, a composite string
+ * @ops: its callbacks
+ * @compatible: version of its data, a composite string
  */
 struct liveupdate_file_handler {
 	const struct liveupdate_file_ops *ops;
@@ -104,7 +104,7 @@ struct liveupdate_file_handler {
 	KHO_NOTE(KHO_NOTE_FLB, name, compatible, compatible)
 
 /**
- * struct liveupdate_flb_op_args - what an FLB is called with
+ * struct liveupdate_flb_op_args - arguments of the callbacks of an FLB
  * @flb: the FLB
  * @data: where the next kernel finds the state; set by preserve()
  * @obj: the live object; set by preserve() and by retrieve()
@@ -119,11 +119,11 @@ struct liveupdate_flb_op_args {
 };
 
 /**
- * struct liveupdate_flb_ops - what an FLB can do
- * @preserve: make the object survive a kexec; the first file needs it
- * @unpreserve: undo @preserve; no file needs it any more
- * @retrieve: make the object anew in the next kernel
- * @finish: give back what was handed over; no file needs it any more
+ * struct liveupdate_flb_ops - callbacks of an FLB
+ * @preserve: make the object survive a kexec, for the first file that needs it
+ * @unpreserve: undo @preserve, after the last file
+ * @retrieve: recreate the object in the next kernel
+ * @finish: free preserved memory, after the last file
  * @owner: module of these functions
  */
 struct liveupdate_flb_ops {
@@ -134,11 +134,11 @@ struct liveupdate_flb_ops {
 	struct module *owner;
 };
 
-/* Where an FLB of the previous kernel is in its life. */
+/* State of an incoming FLB. */
 enum luo_flb_state {
-	LUO_FLB_UNREAD,		/* its record was not looked at */
-	LUO_FLB_WAITING,	/* there is one; not retrieved */
-	LUO_FLB_RETRIEVED,	/* the object is there */
+	LUO_FLB_UNREAD,		/* its record was not read */
+	LUO_FLB_WAITING,	/* its record was read */
+	LUO_FLB_RETRIEVED,	/* the object was recreated */
 	LUO_FLB_DONE,		/* finished, or lost */
 };
 
@@ -170,8 +170,8 @@ struct luo_flb_private {
 
 /**
  * struct liveupdate_flb - an object that several files share
- * @ops: what it can do
- * @compatible: version of what it hands over, a composite string
+ * @ops: its callbacks
+ * @compatible: version of its data, a composite string
  */
 struct liveupdate_flb {
 	const struct liveupdate_flb_ops *ops;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kexec Handover core: what this kernel hands over, and what the previous one
- * left.
+ * Kexec Handover core: the incoming and the outgoing root tree.
  *
- * Two sides that never mix.  "out" is what this kernel preserves: a radix tree
- * with a key for each block of memory, and the root tree with a node for each
- * subsystem.  "in" is what the previous kernel preserved: its root tree and its
- * radix tree, kept as they were found.  kho_pages.c puts memory into the one
- * and takes it out of the other; here are the root trees.
+ * The two directions never mix.  "out" is outgoing data, for the next kernel: a
+ * radix tree with a key for each block of preserved memory, and the root tree
+ * with a node for each subsystem.  "in" is incoming data, from the previous
+ * kernel: its root tree and its radix tree, as they were found.  kho_pages.c
+ * adds memory to the outgoing map and restores memory from the incoming one.
  *
  * kho_out.fdt_lock serializes the writers of the outgoing root tree and its view
  * in debugfs.
@@ -52,7 +51,7 @@ static int __init kho_parse_enable(char *p)
 early_param("kho", kho_parse_enable);
 
 /**
- * kho_is_enabled - tell whether this kernel can hand memory over
+ * kho_is_enabled - check whether this kernel can preserve memory
  *
  * Return: true unless Kexec Handover was switched off on the command line or
  * could not be set up.
@@ -64,10 +63,10 @@ bool kho_is_enabled(void)
 EXPORT_SYMBOL_GPL(kho_is_enabled);
 
 /**
- * is_kho_boot - tell whether the previous kernel handed memory over
+ * is_kho_boot - check whether there is an incoming handover
  *
- * Context: Any, once kho_populate() had its chance.
- * Return: true when there is a hand-over that this kernel understands.
+ * Context: Any, after kho_populate().
+ * Return: true when the previous kernel left a handover that this kernel can use.
  */
 bool is_kho_boot(void)
 {
@@ -94,7 +93,7 @@ int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val)
 }
 
 /**
- * kho_add_subtree - hand a subsystem's data over under a name
+ * kho_add_subtree - add a subtree to the outgoing root tree
  * @name: the name, unique
  * @blob: start of the data, in preserved memory
  * @size: number of bytes
@@ -103,9 +102,9 @@ int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val)
  * ``/sys/kernel/debug/kho/out/sub_fdts/``.
  *
  * Context: May sleep.
- * Return: 0, -EOPNOTSUPP when there is no Kexec Handover, -EEXIST when the name
- * is taken, -EINVAL when it is no name for a node, -ENOMEM when the root tree
- * is full.
+ * Return: 0, -EOPNOTSUPP when Kexec Handover is off, -EEXIST when the name is
+ * in use, -EINVAL when it is not a valid name of a node, -ENOMEM when the root
+ * tree is full.
  */
 int kho_add_subtree(const char *name, void *blob, size_t size)
 {
@@ -142,7 +141,7 @@ EXPORT_SYMBOL_GPL(kho_add_subtree);
 
 /**
  * kho_remove_subtree - undo kho_add_subtree()
- * @blob: start of the data, as it was given then
+ * @blob: start of the data, as passed to kho_add_subtree()
  *
  * Context: May sleep.
  */
@@ -169,13 +168,13 @@ void kho_remove_subtree(void *blob)
 EXPORT_SYMBOL_GPL(kho_remove_subtree);
 
 /**
- * kho_out_is_unused - tell whether a handover would carry nothing
+ * kho_out_is_unused - check whether the outgoing handover is empty
  *
- * What nobody added a subtree for cannot be found by the next kernel.  Two
- * subtrees are always there: the names of the kernels, and the list of sessions.
+ * The next kernel can only find data that has a subtree.  Two subtrees always
+ * exist: the kexec metadata, and the list of sessions.
  *
  * Context: May sleep.
- * Return: true when nobody handed data over, and no session is open.
+ * Return: true without any other subtree and without an outgoing session.
  */
 bool kho_out_is_unused(void)
 {
@@ -218,7 +217,7 @@ bool kho_subtree_is_preserved(int node)
 	return !kho_read_subtree(node, &phys, &size) && kho_in_covers(phys, size);
 }
 
-/* Sets the number of a subtree in the root tree; returns its node, or an error. */
+/* Return the node of a subtree, or an error, and its number in @nr. */
 static int kho_find_subtree(const char *name, unsigned int *nr)
 {
 	const void *fdt = kho_in_fdt();
@@ -239,8 +238,8 @@ static int kho_find_subtree(const char *name, unsigned int *nr)
 }
 
 /**
- * kho_retrieve_subtree - find data that the previous kernel handed over
- * @name: the name it was given
+ * kho_retrieve_subtree - find a subtree of the previous kernel
+ * @name: its name
  * @phys: set to the address of the data
  * @size: set to the number of bytes, unless NULL
  *
@@ -248,8 +247,8 @@ static int kho_find_subtree(const char *name, unsigned int *nr)
  * kho_put_subtree() is called, once for each call that returned 0.
  *
  * Context: May sleep, from early boot on.
- * Return: 0, -ENOENT when there is no such data, or not any more, -EINVAL when
- * @phys is NULL or the data was not preserved.
+ * Return: 0, -ENOENT without a subtree of this name, -EINVAL when @phys is NULL,
+ * or the data was not preserved or has been released.
  */
 int kho_retrieve_subtree(const char *name, phys_addr_t *phys, size_t *size)
 {
@@ -268,7 +267,7 @@ int kho_retrieve_subtree(const char *name, phys_addr_t *phys, size_t *size)
 		return -EINVAL;
 	}
 
-	/* Nothing is released before the memory is even reserved. */
+	/* Before the memory is reserved, nothing can be released. */
 	if (kho_in.reserved ? !kho_subtree_get(nr) : !kho_in_covers(addr, len)) {
 		pr_warn("subtree '%s': not preserved (%llu bytes at %#llx)\n",
 			name, len, addr);
@@ -286,8 +285,8 @@ EXPORT_SYMBOL_GPL(kho_retrieve_subtree);
  * kho_put_subtree - undo a kho_retrieve_subtree()
  * @name: the name of the data
  *
- * When all memory that the data leads to is restored, or will not be.  With the
- * last reference unclaimed memory may be released.
+ * To be called when all memory that the data leads to is restored, or is not
+ * going to be.  Without any reference, unclaimed memory may be released.
  *
  * Context: May sleep.
  */
@@ -301,15 +300,15 @@ void kho_put_subtree(const char *name)
 EXPORT_SYMBOL_GPL(kho_put_subtree);
 
 /**
- * kho_incoming_differs - tell whether a structure changed between two kernels
- * @component: name and version that this kernel has of it, from its ABI header
+ * kho_incoming_differs - check whether a structure has another version
+ * @component: name and version of the structure in this kernel, from its ABI
+ *	       header
  *
- * For structures that everybody relies on, which the root tree names.  Those
- * of a single user are named by that user.
+ * For structures that all users share, which are named in the root tree.
  *
  * Context: Any.
- * Return: true when the previous kernel handed memory over and had another
- * version of the structure, or none.
+ * Return: true when the previous kernel left a handover, and did not have this
+ * version of the structure.
  */
 bool kho_incoming_differs(const char *component)
 {
@@ -331,7 +330,7 @@ EXPORT_SYMBOL_GPL(kho_incoming_differs);
 KHO_NOTE(KHO_NOTE_SUBTREE, KHO_METADATA_NODE_NAME, KHO_METADATA_COMPATIBLE,
 	 KHO_METADATA_COMPATIBLE);
 
-/* Names the kernels of this chain in the log. */
+/* Log the previous kernel, and return the number of handovers. */
 static u32 __init kho_read_metadata(void)
 {
 	const struct kho_kexec_metadata *chain;
@@ -343,7 +342,7 @@ static u32 __init kho_read_metadata(void)
 	if (kho_retrieve_subtree(KHO_METADATA_NODE_NAME, &phys, &size))
 		return 0;
 
-	/* A chain that is not understood stays where it is, unclaimed. */
+	/* The metadata of an incompatible version stay unclaimed. */
 	kho_put_subtree(KHO_METADATA_NODE_NAME);
 	if (size < sizeof(*chain)) {
 		pr_warn("kexec-metadata ignored: %zu bytes at %pa\n", size,
@@ -427,7 +426,7 @@ static int __init kho_init(void)
 	int err;
 
 	if (!kho_enable) {
-		kho_open_scratch();
+		kho_scratch_init_cma();
 		if (is_kho_boot()) {
 			pr_notice("disabled: preserved memory stays reserved until it is released\n");
 			kho_debugfs_init();
@@ -443,13 +442,13 @@ static int __init kho_init(void)
 	}
 
 	/*
-	 * Scratch memory that this kernel reserved itself is still reserved.
-	 * What it inherited is in the page allocator, with live pages.
+	 * Scratch areas that this kernel reserved itself are still reserved.
+	 * Inherited ones belong to the page allocator, and are in use.
 	 */
 	if (err && !kho_in.scratch_phys)
 		kho_release_scratch();
 	else
-		kho_open_scratch();
+		kho_scratch_init_cma();
 	kho_debugfs_init();
 	if (err)
 		return err;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kexec Handover in debugfs, for people and for tools that look at hand-overs.
- * Nothing depends on it: what fails here is not shown, and that is all.  A
- * hand-over that was refused has its versions shown, and nothing else.
+ * Kexec Handover in debugfs, for administrators and for tools.
+ *
+ * Nothing depends on it: a failure in here only hides a file.  For a handover
+ * that was refused only its versions are shown.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -61,7 +62,7 @@ static void kho_blob_show(struct kho_blob *blob, struct dentry *dir)
 }
 
 /**
- * kho_debugfs_add_blob - show outgoing data in out/sub_fdts
+ * kho_debugfs_add_blob - add an outgoing blob to out/sub_fdts
  * @name: name of the file
  * @data: the data, until kho_debugfs_remove_blob()
  * @size: number of bytes
@@ -82,8 +83,8 @@ void kho_debugfs_add_blob(const char *name, void *data, size_t size)
 }
 
 /**
- * kho_debugfs_remove_blob - stop to show outgoing data
- * @data: the data; readers are done with it when this returns
+ * kho_debugfs_remove_blob - remove an outgoing blob
+ * @data: the data; without readers when this returns
  */
 void kho_debugfs_remove_blob(void *data)
 {
@@ -124,7 +125,7 @@ static int scratch_len_show(struct seq_file *m, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(scratch_len);
 
-/* Subtrees come and go, so readers get a copy. */
+/* Subtrees are added and removed, so readers get a copy. */
 static int kho_out_fdt_show(struct seq_file *m, void *v)
 {
 	guard(mutex)(&kho_out.fdt_lock);
@@ -198,9 +199,9 @@ static void __init kho_drop_snapshots(void)
 }
 
 /**
- * kho_debugfs_init - create the files
+ * kho_debugfs_init - create the files in debugfs
  *
- * Context: Once, when it is known whether there is an outgoing root tree.
+ * Context: Once, after the outgoing root tree was created, or failed to be.
  */
 void __init kho_debugfs_init(void)
 {
@@ -249,9 +250,9 @@ static void __init kho_snapshot_subtree(const char *name)
 }
 
 /*
- * The subsystems free what they have read, some of them long before there is a
- * debugfs, so what is shown are copies.  This file is linked in front of all
- * users of Kexec Handover, and its initcall runs before theirs.
+ * Subsystems free their incoming data, some of them before debugfs exists, so
+ * the files show copies.  This file is linked before all users of Kexec
+ * Handover, and its initcall runs before theirs.
  */
 static int __init kho_snapshot(void)
 {

@@ -12,13 +12,13 @@
 #include <linux/types.h>
 
 /*
- * Largest order in the map of preserved memory.  Up to here the order marker
+ * Largest order in the map of preserved memory.  Up to this order, the marker
  * is above the bits of a leaf, so that all keys of a leaf have one order.
  */
 #define KHO_MAX_ORDER	(64 - PAGE_SHIFT - KHO_BITMAP_SIZE_LOG2)
 
 /**
- * kho_encode_key - key of a block in the map of preserved memory
+ * kho_encode_key - encode a block as a key of the memory map
  * @phys: address of the block, a multiple of its size
  * @order: its order, at most %KHO_MAX_ORDER
  *
@@ -32,12 +32,12 @@ static inline unsigned long kho_encode_key(phys_addr_t phys, unsigned int order)
 }
 
 /**
- * kho_decode_key - block that a key stands for
+ * kho_decode_key - decode a key of the memory map
  * @key: the key, possibly from another kernel
  * @phys: set to the address of the block
  * @order: set to the order of the block
  *
- * Return: false when no kernel would write such a key; nothing is set then.
+ * Return: true, or false for an invalid key, with nothing set.
  */
 static inline bool kho_decode_key(unsigned long key, phys_addr_t *phys,
 				  unsigned int *order)
@@ -55,8 +55,8 @@ static inline bool kho_decode_key(unsigned long key, phys_addr_t *phys,
 }
 
 /*
- * Scratch areas are the first memory that memblock of the next kernel hears of,
- * while its array cannot grow.
+ * Scratch areas are the first memory in memblock of the next kernel, while its
+ * array cannot grow.
  */
 #define KHO_MAX_SCRATCH_AREAS	120
 
@@ -67,8 +67,8 @@ static inline bool kho_decode_key(unsigned long key, phys_addr_t *phys,
  * struct kho_boot_use - memory that this kernel reserved for itself during boot
  * @low: bytes below ARCH_LOW_ADDRESS_LIMIT
  * @high: bytes elsewhere
- * @node: bytes on each node; for some of it, no node was asked for
- * @node_high: those of them that are not low
+ * @node: bytes on each node, including allocations without a preferred node
+ * @node_high: bytes on each node that are not low
  */
 struct kho_boot_use {
 	phys_addr_t low;
@@ -77,21 +77,21 @@ struct kho_boot_use {
 	phys_addr_t node_high[MAX_NUMNODES];
 };
 
-/* More subtrees than a root tree has room for in the largest page. */
+/* More subtrees than fit into a root tree of the largest page size. */
 #define KHO_MAX_SUBTREES	2048
 
 /**
  * struct kho_in - incoming handover
- * @fdt_phys: root tree, 0 when there was no handover
+ * @fdt_phys: root tree, 0 without a handover
  * @fdt_len: bytes of memory at @fdt_phys
- * @scratch_phys: array of scratch areas, 0 when there was no handover
- * @same: it has the same versions of all that the root tree names
+ * @scratch_phys: array of scratch areas, 0 without a handover
+ * @same: all versions in the root tree are those of this kernel
  * @orders: a bit for each order that @map may have blocks of
- * @overlap_start: first page frame of a range that has all pages which may be in
- *		   more than one block of @map
- * @overlap_end: page frame after the last one of that range, 0 if there is none
+ * @overlap_start: first page frame of the range that has all pages in more than
+ *		   one block of @map
+ * @overlap_end: page frame after the last one of that range, 0 for no range
  * @map: preserved memory that is not restored yet
- * @nr_nodes: nodes of @map as it was found
+ * @nr_nodes: number of nodes in @map when it was found
  * @preserved: a bit for each subtree, in the order of the root tree: its data
  *	       was preserved and has not been released
  * @reserved: preserved memory is reserved and @preserved is valid
@@ -111,8 +111,8 @@ struct kho_in {
 };
 
 /**
- * struct kho_out - what this kernel hands over
- * @fdt: root tree, PAGE_SIZE bytes; NULL as long as nothing can be handed over
+ * struct kho_out - outgoing handover
+ * @fdt: root tree, PAGE_SIZE bytes; NULL as long as nothing can be preserved
  * @fdt_lock: protects the contents of @fdt
  * @map: preserved memory
  */
@@ -174,7 +174,7 @@ void kho_reserve_scratch(void);
 void kho_forget_scratch(void);
 void kho_extend_scratch(void);
 void kho_release_scratch(void);
-void kho_open_scratch(void);
+void kho_scratch_init_cma(void);
 
 /* kho_image.c */
 void kho_for_each_area(void (*fn)(const struct kho_scratch *area, void *data),

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory that the next kernel will have.
+ * Allocation of memory that is RAM for the next kernel.
  *
- * It is told of the memory that this kernel was booted with.  Memory that was
- * added to the running machine is not RAM to it when the memory map is read, so
- * nothing in there can be preserved, and no metadata may be there.
+ * The next kernel boots with the memory that this kernel was booted with.
+ * Memory that was added to the running machine is not RAM when the next kernel
+ * reads the memory map.  It cannot be preserved, and cannot hold metadata.
  */
 
 #include <linux/gfp.h>
@@ -15,12 +15,12 @@
 #include "kho_alloc.h"
 
 /**
- * kho_boot_memory_from - find the end of memory that was there at boot
+ * kho_boot_memory_from - find the end of memory that was present at boot
  * @pfn: page frame to start at
  *
  * Context: Any.
- * Return: the first page frame after @pfn that has to be looked at by itself,
- * or @pfn when its memory was added after boot.
+ * Return: the first page frame after @pfn that needs a check of its own, or @pfn
+ * when its memory was added after boot.
  */
 unsigned long kho_boot_memory_from(unsigned long pfn)
 {
@@ -34,7 +34,7 @@ unsigned long kho_boot_memory_from(unsigned long pfn)
 #endif
 }
 
-/* Frees other pages and returns NULL. */
+/* Free pages that were added after boot, and return NULL for them. */
 static struct page *kho_keep_boot_pages(struct page *page, unsigned int order)
 {
 	if (!page || kho_boot_memory_from(page_to_pfn(page)) > page_to_pfn(page))
@@ -63,7 +63,7 @@ struct page *kho_alloc_pages(gfp_t gfp, unsigned int order)
 	if (page)
 		return page;
 
-	/* Another node may have memory of boot left. */
+	/* Another node may have memory that was present at boot. */
 	for_each_online_node(nid) {
 		page = alloc_pages_node(nid, gfp | __GFP_THISNODE | __GFP_NOWARN,
 					order);
@@ -72,6 +72,6 @@ struct page *kho_alloc_pages(gfp_t gfp, unsigned int order)
 			return page;
 	}
 
-	/* Low memory is scarce, and never added to a running machine. */
+	/* Low memory is never added to a running machine; it is scarce, so try it last. */
 	return kho_keep_boot_pages(alloc_pages(gfp | __GFP_DMA32, order), order);
 }

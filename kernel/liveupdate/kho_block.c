@@ -7,17 +7,16 @@
  * pages that are preserved as soon as they are allocated, linked in the format
  * of ``include/linux/kho/abi/block.h``.
  *
- * The kernel that writes a set makes room with kho_block_set_grow() while it
- * still can fail, and fills in the records when it is about to hand over, with
- * kho_block_set_it_reserve_entry(), which cannot.  It passes on
+ * The kernel that writes a set allocates capacity with kho_block_set_grow(),
+ * while an error can still be handled, and writes the records before kexec with
+ * kho_block_set_it_reserve_entry(), which cannot fail then.  It passes on
  * kho_block_set_head_pa().
  *
- * The kernel that reads it takes the set over with kho_block_set_restore(),
- * iterates with kho_block_set_it_read_entry(), and ends it with
- * kho_block_set_destroy(), which frees the pages.  A set that was taken over
- * does not grow.
+ * The kernel that reads it restores the set with kho_block_set_restore(),
+ * iterates with kho_block_set_it_read_entry(), and frees it with
+ * kho_block_set_destroy().  A restored set cannot grow.
  *
- * There are no locks in here.
+ * A set has no lock of its own.  Its owner serializes all calls.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -35,8 +34,9 @@ KHO_NOTE(KHO_NOTE_STRUCTURE, "block", KHO_BLOCK_COMPATIBLE,
 	 KHO_BLOCK_COMPATIBLE);
 
 /*
- * A set has at most that many blocks.  The limit is for incoming sets, where
- * the chain may be damaged; it holds a million records of 32 bytes.
+ * Maximum number of blocks in a set.  The limit is for incoming sets, where the
+ * chain may be damaged.  With pages of 4 KiB that is 40 MB, or 1.27 million
+ * records of 32 bytes.
  */
 #define KHO_MAX_BLOCKS	10000
 
@@ -71,7 +71,7 @@ static void kho_block_free_ser(struct kho_block_set *bs,
 }
 
 /**
- * kho_block_set_init - make an empty set
+ * kho_block_set_init - initialize an empty set
  * @bs: the set
  * @entry_size: size of a record in bytes, not more than fits into a block
  */
@@ -83,7 +83,7 @@ void kho_block_set_init(struct kho_block_set *bs, size_t entry_size)
 }
 EXPORT_SYMBOL_IF_KUNIT(kho_block_set_init);
 
-/* Appends a block to the list; its link from the previous one is not touched. */
+/* Append a block to the list, without linking it in preserved memory. */
 static int kho_block_track(struct kho_block_set *bs,
 			   struct kho_block_header_ser *ser)
 {
@@ -102,7 +102,7 @@ static int kho_block_track(struct kho_block_set *bs,
 	return 0;
 }
 
-/* The opposite; returns the block. */
+/* Undo kho_block_track(), and return the block. */
 static struct kho_block_header_ser *kho_block_untrack(struct kho_block_set *bs,
 						      struct kho_block *block)
 {
@@ -151,14 +151,14 @@ static void kho_block_set_drop_last(struct kho_block_set *bs)
 }
 
 /**
- * kho_block_set_grow - make room for records
+ * kho_block_set_grow - add capacity for records
  * @bs: a set of this kernel
- * @count: number of records that the set must be able to hold in all
+ * @count: total number of records that the set has to hold
  *
  * Context: May sleep.
- * Return: 0, -EINVAL for a set of the previous kernel, -ENOSPC when it would
- * get too large, -ENOMEM, or an error of kho_alloc_preserve(); the set is as it
- * was then.
+ * Return: 0, -EINVAL for an incoming set, -ENOSPC when the set would be too
+ * large, -ENOMEM, or an error of kho_alloc_preserve().  On error the set is
+ * unchanged.
  */
 int kho_block_set_grow(struct kho_block_set *bs, u64 count)
 {
@@ -184,11 +184,11 @@ err_shrink:
 EXPORT_SYMBOL_IF_KUNIT(kho_block_set_grow);
 
 /**
- * kho_block_set_shrink - free blocks that are not needed
+ * kho_block_set_shrink - free unused blocks
  * @bs: the set
- * @count: number of records that the set must still be able to hold
+ * @count: total number of records that the set has to hold
  *
- * Blocks go from the end of the chain, with what is in them.
+ * Blocks are freed from the end of the chain, with the records in them.
  *
  * Context: Any.
  */
@@ -201,8 +201,8 @@ void kho_block_set_shrink(struct kho_block_set *bs, u64 count)
 EXPORT_SYMBOL_IF_KUNIT(kho_block_set_shrink);
 
 /*
- * Checks a block of the previous kernel.  @full tells whether all blocks
- * before it are full.  Returns what is wrong with it, or NULL.
+ * Check an incoming block.  @full is true when all blocks before it are full.
+ * Return the fault, or NULL.
  */
 static const char *kho_block_verify(const struct kho_block_set *bs, u64 pa,
 				    bool full)
@@ -222,8 +222,8 @@ static const char *kho_block_verify(const struct kho_block_set *bs, u64 pa,
 }
 
 /*
- * Tracks the blocks of a chain of the previous kernel up to its end, or to the
- * first that is bad.
+ * Track the blocks of an incoming chain, up to its end or to the first invalid
+ * block.
  */
 static int kho_block_set_read(struct kho_block_set *bs, u64 head_pa)
 {
@@ -252,9 +252,9 @@ static int kho_block_set_read(struct kho_block_set *bs, u64 head_pa)
 }
 
 /*
- * Takes the tracked blocks: other records may name them as well, and whoever
- * restored them could change what is in them, or free them.  What was taken
- * before, also by the same chain, is not tracked any more.
+ * Restore the tracked blocks.  Other records may refer to them as well, and
+ * another owner that restored them could modify or free them.  A block that is
+ * restored already, also by the same chain, is not tracked any longer.
  */
 static int kho_block_set_take(struct kho_block_set *bs)
 {
@@ -274,13 +274,14 @@ static int kho_block_set_take(struct kho_block_set *bs)
 }
 
 /**
- * kho_block_set_restore - take over a set from the previous kernel
+ * kho_block_set_restore - restore a set of the previous kernel
  * @bs: a set without blocks, initialized for the size of the records
  * @head_pa: address of the first block, or 0 for a set without any
  *
  * Context: May sleep.
- * Return: 0, -EINVAL when the chain is damaged, which frees it up to there, or
- * -ENOMEM, when nothing has happened and the call may be repeated.
+ * Return: 0; -EINVAL when the chain is damaged, after its blocks up to the
+ * damage were freed; or -ENOMEM with nothing changed, and the call may be
+ * repeated.
  */
 int kho_block_set_restore(struct kho_block_set *bs, u64 head_pa)
 {
@@ -295,7 +296,7 @@ int kho_block_set_restore(struct kho_block_set *bs, u64 head_pa)
 		return err;
 	}
 
-	/* The good blocks in front of a bad one are of no use to anybody. */
+	/* Free the valid blocks before an invalid one: they have no other user. */
 	if (kho_block_set_take(bs) || err) {
 		kho_block_set_destroy(bs);
 		return -EINVAL;
@@ -322,7 +323,7 @@ void kho_block_set_destroy(struct kho_block_set *bs)
 EXPORT_SYMBOL_IF_KUNIT(kho_block_set_destroy);
 
 /**
- * kho_block_set_clear - forget all records of a set, but keep the room
+ * kho_block_set_clear - remove all records of a set, but keep its blocks
  * @bs: the set
  *
  * Context: Any.
@@ -340,7 +341,7 @@ void kho_block_set_clear(struct kho_block_set *bs)
 EXPORT_SYMBOL_IF_KUNIT(kho_block_set_clear);
 
 /**
- * kho_block_set_it_init - start in front of the first record
+ * kho_block_set_it_init - start before the first record
  * @it: the iterator
  * @bs: the set, which must not grow or shrink while @it is used
  */
@@ -366,9 +367,9 @@ static bool kho_block_set_it_advance(struct kho_block_set_it *it)
 
 /**
  * kho_block_set_it_reserve_entry - append a record
- * @it: the iterator; all calls since its start were for this purpose
+ * @it: the iterator, used for nothing else since kho_block_set_it_init()
  *
- * Return: where to write the record, or NULL when the set is full.
+ * Return: the memory of the record, or NULL when the set is full.
  */
 void *kho_block_set_it_reserve_entry(struct kho_block_set_it *it)
 {
@@ -384,10 +385,10 @@ void *kho_block_set_it_reserve_entry(struct kho_block_set_it *it)
 EXPORT_SYMBOL_IF_KUNIT(kho_block_set_it_reserve_entry);
 
 /**
- * kho_block_set_it_read_entry - step over a record
+ * kho_block_set_it_read_entry - read the next record
  * @it: the iterator
  *
- * Return: the record, or NULL behind the last one.
+ * Return: the record, or NULL after the last one.
  */
 void *kho_block_set_it_read_entry(struct kho_block_set_it *it)
 {
@@ -405,10 +406,10 @@ void *kho_block_set_it_read_entry(struct kho_block_set_it *it)
 EXPORT_SYMBOL_IF_KUNIT(kho_block_set_it_read_entry);
 
 /**
- * kho_block_set_it_prev - step back over a record
+ * kho_block_set_it_prev - read the previous record
  * @it: the iterator
  *
- * Return: the record, or NULL in front of the first one.
+ * Return: the record, or NULL before the first one.
  */
 void *kho_block_set_it_prev(struct kho_block_set_it *it)
 {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kexec Handover during early boot: finds the hand-over and keeps this kernel
- * off the memory in it until the page allocator is up.
+ * Kexec Handover during early boot: find the handover, and protect preserved
+ * memory until the page allocator is up.
  *
- * kho_populate() runs first, before memblock knows any memory, and restricts it
- * to scratch.  kho_memory_init_early() runs when the linear map is complete and
- * opens the map of preserved memory.  kho_memory_init() runs last, right before
- * memblock turns its free memory over to the page allocator, and reserves what
- * the map says.
+ * kho_populate() runs first, before memblock has any memory, and restricts it
+ * to scratch areas.  kho_memory_init_early() runs when the linear map is
+ * complete and validates the map of preserved memory.  kho_memory_init() runs
+ * last, right before memblock releases free memory to the page allocator, and
+ * reserves the memory in the map.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -32,8 +32,8 @@
 #include "kexec_handover_internal.h"
 
 /*
- * Nothing may be restored any more, but scratch areas are in use already and
- * stay what they are.
+ * From now on nothing can be restored.  Scratch areas are in use already and
+ * stay scratch areas.
  */
 static void __init kho_give_up(void)
 {
@@ -41,7 +41,7 @@ static void __init kho_give_up(void)
 	kho_in.map.root = NULL;
 }
 
-/* More than any root tree or array of scratch areas has. */
+/* Maximum size of a root tree or an array of scratch areas. */
 #define KHO_MAX_EARLY_BYTES	SZ_64K
 
 static void __init kho_keep_incoming(void)
@@ -62,7 +62,7 @@ static void __init kho_keep_incoming(void)
 	kho_mark_subtrees(true);
 	kho_in.reserved = true;
 
-	/* An owner who claims that the root tree is its data must not free it. */
+	/* A subtree that refers to the root tree must not free it. */
 	for (size_t at = 0; at < kho_in.fdt_len; at += PAGE_SIZE)
 		kho_in_claim_block(kho_in.fdt_phys + at);
 }
@@ -101,8 +101,8 @@ static int __init kho_map_phys(const void *fdt, u64 *phys)
 }
 
 /*
- * Called for a node before anything in it is read.  More nodes than there are
- * pages can only be nodes that point at each other.
+ * Called for a node before it is read.  More nodes than pages of memory can only
+ * be a loop.
  */
 static int __init kho_check_node(phys_addr_t phys, void *data)
 {
@@ -121,7 +121,7 @@ static int __init kho_check_node(phys_addr_t phys, void *data)
 	return 0;
 }
 
-/* "mem=" may have taken memory away since kho_populate(), and so may firmware. */
+/* "mem=" or firmware may have removed memory since kho_populate(). */
 static bool __init kho_is_mapped(phys_addr_t phys, size_t len)
 {
 	return memblock_is_map_memory(phys) &&
@@ -133,7 +133,7 @@ static int __init kho_open_root(void)
 	if (!kho_is_mapped(kho_in.scratch_phys,
 			   kho_scratch_cnt * sizeof(*kho_scratch))) {
 		pr_err("array of scratch areas is not in RAM\n");
-		/* From now on as if there were none. */
+		/* Continue as on a cold boot. */
 		kho_in.scratch_phys = 0;
 		kho_scratch_cnt = 0;
 		return -EINVAL;
@@ -157,10 +157,10 @@ static int __init kho_open_root(void)
 }
 
 /**
- * kho_check_root - see that nobody else gets the memory of the root tree
+ * kho_check_root - check whether the root tree is preserved
  *
- * Context: Early boot, with the map open.
- * Return: 0, or -EINVAL when the map does not have it, or not any more.
+ * Context: Early boot, with a valid map.
+ * Return: 0, or -EINVAL when its memory is not in the incoming map.
  */
 int __init kho_check_root(void)
 {
@@ -195,10 +195,10 @@ static int __init kho_open_map(void)
 }
 
 /**
- * kho_memory_init_early - open the map of preserved memory
+ * kho_memory_init_early - validate the map of preserved memory
  *
- * Context: Early boot, when the linear map is complete and before struct pages
- * are set up, which asks kho_scratch_overlap().
+ * Context: Early boot, when the linear map is complete, and before struct pages
+ * are initialized, which needs kho_scratch_overlap().
  */
 void __init kho_memory_init_early(void)
 {
@@ -208,7 +208,7 @@ void __init kho_memory_init_early(void)
 	if (kho_open_root() || kho_open_map()) {
 		pr_err("what was handed over is lost\n");
 		kho_give_up();
-		/* There is nothing left that other memory could hold. */
+		/* Without a handover, all memory is available. */
 		memblock_clear_kho_scratch_only();
 		return;
 	}
@@ -216,7 +216,7 @@ void __init kho_memory_init_early(void)
 	kho_extend_scratch();
 }
 
-/* The rest of KHO_FDT_COMPATIBLE is looked at by who needs it. */
+/* Users check the rest of KHO_FDT_COMPATIBLE. */
 #define KHO_NEEDED_TO_BOOT						\
 	"" KHO_FDT_COMPAT_BASE KHO_SUB_COMPAT(KHO_RADIX_COMPATIBLE)
 
@@ -261,15 +261,15 @@ static bool __init kho_fdt_is_valid(const void *fdt, u64 len)
 }
 
 /**
- * arch_kho_is_ram - tell whether addresses of the boot protocol are memory
+ * arch_kho_is_ram - check whether a range of the boot protocol is RAM
  * @start: first byte
- * @end: byte behind the last one, larger than @start
+ * @end: exclusive end, larger than @start
  *
- * memblock may not know memory yet when kho_populate() is called, or not all of
- * it; architectures that can tell have their own.
+ * memblock may have no memory, or not all of it, when kho_populate() is called.
+ * Architectures that know RAM from another source override this.
  *
  * Context: Early boot, from kho_populate().
- * Return: false when there is anything else than RAM.
+ * Return: false when a part of the range is not RAM.
  */
 bool __weak __init arch_kho_is_ram(phys_addr_t start, phys_addr_t end)
 {
@@ -303,20 +303,20 @@ static bool __init kho_scratch_is_valid(const struct kho_scratch *area,
 		all |= area[i].size;
 	}
 
-	/* Until what is preserved is known, there is no other memory. */
+	/* Before the map is read, scratch areas are the only memory. */
 	if (!all)
 		pr_warn("scratch areas are all empty\n");
 	return all;
 }
 
-/* Makes the areas known to memblock, which has no other memory yet. */
+/* Add the areas to memblock, as its first memory. */
 static int __init kho_add_scratch(const struct kho_scratch *area,
 				  unsigned int nr)
 {
 	int err = 0;
 
 	for (unsigned int i = 0; i < nr && !err; i++) {
-		/* An area that the previous kernel could do without. */
+		/* An area of size 0 is unused. */
 		if (!area[i].size)
 			continue;
 
@@ -329,7 +329,7 @@ static int __init kho_add_scratch(const struct kho_scratch *area,
 	return err;
 }
 
-/* For early_memremap(), sizes that make no sense are bugs of its caller. */
+/* early_memremap() warns about an invalid size, so check it here. */
 static void *__init kho_map_early(phys_addr_t phys, u64 len)
 {
 	phys_addr_t end;
@@ -338,7 +338,7 @@ static void *__init kho_map_early(phys_addr_t phys, u64 len)
 	    check_add_overflow(phys, len, &end))
 		return NULL;
 
-	/* To read where there is no memory may be fatal. */
+	/* Reading an address outside of RAM may be fatal. */
 	if (!arch_kho_is_ram(phys, end))
 		return NULL;
 
@@ -365,9 +365,9 @@ static bool __init kho_take_scratch(phys_addr_t phys, u64 len)
 }
 
 /*
- * The root tree has one page, so its size tells how large pages were.  With
- * another size tables and leaves of the map have another layout, and frame
- * numbers another unit: nothing that was handed over can be read.
+ * The root tree has one page, so its size is the page size of the previous
+ * kernel.  Another page size changes the layout of the tables and leaves of the
+ * map and the unit of page frame numbers: nothing can be restored then.
  */
 static bool __init kho_pages_differ(u64 fdt_len)
 {
@@ -405,16 +405,16 @@ static bool __init kho_take(phys_addr_t fdt_phys, u64 fdt_len,
 }
 
 /**
- * kho_populate - take note of a hand-over
+ * kho_populate - find and validate an incoming handover
  * @fdt_phys: root tree
  * @fdt_len: bytes of memory at @fdt_phys
  * @scratch_phys: array of scratch areas
  * @scratch_len: bytes of memory at @scratch_phys
  *
- * All of it comes from the boot protocol.  A hand-over that makes no sense is
- * named in the log and ignored: the boot goes on as a cold one.
+ * The arguments come from the boot protocol.  An invalid handover is logged and
+ * ignored: the boot continues as a cold boot.
  *
- * Context: Early boot, before memblock has been used.
+ * Context: Early boot, before memblock is used.
  */
 void __init kho_populate(phys_addr_t fdt_phys, u64 fdt_len,
 			 phys_addr_t scratch_phys, u64 scratch_len)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tells what two kernels have in common, from the composite strings of both;
- * see "Kexec Handover compatibility strings".
+ * Comparison of the composite strings of two kernels; see "Kexec Handover
+ * compatibility strings".
  *
- * One of the strings comes from another kernel and may be anything.  It is
- * looked at only within its field and is not copied.  Strings are short, so
- * components are found by looking at all of them.
+ * One of the strings comes from another kernel and is not trusted.  It is not
+ * read past the end of its field, and not copied.  Strings are short, so
+ * components are found by a linear search.
  */
 
 #include <linux/array_size.h>
@@ -17,9 +17,9 @@
 #include <linux/string.h>
 
 /*
- * Kernels from before there were composite strings named the base alone, and
- * had these components in these versions.  That is history: it stays as it is
- * when the versions of this kernel change.
+ * Kernels older than composite strings announce the base alone, and have these
+ * components in these versions.  The table never changes: new versions of this
+ * kernel do not affect it.
  */
 #define KHO_COMPAT_LEGACY(entry)					\
 	entry("kho-v4", "kho-v4;radix-v1;vmalloc-v1")			\
@@ -38,7 +38,7 @@ static const struct {
 
 KHO_COMPAT_LEGACY(KHO_COMPAT_NOTE)
 
-/* Takes the component that @s begins with; returns what follows it, or NULL. */
+/* Read the first component of @s; return the next one, or NULL. */
 static const char *kho_compat_part(const char *s, struct kho_compat_part *part)
 {
 	part->s = s;
@@ -48,12 +48,12 @@ static const char *kho_compat_part(const char *s, struct kho_compat_part *part)
 }
 
 /**
- * kho_compat_name_len - length of a component without its version
+ * kho_compat_name_len - get the length of a component without its version
  * @part: the component
  *
  * The version is a ``-v`` and the digits at the end.
  *
- * Return: number of characters; all of them when there is no version.
+ * Return: number of characters; all of them without a version.
  */
 unsigned int kho_compat_name_len(const struct kho_compat_part *part)
 {
@@ -71,11 +71,11 @@ unsigned int kho_compat_name_len(const struct kho_compat_part *part)
 EXPORT_SYMBOL_GPL(kho_compat_name_len);
 
 /**
- * kho_compat_same_name - tell whether two components are versions of one thing
+ * kho_compat_same_name - check whether two components have the same name
  * @a: a component
  * @b: a component
  *
- * Return: true when they have the same name.
+ * Return: true when they are versions of one structure.
  */
 bool kho_compat_same_name(const struct kho_compat_part *a,
 			  const struct kho_compat_part *b)
@@ -86,7 +86,7 @@ bool kho_compat_same_name(const struct kho_compat_part *a,
 }
 EXPORT_SYMBOL_GPL(kho_compat_same_name);
 
-/* Finds the component of that name in a string, or in a part of one. */
+/* Find the component with the name of @named in a string. */
 static struct kho_compat_part kho_compat_find(const char *s,
 					      const struct kho_compat_part *named)
 {
@@ -101,7 +101,7 @@ static struct kho_compat_part kho_compat_find(const char *s,
 	return (struct kho_compat_part){ };
 }
 
-/* The same, where a base is found as a base only. */
+/* The same, but a base only matches a base. */
 static struct kho_compat_part
 kho_compat_find_like(const char *s, const struct kho_compat_part *named,
 		     bool is_base)
@@ -124,7 +124,7 @@ static bool kho_compat_same(const struct kho_compat_part *a,
 	return a->len == b->len && !memcmp(a->s, b->s, a->len);
 }
 
-/* Strict alphabetical order, which the base before them is no part of. */
+/* The components after the base are in strict alphabetical order. */
 static const char *kho_compat_disorder(const char *s)
 {
 	struct kho_compat_part part, before = { };
@@ -160,12 +160,12 @@ static const char *kho_compat_repetition(const char *s)
 }
 
 /**
- * kho_compat_defect - tell why a string is no composite string
+ * kho_compat_defect - validate a composite string
  * @s: the string, from anywhere
  * @size: bytes of the field that it is in
  *
  * Context: Any.
- * Return: what is wrong with it, or NULL; it ends within @size bytes then.
+ * Return: the fault, or NULL for a valid string, which ends within @size bytes.
  */
 const char *kho_compat_defect(const char *s, size_t size)
 {
@@ -190,11 +190,11 @@ const char *kho_compat_defect(const char *s, size_t size)
 EXPORT_SYMBOL_GPL(kho_compat_defect);
 
 /**
- * kho_compat_full - what a string stands for
- * @s: a well-formed string
+ * kho_compat_full - expand the string of an earlier kernel
+ * @s: a valid string
  *
- * Return: the composite string that a bare base of earlier kernels implied, or
- * @s itself.
+ * Return: the composite string that a bare base of earlier kernels stands for,
+ * or @s itself.
  */
 const char *kho_compat_full(const char *s)
 {
@@ -208,11 +208,11 @@ const char *kho_compat_full(const char *s)
 EXPORT_SYMBOL_GPL(kho_compat_full);
 
 /**
- * kho_compat_it_init - begin to compare two strings
+ * kho_compat_it_init - start comparing two strings
  * @it: set up for kho_compat_it_next()
  * @offered: string of the other kernel, from anywhere
  * @size: bytes of the field that @offered is in
- * @supported: string of this kernel, empty when it has nothing of the kind
+ * @supported: string of this kernel, empty for none
  *
  * Context: Any.
  */
@@ -268,12 +268,12 @@ static bool kho_compat_next_missing(struct kho_compat_it *it)
  * kho_compat_it_next - go to the next component
  * @it: the comparison
  *
- * First come the components of the other kernel, in their order and with the
- * base in front, then what is missing in it.  Of a string that is malformed
- * there is one verdict only, without parts.
+ * The components of the other kernel come first, in their order, starting with
+ * the base, and then those missing in it.  A malformed string has one verdict,
+ * without components.
  *
  * Context: Any.
- * Return: false when there is no other component.
+ * Return: false after the last component.
  */
 bool kho_compat_it_next(struct kho_compat_it *it)
 {
@@ -296,7 +296,7 @@ bool kho_compat_it_next(struct kho_compat_it *it)
 EXPORT_SYMBOL_GPL(kho_compat_it_next);
 
 /**
- * kho_compat_usable - tell whether data of another kernel can be read
+ * kho_compat_usable - check whether data of another kernel can be read
  * @offered: string of the other kernel, from anywhere
  * @size: bytes of the field that @offered is in
  * @supported: string of this kernel
@@ -309,7 +309,7 @@ bool kho_compat_usable(const char *offered, size_t size, const char *supported)
 	size_t len = strlen(supported);
 	struct kho_compat_it it;
 
-	/* Mostly nothing has changed, and every file asks. */
+	/* Fast path: called once for each file, and the strings are usually identical. */
 	if (len && len < size && !memcmp(offered, supported, len + 1))
 		return true;
 
@@ -324,14 +324,14 @@ bool kho_compat_usable(const char *offered, size_t size, const char *supported)
 EXPORT_SYMBOL_GPL(kho_compat_usable);
 
 /**
- * kho_compat_covers - tell whether data of another kernel can be read in part
+ * kho_compat_covers - check whether a part of another kernel's data can be read
  * @offered: string of the other kernel, from anywhere
  * @size: bytes of the field that @offered is in
  * @needed: the components that the part is made of
  *
  * Context: Any.
- * Return: true when the other kernel names all that is in @needed, in the same
- * versions; it may name other components as well.
+ * Return: true when @offered has all components of @needed, in the same
+ * versions.  It may have other components as well.
  */
 bool kho_compat_covers(const char *offered, size_t size, const char *needed)
 {
@@ -349,13 +349,13 @@ bool kho_compat_covers(const char *offered, size_t size, const char *needed)
 EXPORT_SYMBOL_GPL(kho_compat_covers);
 
 /**
- * kho_compat_akin - tell whether two strings are versions of one thing
+ * kho_compat_akin - check whether two strings have the same base
  * @offered: string of the other kernel, from anywhere
  * @size: bytes of the field that @offered is in
  * @supported: string of this kernel
  *
  * Context: Any.
- * Return: true when the bases have the same name.
+ * Return: true when the names of the bases are the same.
  */
 bool kho_compat_akin(const char *offered, size_t size, const char *supported)
 {
@@ -367,13 +367,13 @@ bool kho_compat_akin(const char *offered, size_t size, const char *supported)
 EXPORT_SYMBOL_GPL(kho_compat_akin);
 
 /**
- * kho_compat_offers - tell whether a string names a component
+ * kho_compat_offers - check whether a string has a component
  * @offered: string of the other kernel, from anywhere
  * @size: bytes of the field that @offered is in
  * @component: name and version of the component
  *
  * Context: Any.
- * Return: true when it does, in that version.
+ * Return: true when the string has the component in this version.
  */
 bool kho_compat_offers(const char *offered, size_t size, const char *component)
 {

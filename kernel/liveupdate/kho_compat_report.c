@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tells people what became of the versions in a hand-over: in the log, once,
- * what this kernel cannot use, and in debugfs all of it.
+ * Report of the versions in a handover: the log has a line for each difference,
+ * once, and debugfs has all comparisons.
  *
- * Strings are remembered, not pointers: those of the previous kernel are in
- * memory that is given back, those of this one may be in a module.
+ * The strings are copied: those of the previous kernel are in memory that is
+ * freed, those of this kernel may be in a module.
  */
 
 #define pr_fmt(fmt) "KHO: compat: " fmt
@@ -22,10 +22,10 @@
 
 #include "kexec_handover_internal.h"
 
-/* A hand-over has a handful; what exceeds this is in the log only. */
+/* Number of records for debugfs.  Others are in the log only. */
 #define KHO_COMPAT_RECORDS	16
 
-/* What is shown of a string that is malformed. */
+/* Maximum number of characters of a malformed string in the log. */
 #define KHO_COMPAT_SPECIMEN	24
 
 static struct kho_compat_record {
@@ -45,7 +45,7 @@ static const char * const kho_compat_words[] = {
 	[KHO_COMPAT_MALFORMED] = "malformed",
 };
 
-/* Returns false when the same has been reported before. */
+/* Return false when the same comparison was reported before. */
 static bool kho_compat_remember(const char *offered, size_t size,
 				const char *supported)
 {
@@ -61,7 +61,7 @@ static bool kho_compat_remember(const char *offered, size_t size,
 			continue;
 		if (!strcmp(rec->supported, supported))
 			return false;
-		/* A handler has come, or gone: the last word counts. */
+		/* A handler was registered or unregistered: the last comparison counts. */
 		strscpy(rec->supported, supported);
 		return true;
 	}
@@ -111,10 +111,10 @@ static void kho_compat_print_malformed(const char *offered, size_t size,
 }
 
 /**
- * kho_compat_report - tell people about a comparison
+ * kho_compat_report - log a comparison and record it for debugfs
  * @offered: string of the previous kernel, from anywhere
  * @size: bytes of the field that @offered is in
- * @supported: string of this kernel, empty when it has nothing of the kind
+ * @supported: string of this kernel, empty for none
  *
  * The log gets a line for each component that differs, the first time.
  *
@@ -147,9 +147,9 @@ void kho_compat_report(const char *offered, size_t size, const char *supported)
 EXPORT_SYMBOL_GPL(kho_compat_report);
 
 /**
- * kho_compat_reported - tell whether there is anything to show
+ * kho_compat_reported - check whether a comparison was reported
  *
- * Return: true when there was a hand-over, of whatever versions.
+ * Return: true with a handover of any version.
  */
 bool kho_compat_reported(void)
 {
@@ -191,9 +191,8 @@ static void kho_compat_show_record(struct seq_file *m,
 
 /**
  * kho_compat_show - list all comparisons so far
- * @m: gets a line for each component: name, version of the previous kernel,
- *     version of this one, verdict, and the name of the base that it is a
- *     component of
+ * @m: the file; gets a line for each component: name, version of the previous
+ *     kernel, version of this kernel, verdict, and the name of its base
  * @v: unused
  *
  * Return: 0.

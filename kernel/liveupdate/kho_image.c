@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Images for kexec: where they are placed, and what they carry.
+ * Images for kexec: their scratch areas, and the handover attached to them.
  *
  * With scratch memory on demand, areas are allocated when an image is loaded and
- * are freed with it.  Memory that is allocated cannot be preserved by anybody
- * else, so the next kernel can boot in them.  The segments of the image are
- * written to their place at once, as those in CMA are, and nothing is copied
- * during the kexec.
+ * are freed with it.  Allocated memory cannot be preserved by another user, so
+ * the next kernel can boot in the areas.  The segments of the image are written
+ * to their destination when the image is loaded, as those in CMA are, and
+ * nothing is copied during the kexec.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -34,27 +34,27 @@
 #include "kexec_handover_internal.h"
 #include "kho_alloc.h"
 
-/* More pieces than this are no good to a kernel that boots in them. */
+/* Maximum number of areas.  More of them would be too small to be useful. */
 #define KHO_DEMAND_AREAS	64
 
 #define KHO_LOW_END		((phys_addr_t)ARCH_LOW_ADDRESS_LIMIT + 1)
 
-/* A piece of memory that is too small for anything large is no area. */
+/* Minimum size of an area. */
 #define KHO_DEMAND_MIN		SZ_16M
 
 /*
- * Besides kernel and initrd: purgatory, boot parameters, device tree, alignment
- * of each.
+ * Size of the other segments: purgatory, boot parameters, device tree, and the
+ * alignment of each.
  */
 #define KHO_IMAGE_EXTRA		SZ_8M
 
 /**
  * struct kho_areas - scratch areas of an image
  * @node: in kho_all_areas
- * @list: a page for the array that the next kernel finds, outside of all areas:
- *	  it must not place itself there
+ * @list: page of the array for the next kernel, outside of all areas, so that
+ *	  the next kernel does not overwrite it
  * @nr: number of areas
- * @area: the areas; the first one has room for all of the image
+ * @area: the areas; the whole image fits into the first one
  */
 struct kho_areas {
 	struct list_head node;
@@ -63,15 +63,15 @@ struct kho_areas {
 	struct kho_scratch area[KHO_DEMAND_AREAS];
 };
 
-/* Areas of all images; while one image replaces another, there are two. */
+/* Areas of all images: one, or two while an image replaces another. */
 static LIST_HEAD(kho_all_areas);
 static DEFINE_MUTEX(kho_all_areas_lock);
 
 /**
- * arch_kho_image_size - memory that a kernel image takes when it is started
- * @image: image that is being loaded, with the file in kernel_buf
+ * arch_kho_image_size - get the memory size of a kernel image
+ * @image: image being loaded, with the file in kernel_buf
  *
- * For architectures whose kernels say how much memory they need.
+ * Overridden by architectures whose image header has the size.
  *
  * Context: The lock of kexec is held.
  * Return: number of bytes.
@@ -81,33 +81,33 @@ size_t __weak arch_kho_image_size(const struct kimage *image)
 	return image->kernel_buf_len;
 }
 
-/* The next kernel is not quite this one. */
+/* The next kernel may need more than this one. */
 static phys_addr_t kho_with_margin(phys_addr_t size)
 {
 	return size + size / 4;
 }
 
-/* Room for all segments, or more than there can be. */
-static phys_addr_t kho_image_room(const struct kimage *image)
+/* Size of all segments, or a size that cannot be allocated. */
+static phys_addr_t kho_image_space(const struct kimage *image)
 {
 	const phys_addr_t most = round_down(PHYS_ADDR_MAX / 2, KHO_SCRATCH_UNIT);
-	phys_addr_t room;
+	phys_addr_t space;
 
 	if (check_add_overflow(arch_kho_image_size(image),
-			       image->initrd_buf_len + KHO_IMAGE_EXTRA, &room))
+			       image->initrd_buf_len + KHO_IMAGE_EXTRA, &space))
 		return most;
 
-	return min(round_up(room, KHO_SCRATCH_UNIT), most);
+	return min(round_up(space, KHO_SCRATCH_UNIT), most);
 }
 
 static bool kho_may_be_scratch(unsigned long pfn, unsigned long nr_pages)
 {
-	/* The next kernel looks for its areas in the memory it was told of. */
+	/* The next kernel needs its areas in memory that is present at boot. */
 	return kho_boot_memory_from(pfn) > pfn &&
 	       !kho_out_overlaps(PFN_PHYS(pfn), PFN_PHYS(nr_pages));
 }
 
-/* A page that the next kernel finds before it knows of any memory. */
+/* The page of the array, which the next kernel reads before it has memory. */
 static struct page *kho_alloc_list(void)
 {
 	struct page *list = kho_alloc_pages(KHO_GFP, 0);
@@ -136,7 +136,7 @@ static void kho_free_area(const struct kho_scratch *area)
 	free_contig_range(pfn, nr_pages);
 }
 
-/* Returns false, with nothing allocated, when there is no such piece. */
+/* Allocate an area of @size bytes; return false on failure. */
 static bool kho_alloc_area(struct kho_areas *areas, phys_addr_t size,
 			   phys_addr_t limit, int nid)
 {
@@ -159,8 +159,9 @@ static bool kho_alloc_area(struct kho_areas *areas, phys_addr_t size,
 		return false;
 
 	/*
-	 * It stays where it is, and its block cannot be taken offline.  Segments
-	 * are written through the address of their first page.
+	 * Reserved pages are not migrated, and their block cannot be taken
+	 * offline.  Segments are written through the address of their first
+	 * page.
 	 */
 	for (unsigned long i = 0; i < PHYS_PFN(size); i++) {
 		SetPageReserved(pfn_to_page(pfn + i));
@@ -178,8 +179,8 @@ static bool kho_alloc_area(struct kho_areas *areas, phys_addr_t size,
 	return true;
 }
 
-/* In one piece or in several; returns how much there was. */
-static phys_addr_t kho_alloc_pieces(struct kho_areas *areas, phys_addr_t size,
+/* Allocate @size bytes in one area or in several; return the size allocated. */
+static phys_addr_t kho_alloc_areas(struct kho_areas *areas, phys_addr_t size,
 				    phys_addr_t limit, int nid)
 {
 	phys_addr_t piece = round_up(size, KHO_SCRATCH_UNIT), done = 0;
@@ -211,10 +212,11 @@ static const struct resource *kho_crash_memory(void)
 #endif
 
 /*
- * Crash memory is in one piece, or there is none, and by then the next kernel has
- * used some of the memory.  KASLR may even have put it into the middle of the area,
- * which leaves two pieces of it beside the image: area 0 is as large as that.  Sets
- * @done to the size of the area.
+ * The next kernel needs contiguous memory for its crash kernel, after it has
+ * used some memory itself.  KASLR may place the kernel image in the middle of the
+ * area, which divides it: an area that is twice as large as the crash memory and
+ * one image has enough memory on one side of it.  Set @done to the size of the
+ * area.
  */
 static bool kho_alloc_for_crash(struct kho_areas *areas, bool low,
 				phys_addr_t *done)
@@ -240,13 +242,13 @@ static bool kho_alloc_low(struct kho_areas *areas)
 	if (!kho_alloc_for_crash(areas, true, &done))
 		return false;
 	if (done < size)
-		done += kho_alloc_pieces(areas, size - done, KHO_LOW_END,
+		done += kho_alloc_areas(areas, size - done, KHO_LOW_END,
 					 NUMA_NO_NODE);
 
 	return done >= size;
 }
 
-/* For what memblock allocates on a node if it can, and elsewhere if not. */
+/* For memory that memblock allocates on a node, or elsewhere if the node is full. */
 static bool kho_alloc_high(struct kho_areas *areas)
 {
 	phys_addr_t size = kho_with_margin(kho_boot_use.high), done;
@@ -255,11 +257,11 @@ static bool kho_alloc_high(struct kho_areas *areas)
 	if (!kho_alloc_for_crash(areas, false, &done))
 		return false;
 	for_each_node_state(nid, N_MEMORY)
-		done += kho_alloc_pieces(areas,
+		done += kho_alloc_areas(areas,
 					 kho_with_margin(kho_boot_use.node_high[nid]),
 					 PHYS_ADDR_MAX, nid);
 	if (done < size)
-		done += kho_alloc_pieces(areas, size - done, PHYS_ADDR_MAX,
+		done += kho_alloc_areas(areas, size - done, PHYS_ADDR_MAX,
 					 NUMA_NO_NODE);
 
 	return done >= size;
@@ -275,9 +277,9 @@ static phys_addr_t kho_areas_size(const struct kho_areas *areas)
 	return sum;
 }
 
-static int kho_alloc_all_areas(struct kho_areas *areas, phys_addr_t room)
+static int kho_alloc_all_areas(struct kho_areas *areas, phys_addr_t space)
 {
-	if (!kho_alloc_area(areas, room, PHYS_ADDR_MAX, NUMA_NO_NODE) ||
+	if (!kho_alloc_area(areas, space, PHYS_ADDR_MAX, NUMA_NO_NODE) ||
 	    !kho_alloc_low(areas) || !kho_alloc_high(areas))
 		return -ENOMEM;
 
@@ -294,31 +296,31 @@ static void kho_free_areas(struct kho_areas *areas)
 	kfree(areas);
 }
 
-/* Nothing is lost by an image without a handover. */
+/* Without outgoing data, an image does not need a handover. */
 static bool kho_handover_is_optional(void)
 {
 	return kho_out_is_unused() && !(kexec_image && kexec_image->kho.areas);
 }
 
 /*
- * As long as nothing is preserved, an image that there is no scratch memory for
- * is loaded without a handover, as on a kernel without Kexec Handover.
+ * Without enough scratch memory, the image is loaded without a handover if
+ * nothing is preserved, as on a kernel without Kexec Handover.
  */
 static int kho_alloc_image_areas(struct kimage *image)
 {
-	phys_addr_t room = kho_image_room(image);
-	phys_addr_t need = room + kho_with_margin(kho_boot_use.low) +
+	phys_addr_t space = kho_image_space(image);
+	phys_addr_t need = space + kho_with_margin(kho_boot_use.low) +
 			   kho_with_margin(kho_boot_use.high);
-	phys_addr_t there = PFN_PHYS(si_mem_available());
+	phys_addr_t found = PFN_PHYS(si_mem_available());
 	struct kho_areas *areas;
 
 	areas = kzalloc_obj(*areas);
 	if (!areas)
 		return -ENOMEM;
 
-	/* What others need to go on is not tried. */
-	if (there > need) {
-		if (!kho_alloc_all_areas(areas, room)) {
+	/* Do not try to allocate more than the system can spare. */
+	if (found > need) {
+		if (!kho_alloc_all_areas(areas, space)) {
 			image->kho.areas = areas;
 			scoped_guard(mutex, &kho_all_areas_lock)
 				list_add_tail(&areas->node, &kho_all_areas);
@@ -326,7 +328,7 @@ static int kho_alloc_image_areas(struct kimage *image)
 				(u64)kho_areas_size(areas) >> 20, areas->nr);
 			return 0;
 		}
-		there = kho_areas_size(areas);
+		found = kho_areas_size(areas);
 	}
 
 	kho_free_areas(areas);
@@ -335,11 +337,11 @@ static int kho_alloc_image_areas(struct kimage *image)
 
 	if (kho_handover_is_optional()) {
 		pr_notice("nothing is preserved: image loaded without a handover (%lluMiB needed, %lluMiB found)\n",
-			  (u64)need >> 20, (u64)there >> 20);
+			  (u64)need >> 20, (u64)found >> 20);
 		return 0;
 	}
 	pr_err("no scratch memory for the next kernel: %lluMiB needed, %lluMiB found; preserve or use less memory, or set some apart at boot with kho_scratch=\n",
-	       (u64)need >> 20, (u64)there >> 20);
+	       (u64)need >> 20, (u64)found >> 20);
 	return -ENOMEM;
 }
 
@@ -356,9 +358,9 @@ static const struct kho_scratch *kho_image_areas(const struct kimage *image,
 }
 
 /**
- * kho_for_each_area - call a function for each scratch area there is
+ * kho_for_each_area - call a function for each scratch area
  * @fn: the function
- * @data: passed on to it
+ * @data: passed to @fn
  *
  * Context: May sleep.
  */
@@ -378,11 +380,11 @@ void kho_for_each_area(void (*fn)(const struct kho_scratch *area, void *data),
 }
 
 /**
- * kho_locate_mem_hole - find room for a segment of the next kernel
+ * kho_locate_mem_hole - find a place for a segment of the next kernel
  * @kbuf: the segment
  * @func: called for each area until it returns non-zero
  *
- * Return: 0 when @func found room, -EADDRNOTAVAIL when it did not, 1 when the
+ * Return: 0 when @func found a place, -EADDRNOTAVAIL when not, 1 when the
  * image is not restricted to scratch memory.
  */
 int kho_locate_mem_hole(struct kexec_buf *kbuf,
@@ -407,7 +409,7 @@ int kho_locate_mem_hole(struct kexec_buf *kbuf,
 		if (ret != 1)
 			return -EADDRNOTAVAIL;
 
-		/* Written to its place at once, as segments in CMA are. */
+		/* Write it to its destination now, as segments in CMA are. */
 		if (kbuf->image->kho.areas)
 			kbuf->cma = phys_to_page(kbuf->mem);
 		return 0;
@@ -416,14 +418,14 @@ int kho_locate_mem_hole(struct kexec_buf *kbuf,
 	return -EADDRNOTAVAIL;
 }
 
-/* The array of areas goes to a page of its own, or, reserved at boot, into them. */
+/* The array has a page of its own, or is a segment in areas reserved at boot. */
 static int kho_add_list(struct kimage *image)
 {
 	struct page *list = image->kho.areas ? image->kho.areas->list : NULL;
 	struct kexec_buf kbuf = {
 		.image = image,
 		.mem = list ? page_to_phys(list) : KEXEC_BUF_MEM_UNKNOWN,
-		/* One page of any size, so that it is easy to map. */
+		/* Aligned for pages of any size, so that it is easy to map. */
 		.buf_align = list ? PAGE_SIZE : SZ_64K,
 		.buf_max = ULONG_MAX,
 		.top_down = true,
@@ -449,11 +451,11 @@ static int kho_add_list(struct kimage *image)
 
 /**
  * kho_fill_kimage - attach the handover to an image for kexec
- * @image: image that is being loaded, with kernel and initrd in their buffers,
- *	   and without any segment
+ * @image: image being loaded, with kernel and initrd in their buffers, and
+ *	   without any segment
  *
  * Context: The lock of kexec is held.  May sleep.
- * Return: 0, -ENOMEM when there is no scratch memory, -EINTR, or the error of
+ * Return: 0, -ENOMEM without enough scratch memory, -EINTR, or the error of
  * kexec_add_buffer().
  */
 int kho_fill_kimage(struct kimage *image)
@@ -473,11 +475,11 @@ int kho_fill_kimage(struct kimage *image)
 }
 
 /**
- * kho_check_kimage - see that no data is left behind
- * @image: image that is about to be started
+ * kho_check_kimage - check that no outgoing data would be lost
+ * @image: image about to be started
  *
  * An image that was loaded when nothing was preserved may have no handover.
- * kexec_load() never makes one, which is known to whoever uses it.
+ * Images from kexec_load() never have one, and are not checked.
  *
  * Context: From the reboot system call, with the lock of kexec held.
  * Return: 0, or -EOPNOTSUPP when data would be lost.
@@ -494,7 +496,7 @@ int kho_check_kimage(const struct kimage *image)
 
 /**
  * kho_release_kimage - free the scratch memory of an image
- * @image: image that is not used any more
+ * @image: image that is not in use any longer
  *
  * Context: May sleep.
  */
@@ -503,7 +505,7 @@ void kho_release_kimage(struct kimage *image)
 	if (!image->kho.areas)
 		return;
 
-	/* All segments are in the areas and in the page of the list. */
+	/* All segments are in the areas or in the page of the array. */
 	memset(image->segment_cma, 0, sizeof(image->segment_cma));
 	scoped_guard(mutex, &kho_all_areas_lock)
 		list_del(&image->kho.areas->node);

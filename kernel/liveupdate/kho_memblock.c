@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Keeps preserved memory from the page allocator.
+ * Reservation of preserved memory in memblock.
  *
- * The memory map has the blocks of one order in ascending order, so each order
- * is a sequence for memblock, and so are the nodes of the map, which are not in
- * it.  The map is not trusted: memory that cannot be preserved costs the keys
- * that name it.  Other memory of these blocks stays reserved, as it may be used
- * by devices.
+ * The memory map has the blocks of one order in ascending order.  Each order is
+ * one sequence for memblock_reserve_sequence(), and the nodes of the map, which
+ * are not in the map, are another one.  The map is not trusted: keys of memory
+ * that cannot be preserved are removed.  Other memory of such a block stays
+ * reserved, as devices may use it.
  *
- * Blocks are powers of two, so of two that overlap one is inside the other.  At
- * least one of the keys is stale, and it is not known which.  The memory stays
- * reserved, and the first owner to restore his block gets it.
+ * Blocks are aligned powers of two, so of two blocks that overlap one contains
+ * the other.  At least one of the keys is stale, and it is unknown which.  The
+ * memory stays reserved until the first owner restores its block.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -46,7 +46,7 @@ static const char * const kho_refusals[] __initconst = {
 static phys_addr_t *kho_nodes __initdata;
 static unsigned long kho_nr_nodes __initdata;
 
-/* Ranges cannot be reserved one by one, so all that may be preserved is. */
+/* On allocation failure all memory outside of scratch areas is reserved. */
 static bool kho_coarse __initdata;
 
 static void __init kho_drop_keys(unsigned long key, unsigned long nr,
@@ -66,7 +66,7 @@ static void __init kho_drop_keys(unsigned long key, unsigned long nr,
 		kho_radix_take_key_at(&kho_in.map, key + nr, &cursor);
 }
 
-/* Restoring is slower for blocks that touch the range of all overlaps. */
+/* Restoring is slower for blocks in the range of all overlaps. */
 static void __init kho_add_overlap(unsigned long start, unsigned long end)
 {
 	if (!kho_in.overlap_end)
@@ -76,7 +76,7 @@ static void __init kho_add_overlap(unsigned long start, unsigned long end)
 	kho_in.overlap_end = max(kho_in.overlap_end, end);
 }
 
-/* With all memory reserved, only the map knows of overlaps. */
+/* With all memory reserved, overlaps are only visible in the map. */
 static bool __init kho_in_larger_blocks(phys_addr_t start, phys_addr_t last,
 					unsigned int order)
 {
@@ -115,9 +115,9 @@ static void __init kho_refuse_blocks(struct memblock_sequence *seq,
 }
 
 /*
- * Number of blocks that begin before the end of RAM.  A block at 0 that is larger
- * than all of RAM is not counted: no kernel preserved it, and to reserve its part
- * of RAM would leave none to boot with.
+ * Number of blocks that start before the end of RAM.  A block at 0 that is larger
+ * than all of RAM does not count: it is invalid, and reserving it would leave no
+ * memory to boot with.
  */
 static unsigned long __init kho_blocks_in_ram(unsigned int shift)
 {
@@ -140,7 +140,7 @@ static bool __init kho_next_blocks(struct memblock_sequence *seq,
 		unsigned long good = first < limit ? min(nr, limit - first) : 0;
 		unsigned long key = s->next;
 
-		/* Past the end of RAM, the end of a block may not be an address. */
+		/* The end of a block after the end of RAM may overflow. */
 		s->next += nr;
 		if (good < nr)
 			kho_drop_keys(key + good, nr - good, MEMBLOCK_NOT_RAM);
@@ -191,7 +191,7 @@ static bool __init kho_next_node(struct memblock_sequence *seq,
 	return true;
 }
 
-/* Blocks that overlap a node are then in use, and the map is not at risk. */
+/* Reserved first: blocks that overlap a node are in use then. */
 static int __init kho_reserve_nodes(unsigned long nr)
 {
 	struct kho_sequence nodes = {
@@ -206,7 +206,7 @@ static int __init kho_reserve_nodes(unsigned long nr)
 	return nodes.failed ? -EINVAL : err;
 }
 
-/* The map was walked before; it must not have got larger than it was then. */
+/* The map was validated before, and must not have grown since. */
 static int __init kho_add_node(phys_addr_t phys, void *data)
 {
 	if (kho_nr_nodes == kho_in.nr_nodes)
@@ -238,7 +238,7 @@ static int __init kho_collect_nodes(void)
 
 	sort(kho_nodes, kho_nr_nodes, sizeof(*kho_nodes), kho_cmp_nodes, NULL);
 
-	/* To take a key out of a leaf must not change a table. */
+	/* Removing a key from a leaf must not change a table. */
 	for (unsigned long i = 1; i < kho_nr_nodes; i++) {
 		if (kho_nodes[i - 1] != kho_nodes[i])
 			continue;
@@ -261,12 +261,12 @@ static int __init kho_reserve_map(void)
 {
 	int err = kho_reserve_nodes(kho_nr_nodes);
 
-	/* Nodes are not told from what else is preserved then. */
+	/* Without regions of their own, nodes are not protected. */
 	if (err == -ENOMEM)
 		panic("KHO: no memory to reserve %lu nodes of the memory map: the previous kernel needs a larger kho_scratch=\n",
 		      kho_nr_nodes);
 
-	/* The largest blocks are the fewest, and others may be inside them. */
+	/* Start with the largest blocks: they are the fewest, and may contain others. */
 	for (int order = KHO_MAX_ORDER; order >= 0; order--) {
 		unsigned long first = kho_encode_key(0, order), nr;
 
@@ -276,7 +276,7 @@ static int __init kho_reserve_map(void)
 		kho_in.orders |= BIT(order);
 		if (!kho_coarse && kho_reserve_order(order, nr))
 			kho_reserve_coarse();
-		/* What is not reserved yet are parts of pages, which stay unused. */
+		/* Only partial pages are not reserved yet; they stay unused. */
 		if (kho_coarse)
 			kho_reserve_order(order, 0);
 	}
@@ -287,9 +287,9 @@ static int __init kho_reserve_map(void)
 /**
  * kho_reserve_incoming - reserve all preserved memory in memblock
  *
- * Preserved memory is never given to the page allocator for lack of memory:
- * all memory outside scratch areas stays reserved then, or, when there is not
- * even enough memory for that, the kernel panics.
+ * Preserved memory is never released to the page allocator by mistake: on
+ * allocation failure all memory outside of scratch areas stays reserved, and if
+ * that fails, too, the kernel panics.
  *
  * Context: Early boot, as the last user of memblock before the page allocator.
  * Return: 0, or -EINVAL or -ELOOP when the memory map is damaged.

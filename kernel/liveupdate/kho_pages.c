@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages and folios that are handed from kernel to kernel.
+ * Preserving and restoring of pages and folios.
  *
- * To preserve memory is to put the keys of its blocks into the outgoing map.
- * Memory of the previous kernel is reserved from early boot on.  Restoring it
- * takes its key out of the incoming map, once.  Of blocks that overlap only the
- * first one can be restored.  What is still in that map is unclaimed.
+ * Preserving memory adds the keys of its blocks to the outgoing map.  Preserved
+ * memory of the previous kernel is reserved from early boot on.  Restoring it
+ * removes its key from the incoming map, which succeeds once.  Of blocks that
+ * overlap only the first one can be restored.  Memory in the incoming map is
+ * unclaimed.
  *
- * There is no machine-wide lock on the way to a page, nor a machine-wide cache
- * line, except for blocks near others that overlap.
+ * Neither path takes a global lock or writes a global cache line, except for
+ * blocks near others that overlap.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -33,15 +34,15 @@
 #include "kexec_handover_internal.h"
 #include "kho_alloc.h"
 
-/* Largest order of a block at @pfn: its address is a multiple of its size. */
+/* Largest order of a block at @pfn, by its alignment. */
 static unsigned int kho_max_order_at(unsigned long pfn, unsigned int max)
 {
 	return pfn ? min_t(unsigned int, count_trailing_zeros(pfn), max) : max;
 }
 
-/* Preserving: the out side. */
+/* Preserving. */
 
-/* For mistakes of a caller, who is found with CONFIG_KEXEC_HANDOVER_DEBUG. */
+/* For bugs of a caller; CONFIG_KEXEC_HANDOVER_DEBUG adds the stack trace. */
 #define kho_debug_report(fmt, ...)					\
 do {									\
 	pr_err_ratelimited(fmt, ##__VA_ARGS__);				\
@@ -68,9 +69,9 @@ static void kho_unpreserve_block(unsigned long pfn, unsigned int order,
 }
 
 /*
- * Makes sure that memory can be preserved.  Scratch memory is overwritten by the
- * next kernel, and what was added after boot is not there for it.  @batch has
- * the range that was looked at before; what comes next is most likely there, too.
+ * Check whether memory can be preserved.  Scratch memory is overwritten by the
+ * next kernel, and memory added after boot is missing in it.  @batch has the
+ * range that was checked before; the next pages are most likely in it, too.
  */
 static int kho_check_preservable(unsigned long pfn, unsigned long nr_pages,
 				 struct kho_preserve_batch *batch)
@@ -104,14 +105,12 @@ static int kho_check_preservable(unsigned long pfn, unsigned long nr_pages,
 }
 
 /**
- * kho_preserve_folio - hand a folio over to the next kernel
- * @folio: the folio; it must stay where it is, and must not be freed, until it
- *         is unpreserved
+ * kho_preserve_folio - preserve a folio for the next kernel
+ * @folio: the folio; it must not be migrated or freed until it is unpreserved
  *
  * Context: May sleep.
- * Return: 0, -EOPNOTSUPP when there is no Kexec Handover or the folio is in
- * memory that was added after boot, -EINVAL when it is in scratch memory, or
- * -ENOMEM.
+ * Return: 0, -EOPNOTSUPP when Kexec Handover is off or the folio is in memory
+ * that was added after boot, -EINVAL when it is in scratch memory, or -ENOMEM.
  */
 int kho_preserve_folio(struct folio *folio)
 {
@@ -120,12 +119,12 @@ int kho_preserve_folio(struct folio *folio)
 EXPORT_SYMBOL_GPL(kho_preserve_folio);
 
 /**
- * kho_preserve_folios - kho_preserve_folio() for many
+ * kho_preserve_folios - preserve several folios for the next kernel
  * @folios: the folios, best in ascending order of their addresses
  * @nr: number of folios
  *
  * Context: May sleep.
- * Return: 0, or an error as from kho_preserve_folio(); none is preserved then.
+ * Return: 0, or an error of kho_preserve_folio() with no folio preserved.
  */
 int kho_preserve_folios(struct folio **folios, unsigned long nr)
 {
@@ -153,7 +152,7 @@ EXPORT_SYMBOL_GPL(kho_preserve_folios);
 
 /**
  * kho_unpreserve_folio - undo kho_preserve_folio()
- * @folio: a preserved folio, of the same order as then
+ * @folio: a preserved folio, of the same order as when it was preserved
  *
  * Context: Any.
  */
@@ -165,7 +164,7 @@ EXPORT_SYMBOL_GPL(kho_unpreserve_folio);
 
 /**
  * kho_unpreserve_folios - undo kho_preserve_folios()
- * @folios: preserved folios, of the same orders as then
+ * @folios: preserved folios, of the same orders as when they were preserved
  * @nr: number of folios; they need not be those of one call
  *
  * Context: Any.
@@ -181,11 +180,11 @@ void kho_unpreserve_folios(struct folio **folios, unsigned long nr)
 EXPORT_SYMBOL_GPL(kho_unpreserve_folios);
 
 /*
- * Order of the block that starts at @pfn when [pfn, end) is cut into blocks.
+ * Order of the block at @pfn when [pfn, end) is divided into blocks.
  *
- * A block must not have pages of two nodes, because the next kernel handles it
- * by its first page.  Nodes do not alternate within a MAX_PAGE_ORDER block, so
- * there a look at both ends is enough.
+ * A block must not have pages of two nodes, because the next kernel uses the
+ * node of its first page.  Nodes do not alternate within a MAX_PAGE_ORDER block,
+ * so checking both ends is sufficient.
  */
 static unsigned int kho_block_order(unsigned long pfn, unsigned long end)
 {
@@ -199,8 +198,8 @@ static unsigned int kho_block_order(unsigned long pfn, unsigned long end)
 }
 
 /*
- * Order of a block in @map that @pfn is in: the first one that is found on the
- * way from order @from to order @to; or -ENOENT.
+ * Order of a block in @map that contains @pfn: the first one from order @from to
+ * order @to; or -ENOENT.
  */
 static int kho_find_block(const struct kho_radix_tree *map, unsigned long pfn,
 			  int from, int to, struct kho_radix_cursor *cursor)
@@ -217,9 +216,8 @@ static int kho_find_block(const struct kho_radix_tree *map, unsigned long pfn,
 }
 
 /*
- * Order of the block in @map that is the part of [pfn, end) from @pfn on.  It
- * may be smaller than kho_block_order() makes it here and now, because of nodes
- * for one.
+ * Order of the block in @map at the start of [pfn, end).  It may be smaller than
+ * the present result of kho_block_order(), for example because of nodes.
  */
 static int kho_find_block_in(const struct kho_radix_tree *map, unsigned long pfn,
 			     unsigned long end, struct kho_radix_cursor *cursor)
@@ -235,7 +233,7 @@ static void kho_unpreserve_range(unsigned long pfn, unsigned long end,
 	while (pfn < end) {
 		int order = kho_find_block_in(&kho_out.map, pfn, end, cursor);
 
-		/* Without any block, the smallest one is reported. */
+		/* Without a block, report one of order 0. */
 		order = max(order, 0);
 		kho_unpreserve_block(pfn, order, cursor);
 		pfn += BIT(order);
@@ -243,10 +241,10 @@ static void kho_unpreserve_range(unsigned long pfn, unsigned long end,
 }
 
 /**
- * kho_preserve_pages_batched - kho_preserve_pages() for one of many
+ * kho_preserve_pages_batched - preserve pages as part of a batch
  * @page: the first page
  * @nr_pages: number of pages
- * @batch: what it has in common with the others; all zero to begin with
+ * @batch: state of the batch; initially all zero
  *
  * Context: May sleep.
  * Return: As kho_preserve_pages().
@@ -276,15 +274,14 @@ int kho_preserve_pages_batched(struct page *page, unsigned long nr_pages,
 }
 
 /**
- * kho_preserve_pages - hand contiguous pages over to the next kernel
+ * kho_preserve_pages - preserve contiguous pages for the next kernel
  * @page: the first page; none may be freed until they are unpreserved
  * @nr_pages: number of pages
  *
- * The next kernel gets them as pages of order 0, from kho_restore_pages().
+ * The next kernel restores them as pages of order 0, with kho_restore_pages().
  *
  * Context: May sleep.
- * Return: 0, or an error as from kho_preserve_folio(); nothing is preserved
- * then.
+ * Return: 0, or an error of kho_preserve_folio() with nothing preserved.
  */
 int kho_preserve_pages(struct page *page, unsigned long nr_pages)
 {
@@ -295,10 +292,10 @@ int kho_preserve_pages(struct page *page, unsigned long nr_pages)
 EXPORT_SYMBOL_GPL(kho_preserve_pages);
 
 /**
- * kho_unpreserve_pages_at - kho_unpreserve_pages() for one of many
+ * kho_unpreserve_pages_at - unpreserve pages at a cursor
  * @page: the first page
  * @nr_pages: number of pages
- * @cursor: where the last page was; all zero to begin with
+ * @cursor: position of the last page; initially all zero
  *
  * Context: Any.
  */
@@ -313,7 +310,7 @@ void kho_unpreserve_pages_at(struct page *page, unsigned long nr_pages,
 /**
  * kho_unpreserve_pages - undo kho_preserve_pages()
  * @page: the first page
- * @nr_pages: number of pages; both as they were given then
+ * @nr_pages: number of pages; both as passed to kho_preserve_pages()
  *
  * Context: Any.
  */
@@ -326,7 +323,7 @@ void kho_unpreserve_pages(struct page *page, unsigned long nr_pages)
 EXPORT_SYMBOL_GPL(kho_unpreserve_pages);
 
 /**
- * kho_out_overlaps - tell whether any of some memory is preserved
+ * kho_out_overlaps - check whether memory overlaps outgoing preserved memory
  * @phys: start of the memory
  * @size: number of bytes, not 0
  *
@@ -347,14 +344,14 @@ bool kho_out_overlaps(phys_addr_t phys, size_t size)
 }
 
 /**
- * kho_alloc_preserve - allocate memory that is handed over
+ * kho_alloc_preserve - allocate and preserve memory
  * @size: number of bytes, rounded up to a power of two of pages
  *
  * Context: May sleep.
  * Return: zeroed, physically contiguous memory, or an ERR_PTR(): -EINVAL for a
  * size of 0, -E2BIG for one beyond MAX_PAGE_ORDER, -ENOMEM, or an error of
- * kho_preserve_folio().  To be freed with kho_unpreserve_free(), or, in the
- * next kernel, with kho_restore_free().
+ * kho_preserve_folio().  Free it with kho_unpreserve_free(), or, in the next
+ * kernel, with kho_restore_free().
  */
 void *kho_alloc_preserve(size_t size)
 {
@@ -385,7 +382,7 @@ void *kho_alloc_preserve(size_t size)
 EXPORT_SYMBOL_GPL(kho_alloc_preserve);
 
 /**
- * kho_unpreserve_free - free memory that was to be handed over
+ * kho_unpreserve_free - unpreserve and free memory
  * @mem: from kho_alloc_preserve() of this kernel, or NULL
  *
  * Context: Any.
@@ -403,12 +400,12 @@ void kho_unpreserve_free(void *mem)
 }
 EXPORT_SYMBOL_GPL(kho_unpreserve_free);
 
-/* Restoring: the in side. */
+/* Restoring. */
 
 /*
- * Nodes of the incoming map are freed when they are empty, so it is read as RCU
- * protected data.  Cursors that are kept for longer need a reference that keeps
- * memory from being released; see kho_unclaimed.c.
+ * Empty nodes of the incoming map are freed, so readers of the map are in an RCU
+ * read-side critical section.  A cursor that is used for longer needs a reference
+ * that prevents the release of unclaimed memory; see kho_unclaimed.c.
  */
 
 static DEFINE_SPINLOCK(kho_overlap_lock);
@@ -427,7 +424,7 @@ static void kho_in_drop_key(unsigned long key)
 			   &start, &last);
 }
 
-/* Takes all keys away that name memory in a block. */
+/* Remove all keys that overlap a block. */
 static void kho_in_drop_overlaps(unsigned long pfn, unsigned int order)
 {
 	unsigned int other;
@@ -438,7 +435,7 @@ static void kho_in_drop_overlaps(unsigned long pfn, unsigned int order)
 						    other);
 		unsigned long nr;
 
-		/* At most one block of this size has the memory. */
+		/* At most one block of this order contains the memory. */
 		if (other >= order) {
 			kho_in_drop_key(key);
 			continue;
@@ -448,7 +445,7 @@ static void kho_in_drop_overlaps(unsigned long pfn, unsigned int order)
 	}
 }
 
-/* Blocks that overlap have memory in this range; others never do. */
+/* Blocks that overlap others have memory in this range. */
 static bool kho_in_may_overlap(unsigned long pfn, unsigned int order)
 {
 	return unlikely(pfn < kho_in.overlap_end) &&
@@ -456,8 +453,8 @@ static bool kho_in_may_overlap(unsigned long pfn, unsigned int order)
 }
 
 /*
- * The first owner wins.  Not inlined, because callers would save registers for
- * it that they do not need otherwise.
+ * The first owner gets the memory.  Not inlined, so that the common path does
+ * not save registers for it.
  */
 static noinline bool kho_in_take_overlapping(unsigned long pfn,
 					     unsigned int order)
@@ -481,7 +478,7 @@ static bool kho_in_take_block(unsigned long pfn, unsigned int order,
 				     kho_encode_key(PFN_PHYS(pfn), order), cursor);
 }
 
-/* Before page_alloc_init_late() has finished, struct pages may not be set up. */
+/* Until page_alloc_init_late() has finished, struct pages may be uninitialized. */
 static void __ref kho_init_struct_pages(unsigned long pfn, unsigned long nr_pages)
 {
 	unsigned long end = pfn + nr_pages;
@@ -504,8 +501,8 @@ static void kho_batch_count(struct kho_restore_batch *batch, struct page *page,
 }
 
 /**
- * kho_restore_batch_end - count what has been restored in a batch
- * @batch: the batch; it may go on afterwards
+ * kho_restore_batch_end - account for the restored pages of a batch
+ * @batch: the batch; it can be used again
  *
  * Context: Any.
  */
@@ -520,7 +517,7 @@ EXPORT_SYMBOL_GPL(kho_restore_batch_end);
 static void kho_init_page(struct page *page, int refcount)
 {
 	set_page_count(page, refcount);
-	/* The allocation that this page came from is not in our profile. */
+	/* The page was not allocated in this kernel. */
 	clear_page_tag_ref(page);
 }
 
@@ -534,7 +531,7 @@ static struct folio *kho_init_folio(struct page *page, unsigned int order)
 		prep_compound_page(page, order);
 	}
 
-	/* It is not a tail page. */
+	/* Not a tail page, so the cast is safe. */
 	return (struct folio *)page;
 }
 
@@ -549,8 +546,8 @@ static int kho_cursor_order(const struct kho_radix_cursor *cursor)
 }
 
 /*
- * Of blocks that overlap and begin here, it is the largest one with at most
- * @max_pages; if nothing is known about its size, the smallest one.
+ * Of blocks that overlap at @pfn, find the largest one with at most @max_pages,
+ * or the smallest one if @max_pages is 0.
  */
 static int kho_find_folio(unsigned long pfn, unsigned long max_pages,
 			  struct kho_radix_cursor *cursor)
@@ -584,7 +581,7 @@ int kho_preserved_order(phys_addr_t phys, unsigned long max_pages)
 	return kho_find_folio(PHYS_PFN(phys), max_pages, &cursor);
 }
 
-/* Takes a folio and returns its order, most likely that of the one before. */
+/* Claim a folio and return its order, trying that of the last one first. */
 static int kho_batch_take_folio(struct kho_restore_batch *batch,
 				unsigned long pfn, unsigned long max_pages)
 {
@@ -603,11 +600,11 @@ static int kho_batch_take_folio(struct kho_restore_batch *batch,
 }
 
 /**
- * kho_restore_folio_batched - kho_restore_folio() for one of many
+ * kho_restore_folio_batched - restore a folio as part of a batch
  * @phys: address of the folio
- * @max_pages: number of pages that it can have at most, which tells it from a
- *	       stale block at the same address; 0 if that is not known
- * @batch: what it has in common with the others
+ * @max_pages: maximum number of its pages, to distinguish it from a stale block
+ *	       at the same address; 0 if unknown
+ * @batch: state of the batch
  *
  * Context: Any, with a reference to a subtree or a session of the previous
  * kernel, from the first call to the last one of the batch; as
@@ -635,16 +632,16 @@ struct folio *kho_restore_folio_batched(phys_addr_t phys,
 EXPORT_SYMBOL_GPL(kho_restore_folio_batched);
 
 /**
- * kho_restore_folio - take over a folio from the previous kernel
+ * kho_restore_folio - restore a folio of the previous kernel
  * @phys: address of the folio
  *
- * Works once for each folio.  If a stale block of another order begins at @phys
- * as well, the smallest one is returned.
+ * Succeeds once for each folio.  If a stale block of another order starts at
+ * @phys as well, the smallest one is returned.
  *
- * Context: Any, after the page allocator is up.  May sleep as long as
- * page_alloc_init_late() has not finished, which is before device initcalls.
- * Return: the folio, of the order it had, with a reference for the caller;
- * NULL when no folio was handed over at @phys or it was taken already.
+ * Context: Any, after the page allocator is up.  May sleep until
+ * page_alloc_init_late() has finished, which is before device initcalls.
+ * Return: the folio, of its original order, with a reference for the caller;
+ * NULL when no folio was preserved at @phys or it is restored already.
  */
 struct folio *kho_restore_folio(phys_addr_t phys)
 {
@@ -657,10 +654,10 @@ struct folio *kho_restore_folio(phys_addr_t phys)
 EXPORT_SYMBOL_GPL(kho_restore_folio);
 
 /**
- * kho_pages_preserved_at - kho_pages_preserved() for one of many
+ * kho_pages_preserved_at - test if pages can be restored, at a cursor
  * @phys: address of the first page
  * @nr_pages: number of pages
- * @cursor: where the last page was; all zero to begin with
+ * @cursor: position of the last page; initially all zero
  *
  * Context: As kho_restore_folio_batched() for a batch.
  * Return: As kho_pages_preserved().
@@ -692,7 +689,7 @@ bool kho_pages_preserved_at(phys_addr_t phys, unsigned long nr_pages,
  * @nr_pages: number of pages
  *
  * Context: Any.
- * Return: true when kho_restore_pages() would find all of them.
+ * Return: true when kho_restore_pages() would succeed.
  */
 bool kho_pages_preserved(phys_addr_t phys, unsigned long nr_pages)
 {
@@ -703,12 +700,12 @@ bool kho_pages_preserved(phys_addr_t phys, unsigned long nr_pages)
 EXPORT_SYMBOL_GPL(kho_pages_preserved);
 
 /**
- * kho_claim_pages - keep memory from the previous kernel as it is
+ * kho_claim_pages - claim memory of the previous kernel in place
  * @phys: address of the first page
  * @nr_pages: number of pages
  *
- * For memory that stays reserved.  It counts as restored from now on, but its
- * struct pages are not touched.  What was not preserved of it is ignored.
+ * For memory that stays reserved.  It counts as restored, but its struct pages
+ * are not modified.  Pages that were not preserved are ignored.
  *
  * Context: Any, from kho_memory_init() on.
  */
@@ -744,7 +741,7 @@ static int kho_restore_block(unsigned long pfn, unsigned long end,
 	return order;
 }
 
-/* Pages that are preserved, with struct pages. */
+/* Restore preserved pages, whose struct pages are initialized. */
 static struct page *kho_restore_range(unsigned long start, unsigned long end,
 				      struct kho_restore_batch *batch)
 {
@@ -754,7 +751,7 @@ static struct page *kho_restore_range(unsigned long start, unsigned long end,
 	while (pfn < end) {
 		int order = kho_restore_block(pfn, end, batch);
 
-		/* Another user restores the same pages, which is a bug of theirs. */
+		/* Another user restores the same pages, which is a bug. */
 		if (order < 0)
 			goto err_free;
 		pfn += BIT(order);
@@ -771,10 +768,10 @@ err_free:
 }
 
 /**
- * kho_restore_pages_batched - kho_restore_pages() for one of many
+ * kho_restore_pages_batched - restore pages as part of a batch
  * @phys: address of the first page
  * @nr_pages: number of pages
- * @batch: what they have in common with the others
+ * @batch: state of the batch
  *
  * Context: As kho_restore_folio_batched().
  * Return: As kho_restore_pages().
@@ -792,15 +789,15 @@ struct page *kho_restore_pages_batched(phys_addr_t phys, unsigned long nr_pages,
 }
 
 /**
- * kho_restore_pages - take over contiguous pages from the previous kernel
+ * kho_restore_pages - restore contiguous pages of the previous kernel
  * @phys: address of the first page
- * @nr_pages: number of pages; both as they were given to kho_preserve_pages()
+ * @nr_pages: number of pages; both as passed to kho_preserve_pages()
  *
- * Works once for each page.
+ * Succeeds once for each page.
  *
  * Context: As kho_restore_folio().
- * Return: the first page, all of order 0 and with a reference each; NULL when
- * one of them is not there, and then none is taken.
+ * Return: the first page, all of order 0 and with a reference each; or NULL, with
+ * nothing restored, when one of them is not preserved.
  */
 struct page *kho_restore_pages(phys_addr_t phys, unsigned long nr_pages)
 {
@@ -819,7 +816,7 @@ struct page *kho_restore_pages(phys_addr_t phys, unsigned long nr_pages)
 EXPORT_SYMBOL_GPL(kho_restore_pages);
 
 /**
- * kho_restore_free - take memory over from the previous kernel and free it
+ * kho_restore_free - restore and free memory of the previous kernel
  * @mem: from kho_alloc_preserve() of the previous kernel, at its address in
  *       the linear map of this one, or NULL
  *
@@ -844,8 +841,8 @@ void kho_restore_free(void *mem)
 EXPORT_SYMBOL_GPL(kho_restore_free);
 
 /**
- * kho_free_node - give a node of the incoming map to the page allocator
- * @page: the page of the node, which nobody reads any more
+ * kho_free_node - free a node of the incoming map
+ * @page: the page of the node, without readers
  *
  * Context: After page_alloc_init_late().
  */
@@ -855,7 +852,7 @@ void kho_free_node(struct page *page)
 	free_reserved_page(page);
 }
 
-/* Order of a block in the incoming map that has a page in it, or -ENOENT. */
+/* Order of the block in the incoming map that contains a page, or -ENOENT. */
 static int kho_in_order_around(unsigned long pfn)
 {
 	struct kho_radix_cursor cursor = { };
@@ -864,7 +861,7 @@ static int kho_in_order_around(unsigned long pfn)
 }
 
 /**
- * kho_in_claim_block - keep a block from being restored
+ * kho_in_claim_block - claim a block, so that it cannot be restored
  * @phys: an address in it
  *
  * Context: Any.

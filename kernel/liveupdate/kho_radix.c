@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A set of numeric keys in pages that the next kernel can read as they are.
+ * A set of numeric keys, in pages that the next kernel reads in place.
  *
  * Names that have one meaning in this file:
  *
@@ -70,8 +70,8 @@ static u64 *kho_radix_slot(struct kho_radix_node *node, unsigned long key,
 }
 
 /*
- * Entries are set once and stay until the tree is destroyed, so that a reader
- * needs no more than the address dependency.
+ * Entries are set once and stay until the tree is destroyed, so the address
+ * dependency is sufficient for a reader.
  */
 static struct kho_radix_node *kho_radix_child(const u64 *slot)
 {
@@ -116,7 +116,7 @@ static unsigned long *kho_radix_find_leaf(const struct kho_radix_tree *tree,
 	return node ? ((struct kho_radix_leaf *)node)->bitmap : NULL;
 }
 
-/* The leaf that a key is in, made when there is none; or an error. */
+/* Find the leaf of a key, or allocate it.  Return its bitmap, or an error. */
 static unsigned long *kho_radix_make_leaf(struct kho_radix_tree *tree,
 					  unsigned long key)
 {
@@ -152,7 +152,7 @@ static void kho_radix_cursor_set(struct kho_radix_cursor *cursor,
 	cursor->first = key & ~(LEAF_KEYS - 1);
 }
 
-/* Returns false when there is no leaf for @key; the cursor stays where it was. */
+/* Return false, with the cursor unchanged, when @key has no leaf. */
 static bool kho_radix_cursor_move(struct kho_radix_cursor *cursor,
 				  const struct kho_radix_tree *tree,
 				  unsigned long key)
@@ -174,8 +174,8 @@ static bool kho_radix_cursor_move(struct kho_radix_cursor *cursor,
  * @tree: the tree
  * @key: the key, at most %KHO_RADIX_KEY_WIDTH bits wide
  *
- * A key that is present already stays so.  On failure the set of keys is as it
- * was; tables that were added on the way are kept for later use.
+ * Adding a key that is present changes nothing.  On failure the set of keys is
+ * unchanged; tables that were added stay for later use.
  *
  * Context: May sleep.  Any number of callers may work on one tree.
  * Return: 0, -EINVAL for a tree that was not initialized, -ERANGE for a key
@@ -190,10 +190,10 @@ int kho_radix_add_key(struct kho_radix_tree *tree, unsigned long key)
 EXPORT_SYMBOL_GPL(kho_radix_add_key);
 
 /**
- * kho_radix_add_key_at - kho_radix_add_key() for one of many keys
+ * kho_radix_add_key_at - add a key at a cursor
  * @tree: the tree
  * @key: the key
- * @cursor: where the last key was; all zero before the first one
+ * @cursor: position of the last key; initially all zero
  *
  * Context: As kho_radix_add_key().
  * Return: As kho_radix_add_key().
@@ -215,11 +215,11 @@ int kho_radix_add_key_at(struct kho_radix_tree *tree, unsigned long key,
 EXPORT_SYMBOL_GPL(kho_radix_add_key_at);
 
 /**
- * kho_radix_take_key - remove a key and tell whether it was there
+ * kho_radix_take_key - test and remove a key
  * @tree: the tree
  * @key: the key
  *
- * Of several callers that take the same key at a time exactly one succeeds.
+ * Of concurrent callers for the same key exactly one succeeds.
  *
  * Context: Any.
  * Return: true when this call removed @key, false when it was not present.
@@ -233,10 +233,10 @@ bool kho_radix_take_key(struct kho_radix_tree *tree, unsigned long key)
 EXPORT_SYMBOL_GPL(kho_radix_take_key);
 
 /**
- * kho_radix_take_key_at - kho_radix_take_key() for one of many keys
+ * kho_radix_take_key_at - test and remove a key at a cursor
  * @tree: the tree
  * @key: the key
- * @cursor: where the last key was; all zero before the first one
+ * @cursor: position of the last key; initially all zero
  *
  * Context: Any.
  * Return: As kho_radix_take_key().
@@ -252,7 +252,7 @@ EXPORT_SYMBOL_GPL(kho_radix_take_key_at);
 /**
  * kho_radix_del_key - remove a key from a tree
  * @tree: the tree
- * @key: the key; nothing happens when it is not present
+ * @key: the key; not necessarily present
  *
  * Nodes that become empty stay in the tree.
  *
@@ -281,10 +281,10 @@ bool kho_radix_test_key(const struct kho_radix_tree *tree, unsigned long key)
 EXPORT_SYMBOL_GPL(kho_radix_test_key);
 
 /**
- * kho_radix_test_key_at - kho_radix_test_key() for one of many keys
+ * kho_radix_test_key_at - test if a key is present, at a cursor
  * @tree: the tree
  * @key: the key
- * @cursor: where the last key was; all zero before the first one
+ * @cursor: position of the last key; initially all zero
  *
  * Context: Any.
  * Return: As kho_radix_test_key().
@@ -296,7 +296,7 @@ bool kho_radix_test_key_at(const struct kho_radix_tree *tree, unsigned long key,
 	       test_bit(key % LEAF_KEYS, cursor->bitmap);
 }
 
-/* Looks at keys from *@key to @last. */
+/* Search the keys from *@key to @last. */
 static bool kho_radix_next_in_leaf(const unsigned long *bitmap,
 				   unsigned long *key, unsigned long *nr,
 				   unsigned long last)
@@ -309,12 +309,12 @@ static bool kho_radix_next_in_leaf(const unsigned long *bitmap,
 		return false;
 
 	*key += start - pos;
-	/* It counts as one even if somebody is just taking it. */
+	/* The first key counts even if it is being removed. */
 	*nr = find_next_zero_bit(bitmap, end, start + 1) - start;
 	return true;
 }
 
-/* On failure the key is still below the node. */
+/* On failure the key is still in the range of the node. */
 static bool kho_radix_next_in_node(struct kho_radix_node *node,
 				   unsigned int level, unsigned long *key,
 				   unsigned long *nr, unsigned long last)
@@ -343,13 +343,13 @@ static bool kho_radix_next_in_node(struct kho_radix_node *node,
 /**
  * kho_radix_next_run - find consecutive keys
  * @tree: the tree
- * @key: where to begin; set to the first key that is there or behind it
- * @nr: set to the number of keys in a row from that one on
+ * @key: first key to search; set to the first key that is present
+ * @nr: set to the number of consecutive keys from @key on
  *
- * A run does not reach beyond its leaf.
+ * A run ends with its leaf.
  *
  * Context: Any.
- * Return: false when there is no such key; @key means nothing then.
+ * Return: false when no key was found; @key is undefined then.
  */
 bool kho_radix_next_run(const struct kho_radix_tree *tree, unsigned long *key,
 			unsigned long *nr)
@@ -359,16 +359,17 @@ bool kho_radix_next_run(const struct kho_radix_tree *tree, unsigned long *key,
 EXPORT_SYMBOL_GPL(kho_radix_next_run);
 
 /**
- * kho_radix_next_run_to - kho_radix_next_run() in a range of keys
+ * kho_radix_next_run_to - find consecutive keys in a range
  * @tree: the tree
- * @key: as there, at most @last
- * @nr: as there; the run ends with @last if not before
- * @last: the last key to look at
+ * @key: first key to search, at most @last; set to the first key that is present
+ * @nr: set to the number of consecutive keys from @key on, up to @last
+ * @last: last key to search
  *
- * Costs a look at the nodes of the range, not at those after it.
+ * Reads the nodes of the range, and none after it.
  *
  * Context: Any.
- * Return: false when there is no key from @key to @last; @key means nothing then.
+ * Return: false when no key from @key to @last is present; @key is undefined
+ * then.
  */
 bool kho_radix_next_run_to(const struct kho_radix_tree *tree, unsigned long *key,
 			   unsigned long *nr, unsigned long last)
@@ -378,11 +379,11 @@ bool kho_radix_next_run_to(const struct kho_radix_tree *tree, unsigned long *key
 }
 
 /**
- * kho_radix_next_run_at - kho_radix_next_run() for one of many runs
+ * kho_radix_next_run_at - find consecutive keys at a cursor
  * @tree: the tree
- * @key: as there
- * @nr: as there
- * @cursor: where the last run was; all zero before the first one
+ * @key: as for kho_radix_next_run()
+ * @nr: as for kho_radix_next_run()
+ * @cursor: position of the last run; initially all zero
  *
  * Context: Any.
  * Return: As kho_radix_next_run().
@@ -403,7 +404,7 @@ bool kho_radix_next_run_at(const struct kho_radix_tree *tree,
 }
 EXPORT_SYMBOL_GPL(kho_radix_next_run_at);
 
-/* By their first keys. */
+/* Count runs by their first keys. */
 static unsigned long kho_radix_runs_in_leaf(const unsigned long *bitmap)
 {
 	unsigned long nr = 0, before = 0;
@@ -431,7 +432,7 @@ static unsigned long kho_radix_runs_in_node(struct kho_radix_node *node,
 	if (level == 0)
 		return kho_radix_runs_in_leaf(((struct kho_radix_leaf *)node)->bitmap);
 
-	/* In a node that @first or @last leads through, a part of the entries. */
+	/* For a node on the path to @first or @last, only a part of the entries. */
 	for (shift = kho_radix_shift(level); key <= last;) {
 		unsigned long next = ((key >> shift) + 1) << shift;
 		struct kho_radix_node *child;
@@ -449,15 +450,13 @@ static unsigned long kho_radix_runs_in_node(struct kho_radix_node *node,
 /**
  * kho_radix_count_runs - count the runs of consecutive keys
  * @tree: the tree
- * @first: the first key to look at, the lowest one of a leaf
- * @last: the last key to look at, the highest one of a leaf
+ * @first: first key to search, the lowest one of a leaf
+ * @last: last key to search, the highest one of a leaf
  *
- * A run does not reach beyond its leaf.
- *
- * Costs a look at each word of each leaf.
+ * A run ends with its leaf.  Reads each word of each leaf.
  *
  * Context: Any.
- * Return: how many runs kho_radix_next_run() would find.
+ * Return: number of runs that kho_radix_next_run() would find.
  */
 unsigned long kho_radix_count_runs(const struct kho_radix_tree *tree,
 				   unsigned long first, unsigned long last)
@@ -474,8 +473,8 @@ EXPORT_SYMBOL_GPL(kho_radix_count_runs);
  * @tree: the tree
  * @root: root node left by the previous kernel, or NULL for an empty tree
  *
- * Nothing below @root is looked at yet.  To check it, walk the tree with a
- * callback for nodes: it is called before a node is read.
+ * Does not read anything in @root.  To validate it, walk the tree with a callback
+ * for nodes, which is called before a node is read.
  *
  * Context: May sleep when @root is NULL; else any, from early boot on.
  * Return: 0 or -ENOMEM.
@@ -504,11 +503,11 @@ static void kho_radix_destroy_node(struct kho_radix_node *node,
 
 /**
  * kho_radix_destroy_tree - free all nodes of a tree
- * @tree: the tree; one without nodes is left alone
+ * @tree: the tree, possibly without nodes
  *
- * Only for trees whose nodes came from this kernel's page allocator.
+ * Only for trees whose nodes were allocated by this kernel.
  *
- * Context: The caller makes sure that nobody else uses @tree.
+ * Context: The caller has exclusive access to @tree.
  */
 void kho_radix_destroy_tree(struct kho_radix_tree *tree)
 {
@@ -547,13 +546,13 @@ static bool kho_radix_prune_node(struct kho_radix_node *node,
 }
 
 /**
- * kho_radix_prune - take nodes without keys out of a tree
+ * kho_radix_prune - remove nodes without keys from a tree
  * @tree: the tree; its root stays
- * @cb: its callback for nodes is called for each, which may still be read by
- *      those who look for keys
+ * @cb: its callback for nodes is called for each removed node, which may still
+ *      have readers
  * @data: passed to the callback
  *
- * Context: Nobody adds keys to @tree.
+ * Context: No key is added to @tree at the same time.
  */
 void kho_radix_prune(struct kho_radix_tree *tree,
 		     const struct kho_radix_walk_cb *cb, void *data)
@@ -584,7 +583,7 @@ static int kho_radix_walk_leaf(const unsigned long *bitmap, unsigned long base,
 		start = find_next_bit(bitmap, LEAF_KEYS, end);
 		if (start == LEAF_KEYS)
 			return 0;
-		/* The first key counts even if somebody is just taking it. */
+		/* The first key counts even if it is being removed. */
 		end = find_next_zero_bit(bitmap, LEAF_KEYS, start + 1);
 
 		if (cb->run)
@@ -597,7 +596,7 @@ static int kho_radix_walk_leaf(const unsigned long *bitmap, unsigned long base,
 	}
 }
 
-/* An address that is no memory is not even translated before @cb has seen it. */
+/* The callback validates the address before it is translated. */
 static int kho_radix_walk_node(u64 phys, unsigned int level,
 			       unsigned long base,
 			       const struct kho_radix_walk_cb *cb, void *data)
@@ -632,16 +631,16 @@ static int kho_radix_walk_node(u64 phys, unsigned int level,
 }
 
 /**
- * kho_radix_walk_tree - call back for what is in a tree
+ * kho_radix_walk_tree - walk the nodes and keys of a tree
  * @tree: the tree
- * @cb: what to call; see &struct kho_radix_walk_cb
+ * @cb: the callbacks; see &struct kho_radix_walk_cb
  * @data: passed to each callback
  *
- * Costs a look at each word of each leaf, and one call per run of keys unless
- * @cb asks for single keys.
+ * Reads each word of each leaf, and makes one call per run of keys unless @cb
+ * has a callback for single keys.
  *
  * Context: That of the callbacks; from early boot on.
- * Return: 0, what the callback returned that ended the walk, or -EINVAL for a
+ * Return: 0, the result of the callback that ended the walk, or -EINVAL for a
  * tree that was not initialized.
  */
 int kho_radix_walk_tree(struct kho_radix_tree *tree,

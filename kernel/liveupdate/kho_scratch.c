@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Scratch memory: areas that never hold preserved memory.
+ * Scratch areas: memory that never holds preserved memory.
  *
- * kexec places the next kernel in them, and that kernel allocates from nowhere
- * else until it knows what is preserved.
+ * kexec places the next kernel in them, and that kernel allocates from them only
+ * until it has read the map of preserved memory.
  *
- * By default they are allocated when an image is loaded, see
- * kho_image.c, and are ordinary memory again as soon as the next kernel
- * has booted.  With sizes on the command line, areas are taken out of memblock on
- * a cold boot.  The page allocator gets them as CMA, so that only pages that can
- * be moved away live there.  The next kernels inherit these areas: they stay the
- * same over any number of handovers.
+ * By default, areas are allocated when an image is loaded, see kho_image.c, and
+ * are ordinary memory again as soon as the next kernel has booted.  With sizes
+ * on the command line, areas are reserved in memblock on a cold boot.  The page
+ * allocator uses them as CMA, so that they only have movable pages.  The next
+ * kernels inherit these areas, which stay the same over any number of handovers.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -30,21 +29,21 @@
 #include "kexec_handover_internal.h"
 
 /*
- * The page allocator looks at the neighbours of a block it gets, up to
- * MAX_PAGE_ORDER, and those may not be initialized yet when struct pages are
- * set up late.  Areas made of whole blocks have no such neighbours.
+ * The page allocator reads the buddies of a block that is freed, up to
+ * MAX_PAGE_ORDER.  With deferred struct pages those may be uninitialized.  Areas
+ * of whole blocks have no such buddies.
  */
 #define KHO_SCRATCH_ALIGN	(PAGE_SIZE * MAX_ORDER_NR_PAGES)
 static_assert(KHO_SCRATCH_ALIGN >= CMA_MIN_ALIGNMENT_BYTES);
 
 /*
- * Granularity in which scratch memory is extended during a boot.  A block that
- * holds a single preserved page is not used, so a smaller value finds more
- * memory, but also adds more regions to memblock.
+ * Granularity of the extension of scratch memory during boot.  A block with a
+ * single preserved page is not used, so a smaller value finds more memory, but
+ * adds more regions to memblock.
  */
 #define KHO_EXT_BLOCK		SZ_1G
 
-/* An upper limit that keeps a typing error from taking all memory. */
+/* Upper limit, so that a typing error does not reserve all memory. */
 #define KHO_SCRATCH_SCALE_MAX	10000
 
 struct kho_scratch *kho_scratch;
@@ -133,7 +132,7 @@ static int __init kho_parse_scratch(char *p)
 }
 early_param("kho_scratch", kho_parse_scratch);
 
-/* Its name in Linux 7.4 and later. */
+/* The name of kho_scratch= in Linux 7.4 and later. */
 static int __init kho_parse_bootmem(char *p)
 {
 	return kho_parse_scratch(p);
@@ -148,12 +147,12 @@ static phys_addr_t __init kho_reserved_below(phys_addr_t limit, int nid)
 }
 
 /**
- * kho_record_boot_use - note how much memory this kernel reserved for itself
+ * kho_record_boot_use - record the size of memory reserved by this kernel
  *
- * The next kernel will need about as much.
+ * The next kernel needs about the same.
  *
- * Context: Early boot, as late as memblock is still in charge, and before
- * scratch areas are reserved.
+ * Context: Early boot, as one of the last users of memblock, before scratch
+ * areas are reserved.
  */
 void __init kho_record_boot_use(void)
 {
@@ -193,7 +192,7 @@ static phys_addr_t __init kho_scratch_node_size(int nid)
 	return kho_scratch_scaled(kho_boot_use.node[nid]);
 }
 
-/* Appends an area; one of size 0 is not needed and no failure. */
+/* Append an area, unless its size is 0. */
 static int __init kho_scratch_add_area(const char *what, phys_addr_t size,
 				       phys_addr_t limit, int nid)
 {
@@ -243,9 +242,9 @@ static int __init kho_scratch_add_areas(void)
 }
 
 /**
- * kho_reserve_scratch - set scratch memory apart on a cold boot
+ * kho_reserve_scratch - reserve scratch areas on a cold boot
  *
- * Disables Kexec Handover when there is not enough memory.
+ * Disables Kexec Handover on failure.
  *
  * Context: Early boot, after kho_record_boot_use().
  */
@@ -290,9 +289,9 @@ err_disable:
 }
 
 /**
- * kho_forget_scratch - end the use of scratch areas of the previous kernel
+ * kho_forget_scratch - drop the scratch areas of the previous kernel
  *
- * All of them are ordinary memory from now on.
+ * Their memory is ordinary memory from then on.
  *
  * Context: Early boot, as the last user of memblock.
  */
@@ -310,8 +309,8 @@ static void __init kho_give_to_cma(phys_addr_t start, phys_addr_t size)
 	unsigned long pfn = PHYS_PFN(start), end = pfn + PHYS_PFN(size);
 
 	/*
-	 * With debug_pagealloc the pages are unmapped while they are free, and
-	 * kmemleak would fault on them.
+	 * With debug_pagealloc free pages are unmapped, and kmemleak would fault
+	 * on them.
 	 */
 	kmemleak_ignore_phys(start);
 
@@ -320,12 +319,12 @@ static void __init kho_give_to_cma(phys_addr_t start, phys_addr_t size)
 }
 
 /**
- * kho_open_scratch - account for scratch memory as CMA
+ * kho_scratch_init_cma - make scratch areas CMA
  *
- * The kernel that reserved the areas gives them to the page allocator.  Its
- * successors never took them out of it.
+ * The kernel that reserved the areas releases them to the page allocator as CMA.
+ * In its successors they are CMA already, and are only accounted.
  */
-void __init kho_open_scratch(void)
+void __init kho_scratch_init_cma(void)
 {
 	for (unsigned int i = 0; i < kho_scratch_cnt; i++) {
 		unsigned long start = PHYS_PFN(kho_scratch[i].addr);
@@ -342,9 +341,9 @@ void __init kho_open_scratch(void)
 }
 
 /**
- * kho_release_scratch - give scratch memory back as ordinary memory
+ * kho_release_scratch - free scratch areas as ordinary memory
  *
- * For the kernel that reserved the areas, instead of kho_open_scratch().
+ * For the kernel that reserved the areas, in place of kho_scratch_init_cma().
  */
 void __init kho_release_scratch(void)
 {
@@ -363,8 +362,8 @@ void __init kho_release_scratch(void)
  * @phys: where to start
  *
  * Context: Any, from early boot on.
- * Return: @phys when it is in a scratch area, else the address of the first one
- * behind it, else PHYS_ADDR_MAX.
+ * Return: @phys when it is in a scratch area, else the address of the next one,
+ * else PHYS_ADDR_MAX.
  */
 phys_addr_t kho_scratch_from(phys_addr_t phys)
 {
@@ -373,7 +372,7 @@ phys_addr_t kho_scratch_from(phys_addr_t phys)
 	for (unsigned int i = 0; i < kho_scratch_cnt; i++) {
 		const struct kho_scratch *area = &kho_scratch[i];
 
-		/* An area of no size is in nobody's way. */
+		/* An area of size 0 is unused. */
 		if (area->size && phys < area->addr + area->size)
 			next = min(next, max(phys, area->addr));
 	}
@@ -382,7 +381,7 @@ phys_addr_t kho_scratch_from(phys_addr_t phys)
 }
 
 /**
- * kho_scratch_overlap - tell whether memory touches scratch memory
+ * kho_scratch_overlap - check whether memory overlaps a scratch area
  * @phys: start of the memory
  * @size: its size in bytes
  *
@@ -394,7 +393,7 @@ bool kho_scratch_overlap(phys_addr_t phys, size_t size)
 	return kho_scratch_from(phys) < phys + size;
 }
 
-/* Blocks of KHO_EXT_BLOCK bytes, by number, that must be left alone. */
+/* Blocks of KHO_EXT_BLOCK bytes, by number, with preserved memory. */
 struct kho_busy_blocks {
 	unsigned long *bitmap;
 	unsigned long nr;
@@ -406,15 +405,15 @@ static void __init kho_mark_busy(struct kho_busy_blocks *busy,
 	unsigned long first = start / KHO_EXT_BLOCK;
 	unsigned long last = (end - 1) / KHO_EXT_BLOCK;
 
-	/* What is not RAM needs no protection. */
+	/* Memory after the end of RAM needs no protection. */
 	if (first < busy->nr)
 		bitmap_set(busy->bitmap, first,
 			   min(last, busy->nr - 1) - first + 1);
 }
 
 /*
- * Behind the first run of keys in a block no other one of the same order has to
- * be looked at there.
+ * After the first run of keys in a block, other keys of the same order in this
+ * block are skipped.
  */
 static void __init kho_mark_busy_keys(struct kho_busy_blocks *busy)
 {
@@ -426,7 +425,7 @@ static void __init kho_mark_busy_keys(struct kho_busy_blocks *busy)
 		if (!kho_decode_key(key, &start, &order))
 			continue;
 
-		/* 0 is where addresses end. */
+		/* The end of the last block wraps to 0. */
 		end = start + ((phys_addr_t)nr << (PAGE_SHIFT + order));
 		kho_mark_busy(busy, start, end > start ? end : 0);
 		if (end > start && end < end_of_ram)
@@ -460,14 +459,14 @@ static int __init kho_extend_into(struct kho_busy_blocks *busy)
 }
 
 /**
- * kho_extend_scratch - allow early allocations wherever nothing is preserved
+ * kho_extend_scratch - extend scratch memory by ranges without preserved memory
  *
- * The areas of the previous kernel need not be large enough for the memory map
- * of a large machine.  This lets memblock use each GiB that holds neither
- * preserved memory nor a node of the map of it.  kho_scratch is not changed.
+ * The areas of the previous kernel may be too small for the struct pages of a
+ * large machine.  This lets memblock use each GiB that has neither preserved
+ * memory nor a node of its map.  kho_scratch is not changed.
  *
- * Context: Early boot of a kernel that was handed memory, after EFI has set up
- * memblock: that drops every region it finds that is not scratch.
+ * Context: Early boot with an incoming handover, after EFI has set up memblock,
+ * which removes all regions that are not scratch.
  */
 void __init kho_extend_scratch(void)
 {

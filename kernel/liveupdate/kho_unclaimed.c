@@ -4,21 +4,20 @@
  * DOC: Unclaimed memory
  *
  * Preserved memory stays reserved until its owner restores it.  Memory without
- * an owner in this kernel, or with one that knows another version of its data,
- * would stay so until the next kexec.  The kernel cannot know that no owner will
- * come, a module may still be loaded, but people can: ``kho/in/unclaimed`` in
- * debugfs lists this memory, a line for each run of blocks with its first and
- * last address, the order of the blocks, and the subtree that begins there, if
- * any.  The last two lines have the sum, and the size of the map of this memory.
+ * an owner in this kernel, or with an owner that supports another version of its
+ * data only, stays unclaimed.  The kernel cannot know whether an owner is going
+ * to appear, as a module may still be loaded, but an administrator can:
+ * ``kho/in/unclaimed`` in debugfs lists unclaimed memory.  It has a line for each
+ * range of blocks of one order, with the first and the last address, the order,
+ * and the subtree that starts there, if any.  The last two lines have the total
+ * and the size of the incoming map.
  *
- * Writing ``1`` to ``kho/in/release`` gives all of it to the page allocator.
- * That fails with ``-EBUSY`` as long as it is in use: the Live Update
- * Orchestrator has sessions of the previous kernel, which have to be finished
- * before, or a subtree was retrieved with kho_retrieve_subtree() and not put with
- * kho_put_subtree() yet.
+ * Writing ``1`` to ``kho/in/release`` frees all unclaimed memory.  The write
+ * fails with ``-EBUSY`` as long as the memory is in use: incoming sessions of the
+ * Live Update Orchestrator are not finished, or a subtree is referenced, after
+ * kho_retrieve_subtree() and before kho_put_subtree().
  *
- * Parts of the map that have no memory left in them are freed when the map is
- * not in use.
+ * Nodes of the map without keys are freed when the map is not in use.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -40,17 +39,17 @@
 
 #include "kexec_handover_internal.h"
 
-/* More is not shown, only counted. */
+/* Maximum number of lines.  Other ranges are only counted. */
 #define KHO_UNCLAIMED_LINES	4096
 
-/* Protects all below, and memory that is being released. */
+/* Protects the references, and serializes the release. */
 static DEFINE_MUTEX(kho_unclaimed_lock);
 
-/* References to what is unclaimed, and to the data of each subtree. */
+/* References to unclaimed memory, and to the data of each subtree. */
 static unsigned int kho_incoming_refs;
 static u8 kho_subtree_refs[KHO_MAX_SUBTREES];
 
-/* A count that is full is never given back. */
+/* A saturated count never drops again. */
 #define KHO_MAX_REFS	255
 
 struct kho_unclaimed {
@@ -60,8 +59,8 @@ struct kho_unclaimed {
 };
 
 /*
- * A reference holds until it is put, even if the data is restored: the memory
- * that the data leads to may not be, and cursors may point into the map.
+ * A reference is valid until it is put, even if the data is restored: memory
+ * that the data leads to may be unclaimed, and cursors may point into the map.
  */
 static bool kho_incoming_in_use(void)
 {
@@ -90,7 +89,7 @@ static int kho_collect_node(phys_addr_t phys, void *data)
 	return 0;
 }
 
-/* Frees the nodes of the incoming map that have no keys left. */
+/* Free the nodes of the incoming map that have no keys. */
 static void kho_prune_locked(void)
 {
 	const struct kho_radix_walk_cb cb = { .node = kho_collect_node };
@@ -117,7 +116,7 @@ static void kho_prune(struct work_struct *work)
 
 static DECLARE_WORK(kho_prune_work, kho_prune);
 
-/* What was restored during boot is complete now. */
+/* All memory that is restored during boot is restored now. */
 static int __init kho_prune_init(void)
 {
 	if (is_kho_boot())
@@ -127,10 +126,10 @@ static int __init kho_prune_init(void)
 late_initcall_sync(kho_prune_init);
 
 /**
- * kho_incoming_get - keep unclaimed memory from being released
+ * kho_incoming_get - prevent the release of unclaimed memory
  *
- * For users who come back to incoming data before they restore it, and for
- * those who keep a cursor in the incoming map.
+ * For users that read incoming data before they restore it, and for users with a
+ * cursor in the incoming map.
  *
  * Context: May sleep.
  */
@@ -190,10 +189,10 @@ void kho_subtree_put(unsigned int nr)
 }
 
 /**
- * kho_mark_subtrees - set whether subtrees with preserved data can be retrieved
- * @usable: whether they can
+ * kho_mark_subtrees - allow or prevent retrieval of subtrees
+ * @usable: true to allow it
  *
- * Subtrees whose data is restored already keep their state.
+ * Applies to subtrees with preserved data; others keep their state.
  *
  * Context: Early boot, or with kho_unclaimed_lock held.
  */
@@ -209,7 +208,7 @@ void kho_mark_subtrees(bool usable)
 	}
 }
 
-/* Name of the subtree whose data begins in [start, end), or NULL. */
+/* Name of the subtree whose data starts in [start, end), or NULL. */
 static const char *kho_unclaimed_owner(phys_addr_t start, phys_addr_t end)
 {
 	const void *fdt = kho_in_fdt();
@@ -256,7 +255,7 @@ static int kho_unclaimed_count_node(phys_addr_t phys, void *data)
 
 /**
  * kho_unclaimed_show - list unclaimed memory
- * @m: gets a line for each run of blocks, one with the sum, and one with the
+ * @m: the file; gets a line for each range, one with the total, and one with the
  *     size of the map
  * @v: unused
  *
@@ -309,7 +308,7 @@ static int kho_release_block(unsigned long key, void *data)
 }
 
 /**
- * kho_unclaimed_release - give unclaimed memory to the page allocator
+ * kho_unclaimed_release - free unclaimed memory
  *
  * Context: May sleep.
  * Return: 0, -EBUSY when it is in use, or -EINVAL without a handover.
@@ -328,7 +327,7 @@ int kho_unclaimed_release(void)
 	if (kho_incoming_in_use())
 		return -EBUSY;
 
-	/* Owners who come too late are told that there is nothing. */
+	/* Owners that retrieve a subtree later get -EINVAL. */
 	kho_mark_subtrees(false);
 	err = kho_radix_walk_tree(&kho_in.map, &cb, &released);
 	kho_restore_batch_end(&released.batch);

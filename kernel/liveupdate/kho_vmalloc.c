@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Hands memory from vmalloc() over to the next kernel.
+ * Preserving and restoring of vmalloc areas.
  *
  * Names that have one meaning in this file:
  *
@@ -32,7 +32,7 @@
 KHO_NOTE(KHO_NOTE_STRUCTURE, "vmalloc", KHO_VMALLOC_COMPATIBLE,
 	 KHO_VMALLOC_COMPATIBLE);
 
-/* Only these kinds of areas; the next kernel has to make one of the same kind. */
+/* Supported areas: the next kernel has to recreate an area of the same kind. */
 #define KHO_VMALLOC_VM_FLAGS	(VM_ALLOC | VM_ALLOW_HUGE_VMAP)
 #define KHO_VMALLOC_FLAGS	(KHO_VMALLOC_ALLOC | KHO_VMALLOC_HUGE_VMAP)
 
@@ -54,7 +54,7 @@ struct kho_vmalloc_it {
 	unsigned int i;
 };
 
-/* Next block, or 0 behind the last one. */
+/* Next block, or 0 after the last one. */
 static phys_addr_t kho_vmalloc_next(struct kho_vmalloc_it *it)
 {
 	while (it->chunk) {
@@ -74,7 +74,7 @@ static phys_addr_t kho_vmalloc_next(struct kho_vmalloc_it *it)
 			.chunk = KHOSER_LOAD_PTR((desc)->first) };	\
 	     (phys = kho_vmalloc_next(&it));)
 
-/* Frees an area that has memory added after boot and returns NULL. */
+/* Free an area with memory added after boot, and return NULL for it. */
 static void *kho_keep_boot_area(void *area)
 {
 	struct vm_struct *vm = area ? find_vm_area(area) : NULL;
@@ -95,11 +95,11 @@ static void *kho_keep_boot_area(void *area)
  * kho_vzalloc - allocate an area that can be preserved
  * @size: number of bytes
  *
- * The same as vzalloc() on a machine without memory that was added after boot.
+ * The same as vzalloc() on a machine without memory added after boot.
  * Never warns about @size.
  *
  * Context: May sleep.
- * Return: zeroed memory, to be freed with vfree(), or NULL.
+ * Return: zeroed memory, or NULL.  Free it with vfree().
  */
 void *kho_vzalloc(unsigned long size)
 {
@@ -126,7 +126,7 @@ void *kho_vzalloc(unsigned long size)
 	return kho_keep_boot_area(area);
 }
 
-/* Appends a chunk to the list, or starts it. */
+/* Append a chunk to the list, or start the list. */
 static struct kho_vmalloc_chunk *
 kho_vmalloc_add_chunk(struct kho_vmalloc *desc, struct kho_vmalloc_chunk *last)
 {
@@ -173,18 +173,18 @@ static int kho_vmalloc_preserve_blocks(struct vm_struct *vm,
 }
 
 /**
- * kho_preserve_vmalloc - hand an area over to the next kernel
+ * kho_preserve_vmalloc - preserve an area for the next kernel
  * @ptr: start of the area, from vmalloc(), vzalloc() or vmalloc_huge()
- * @preservation: filled with the description of the area, to be handed over by
- *                the caller; undefined on failure
+ * @preservation: set to the description of the area, which the caller has to
+ *                hand over; undefined on failure
  *
- * The contents may be changed at any time.  The area must not be freed until it
+ * The contents may be modified until kexec.  The area must not be freed until it
  * is unpreserved.
  *
  * Context: May sleep.
- * Return: 0, -EINVAL when there is no area at @ptr, -EOPNOTSUPP for an area of
- * another kind, -ENOMEM, or an error of kho_preserve_pages(); nothing is
- * preserved then.
+ * Return: 0, -EINVAL when @ptr is not the start of an area, -EOPNOTSUPP for an
+ * area of another kind, -ENOMEM, or an error of kho_preserve_pages().  On error
+ * nothing is preserved.
  */
 int kho_preserve_vmalloc(void *ptr, struct kho_vmalloc *preservation)
 {
@@ -196,7 +196,7 @@ int kho_preserve_vmalloc(void *ptr, struct kho_vmalloc *preservation)
 	if (vm->flags & ~KHO_VMALLOC_VM_FLAGS)
 		return -EOPNOTSUPP;
 
-	/* Complete before anything can fail: unpreserving relies on it. */
+	/* Set before the first failure: unpreserving needs it. */
 	*preservation = (struct kho_vmalloc){
 		.total_pages = vm->nr_pages,
 		.flags = kho_vmalloc_flags(vm->flags),
@@ -212,7 +212,7 @@ EXPORT_SYMBOL_GPL(kho_preserve_vmalloc);
 
 /**
  * kho_unpreserve_vmalloc - undo kho_preserve_vmalloc()
- * @preservation: the description it filled in; a second call does nothing
+ * @preservation: the description; a second call does nothing
  *
  * Context: Any.
  */
@@ -237,11 +237,10 @@ void kho_unpreserve_vmalloc(struct kho_vmalloc *preservation)
 EXPORT_SYMBOL_GPL(kho_unpreserve_vmalloc);
 
 /*
- * Checks all that the previous kernel says about an area.  Returns what is
- * wrong with it, or NULL.
+ * Validate the description of an incoming area.  Return the fault, or NULL.
  *
- * Only the last chunk may have room left, so each step along the list adds
- * blocks, of which there are nr_blocks: a list that runs in circles ends, too.
+ * Only the last chunk may have unused entries, so each chunk adds blocks, up to
+ * nr_blocks: the walk ends even if the list has a loop.
  */
 static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
 {
@@ -286,13 +285,13 @@ static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
 }
 
 /**
- * kho_vmalloc_check - tell whether an area can be restored
+ * kho_vmalloc_check - check whether an area can be restored
  * @preservation: the description of the area
  *
  * Context: May sleep.
- * Return: 0 when kho_restore_vmalloc() can only fail for want of memory,
- * -EOPNOTSUPP when the previous kernel had other descriptions than this one,
- * -EINVAL when the description is damaged.
+ * Return: 0 when kho_restore_vmalloc() can only fail on allocation failure,
+ * -EOPNOTSUPP when the previous kernel had another version of descriptions,
+ * -EINVAL when the description is invalid.
  */
 int kho_vmalloc_check(const struct kho_vmalloc *preservation)
 {
@@ -331,8 +330,8 @@ static void kho_vmalloc_fill_pages(const struct kho_vmalloc *desc,
 }
 
 /*
- * Takes over the pages.  After kho_vmalloc_verify() this fails only when
- * somebody restores the same area at the same time; pages that were taken are
+ * Restore the pages.  After kho_vmalloc_verify() this only fails when another
+ * caller restores the same area at the same time; the pages restored so far are
  * freed then.
  */
 static int kho_vmalloc_take_pages(const struct kho_vmalloc *desc,
@@ -426,7 +425,7 @@ static void *kho_vmalloc_restore(const struct kho_vmalloc *desc, void *caller)
 	if (kho_vmalloc_check(desc))
 		return NULL;
 
-	/* All that takes memory comes before the pages are taken. */
+	/* Allocate everything before the first page is restored. */
 	pages = kvmalloc_array(desc->total_pages, sizeof(*pages),
 			       GFP_KERNEL | __GFP_NOWARN);
 	if (!pages)
@@ -451,15 +450,16 @@ err_free_pages:
 }
 
 /**
- * kho_restore_vmalloc - take over an area from the previous kernel
+ * kho_restore_vmalloc - restore an area of the previous kernel
  * @preservation: the description of the area
  *
- * The area gets another address, the same pages, and is freed with vfree().
+ * The area has the same pages at another virtual address, and is freed with
+ * vfree().
  *
  * Context: May sleep.
- * Return: start of the area, or NULL; kho_vmalloc_check() knows why.  When
- * memory was short, or the description cannot be used, nothing was taken and
- * the call may be repeated.
+ * Return: start of the area, or NULL.  kho_vmalloc_check() returns the reason of
+ * a failure.  On allocation failure or with an invalid description nothing was
+ * restored, and the call may be repeated.
  */
 void *kho_restore_vmalloc(const struct kho_vmalloc *preservation)
 {

@@ -2,9 +2,9 @@
 /*
  * KUnit tests of the strings by which two kernels recognize each other's data.
  *
- * The preprocessor joins the strings, so little but a test can tell that they
- * follow the rules of include/linux/kho/abi/compat.h.  That the rules are
- * enforced, on strings of other kernels too, is in tests/kho_compat_kunit.c.
+ * The preprocessor joins the strings, so a test has to check that they follow the
+ * rules of include/linux/kho/abi/compat.h.  Enforcing the rules on strings of
+ * other kernels is tested in tests/kho_compat_kunit.c.
  */
 
 #include <kunit/test.h>
@@ -84,7 +84,7 @@ static void compat_test_names_component(struct kunit *test)
 				  r->component);
 }
 
-/* Bare strings of earlier kernels stand for the first versions, for good. */
+/* Bare strings of earlier kernels always stand for the first versions. */
 static const struct legacy {
 	const char *bare;
 	const char *full;

@@ -3,53 +3,51 @@
 /**
  * DOC: Live Update Orchestrator (LUO)
  *
- * A live update replaces the running kernel with kexec while parts of user
- * space live on: what they need is handed over from kernel to kernel, through
- * Kexec Handover, and given back to whoever asks for it in the new one.  The
- * Orchestrator knows what that is, in three layers:
+ * A live update replaces the running kernel with kexec while the state of
+ * selected workloads is preserved.  Kexec Handover carries the state to the new
+ * kernel, where user space retrieves it.  The Orchestrator has three layers:
  *
  * *Sessions* are named by user space and belong to a file descriptor.  A
  * virtual machine monitor typically has one for each virtual machine.
  *
- * *Files* are put into a session under a number, the token.  What is handed
- * over of a file is the business of the handler for its kind.
+ * *Files* are added to a session under a number, the token.  A handler for each
+ * kind of file defines what is preserved.
  *
  * *FLBs* are objects that several files share, such as the tables of an IOMMU.
  *
- * The life of all three has the same stages.  In the old kernel things are
- * *preserved* while everything still runs; when user space calls
- * ``reboot(LINUX_REBOOT_CMD_KEXEC)`` they are *frozen*, which still may fail
- * and is undone then.  In the new kernel they are *retrieved*, and in the end
- * *finished*: only then LUO lets go of them.
+ * All three have the same life cycle.  In the old kernel they are *preserved*
+ * while the system runs.  When user space calls
+ * ``reboot(LINUX_REBOOT_CMD_KEXEC)`` they are *frozen*; a failure of this step
+ * is undone.  In the new kernel they are *retrieved*, and finally *finished*,
+ * which frees what is left of them.
  *
- * What the old kernel left is never trusted and never fatal.  An error in it
- * costs the record that it is in, is named in the log, and everything else
- * goes on.
+ * Incoming data is never trusted, and errors in it are never fatal.  An error is
+ * logged and only affects the record that it is in.
  *
  * .. note::
  *    LUO is off unless the kernel is booted with ``liveupdate=on``, and needs
  *    Kexec Handover.
  *
- * There are these locks, in the order in which they are taken:
+ * Locks, in the order in which they are taken:
  *
- * ``luo_jump``
- *     A read-write semaphore.  Held for reading by each ioctl, but not while its
- *     answer is written, and by each release of a session; for writing when
- *     sessions are frozen for the jump.  From then on, unless the jump is
- *     called off, ioctls fail with ``-EBUSY`` and closing a session does
- *     nothing.  Before it waits for running ioctls, the jump asks them to come
- *     to an end; handlers that work long look at liveupdate_interrupted().
+ * ``luo_freeze_sem``
+ *     A read-write semaphore.  Held for reading by each ioctl, except while its
+ *     result is copied to user space, and by each release of a session; held for
+ *     writing while sessions are frozen.  After a successful freeze, ioctls fail
+ *     with ``-EBUSY`` and closing a session does nothing.  Running ioctls are
+ *     asked to abort early before the semaphore is taken for writing; handlers
+ *     with long callbacks poll liveupdate_interrupted().
  *
  * ``luo_sessions.lock``
  *     A mutex for each direction.  Protects the list of sessions, their names,
- *     and who holds them.
+ *     and their holders.
  *
  * ``luo_session.mutex``
  *     Protects the files of one session.  Files in different sessions are
  *     preserved and retrieved in parallel.
  *
  * ``luo_files_lock``
- *     A spinlock.  Protects the tables of files, by token and by what they are.
+ *     A spinlock.  Protects the tables of files, by token and by claim.
  *
  * ``luo_register_rwlock``
  *     Protects the lists of handlers and of FLBs.
@@ -58,7 +56,7 @@
  *     Protects one FLB, in both directions.
  *
  * ``luo_flb_in_lock``
- *     Protects the records of FLBs of the previous kernel.
+ *     Protects the incoming records of FLBs.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -84,20 +82,20 @@
 
 static struct {
 	bool enabled;
-	struct luo_ser *out;	/* what the next kernel will find */
-	u64 liveupdate_num;	/* live updates that led to this kernel */
+	struct luo_ser *out;	/* outgoing root structure */
+	u64 liveupdate_num;	/* live updates since the last cold boot */
 } luo_global;
 
 DECLARE_RWSEM(luo_register_rwlock);
 
-static DECLARE_RWSEM(luo_jump);
+static DECLARE_RWSEM(luo_freeze_sem);
 
-/* Written with luo_jump held for writing, but for the first one. */
+/* Written with luo_freeze_sem held for writing, except LUO_FREEZING. */
 static enum {
 	LUO_RUNNING,
-	LUO_JUMP_WANTED,	/* running ioctls should come to an end */
-	LUO_FROZEN,		/* all is handed over, nothing may change */
-} luo_jump_state;
+	LUO_FREEZING,		/* running ioctls should abort early */
+	LUO_FROZEN,		/* nothing may change before kexec */
+} luo_freeze_state;
 
 static int __init luo_parse_enable(char *p)
 {
@@ -106,9 +104,9 @@ static int __init luo_parse_enable(char *p)
 early_param("liveupdate", luo_parse_enable);
 
 /**
- * liveupdate_enabled - tell whether live updates are possible
+ * liveupdate_enabled - check whether live update is enabled
  *
- * Return: true when LUO was switched on and works.
+ * Return: true when LUO was switched on and is initialized.
  */
 bool liveupdate_enabled(void)
 {
@@ -116,77 +114,77 @@ bool liveupdate_enabled(void)
 }
 
 /**
- * liveupdate_interrupted - tell a file handler to give up
+ * liveupdate_interrupted - check whether a file handler should abort
  *
  * For handlers whose preserve() or retrieve() may take long.  They return
  * -EINTR then, with nothing lost.
  *
  * Context: Process context, in a callback from LUO.
- * Return: true when the caller is being killed or the jump to the next kernel
- * waits for it.
+ * Return: true when the caller is being killed or the freeze before kexec waits
+ * for it.
  */
 bool liveupdate_interrupted(void)
 {
-	return READ_ONCE(luo_jump_state) != LUO_RUNNING ||
+	return READ_ONCE(luo_freeze_state) != LUO_RUNNING ||
 	       fatal_signal_pending(current);
 }
 
 /**
- * luo_enter - begin a change of what is handed over
+ * luo_enter - start a change of sessions
  *
- * Return: 0, to be followed by luo_leave(), or -EBUSY when it is too late.
+ * Return: 0, to be followed by luo_leave(), or -EBUSY after the freeze.
  */
 static int luo_enter(void)
 {
-	if (READ_ONCE(luo_jump_state) != LUO_RUNNING)
+	if (READ_ONCE(luo_freeze_state) != LUO_RUNNING)
 		return -EBUSY;
 
-	down_read(&luo_jump);
-	if (luo_jump_state != LUO_FROZEN)
+	down_read(&luo_freeze_sem);
+	if (luo_freeze_state != LUO_FROZEN)
 		return 0;
 
-	up_read(&luo_jump);
+	up_read(&luo_freeze_sem);
 	return -EBUSY;
 }
 
 /**
- * luo_enter_release - like luo_enter(), for what cannot be refused
+ * luo_enter_close - start a change that cannot be refused
  *
- * Waits when the jump is under way: it may be called off.
+ * Waits for a running freeze, which may fail.
  *
- * Return: true, to be followed by luo_leave(), or false when there is nothing
- * to be done any more.
+ * Return: true, to be followed by luo_leave(), or false after the freeze, when
+ * nothing has to be done.
  */
-bool luo_enter_release(void)
+bool luo_enter_close(void)
 {
-	down_read(&luo_jump);
-	if (luo_jump_state != LUO_FROZEN)
+	down_read(&luo_freeze_sem);
+	if (luo_freeze_state != LUO_FROZEN)
 		return true;
 
-	up_read(&luo_jump);
+	up_read(&luo_freeze_sem);
 	return false;
 }
 
 /**
- * luo_leave - end what luo_enter() began
+ * luo_leave - end a change of sessions
  */
 void luo_leave(void)
 {
-	up_read(&luo_jump);
+	up_read(&luo_freeze_sem);
 }
 
 KHO_NOTE(KHO_NOTE_SUBTREE, "luo", LUO_ABI_COMPATIBLE, LUO_ABI_COMPATIBLE);
 
 /*
- * Reads the root of the hand-over.  The string in front is as long as it is,
- * which tells where the rest begins.  Returns what is wrong, or NULL.
+ * Read the root structure.  The length of the string at its start determines
+ * the offset of the rest.  Return the fault, or NULL.
  */
 static const char *__init luo_read_root(phys_addr_t phys, size_t size,
 					struct luo_ser *ser)
 {
 	const size_t head = offsetof(struct luo_ser, liveupdate_num);
 	const char *offered = phys_to_virt(phys);
-	size_t room;
+	size_t len;
 
 	if (!kho_pages_preserved(phys, 1) || size > PAGE_SIZE)
 		return "not in a page that was handed over";
@@ -195,17 +193,17 @@ static const char *__init luo_read_root(phys_addr_t phys, size_t size,
 	if (!kho_compat_usable(offered, size, LUO_ABI_COMPATIBLE))
 		return "of a version this kernel does not know";
 
-	room = ALIGN(strlen(offered) + 1, 8);
-	if (room + sizeof(*ser) - head > size)
+	len = ALIGN(strlen(offered) + 1, 8);
+	if (len + sizeof(*ser) - head > size)
 		return "too small";
 
-	memcpy(&ser->liveupdate_num, offered + room, sizeof(*ser) - head);
+	memcpy(&ser->liveupdate_num, offered + len, sizeof(*ser) - head);
 	return NULL;
 }
 
 /*
- * Early, so that users inside the kernel can get at their FLBs as soon as they
- * are set up.
+ * Early, so that kernel users can access their FLBs as soon as they are
+ * initialized.
  */
 static int __init luo_init_incoming(void)
 {
@@ -288,7 +286,7 @@ err_disable:
 }
 late_initcall(luo_init_outgoing);
 
-/* An image without a hand-over forgets what user space wants to keep. */
+/* An image without a handover would lose all sessions. */
 static int luo_check_image(void)
 {
 	if (kexec_image->kho.fdt || !luo_session_any_outgoing())
@@ -299,14 +297,13 @@ static int luo_check_image(void)
 }
 
 /**
- * liveupdate_reboot - freeze everything for the jump to the next kernel
+ * liveupdate_reboot - freeze all sessions before kexec
  *
- * Waits for running ioctls, which are asked to hurry.
+ * Waits for running ioctls, which are asked to abort early.
  *
  * Context: From the reboot system call, with the lock of kexec held.
- * Return: 0, and from then on nothing changes any more; -EOPNOTSUPP when the
- * image that is loaded has no hand-over, or the error of the handler that
- * refused, and then everything is as it was.
+ * Return: 0, and nothing can change from then on; -EOPNOTSUPP when the loaded
+ * image has no handover, or the error of a handler; on error nothing is frozen.
  */
 int liveupdate_reboot(void)
 {
@@ -319,9 +316,9 @@ int liveupdate_reboot(void)
 	if (err)
 		return err;
 
-	WRITE_ONCE(luo_jump_state, LUO_JUMP_WANTED);
-	down_write(&luo_jump);
-	/* Again, now that there cannot be a new session. */
+	WRITE_ONCE(luo_freeze_state, LUO_FREEZING);
+	down_write(&luo_freeze_sem);
+	/* Again, now that no session can be created. */
 	err = luo_check_image();
 	if (!err)
 		err = luo_session_serialize(&luo_global.out->sessions_pa);
@@ -329,8 +326,8 @@ int liveupdate_reboot(void)
 		luo_flb_serialize();
 		luo_session_warn_unfinished();
 	}
-	WRITE_ONCE(luo_jump_state, err ? LUO_RUNNING : LUO_FROZEN);
-	up_write(&luo_jump);
+	WRITE_ONCE(luo_freeze_state, err ? LUO_RUNNING : LUO_FROZEN);
+	up_write(&luo_freeze_sem);
 
 	return err;
 }
@@ -338,22 +335,22 @@ int liveupdate_reboot(void)
 /**
  * DOC: LUO ioctl Interface
  *
- * ``/dev/liveupdate`` can be open once at a time: live updates are driven by
- * one agent, which passes on the descriptors of sessions to those who fill
- * them.  A second open() fails with ``-EBUSY``.
+ * ``/dev/liveupdate`` can be opened by one user at a time: an agent controls live
+ * updates, and passes the descriptors of sessions to their holders.  A second
+ * open() fails with ``-EBUSY``.
  *
  * On the device, sessions are created and retrieved; on the descriptor of a
  * session, files are preserved, retrieved, and the session is finished.  What
- * an ioctl does depends on where the session is in its life:
+ * an ioctl does depends on the state of the session:
  *
  * ===========  ===========  ==================  ===========  ===========
- * ioctl        new          retrieved           finished     jump begins
+ * ioctl        new          retrieved           finished     frozen
  * ===========  ===========  ==================  ===========  ===========
  * PRESERVE_FD  preserves    ``-EINVAL``         ``-EINVAL``  ``-EBUSY``
  * RETRIEVE_FD  ``-EINVAL``  retrieves           ``-ENOENT``  ``-EBUSY``
  * FINISH       ``-EINVAL``  finishes            nothing, 0   ``-EBUSY``
  * GET_NAME     the name     the name            the name     ``-EBUSY``
- * close()      drops all    see "LUO Sessions"  ends         nothing
+ * close()      unpreserves  see "LUO Sessions"  ends         nothing
  * ===========  ===========  ==================  ===========  ===========
  *
  * A retrieved session that is closed before it is finished can be retrieved
@@ -393,8 +390,8 @@ static const struct luo_ioctl_op luo_dev_ops[] = {
 };
 
 /*
- * The jump waits for this, so it must not wait for user space in turn: a page
- * of the caller may be in the hands of whoever calls reboot().
+ * The freeze waits for this, so it must not wait for user space: the caller of
+ * reboot() may have to provide a page of the caller of the ioctl.
  */
 static int luo_execute(const struct luo_ioctl_op *op, void *ctx, void *arg,
 		       struct file **filep)
@@ -418,7 +415,7 @@ static int luo_respond(const struct luo_ioctl_op *op, void __user *uarg,
 	return copy_to_user(uarg, arg, min(size, op->size)) ? -EFAULT : 0;
 }
 
-/* A file is installed last: until then nobody else has seen it. */
+/* The file is installed last: until then no other thread can use it. */
 static int luo_execute_fd(const struct luo_ioctl_op *op, void *ctx,
 			  void __user *uarg, u32 size, void *arg)
 {
@@ -438,7 +435,7 @@ static int luo_execute_fd(const struct luo_ioctl_op *op, void *ctx,
 	if (err)
 		goto err_put_file;
 
-	/* The caller may use the descriptor at once, in another thread. */
+	/* Another thread may use the descriptor as soon as it is installed. */
 	if (op->give)
 		op->give(ctx, arg);
 	fd_install(fd, file);
@@ -465,16 +462,16 @@ static const struct luo_ioctl_op *luo_ioctl_find(const struct luo_ioctl_op *ops,
 
 /**
  * luo_ioctl - check and execute an ioctl
- * @ops: the ioctls that there are
+ * @ops: the ioctls
  * @nr_ops: number of @ops
- * @ctx: passed to the one that is executed
- * @cmd: as it was given by user space
- * @arg: as it was given by user space
+ * @ctx: passed to the ioctl
+ * @cmd: from user space
+ * @arg: from user space
  *
  * The format is that of "General ioctl format" in uapi/linux/liveupdate.h.
  *
- * Return: 0 or an error; on error the caller's structure is not changed and no
- * descriptor is left behind.
+ * Return: 0 or an error.  On error the structure of the caller is unchanged, and
+ * no descriptor was installed.
  */
 long luo_ioctl(const struct luo_ioctl_op *ops, unsigned int nr_ops, void *ctx,
 	       unsigned int cmd, unsigned long arg)
@@ -516,7 +513,7 @@ static int luo_dev_open(struct inode *inode, struct file *file)
 	if (atomic_cmpxchg(&luo_dev_in_use, 0, 1))
 		return -EBUSY;
 
-	/* By now file handlers are registered, but for those in modules. */
+	/* File handlers are registered by now, except those in modules. */
 	luo_session_read_incoming();
 	return 0;
 }

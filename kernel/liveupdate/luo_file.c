@@ -3,10 +3,9 @@
 /**
  * DOC: LUO File Descriptors
  *
- * LUO itself knows nothing about the files in its sessions.  For each kind of
- * file there is a &struct liveupdate_file_handler, whose callbacks do the work
- * and whose compatibility string tells the next kernel who can read what they
- * left.  The life of a file, and what is called::
+ * Each kind of file has a &struct liveupdate_file_handler.  Its callbacks
+ * preserve and retrieve files, and its compatibility string identifies the
+ * handler in the next kernel.  Life cycle of a file, with the callbacks::
  *
  *     old kernel                        new kernel
  *
@@ -24,27 +23,27 @@
  *                                       |       |
  *                                 can_finish(), finish()
  *
- * ``preserve()`` is called while everything runs, and may take long.  It says
- * in one u64 where the next kernel finds the state of the file, and keeps what
- * else it needs in ``private_data``.  LUO holds a reference to the file.
+ * ``preserve()`` is called while the system runs, and may take long.  It returns
+ * the location of the state of the file for the next kernel in one u64, and
+ * other state in ``private_data``.  LUO holds a reference to the file.
  *
- * ``freeze()`` is called right before the jump, for what could still change
- * after preserve().
+ * ``freeze()`` is called right before kexec, for state that may have changed
+ * since preserve().
  *
- * ``retrieve()`` recreates the file.  When it fails with nothing lost, it may set
- * ``retry``: the file goes on waiting, and ``private_data`` is kept for the next
- * call.  Any other failure is permanent, and later attempts return its error.
- * Only a verdict about the data should be permanent: the next caller may have
- * more memory, or permissions that this one lacks.
+ * ``retrieve()`` recreates the file.  If it fails with nothing lost, it may set
+ * ``retry``: the file stays in the state WAITING, and ``private_data`` is passed
+ * to the next call.  Any other failure is permanent, and later attempts return
+ * its error.  Only invalid data should cause a permanent error: the next caller
+ * may have more memory, or permissions that this one lacks.
  *
  * ``finish()`` is called once for each file and frees what was not retrieved.
  * ``can_finish()`` may refuse that for the whole session.
  *
- * A file whose handler is not there when it is asked for, because its module
- * is not loaded or because the other kernel had another version of it, is an
- * orphan and waits: retrieving it fails with ``-EOPNOTSUPP``, and finishing its
- * session with ``-EBUSY``.  If the session is finished by force, the memory of
- * the file is unclaimed, see "Unclaimed memory".
+ * A file without a handler in this kernel, because its module is not loaded or
+ * because the handler has another version, is an orphan: retrieving it fails
+ * with ``-EOPNOTSUPP``, and finishing its session with ``-EBUSY``.  If the
+ * session is finished by force, the memory of the file stays unclaimed, see
+ * "Unclaimed memory".
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -77,18 +76,17 @@
  * @list: position in @set
  * @node: position among all files, by @set and @token
  * @token: its number in the session
- * @fh: the handler, NULL until it is needed and found
+ * @fh: the handler, NULL until it is found
  * @file: the file, NULL until it is retrieved
  * @claim: position in luo_claims, when @file is claimed
- * @id: what stands for @file there
- * @given: the present holder of the session has got a descriptor of @file
+ * @id: key of @file there
+ * @given: the present holder of the session has a descriptor of @file
  * @retrieve_status: as &struct liveupdate_file_op_args
- * @serialized_data: as &struct liveupdate_file_op_args, and after preserve() what
- *                   it is again when a freeze is undone
- * @frozen_data: what freeze() made of it
+ * @serialized_data: as &struct liveupdate_file_op_args, set by preserve()
+ * @frozen_data: the same, after freeze()
  * @private_data: as &struct liveupdate_file_op_args
- * @compatible: string of the handler that preserved it, as it was found; only
- *              there when the previous kernel did
+ * @compatible: string of the handler that preserved it, unchecked; only in an
+ *              incoming file
  *
  * Protected by the mutex of the session.
  */
@@ -109,12 +107,12 @@ struct luo_file {
 	char compatible[];
 };
 
-/* A handful of kinds of files, so a list will do. */
+/* The number of kinds of files is small, so a list is sufficient. */
 static LIST_HEAD(luo_file_handlers);
 
 /* All files of all sessions, by session and token. */
 static DEFINE_HASHTABLE(luo_files, LUO_FILE_HASH_BITS);
-/* Those of them that may be in no other session, by id. */
+/* Files that must not be in another session, by id. */
 static DEFINE_HASHTABLE(luo_claims, LUO_FILE_HASH_BITS);
 /* Protects both. */
 static DEFINE_SPINLOCK(luo_files_lock);
@@ -162,9 +160,9 @@ static int luo_file_hash(struct luo_file *f)
 }
 
 static struct luo_file *luo_file_alloc(struct luo_file_set *set, u64 token,
-				       size_t room, gfp_t gfp)
+				       size_t len, gfp_t gfp)
 {
-	struct luo_file *f = kzalloc_flex(*f, compatible, room, gfp);
+	struct luo_file *f = kzalloc_flex(*f, compatible, len, gfp);
 
 	if (!f)
 		return NULL;
@@ -181,7 +179,7 @@ static void luo_file_add(struct luo_file *f)
 	f->set->count++;
 }
 
-/* Lets go of whatever there is of a file, in any state. */
+/* Free a file in any state. */
 static void luo_file_free(struct luo_file *f)
 {
 	scoped_guard(spinlock, &luo_files_lock) {
@@ -246,7 +244,7 @@ static struct liveupdate_file_op_args luo_file_args(const struct luo_file *f)
 	};
 }
 
-/* Finds who takes a file that is to be preserved, and keeps the module. */
+/* Find the handler of a file to be preserved, and get its module. */
 static struct liveupdate_file_handler *luo_handler_for(struct file *file)
 {
 	struct liveupdate_file_handler *fh;
@@ -261,7 +259,7 @@ static struct liveupdate_file_handler *luo_handler_for(struct file *file)
 	return NULL;
 }
 
-/* Finds who understands what the previous kernel left, and keeps the module. */
+/* Find the handler of an incoming file, and get its module. */
 static bool luo_file_bind(struct luo_file *f)
 {
 	const size_t size = LIVEUPDATE_HNDL_COMPAT_LENGTH;
@@ -318,15 +316,15 @@ static int luo_file_call_preserve(struct luo_file *f)
 }
 
 /**
- * luo_file_preserve - put a file into an outgoing session
+ * luo_file_preserve - add a file to an outgoing session
  * @set: files of the session
  * @token: number for the file, unique in the session
  * @fd: descriptor of the file
  *
  * Context: With the mutex of the session held.
- * Return: 0, -EEXIST for a token that is taken, -EBADF, -ENOENT when there is
- * no handler for the file, -EBUSY when it is in a session already, -ENOMEM, or
- * an error of the handler; nothing has changed then.
+ * Return: 0, -EEXIST for a token in use, -EBADF, -ENOENT without a handler for
+ * the file, -EBUSY when the file is in a session already, -ENOMEM, or an error of
+ * the handler.  On error nothing has changed.
  */
 int luo_file_preserve(struct luo_file_set *set, u64 token, int fd)
 {
@@ -374,7 +372,7 @@ err_free:
 }
 
 /**
- * luo_file_unpreserve_all - empty an outgoing session
+ * luo_file_unpreserve_all - unpreserve all files of an outgoing session
  * @set: files of the session
  *
  * Context: With the mutex of the session held.
@@ -426,10 +424,10 @@ static void luo_file_unfreeze(struct luo_file *f)
 /**
  * luo_file_freeze_all - freeze the files of a session and write their records
  * @set: files of the session
- * @ser: set to where the next kernel finds the records
+ * @ser: set to the location of the records
  *
  * Context: With the mutex of the session held.
- * Return: 0, or the error of the handler that refused; nothing is frozen then.
+ * Return: 0, or the error of a handler, with nothing frozen.
  */
 int luo_file_freeze_all(struct luo_file_set *set, struct luo_file_set_ser *ser)
 {
@@ -441,7 +439,7 @@ int luo_file_freeze_all(struct luo_file_set *set, struct luo_file_set_ser *ser)
 	kho_block_set_it_init(&it, &set->block_set);
 
 	list_for_each_entry(f, &set->files, list) {
-		/* There is room: each file came with its own. */
+		/* Preserving a file has added the capacity for its record. */
 		struct luo_file_ser *rec = kho_block_set_it_reserve_entry(&it);
 
 		err = rec ? luo_file_freeze(f, rec) : -ENOSPC;
@@ -462,7 +460,7 @@ err_unfreeze:
 /**
  * luo_file_unfreeze_all - undo luo_file_freeze_all()
  * @set: files of the session
- * @ser: what was set then
+ * @ser: location of the records, reset
  *
  * Context: With the mutex of the session held.
  */
@@ -487,7 +485,7 @@ static void luo_file_read(struct luo_file_set *set,
 	f->serialized_data = ser->data;
 	memcpy(f->compatible, ser->compatible, size);
 
-	/* It cannot be asked for then, but will be discarded with the others. */
+	/* It cannot be retrieved then, and is discarded with the others. */
 	if (luo_file_hash(f))
 		pr_err("file with token %#llx is lost: there are two of them\n",
 		       f->token);
@@ -496,13 +494,13 @@ static void luo_file_read(struct luo_file_set *set,
 }
 
 /**
- * luo_file_restore_all - read what the previous kernel says about files
- * @set: files of the session, none yet
- * @ser: where the records are
+ * luo_file_restore_all - read the incoming records of files
+ * @set: files of the session, empty
+ * @ser: location of the records
  *
  * Context: May sleep.
- * Return: 0, -ENOMEM when nothing has happened, or -EINVAL when the records are
- * damaged and were given up.
+ * Return: 0, -ENOMEM with nothing changed, or -EINVAL when the records are
+ * damaged and were discarded.
  */
 int luo_file_restore_all(struct luo_file_set *set,
 			 const struct luo_file_set_ser *ser)
@@ -544,16 +542,16 @@ static int luo_file_call_retrieve(struct luo_file *f)
 }
 
 /**
- * luo_file_retrieve - get a file of an incoming session
+ * luo_file_retrieve - retrieve a file of an incoming session
  * @set: files of the session
  * @token: number of the file
  * @filep: set to the file, with a reference for the caller
  *
- * The same file can be got any number of times until the session is finished.
+ * A file can be retrieved any number of times until the session is finished.
  *
  * Context: With the mutex of the session held.
- * Return: 0, -ENOENT when there is no file of that number, -EOPNOTSUPP when
- * there is no handler for it, or an error of the handler.
+ * Return: 0, -ENOENT without a file of that number, -EOPNOTSUPP without a handler
+ * for it, or an error of the handler.
  */
 int luo_file_retrieve(struct luo_file_set *set, u64 token, struct file **filep)
 {
@@ -572,7 +570,7 @@ int luo_file_retrieve(struct luo_file_set *set, u64 token, struct file **filep)
 
 	if (!f->file)
 		err = luo_file_call_retrieve(f);
-	/* Preserved for the next kernel it may be only when this is over. */
+	/* Claim it, so that it cannot be preserved again before it has left the session. */
 	if (!err)
 		err = luo_file_claim(f);
 	if (!err)
@@ -582,9 +580,9 @@ int luo_file_retrieve(struct luo_file_set *set, u64 token, struct file **filep)
 }
 
 /**
- * luo_file_give - note that the holder of a session has got a file of it
+ * luo_file_give - record that the holder of a session has a file of it
  * @set: files of the session
- * @token: number of the file, which may have been finished meanwhile
+ * @token: number of the file, which may be finished already
  *
  * Context: With the mutex of the session held.
  */
@@ -621,15 +619,15 @@ static void luo_file_finish(struct luo_file *f)
 }
 
 /**
- * luo_file_finish_all - end an incoming session
+ * luo_file_finish_all - finish all files of an incoming session
  * @set: files of the session
- * @force: give orphans up, too
+ * @force: finish orphans as well
  *
  * Files that were not retrieved are discarded.
  *
  * Context: With the mutex of the session held.
- * Return: 0, or -EBUSY when a handler refuses or there are orphans; nothing has
- * changed then.
+ * Return: 0, or -EBUSY when a handler refuses, or because of an orphan.  On error
+ * nothing has changed.
  */
 int luo_file_finish_all(struct luo_file_set *set, bool force)
 {
@@ -650,7 +648,7 @@ int luo_file_finish_all(struct luo_file_set *set, bool force)
 }
 
 /**
- * luo_file_leave - let a retrieved file go
+ * luo_file_leave - remove a retrieved file from its session
  * @f: a file of an incoming session
  *
  * Context: With the mutex of the session held.
@@ -666,11 +664,12 @@ bool luo_file_leave(struct luo_file *f)
 }
 
 /**
- * luo_file_finish_given - let files go that the holder of a session has got
+ * luo_file_finish_given - remove the files that the holder of a session has
  * @set: files of an incoming session
  *
- * A file that was retrieved for another holder, or could not be given to this
- * one, may have no user.  Those that failed permanently are finished, too.
+ * A file that was retrieved by an earlier holder, or whose descriptor was not
+ * installed, may have no user, and stays.  Files that failed permanently are
+ * finished as well.
  *
  * Context: With the mutex of the session held.
  * Return: true when no file is left.
@@ -688,7 +687,7 @@ bool luo_file_finish_given(struct luo_file_set *set)
 }
 
 /**
- * luo_file_park_all - a session has lost its holder
+ * luo_file_park_all - reset the files of a session without a holder
  * @set: files of the session
  *
  * Context: With the mutex of the session held.
@@ -707,7 +706,7 @@ void luo_file_park_all(struct luo_file_set *set)
  * @set: set to the files of its session
  *
  * Context: May sleep.
- * Return: the file, which stays as long as its session is parked; or NULL.
+ * Return: the file, valid as long as its session is parked; or NULL.
  */
 struct luo_file *luo_file_find_claimed(int fd, struct luo_file_set **set)
 {
@@ -783,12 +782,12 @@ bool luo_file_any_outgoing(const struct liveupdate_file_handler *fh)
 }
 
 /**
- * liveupdate_register_file_handler - make a kind of files known to LUO
+ * liveupdate_register_file_handler - register a handler for a kind of files
  * @fh: the handler, with its ops and a string that no other handler has
  *
  * Context: May sleep.
  * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing or
- * the string is no composite string, or -EEXIST.
+ * the string is not a composite string, or -EEXIST.
  */
 int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
 {
@@ -826,8 +825,8 @@ int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
  * liveupdate_unregister_file_handler - undo liveupdate_register_file_handler()
  * @fh: the handler; its FLBs are unregistered from it, too
  *
- * Context: May sleep.  No file of the handler is in a session, as long as
- * there is one its module cannot be unloaded.
+ * Context: May sleep.  No file of the handler is in a session: such a file holds
+ * a reference to its module.
  */
 void liveupdate_unregister_file_handler(struct liveupdate_file_handler *fh)
 {

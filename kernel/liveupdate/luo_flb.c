@@ -3,30 +3,30 @@
 /**
  * DOC: LUO File Lifecycle Bound Global Data
  *
- * Some state belongs to no single file but is needed by all files of a kind:
- * that of an IOMMU, for all devices behind it.  Such state is a
- * File-Lifecycle-Bound object, or FLB.  It is preserved with the first file
- * that needs it, and given up when the last one is gone.
+ * Some state does not belong to a single file but is needed by all files of a
+ * kind: the state of an IOMMU, for example, by all devices that it translates
+ * for.  Such state is a File-Lifecycle-Bound object, or FLB.  It is preserved
+ * with the first file that needs it, and unpreserved or finished after the last.
  *
- * A file handler says which FLBs its files need, with
- * liveupdate_register_flb(), as long as none of its files is preserved.
+ * A file handler declares the FLBs of its files with liveupdate_register_flb(),
+ * as long as none of its files is preserved.
  *
- * In the old kernel, ``preserve()`` is called before the first file is
- * preserved and ``unpreserve()`` after the last one was given up.  In the new
- * kernel, ``retrieve()`` is called when somebody needs the object, and
- * ``finish()`` after the last file was finished; when nobody needed it in
- * between, both are called then.
+ * In the old kernel, ``preserve()`` is called before the first file is preserved,
+ * and ``unpreserve()`` after the last one is unpreserved.  In the new kernel,
+ * ``retrieve()`` is called when the object is first used, and ``finish()`` after
+ * the last file was finished.  If the object was not used before, both are called
+ * then.
  *
  * Code other than file handlers may use the object between
  * liveupdate_flb_get_incoming() and liveupdate_flb_put_incoming(), or the same
- * for outgoing.  That keeps the object, beyond the last file if need be, but is
- * no reason to hand it over: the count that crosses the kexec is that of files.
+ * for outgoing.  Such a reference keeps the object after the last file, but does
+ * not make it part of the handover: only files are counted for the next kernel.
  *
- * A file that is finished without its handler cannot say which FLBs it needed.
- * What remains of FLBs is therefore finished with the last incoming session.
+ * A file that is finished without its handler does not release its FLBs.
+ * Therefore all remaining FLBs are finished with the last incoming session.
  *
- * An FLB whose ``retrieve()`` fails then, and sets ``retry``, goes on waiting:
- * the next user, or the next open of ``/dev/liveupdate``, tries again.
+ * An FLB whose ``retrieve()`` fails then, and sets ``retry``, is retrieved again
+ * by the next user or the next open of ``/dev/liveupdate``.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -55,7 +55,7 @@
 	 sizeof(struct luo_flb_ser))
 
 /**
- * struct luo_flb_link - an FLB that the files of a handler need
+ * struct luo_flb_link - link between a handler and an FLB of its files
  * @flb: the FLB
  * @list: position in the list of the handler
  */
@@ -68,10 +68,10 @@ struct luo_flb_link {
 static LIST_HEAD(luo_flbs);
 static unsigned int luo_flb_count;
 
-/* Records for the next kernel. */
+/* Outgoing records. */
 static struct luo_flb_header_ser *luo_flb_out;
 
-/* Records of the previous kernel, NULL when there are none, or no longer. */
+/* Incoming records, NULL if the previous kernel had none or they are freed. */
 static struct luo_flb_header_ser *luo_flb_in;
 static DEFINE_MUTEX(luo_flb_in_lock);
 
@@ -80,13 +80,13 @@ static struct luo_flb_ser *luo_flb_records(struct luo_flb_header_ser *header)
 	return (struct luo_flb_ser *)(header + 1);
 }
 
-/* FLBs are defined statically, by others, without an initializer. */
+/* FLBs are defined statically, by their users, without an initializer. */
 static struct luo_flb_private *luo_flb_private(struct liveupdate_flb *flb)
 {
 	static DEFINE_MUTEX(first_use);
 	struct luo_flb_private *p = &ACCESS_PRIVATE(flb, private);
 
-	/* Pairs with the release below: who sees the flag sees the rest. */
+	/* Pairs with the release below: with the flag set the rest is visible. */
 	if (smp_load_acquire(&p->initialized))
 		return p;
 
@@ -170,10 +170,10 @@ static void luo_flb_del_file(struct liveupdate_flb *flb)
 }
 
 /**
- * luo_flb_file_preserve - preserve the FLBs that a new file needs
+ * luo_flb_file_preserve - preserve the FLBs of a new file
  * @fh: handler of the file
  *
- * Return: 0, or the error of an FLB; none has a new user then.
+ * Return: 0, or the error of an FLB, with no FLB referenced.
  */
 int luo_flb_file_preserve(struct liveupdate_file_handler *fh)
 {
@@ -211,9 +211,9 @@ void luo_flb_file_unpreserve(struct liveupdate_file_handler *fh)
 }
 
 /**
- * liveupdate_flb_get_outgoing - use an FLB that is to be handed over
+ * liveupdate_flb_get_outgoing - get a reference to an outgoing FLB
  * @flb: the FLB
- * @objp: set to what its preserve() left in ``obj``
+ * @objp: set to the object from its preserve()
  *
  * Context: May sleep.
  * Return: 0, to be followed by liveupdate_flb_put_outgoing(); -EOPNOTSUPP when
@@ -237,7 +237,7 @@ int liveupdate_flb_get_outgoing(struct liveupdate_flb *flb, void **objp)
 }
 
 /**
- * liveupdate_flb_put_outgoing - end what liveupdate_flb_get_outgoing() began
+ * liveupdate_flb_put_outgoing - put a reference to an outgoing FLB
  * @flb: the FLB
  *
  * Context: May sleep.
@@ -253,7 +253,7 @@ void liveupdate_flb_put_outgoing(struct liveupdate_flb *flb)
 
 /* Incoming. */
 
-/* Each record is for one reader, and marked as read. */
+/* Find the record of an FLB, and mark it as read. */
 static int luo_flb_find_record(const char *name, struct luo_flb_ser *found)
 {
 	struct luo_flb_ser *rec;
@@ -275,7 +275,7 @@ static int luo_flb_find_record(const char *name, struct luo_flb_ser *found)
 	return -ENOENT;
 }
 
-/* Learns what the previous kernel says about an FLB, once. */
+/* Read the record of an FLB, once. */
 static int luo_flb_read(struct liveupdate_flb *flb)
 {
 	struct luo_flb_private *p = luo_flb_private(flb);
@@ -327,7 +327,7 @@ static int luo_flb_retrieve(struct liveupdate_flb *flb)
 	return 0;
 }
 
-/* Called with the lock held, after a user has gone. */
+/* Called with the lock held, after a reference was dropped. */
 static void luo_flb_drop_incoming(struct liveupdate_flb *flb)
 {
 	struct luo_flb_private *p = luo_flb_private(flb);
@@ -373,7 +373,7 @@ static void luo_flb_finish_file(struct liveupdate_flb *flb)
 }
 
 /**
- * luo_flb_file_finish - a file of the previous kernel was finished
+ * luo_flb_file_finish - drop the FLBs of a finished file
  * @fh: handler of the file
  */
 void luo_flb_file_finish(struct liveupdate_file_handler *fh)
@@ -386,7 +386,7 @@ void luo_flb_file_finish(struct liveupdate_file_handler *fh)
 		luo_flb_finish_file(link->flb);
 }
 
-/* Records that nobody has read are of FLBs that this kernel does not have. */
+/* Unread records are those of FLBs that this kernel does not have. */
 static void luo_flb_report_rest(void)
 {
 	const struct luo_flb_ser *rec = luo_flb_records(luo_flb_in);
@@ -402,10 +402,10 @@ static void luo_flb_report_rest(void)
 }
 
 /**
- * luo_flb_finish_rest - all files of the previous kernel were finished
+ * luo_flb_finish_rest - finish the remaining incoming FLBs
  *
  * Context: May sleep.
- * Return: false when an FLB could not be retrieved, and may be later.
+ * Return: false when an FLB failed to be retrieved and can be tried again.
  */
 bool luo_flb_finish_rest(void)
 {
@@ -436,15 +436,15 @@ bool luo_flb_finish_rest(void)
 }
 
 /**
- * liveupdate_flb_get_incoming - use an FLB that was handed over
+ * liveupdate_flb_get_incoming - get a reference to an incoming FLB
  * @flb: the FLB
- * @objp: set to what its retrieve() left in ``obj``
+ * @objp: set to the object from its retrieve()
  *
  * Context: May sleep.
  * Return: 0, to be followed by liveupdate_flb_put_incoming(); -EOPNOTSUPP when
- * LUO is off, -ENODATA when nothing was handed over or all is over, -ENOENT
- * when this FLB was not, -ENODEV when its module is being unloaded, or an error
- * of its retrieve().
+ * LUO is off, -ENODATA without incoming FLBs or when all are finished, -ENOENT
+ * when the previous kernel did not preserve this FLB, -ENODEV when its module is
+ * being unloaded, or an error of its retrieve().
  */
 int liveupdate_flb_get_incoming(struct liveupdate_flb *flb, void **objp)
 {
@@ -468,7 +468,7 @@ int liveupdate_flb_get_incoming(struct liveupdate_flb *flb, void **objp)
 }
 
 /**
- * liveupdate_flb_put_incoming - end what liveupdate_flb_get_incoming() began
+ * liveupdate_flb_put_incoming - put a reference to an incoming FLB
  * @flb: the FLB
  *
  * Context: May sleep.
@@ -517,18 +517,18 @@ static int luo_flb_add(struct liveupdate_flb *flb)
 }
 
 /**
- * liveupdate_register_flb - files of a handler need an FLB
+ * liveupdate_register_flb - register an FLB for the files of a handler
  * @fh: the handler, which is registered
  * @flb: the FLB, with its ops and a string that no other FLB has
  *
- * Best called right after the handler was registered: a file that is preserved
- * in between would not count for the FLB, so this fails as long as there is one.
+ * Call it right after the handler was registered: it fails as long as a file of
+ * the handler is preserved, as that file does not count for the FLB.
  *
  * Context: May sleep.
  * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing,
  * the string is not a composite string or the handler is not registered, -EEXIST
- * when the two are linked or the string is taken, -EBUSY when files of the
- * handler are preserved, -ENOSPC when there are too many FLBs, or -ENOMEM.
+ * when the two are linked or the string is in use, -EBUSY when files of the
+ * handler are preserved, -ENOSPC with too many FLBs, or -ENOMEM.
  */
 int liveupdate_register_flb(struct liveupdate_file_handler *fh,
 			    struct liveupdate_flb *flb)
@@ -589,9 +589,9 @@ static void luo_flb_unlink(struct luo_flb_link *link)
  * @fh: the handler
  * @flb: the FLB
  *
- * The next kernel takes each file of the handler for one that needs the FLB.  So
- * nothing is undone as long as files of it are preserved, which keep the modules
- * of both.
+ * For the next kernel each file of the handler needs the FLB.  Therefore the FLB
+ * stays registered as long as files of the handler are preserved.  Such files
+ * hold references to the modules of both.
  *
  * Context: May sleep.
  */
@@ -618,7 +618,7 @@ void liveupdate_unregister_flb(struct liveupdate_file_handler *fh,
 }
 
 /**
- * luo_flb_unregister_all - files of a handler need no FLB any more
+ * luo_flb_unregister_all - unregister all FLBs of a handler
  * @fh: the handler
  *
  * Context: With luo_register_rwlock held for writing.
@@ -633,11 +633,11 @@ void luo_flb_unregister_all(struct liveupdate_file_handler *fh)
 		luo_flb_unlink(link);
 }
 
-/* The hand-over itself. */
+/* Serialization. */
 
 /**
- * luo_flb_setup_outgoing - make room for the records
- * @flbs_pa: set to where the next kernel finds them
+ * luo_flb_setup_outgoing - allocate the outgoing records
+ * @flbs_pa: set to the address of the records
  *
  * Return: 0, or an error of kho_alloc_preserve().
  */
@@ -669,7 +669,7 @@ static const char *__init luo_flb_verify(u64 flbs_pa)
 	return NULL;
 }
 
-/* What has no name can only be told apart by nobody. */
+/* Records without a valid name cannot match any FLB. */
 static void __init luo_flb_drop_nameless(struct luo_flb_header_ser *header)
 {
 	struct luo_flb_ser *rec = luo_flb_records(header);
@@ -683,8 +683,8 @@ static void __init luo_flb_drop_nameless(struct luo_flb_header_ser *header)
 }
 
 /**
- * luo_flb_setup_incoming - take over the records of the previous kernel
- * @flbs_pa: where it left them
+ * luo_flb_setup_incoming - restore the incoming records
+ * @flbs_pa: address of the records
  *
  * Context: Early boot.
  */
@@ -709,7 +709,7 @@ void __init luo_flb_setup_incoming(u64 flbs_pa)
 }
 
 /**
- * luo_flb_serialize - write the records for the next kernel
+ * luo_flb_serialize - write the outgoing records
  *
  * Context: From the reboot system call, after all files were frozen.
  */

@@ -14,15 +14,15 @@
 #define LUO_IOCTL_MAX_SIZE	128
 
 /**
- * struct luo_ioctl_op - how one ioctl is called
+ * struct luo_ioctl_op - description of an ioctl
  * @cmd: its number
  * @size: size of its structure in this kernel
  * @min_size: size of the structure when the ioctl was introduced
- * @fd_offset: where in the structure a new descriptor goes, 0 for none
- * @respond: the structure has something for the caller
- * @execute: does it.  @ctx is what the file descriptor stands for, @arg the
- *           structure; leaves a file in @filep when there is a @fd_offset.
- * @give: the caller is about to get a descriptor of that file; optional
+ * @fd_offset: offset of a new descriptor in the structure, 0 for none
+ * @respond: the structure is copied back to the caller
+ * @execute: executes the ioctl.  @ctx is the object of the file descriptor, @arg
+ *           the structure; sets @filep if @fd_offset is not 0.
+ * @give: called before the descriptor of that file is installed; optional
  */
 struct luo_ioctl_op {
 	unsigned int cmd;
@@ -47,8 +47,8 @@ struct luo_ioctl_op {
 long luo_ioctl(const struct luo_ioctl_op *ops, unsigned int nr_ops, void *ctx,
 	       unsigned int cmd, unsigned long arg);
 
-/* The right to change anything, which the jump into the next kernel ends. */
-bool luo_enter_release(void);
+/* The freeze before kexec waits for changes, and prevents new ones. */
+bool luo_enter_close(void);
 void luo_leave(void);
 
 struct luo_file;
@@ -58,7 +58,7 @@ struct luo_file;
  * @files: the files, in the order in which they were preserved
  * @count: number of @files
  * @incoming: the previous kernel preserved them
- * @block_set: room for their records, only in a set of this kernel
+ * @block_set: blocks for their records, only in an outgoing set
  */
 struct luo_file_set {
 	struct list_head files;
@@ -106,7 +106,7 @@ void luo_flb_serialize(void);
 /* Protects the lists of file handlers, of FLBs, and of the links between them. */
 extern struct rw_semaphore luo_register_rwlock;
 
-/* Whether a fixed field of a hand-over holds a string that ends in it. */
+/* Check whether a field has a string that is not empty and ends within it. */
 static inline bool luo_string_valid(const char *s, size_t size)
 {
 	size_t len = strnlen(s, size);

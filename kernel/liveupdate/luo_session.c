@@ -6,14 +6,14 @@
  * A session is a set of files under a name.  It is *outgoing* in the kernel
  * that created it, and *incoming* in the next one.
  *
- * An outgoing session belongs to its file descriptor.  Closing that gives up
- * everything in the session.
+ * An outgoing session belongs to its file descriptor.  Closing the descriptor
+ * unpreserves all files of the session.
  *
  * An incoming session has no holder at first: it is *parked*.  Retrieving it by
- * its name makes a file descriptor for it, of which there is one at a time; the
- * session is *held*.  It is *finished*, and goes with its descriptor, when its
- * holder says so with %LIVEUPDATE_SESSION_FINISH, which discards the files that
- * were not retrieved, or when no file is left in it::
+ * its name creates a file descriptor for it, one at a time; the session is
+ * *held*.  It is *finished* by %LIVEUPDATE_SESSION_FINISH, which discards the
+ * files that were not retrieved, or when its last file has left it.  A finished
+ * session is freed with its descriptor::
  *
  *     created --> outgoing --(kexec)--> parked <--> held --> finished
  *                    |                                          |
@@ -29,14 +29,14 @@
  *                                               too; the session is parked
  * PRESERVE_FD of a      ``-EBUSY``, but after   the file leaves a parked session;
  * retrieved file        close()                 ``-EBUSY`` when it is held
- * reboot(KEXEC)         sessions are lost       the same, with a line for each
+ * reboot(KEXEC)         sessions are lost       the same, and logged
  * ====================  ======================  ===============================
  *
  * A file that leaves an incoming session is an ordinary file of its users.
  *
  * The records of incoming sessions are read when ``/dev/liveupdate`` is opened
- * for the first time; those of its files, when the session is retrieved for the
- * first time.
+ * for the first time, and the records of their files when a session is retrieved
+ * for the first time.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -67,10 +67,10 @@
  * @dir: all sessions of its direction
  * @mutex: protects @files, @ser, @unread and @finished
  * @files: the files in it
- * @ser: where its files are, until they have been read
- * @held: there is a file descriptor; protected by @dir's lock
+ * @ser: records of its files, until they are read
+ * @held: it has a file descriptor; protected by @dir's lock
  * @unread: @ser is valid
- * @finished: its files are gone, and it goes with its file descriptor
+ * @finished: it has no files, and is freed with its file descriptor
  * @name: its name, unique in its direction
  */
 struct luo_session {
@@ -88,11 +88,11 @@ struct luo_session {
 
 /**
  * struct luo_sessions - all sessions of one direction
- * @lock: protects all of this, and &struct luo_session @held
+ * @lock: protects this structure, and &struct luo_session @held
  * @list: the sessions, in the order of their creation
  * @count: number of sessions
- * @names: the same by name
- * @blocks: room for their records, or, in the next kernel, the records
+ * @names: the sessions by name
+ * @blocks: blocks for their records, or, if incoming, the records
  * @it: first record that has not been read
  */
 struct luo_sessions {
@@ -115,7 +115,7 @@ struct luo_sessions {
 }
 
 static struct luo_sessions luo_incoming = LUO_SESSIONS_INIT(luo_incoming);
-/* Until all is read and finished, records are in memory that is unclaimed. */
+/* Unclaimed memory has records until all sessions are read and finished. */
 static bool luo_incoming_holds;
 
 static struct luo_sessions luo_outgoing = LUO_SESSIONS_INIT(luo_outgoing);
@@ -145,13 +145,13 @@ static struct luo_session *luo_session_find(struct luo_sessions *dir,
 static struct luo_session *luo_session_alloc(struct luo_sessions *dir,
 					     const char *name, gfp_t gfp)
 {
-	size_t room = strlen(name) + 1;
-	struct luo_session *session = kzalloc_flex(*session, name, room, gfp);
+	size_t len = strlen(name) + 1;
+	struct luo_session *session = kzalloc_flex(*session, name, len, gfp);
 
 	if (!session)
 		return NULL;
 
-	memcpy(session->name, name, room);
+	memcpy(session->name, name, len);
 	session->dir = dir;
 	mutex_init(&session->mutex);
 	luo_file_set_init(&session->files, dir == &luo_incoming);
@@ -164,7 +164,7 @@ static void luo_session_free(struct luo_session *session)
 	kfree(session);
 }
 
-/* The caller has seen that the name is free. */
+/* The caller has checked that the name is unused. */
 static void luo_session_add(struct luo_session *session)
 {
 	struct luo_sessions *dir = session->dir;
@@ -187,7 +187,7 @@ static void luo_session_del(struct luo_session *session)
 	dir->count--;
 }
 
-/* Makes the file descriptor's side of a session. */
+/* Create the file of a session. */
 static int luo_session_hold(struct luo_session *session, struct file **filep)
 {
 	char name[LIVEUPDATE_SESSION_NAME_LENGTH + 16];
@@ -204,13 +204,13 @@ static int luo_session_hold(struct luo_session *session, struct file **filep)
 }
 
 /**
- * luo_session_create - make an outgoing session
+ * luo_session_create - create an outgoing session
  * @name: its name
  * @filep: set to the file it belongs to
  *
  * Context: Between luo_enter() and luo_leave().
- * Return: 0, -EINVAL for an empty name or one without an end, -EEXIST, or an
- * error for want of memory.
+ * Return: 0, -EINVAL for an empty or unterminated name, -EEXIST, or -ENOMEM or
+ * another error of an allocation.
  */
 int luo_session_create(const char *name, struct file **filep)
 {
@@ -270,13 +270,13 @@ static int luo_session_read_files(struct luo_session *session)
 }
 
 /**
- * luo_session_retrieve - take a parked session
+ * luo_session_retrieve - retrieve a parked session
  * @name: its name
  * @filep: set to a file for it
  *
  * Context: Between luo_enter() and luo_leave().
- * Return: 0, -ENOENT, -EINVAL when somebody holds the session, or an error for
- * want of memory.
+ * Return: 0, -ENOENT, -EINVAL when the session is held, or -ENOMEM or another
+ * error of an allocation.
  */
 int luo_session_retrieve(const char *name, struct file **filep)
 {
@@ -284,7 +284,7 @@ int luo_session_retrieve(const char *name, struct file **filep)
 	struct luo_session *session;
 	int err;
 
-	/* Nothing has such a name. */
+	/* No session has such a name. */
 	if (!luo_string_valid(name, LIVEUPDATE_SESSION_NAME_LENGTH))
 		return -ENOENT;
 
@@ -318,7 +318,7 @@ static void luo_session_release_outgoing(struct luo_session *session)
 }
 
 /**
- * luo_session_unhold_incoming - let unclaimed memory be released
+ * luo_session_unhold_incoming - allow the release of unclaimed memory
  *
  * Context: May sleep.
  */
@@ -329,8 +329,8 @@ void luo_session_unhold_incoming(void)
 }
 
 /*
- * The last session of the previous kernel has gone, or there was none.  An FLB
- * that cannot be retrieved now is tried again when the device is opened.
+ * The last incoming session was finished, or the previous kernel had none.  An
+ * FLB that fails to be retrieved is tried again when the device is opened.
  */
 static void luo_incoming_done(void)
 {
@@ -350,7 +350,7 @@ static void luo_session_release_incoming(struct luo_session *session)
 	bool last;
 
 	scoped_guard(mutex, &session->mutex) {
-		/* Without its users, a retrieved file is kept for the next holder. */
+		/* A retrieved file whose user has exited stays for the next holder. */
 		if (!luo_holder_is_gone())
 			session->finished |= luo_file_finish_given(&session->files);
 		luo_file_park_all(&session->files);
@@ -373,8 +373,8 @@ static int luo_session_release(struct inode *inode, struct file *file)
 {
 	struct luo_session *session = file->private_data;
 
-	/* Once everything is frozen, it stays as it is for the next kernel. */
-	if (!luo_enter_release())
+	/* After the freeze, the session is preserved for the next kernel. */
+	if (!luo_enter_close())
 		return 0;
 
 	if (session->dir == &luo_outgoing)
@@ -392,7 +392,7 @@ static int luo_session_preserve(struct luo_session *session, u64 token, int fd)
 	return luo_file_preserve(&session->files, token, fd);
 }
 
-/* Takes a retrieved file out of a parked session, which has no holder to do it. */
+/* Remove a retrieved file from a parked session, which has no holder. */
 static bool luo_session_take_parked(int fd)
 {
 	struct luo_session *session;
@@ -406,7 +406,7 @@ static bool luo_session_take_parked(int fd)
 	if (!f)
 		return false;
 
-	/* There was a file in it, so it stays as long as the lock is held. */
+	/* A session with a file in it exists as long as the lock is held. */
 	session = container_of(set, struct luo_session, files);
 	if (session->held)
 		return false;
@@ -522,9 +522,9 @@ static const struct file_operations luo_session_fops = {
 };
 
 /**
- * luo_session_any_outgoing - tell whether there is anything to hand over
+ * luo_session_any_outgoing - check whether an outgoing session exists
  *
- * Return: true when there is an outgoing session.
+ * Return: true with at least one outgoing session.
  */
 bool luo_session_any_outgoing(void)
 {
@@ -556,11 +556,10 @@ static void luo_session_unfreeze(struct luo_session *session,
 
 /**
  * luo_session_serialize - freeze all outgoing sessions and write their records
- * @sessions_pa: set to where the next kernel finds the records
+ * @sessions_pa: set to the address of the records
  *
- * Context: From the reboot system call, with nobody between luo_enter() and
- * luo_leave().
- * Return: 0, or the error of the handler that refused; nothing is frozen then.
+ * Context: From the reboot system call, with luo_freeze_sem held for writing.
+ * Return: 0, or the error of a handler, with nothing frozen.
  */
 int luo_session_serialize(u64 *sessions_pa)
 {
@@ -576,7 +575,7 @@ int luo_session_serialize(u64 *sessions_pa)
 	kho_block_set_it_init(&it, &dir->blocks);
 
 	list_for_each_entry(session, &dir->list, list) {
-		/* There is room: each session came with its own. */
+		/* Creating a session has added the capacity for its record. */
 		ser = kho_block_set_it_reserve_entry(&it);
 		err = ser ? luo_session_freeze(session, ser) : -ENOSPC;
 		if (err)
@@ -604,9 +603,9 @@ static void luo_warn_lost(const char *name, u64 nr_files)
 }
 
 /**
- * luo_session_warn_unfinished - name the incoming sessions that are lost
+ * luo_session_warn_unfinished - log the incoming sessions that are lost
  *
- * They are not handed over a second time.
+ * Unfinished sessions are not handed over again.
  *
  * Context: As luo_session_serialize().
  */
@@ -626,15 +625,15 @@ void luo_session_warn_unfinished(void)
 				      session->ser.count : session->files.count);
 	}
 
-	/* Without an agent, the device was never opened. */
+	/* Records are unread when no agent has opened the device. */
 	it = dir->it;
 	while ((ser = kho_block_set_it_read_entry(&it)))
 		luo_warn_lost(ser->name, ser->file_set_ser.count);
 }
 
 /**
- * luo_session_setup_incoming - take over the records of sessions
- * @sessions_pa: where the previous kernel left them
+ * luo_session_setup_incoming - restore the incoming records of sessions
+ * @sessions_pa: address of the records
  *
  * Context: Early boot.
  */
@@ -654,8 +653,8 @@ void __init luo_session_setup_incoming(u64 sessions_pa)
 }
 
 /*
- * A session that cannot be asked for.  What else is in its record is as likely to
- * be damaged, so nothing is freed by it.
+ * The rest of a record with an invalid name is likely to be damaged, too, so its
+ * memory is not freed.
  */
 static void luo_session_lost(const char *name, const char *why)
 {
@@ -684,9 +683,9 @@ static void luo_session_read(const struct luo_session_ser *ser)
 }
 
 /**
- * luo_session_read_incoming - read the records of the previous kernel
+ * luo_session_read_incoming - read the incoming records of sessions
  *
- * Works once; later calls find nothing to be read.
+ * The first call reads all records, and later calls do nothing.
  *
  * Context: May sleep.
  */

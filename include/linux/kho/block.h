@@ -41,7 +41,7 @@ struct kho_block_set {
  * struct kho_block_set_it - a position between two records of a set
  * @bs: the set
  * @block: block of the position, NULL when the set has none
- * @i: number of records of @block in front of the position
+ * @i: number of records of @block before the position
  */
 struct kho_block_set_it {
 	struct kho_block_set *bs;
@@ -75,7 +75,7 @@ void *kho_block_set_it_read_entry(struct kho_block_set_it *it);
 void *kho_block_set_it_prev(struct kho_block_set_it *it);
 
 /**
- * kho_block_set_head_pa - where the next kernel finds the set
+ * kho_block_set_head_pa - get the address of a set for the next kernel
  * @bs: the set
  *
  * Return: physical address of the first block, 0 when the set has none.
@@ -86,10 +86,10 @@ static inline u64 kho_block_set_head_pa(struct kho_block_set *bs)
 }
 
 /**
- * kho_block_set_is_empty - tell whether a set has no blocks
+ * kho_block_set_is_empty - check whether a set has no blocks
  * @bs: the set
  *
- * Return: true when there is no block, thus no room for any record.
+ * Return: true when the set has no block and cannot hold a record.
  */
 static inline bool kho_block_set_is_empty(struct kho_block_set *bs)
 {

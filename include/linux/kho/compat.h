@@ -5,16 +5,16 @@
 
 #include <linux/types.h>
 
-/* Longer strings than this are no composite strings, NUL included. */
+/* Maximum size of a composite string, NUL included. */
 #define KHO_COMPAT_MAX	256
 
 /**
- * enum kho_compat_verdict - what two kernels have to do with a component
+ * enum kho_compat_verdict - result of comparing a component of two kernels
  * @KHO_COMPAT_SAME: both have it, in the same version
  * @KHO_COMPAT_OTHER: both have it, in different versions
- * @KHO_COMPAT_MISSING: this kernel needs it, the other one does not name it
- * @KHO_COMPAT_UNKNOWN: the other kernel names it, this one does not know it
- * @KHO_COMPAT_MALFORMED: the string as a whole is no composite string
+ * @KHO_COMPAT_MISSING: this kernel needs it, the other kernel does not have it
+ * @KHO_COMPAT_UNKNOWN: the other kernel has it, this kernel does not
+ * @KHO_COMPAT_MALFORMED: the string is not a composite string
  */
 enum kho_compat_verdict {
 	KHO_COMPAT_SAME,
@@ -26,8 +26,8 @@ enum kho_compat_verdict {
 
 /**
  * struct kho_compat_part - a component inside a composite string
- * @s: where it starts; no NUL ends it
- * @len: number of characters, 0 when there is no such component
+ * @s: its first character; not terminated by a NUL
+ * @len: number of characters, 0 for none
  */
 struct kho_compat_part {
 	const char *s;
@@ -35,8 +35,8 @@ struct kho_compat_part {
 };
 
 /**
- * struct kho_compat_it - one component after the other of two strings
- * @verdict: about the component at hand
+ * struct kho_compat_it - iterator over the components of two strings
+ * @verdict: result for the current component
  * @offered: as the other kernel has it
  * @supported: as this kernel has it
  *
@@ -49,8 +49,8 @@ struct kho_compat_it {
 	/* private: */
 	const char *theirs;
 	const char *ours;
-	const char *next;	/* in theirs, or in ours when that is through */
-	bool missing;		/* theirs is through */
+	const char *next;	/* in theirs, then in ours */
+	bool missing;		/* the end of theirs was reached */
 };
 
 void kho_compat_it_init(struct kho_compat_it *it, const char *offered,

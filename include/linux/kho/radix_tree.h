@@ -9,21 +9,21 @@
 /**
  * DOC: KHO radix tree
  *
- * A set of numeric keys that survives kexec.  The kernel's map of preserved
- * memory is kept in one; any subsystem that has to hand over a set of numbers
- * may keep another.
+ * A set of numeric keys that survives kexec.  The map of preserved memory is
+ * such a tree.  Other subsystems can use their own to hand over a set of
+ * numbers.
  *
- * A tree is born with kho_radix_init_tree(), either empty or from the root
- * node that the previous kernel left, and ends with kho_radix_destroy_tree().
- * In between nodes are only ever added.  That makes locks unnecessary: adding,
+ * kho_radix_init_tree() initializes a tree, either empty or from the root node
+ * that the previous kernel left, and kho_radix_destroy_tree() frees it.  In
+ * between nodes are only added.  That makes locks unnecessary: adding,
  * removing, testing and walking may all run at the same time, and each key is
  * updated atomically.  A walk sees every key that was present from its start to
- * its end.  Only init and destroy need the tree for themselves, which is up to
+ * its end.  Only init and destroy need exclusive access, which is up to
  * the caller.
  *
- * The tree does not preserve its own nodes.  As long as nobody allocates from
- * the memory they are in, the next kernel finds them where they were; the
- * format is that of ``include/linux/kho/abi/radix_tree.h``.
+ * The tree does not preserve its own nodes.  The next kernel finds them in
+ * place as long as it does not allocate their memory.  The format is that of
+ * ``include/linux/kho/abi/radix_tree.h``.
  */
 
 struct kho_radix_node;
@@ -37,11 +37,11 @@ struct kho_radix_tree {
 };
 
 /**
- * struct kho_radix_cursor - remembers where the last key was
+ * struct kho_radix_cursor - position of the last key
  * @bitmap: the leaf, NULL before the first key
  * @first: the lowest key of the leaf
  *
- * Saves the way from the root when keys come in ascending order, or near each
+ * Saves the walk from the root when keys come in ascending order, or near each
  * other.  Belongs to one tree and one user, and is valid as long as the tree.
  */
 struct kho_radix_cursor {
@@ -50,7 +50,7 @@ struct kho_radix_cursor {
 };
 
 /**
- * struct kho_radix_walk_cb - what to call during a walk, all optional
+ * struct kho_radix_walk_cb - callbacks of a walk, all optional
  * @leaf: for each key.
  * @run: for each run of @nr consecutive keys from @key on.  A run does not
  *       reach beyond its leaf.

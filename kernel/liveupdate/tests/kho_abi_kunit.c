@@ -100,7 +100,7 @@ static const struct layout {
 	FIELD(BLOCK, struct kho_block_header_ser, next, 0, 8),
 	FIELD(BLOCK, struct kho_block_header_ser, count, 8, 8),
 
-	/* One more component in the string is no change of what follows it. */
+	/* Another component in the string does not change the following members. */
 	SIZE(LUO, struct luo_ser, LUO_ABI_COMPAT_LEN + 24),
 	FIELD(LUO, struct luo_ser, compatible, 0, LUO_ABI_COMPAT_LEN),
 	FIELD(LUO, struct luo_ser, liveupdate_num, LUO_ABI_COMPAT_LEN, 8),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of block sets: room, records and iterators, and the bytes of the
- * blocks.  What needs a previous kernel is in kho_restore_sets_kunit.c.
+ * KUnit tests of block sets: capacity, records, iterators, and the bytes of the
+ * blocks.  Restoring of sets is tested in kho_restore_sets_kunit.c.
  */
 
 #include <kunit/test.h>
@@ -15,7 +15,7 @@
 #include <linux/module.h>
 #include <linux/string.h>
 
-#include "room.h"
+#include "low_memory.h"
 
 #define HEADER_SIZE	sizeof(struct kho_block_header_ser)
 #define LARGEST_SET	10000	/* blocks, with a page each */
@@ -48,7 +48,7 @@ static struct kho_block_set *new_set(struct kunit *test, size_t entry_size)
 	return bs;
 }
 
-/* A set of records with room for @blocks times a full block, plus @more. */
+/* A set with capacity for @blocks full blocks and @more records. */
 static struct kho_block_set *grown_set(struct kunit *test, u64 blocks, u64 more)
 {
 	struct kho_block_set *bs = new_set(test, sizeof(struct record));
@@ -89,7 +89,7 @@ static void expect_records(struct kunit *test, struct kho_block_set *bs,
 	KUNIT_EXPECT_NULL(test, kho_block_set_it_read_entry(&it));
 }
 
-/* Block number @i of the chain, as the next kernel finds it; NULL behind it. */
+/* Block number @i of the chain, as the next kernel finds it; NULL after the last. */
 static struct kho_block_header_ser *chain_block(struct kho_block_set *bs, int i)
 {
 	u64 pa = kho_block_set_head_pa(bs);
@@ -109,7 +109,7 @@ static void expect_blocks(struct kunit *test, struct kho_block_set *bs, int nr)
 	KUNIT_EXPECT_NULL(test, chain_block(bs, nr));
 }
 
-/* Room. */
+/* Capacity. */
 
 static const struct size_case {
 	const char *name;
@@ -150,13 +150,13 @@ static void kho_block_test_initializer(struct kunit *test)
 	expect_blocks(test, other, 0);
 }
 
-/* Room for @blocks full blocks and @more records takes @expected blocks. */
-static const struct room {
+/* Capacity for @blocks full blocks and @more records takes @expected blocks. */
+static const struct capacity {
 	const char *name;
 	u64 blocks;
 	u64 more;
 	int expected;
-} rooms[] = {
+} capacities[] = {
 	{ "nothing", 0, 0, 0 },
 	{ "1", 0, 1, 1 },
 	{ "n", 1, 0, 1 },
@@ -166,23 +166,23 @@ static const struct room {
 	{ "3n", 3, 0, 3 },
 };
 
-KUNIT_ARRAY_PARAM_DESC(room, rooms, name);
+KUNIT_ARRAY_PARAM_DESC(capacity, capacities, name);
 
 static void kho_block_test_grow(struct kunit *test)
 {
-	const struct room *room = test->param_value;
+	const struct capacity *capacity = test->param_value;
 
-	expect_blocks(test, grown_set(test, room->blocks, room->more),
-		      room->expected);
+	expect_blocks(test, grown_set(test, capacity->blocks, capacity->more),
+		      capacity->expected);
 }
 
 static void kho_block_test_shrink(struct kunit *test)
 {
-	const struct room *room = test->param_value;
+	const struct capacity *capacity = test->param_value;
 	struct kho_block_set *bs = grown_set(test, 3, 0);
 
-	kho_block_set_shrink(bs, room->blocks * bs->count_per_block + room->more);
-	expect_blocks(test, bs, room->expected);
+	kho_block_set_shrink(bs, capacity->blocks * bs->count_per_block + capacity->more);
+	expect_blocks(test, bs, capacity->expected);
 }
 
 static void kho_block_test_grow_enough(struct kunit *test)
@@ -208,7 +208,7 @@ static void kho_block_test_grow_without_limit(struct kunit *test)
 {
 	struct kho_block_set *bs = new_set(test, KHO_BLOCK_SIZE - HEADER_SIZE);
 
-	skip_without_room(test, LARGEST_SET);
+	kho_skip_if_low_memory(test, LARGEST_SET);
 
 	KUNIT_ASSERT_EQ(test, kho_block_set_grow(bs, 1), 0);
 	KUNIT_EXPECT_EQ(test, kho_block_set_grow(bs, U64_MAX), -ENOSPC);
@@ -280,9 +280,9 @@ static void kho_block_test_reserve_until_full(struct kunit *test)
 /* Into a set of three blocks, thus with empty blocks at its end. */
 static void kho_block_test_read(struct kunit *test)
 {
-	const struct room *room = test->param_value;
+	const struct capacity *capacity = test->param_value;
 	struct kho_block_set *bs = grown_set(test, 3, 0);
-	u64 count = room->blocks * bs->count_per_block + room->more;
+	u64 count = capacity->blocks * bs->count_per_block + capacity->more;
 
 	fill(test, bs, count);
 	expect_records(test, bs, count);
@@ -290,9 +290,9 @@ static void kho_block_test_read(struct kunit *test)
 
 static void kho_block_test_prev(struct kunit *test)
 {
-	const struct room *room = test->param_value;
+	const struct capacity *capacity = test->param_value;
 	struct kho_block_set *bs = grown_set(test, 3, 0);
-	u64 id = room->blocks * bs->count_per_block + room->more;
+	u64 id = capacity->blocks * bs->count_per_block + capacity->more;
 	struct kho_block_set_it it;
 	struct record *r;
 
@@ -448,8 +448,8 @@ static void kho_block_test_restore_bad_head(struct kunit *test)
 static struct kunit_case kho_block_cases[] = {
 	KUNIT_CASE_PARAM(kho_block_test_capacity, size_gen_params),
 	KUNIT_CASE(kho_block_test_initializer),
-	KUNIT_CASE_PARAM(kho_block_test_grow, room_gen_params),
-	KUNIT_CASE_PARAM(kho_block_test_shrink, room_gen_params),
+	KUNIT_CASE_PARAM(kho_block_test_grow, capacity_gen_params),
+	KUNIT_CASE_PARAM(kho_block_test_shrink, capacity_gen_params),
 	KUNIT_CASE(kho_block_test_grow_enough),
 	KUNIT_CASE(kho_block_test_grow_keeps_records),
 	KUNIT_CASE(kho_block_test_grow_without_limit),
@@ -459,8 +459,8 @@ static struct kunit_case kho_block_cases[] = {
 	KUNIT_CASE(kho_block_test_destroy),
 	KUNIT_CASE(kho_block_test_reserve_without_room),
 	KUNIT_CASE(kho_block_test_reserve_until_full),
-	KUNIT_CASE_PARAM(kho_block_test_read, room_gen_params),
-	KUNIT_CASE_PARAM(kho_block_test_prev, room_gen_params),
+	KUNIT_CASE_PARAM(kho_block_test_read, capacity_gen_params),
+	KUNIT_CASE_PARAM(kho_block_test_prev, capacity_gen_params),
 	KUNIT_CASE(kho_block_test_prev_after_reserve),
 	KUNIT_CASE(kho_block_test_read_after_prev),
 	KUNIT_CASE(kho_block_test_clear),

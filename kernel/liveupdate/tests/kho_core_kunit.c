@@ -102,7 +102,7 @@ static void kho_core_test_preserve_folio(struct kunit *test)
 static const struct kho_scratch *some_scratch(struct kunit *test)
 {
 	if (!kho_scratch_cnt)
-		kunit_skip(test, "there is no scratch memory");
+		kunit_skip(test, "without scratch memory");
 
 	return &kho_scratch[kho_scratch_cnt - 1];
 }
@@ -124,7 +124,7 @@ static void kho_core_test_scratch_overlap(struct kunit *test)
 	unsigned long first = PHYS_PFN(area->addr);
 
 	if (!pfn_valid(first - 1))
-		kunit_skip(test, "there is no memory in front of scratch memory");
+		kunit_skip(test, "without memory before scratch memory");
 
 	KUNIT_EXPECT_EQ(test, kho_preserve_pages(pfn_to_page(first - 1), 2),
 			-EINVAL);
@@ -163,7 +163,7 @@ static void kho_core_test_alloc_too_large(struct kunit *test)
 static const struct alloc_size {
 	const char *name;
 	size_t size;
-	size_t room;
+	size_t allocated;
 } alloc_sizes[] = {
 	{ "1 byte", 1, PAGE_SIZE },
 	{ "a page", PAGE_SIZE, PAGE_SIZE },
@@ -179,10 +179,10 @@ static void kho_core_test_alloc(struct kunit *test)
 	const struct alloc_size *s = test->param_value;
 	void *mem = preserved_memory(test, s->size);
 
-	KUNIT_EXPECT_EQ(test, folio_size(virt_to_folio(mem)), s->room);
-	KUNIT_EXPECT_TRUE(test, IS_ALIGNED(virt_to_phys(mem), s->room));
-	KUNIT_EXPECT_NULL(test, memchr_inv(mem, 0, s->room));
-	KUNIT_EXPECT_FALSE(test, kho_scratch_overlap(virt_to_phys(mem), s->room));
+	KUNIT_EXPECT_EQ(test, folio_size(virt_to_folio(mem)), s->allocated);
+	KUNIT_EXPECT_TRUE(test, IS_ALIGNED(virt_to_phys(mem), s->allocated));
+	KUNIT_EXPECT_NULL(test, memchr_inv(mem, 0, s->allocated));
+	KUNIT_EXPECT_FALSE(test, kho_scratch_overlap(virt_to_phys(mem), s->allocated));
 }
 
 static void kho_core_test_free_nothing(struct kunit *test)
@@ -261,7 +261,7 @@ static void kho_core_test_subtree_no_room(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, err, -ENOMEM);
 	KUNIT_EXPECT_GT(test, nr, 10);
 
-	/* What does not fit leaves nothing behind. */
+	/* A subtree that does not fit is not added in part. */
 	kho_remove_subtree(blob);
 	KUNIT_EXPECT_EQ(test, add_subtree(test, name, blob), 0);
 }

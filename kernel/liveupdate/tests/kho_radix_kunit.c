@@ -197,7 +197,7 @@ static void kho_radix_test_absent(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, kho_radix_add_key(tree, 5), 0);
 
-	/* One in the same leaf, one where there is no node. */
+	/* One in the same leaf, one without a node. */
 	kho_radix_del_key(tree, 6);
 	kho_radix_del_key(tree, TABLE_KEYS);
 	KUNIT_EXPECT_FALSE(test, kho_radix_take_key(tree, 6));

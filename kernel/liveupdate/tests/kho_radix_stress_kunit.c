@@ -39,21 +39,21 @@ static void init_tree(struct kunit *test, struct kho_radix_tree *tree)
 
 /*
  * The model: bit n of @present tells about the n-th key of the playground, which
- * consists of stretches that lie across the borders inside the tree.
+ * consists of windows across the borders of nodes in the tree.
  */
-#define STRETCH		64UL
+#define WINDOW		64UL
 
 static const unsigned long playground[] = {
 	0,
-	LEAF_KEYS - STRETCH / 2,
-	TABLE_KEYS - STRETCH / 2,
+	LEAF_KEYS - WINDOW / 2,
+	TABLE_KEYS - WINDOW / 2,
 	TABLE_KEYS * 3 + 77,
-	KEY_END / 2 - STRETCH / 2,
-	KEY_END / 2 + LEAF_KEYS - STRETCH / 2,
-	KEY_END - STRETCH,
+	KEY_END / 2 - WINDOW / 2,
+	KEY_END / 2 + LEAF_KEYS - WINDOW / 2,
+	KEY_END - WINDOW,
 };
 
-#define NR_KEYS		(ARRAY_SIZE(playground) * STRETCH)
+#define NR_KEYS		(ARRAY_SIZE(playground) * WINDOW)
 
 struct model {
 	struct kho_radix_tree tree;
@@ -63,7 +63,7 @@ struct model {
 
 static unsigned long model_key(unsigned long n)
 {
-	return playground[n / STRETCH] + n % STRETCH;
+	return playground[n / WINDOW] + n % WINDOW;
 }
 
 /* One random operation on both; most of them add, so that runs come about. */
@@ -202,7 +202,7 @@ static void run_team(struct kunit *test, struct team *team, int (*work)(void *))
 			break;
 	}
 
-	/* Whoever started must not wait for the others, but has to end. */
+	/* Threads that started must not wait for the others. */
 	if (started < NR_THREADS)
 		atomic_add(BIT(30), &team->arrived);
 	for (unsigned int i = 0; i < started; i++)

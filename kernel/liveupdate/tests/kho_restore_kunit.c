@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of taking over pages and folios that a previous kernel left.
+ * KUnit tests of restoring pages and folios of a previous kernel.
  */
 
 #include <kunit/test.h>
@@ -10,12 +10,12 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 
-#include "left.h"
+#include "incoming.h"
 
-static struct page *restore(const struct left *left, unsigned int i,
+static struct page *restore(const struct incoming *in, unsigned int i,
 			    unsigned int nr)
 {
-	return kho_restore_pages(left_phys(left, i), nr);
+	return kho_restore_pages(incoming_phys(in, i), nr);
 }
 
 /* Pages. */
@@ -35,15 +35,15 @@ KUNIT_ARRAY_PARAM_DESC(cut, cuts, name);
 
 static void kho_restore_test_pages(struct kunit *test)
 {
-	struct left *left = leave(test, ((const struct cut *)test->param_value)->cut);
+	struct incoming *in = incoming_create(test, ((const struct cut *)test->param_value)->cut);
 	struct page *page;
 
-	KUNIT_EXPECT_TRUE(test, preserved(left, 0, NR_LEFT));
-	page = restore(left, 0, NR_LEFT);
+	KUNIT_EXPECT_TRUE(test, preserved(in, 0, NR_INCOMING));
+	page = restore(in, 0, NR_INCOMING);
 	KUNIT_ASSERT_NOT_NULL(test, page);
-	KUNIT_EXPECT_EQ(test, page_to_phys(page), left->phys);
+	KUNIT_EXPECT_EQ(test, page_to_phys(page), in->phys);
 
-	for (int i = 0; i < NR_LEFT; i++) {
+	for (int i = 0; i < NR_INCOMING; i++) {
 		KUNIT_EXPECT_EQ(test, page_ref_count(page + i), 1);
 		KUNIT_EXPECT_FALSE(test, PageCompound(page + i));
 		__free_page(page + i);
@@ -52,38 +52,38 @@ static void kho_restore_test_pages(struct kunit *test)
 
 static void kho_restore_test_pages_once(struct kunit *test)
 {
-	struct left *left = leave(test, ((const struct cut *)test->param_value)->cut);
-	struct page *page = restore(left, 0, NR_LEFT);
+	struct incoming *in = incoming_create(test, ((const struct cut *)test->param_value)->cut);
+	struct page *page = restore(in, 0, NR_INCOMING);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
-	KUNIT_EXPECT_FALSE(test, preserved(left, 0, NR_LEFT));
-	KUNIT_EXPECT_FALSE(test, preserved(left, 0, 1));
-	KUNIT_EXPECT_NULL(test, restore(left, 0, NR_LEFT));
+	KUNIT_EXPECT_FALSE(test, preserved(in, 0, NR_INCOMING));
+	KUNIT_EXPECT_FALSE(test, preserved(in, 0, 1));
+	KUNIT_EXPECT_NULL(test, restore(in, 0, NR_INCOMING));
 
-	for (int i = 0; i < NR_LEFT; i++)
+	for (int i = 0; i < NR_INCOMING; i++)
 		__free_page(page + i);
 }
 
 static void kho_restore_test_pages_are_managed(struct kunit *test)
 {
-	struct left *left = leave(test, "3");
+	struct incoming *in = incoming_create(test, "3");
 	unsigned long before = totalram_pages();
-	struct page *page = restore(left, 0, NR_LEFT);
+	struct page *page = restore(in, 0, NR_INCOMING);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
-	KUNIT_EXPECT_EQ(test, totalram_pages(), before + NR_LEFT);
+	KUNIT_EXPECT_EQ(test, totalram_pages(), before + NR_INCOMING);
 
-	for (int i = 0; i < NR_LEFT; i++)
+	for (int i = 0; i < NR_INCOMING; i++)
 		__free_page(page + i);
 }
 
 static void kho_restore_test_odd_range(struct kunit *test)
 {
-	struct left *left = leave(test, "-012");
-	struct page *page = restore(left, 1, NR_LEFT - 1);
+	struct incoming *in = incoming_create(test, "-012");
+	struct page *page = restore(in, 1, NR_INCOMING - 1);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
-	for (int i = 0; i < NR_LEFT - 1; i++)
+	for (int i = 0; i < NR_INCOMING - 1; i++)
 		__free_page(page + i);
 }
 
@@ -108,11 +108,11 @@ KUNIT_ARRAY_PARAM_DESC(misfit, misfits, name);
 static void kho_restore_test_misfit(struct kunit *test)
 {
 	const struct misfit *m = test->param_value;
-	struct left *left = leave(test, m->cut);
+	struct incoming *in = incoming_create(test, m->cut);
 
-	KUNIT_EXPECT_FALSE(test, preserved(left, m->first, m->nr));
-	KUNIT_EXPECT_NULL(test, restore(left, m->first, m->nr));
-	KUNIT_EXPECT_TRUE(test, preserved(left, m->still, m->nr_still));
+	KUNIT_EXPECT_FALSE(test, preserved(in, m->first, m->nr));
+	KUNIT_EXPECT_NULL(test, restore(in, m->first, m->nr));
+	KUNIT_EXPECT_TRUE(test, preserved(in, m->still, m->nr_still));
 }
 
 static const struct bad_address {
@@ -146,26 +146,26 @@ static void no_overlaps(void *unused)
 /* The first owner gets all of its memory, and the others are refused. */
 static void kho_restore_test_overlap(struct kunit *test)
 {
-	struct left *left = leave(test, "3");
-	phys_addr_t inside = left_phys(left, 4);
+	struct incoming *in = incoming_create(test, "3");
+	phys_addr_t inside = incoming_phys(in, 4);
 	struct page *page;
 
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, no_overlaps, NULL), 0);
-	kho_in.orders |= BIT(0) | BIT(LEFT_ORDER) | BIT(LEFT_ORDER + 1);
-	kho_in.overlap_start = PHYS_PFN(left->phys);
-	kho_in.overlap_end = kho_in.overlap_start + NR_LEFT;
+	kho_in.orders |= BIT(0) | BIT(INCOMING_ORDER) | BIT(INCOMING_ORDER + 1);
+	kho_in.overlap_start = PHYS_PFN(in->phys);
+	kho_in.overlap_end = kho_in.overlap_start + NR_INCOMING;
 	KUNIT_ASSERT_EQ(test, kho_radix_add_key(&kho_in.map,
 						kho_encode_key(inside, 0)), 0);
 	KUNIT_ASSERT_EQ(test, kho_radix_add_key(&kho_in.map,
-						kho_encode_key(left->phys, LEFT_ORDER + 1)), 0);
+						kho_encode_key(in->phys, INCOMING_ORDER + 1)), 0);
 
-	page = kho_restore_pages(left->phys, NR_LEFT);
+	page = kho_restore_pages(in->phys, NR_INCOMING);
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	KUNIT_EXPECT_FALSE(test, kho_pages_preserved(inside, 1));
 	KUNIT_EXPECT_NULL(test, kho_restore_folio(inside));
-	KUNIT_EXPECT_FALSE(test, kho_in_covers(left->phys, PAGE_SIZE));
+	KUNIT_EXPECT_FALSE(test, kho_in_covers(in->phys, PAGE_SIZE));
 
-	for (unsigned int i = 0; i < NR_LEFT; i++)
+	for (unsigned int i = 0; i < NR_INCOMING; i++)
 		__free_page(page + i);
 }
 
@@ -204,65 +204,65 @@ KUNIT_ARRAY_PARAM_DESC(folio_cut, folio_cuts, name);
 static void kho_restore_test_folio(struct kunit *test)
 {
 	const struct folio_cut *c = test->param_value;
-	struct left *left = leave(test, c->cut);
-	struct folio *folio = kho_restore_folio(left->phys);
+	struct incoming *in = incoming_create(test, c->cut);
+	struct folio *folio = kho_restore_folio(in->phys);
 
 	KUNIT_ASSERT_NOT_NULL(test, folio);
-	KUNIT_EXPECT_EQ(test, PFN_PHYS(folio_pfn(folio)), left->phys);
+	KUNIT_EXPECT_EQ(test, PFN_PHYS(folio_pfn(folio)), in->phys);
 	KUNIT_EXPECT_EQ(test, folio_order(folio), c->order);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
-	KUNIT_EXPECT_NULL(test, kho_restore_folio(left->phys));
+	KUNIT_EXPECT_NULL(test, kho_restore_folio(in->phys));
 	folio_put(folio);
 }
 
 static void kho_restore_test_folio_inside(struct kunit *test)
 {
-	struct left *left = leave(test, "3");
+	struct incoming *in = incoming_create(test, "3");
 
-	KUNIT_EXPECT_NULL(test, kho_restore_folio(left_phys(left, 1)));
-	KUNIT_EXPECT_NULL(test, kho_restore_folio(left->phys + 8));
-	KUNIT_EXPECT_TRUE(test, preserved(left, 0, NR_LEFT));
+	KUNIT_EXPECT_NULL(test, kho_restore_folio(incoming_phys(in, 1)));
+	KUNIT_EXPECT_NULL(test, kho_restore_folio(in->phys + 8));
+	KUNIT_EXPECT_TRUE(test, preserved(in, 0, NR_INCOMING));
 }
 
 static void kho_restore_test_free(struct kunit *test)
 {
-	struct left *left = leave(test, "22");
+	struct incoming *in = incoming_create(test, "22");
 
-	kho_restore_free(left_page(left, 0));
-	KUNIT_EXPECT_FALSE(test, preserved(left, 0, 4));
-	KUNIT_EXPECT_TRUE(test, preserved(left, 4, 4));
+	kho_restore_free(incoming_page(in, 0));
+	KUNIT_EXPECT_FALSE(test, preserved(in, 0, 4));
+	KUNIT_EXPECT_TRUE(test, preserved(in, 4, 4));
 	/* Once more, which is a mistake and no more than a message. */
-	kho_restore_free(left_page(left, 0));
+	kho_restore_free(incoming_page(in, 0));
 }
 
 /* Bytes, for which blocks do not matter. */
 
-static const struct stretch {
+static const struct range {
 	const char *name;
 	long start;
 	size_t size;
 	bool covered;
-} stretches[] = {
-	{ "all that was left", PAGE_SIZE, 7 * PAGE_SIZE, true },
+} ranges[] = {
+	{ "all incoming pages", PAGE_SIZE, 7 * PAGE_SIZE, true },
 	{ "first byte", PAGE_SIZE, 1, true },
 	{ "inside a page", PAGE_SIZE + 100, 50, true },
 	{ "inside a block", 5 * PAGE_SIZE + 1, PAGE_SIZE, true },
 	{ "across blocks", 2 * PAGE_SIZE - 1, 3 * PAGE_SIZE, true },
 	{ "last byte", 8 * PAGE_SIZE - 1, 1, true },
-	{ "one byte in front", PAGE_SIZE - 1, 2, false },
-	{ "in front", 0, PAGE_SIZE, false },
+	{ "one byte before", PAGE_SIZE - 1, 2, false },
+	{ "before", 0, PAGE_SIZE, false },
 	{ "no bytes", PAGE_SIZE, 0, false },
 	{ "around the end of addresses", PAGE_SIZE, -PAGE_SIZE, false },
 };
 
-KUNIT_ARRAY_PARAM_DESC(stretch, stretches, name);
+KUNIT_ARRAY_PARAM_DESC(range, ranges, name);
 
 static void kho_restore_test_covers(struct kunit *test)
 {
-	const struct stretch *s = test->param_value;
-	struct left *left = leave(test, "-012");
+	const struct range *s = test->param_value;
+	struct incoming *in = incoming_create(test, "-012");
 
-	KUNIT_EXPECT_EQ(test, kho_in_covers(left->phys + s->start, s->size),
+	KUNIT_EXPECT_EQ(test, kho_in_covers(in->phys + s->start, s->size),
 			s->covered);
 }
 
@@ -278,7 +278,7 @@ static struct kunit_case kho_restore_cases[] = {
 	KUNIT_CASE_PARAM(kho_restore_test_folio, folio_cut_gen_params),
 	KUNIT_CASE(kho_restore_test_folio_inside),
 	KUNIT_CASE(kho_restore_test_free),
-	KUNIT_CASE_PARAM(kho_restore_test_covers, stretch_gen_params),
+	KUNIT_CASE_PARAM(kho_restore_test_covers, range_gen_params),
 	{}
 };
 

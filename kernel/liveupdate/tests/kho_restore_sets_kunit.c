@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of taking over block sets and vmalloc areas that a previous kernel
- * left, good and damaged.
+ * KUnit tests of restoring block sets and vmalloc areas of a previous kernel, valid
+ * and damaged.
  */
 
 #include <kunit/test.h>
@@ -17,8 +17,8 @@
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
-#include "left.h"
-#include "room.h"
+#include "incoming.h"
+#include "low_memory.h"
 
 /* Block sets: pages 0, 2 and 1 are a chain, the others are not in it. */
 
@@ -33,29 +33,29 @@ struct record {
 
 static const unsigned int chain[] = { 0, 2, 1 };
 
-static struct kho_block_header_ser *chain_block(const struct left *left, int i)
+static struct kho_block_header_ser *chain_block(const struct incoming *in, int i)
 {
-	return left_page(left, chain[i]);
+	return incoming_page(in, chain[i]);
 }
 
 /* Two full blocks and one with @last records. */
-static struct left *leave_chain(struct kunit *test, unsigned int last)
+static struct incoming *incoming_chain(struct kunit *test, unsigned int last)
 {
-	struct left *left = leave(test, "0000000-");
+	struct incoming *in = incoming_create(test, "0000000-");
 	u64 id = 0;
 
 	for (int i = 0; i < ARRAY_SIZE(chain); i++) {
-		struct kho_block_header_ser *ser = chain_block(left, i);
+		struct kho_block_header_ser *ser = chain_block(in, i);
 		struct record *records = (struct record *)(ser + 1);
 		bool end = i == ARRAY_SIZE(chain) - 1;
 
-		ser->next = end ? 0 : left_phys(left, chain[i + 1]);
+		ser->next = end ? 0 : incoming_phys(in, chain[i + 1]);
 		ser->count = end ? last : BLOCK_RECORDS;
 		for (u64 r = 0; r < ser->count; r++)
 			records[r].id = id++;
 	}
 
-	return left;
+	return in;
 }
 
 static const struct last_block {
@@ -72,15 +72,15 @@ KUNIT_ARRAY_PARAM_DESC(last_block, last_blocks, name);
 static void kho_restore_test_block_set(struct kunit *test)
 {
 	unsigned int last = ((const struct last_block *)test->param_value)->records;
-	struct left *left = leave_chain(test, last);
+	struct incoming *in = incoming_chain(test, last);
 	struct kho_block_set bs = KHO_BLOCK_SET_INIT(bs, sizeof(struct record));
 	struct kho_block_set_it it;
 	struct record *r;
 	u64 id = 0;
 
-	KUNIT_ASSERT_EQ(test, kho_block_set_restore(&bs, left->phys), 0);
+	KUNIT_ASSERT_EQ(test, kho_block_set_restore(&bs, in->phys), 0);
 	KUNIT_EXPECT_EQ(test, bs.nblocks, ARRAY_SIZE(chain));
-	KUNIT_EXPECT_EQ(test, kho_block_set_head_pa(&bs), left->phys);
+	KUNIT_EXPECT_EQ(test, kho_block_set_head_pa(&bs), in->phys);
 
 	kho_block_set_it_init(&it, &bs);
 	while ((r = kho_block_set_it_read_entry(&it)))
@@ -93,16 +93,16 @@ static void kho_restore_test_block_set(struct kunit *test)
 
 static void kho_restore_test_block_set_destroy(struct kunit *test)
 {
-	struct left *left = leave_chain(test, 1);
+	struct incoming *in = incoming_chain(test, 1);
 	struct kho_block_set bs = KHO_BLOCK_SET_INIT(bs, sizeof(struct record));
 
-	KUNIT_ASSERT_EQ(test, kho_block_set_restore(&bs, left->phys), 0);
+	KUNIT_ASSERT_EQ(test, kho_block_set_restore(&bs, in->phys), 0);
 	kho_block_set_destroy(&bs);
 
 	for (int i = 0; i < ARRAY_SIZE(chain); i++)
-		KUNIT_EXPECT_FALSE(test, preserved(left, chain[i], 1));
-	KUNIT_EXPECT_TRUE(test, preserved(left, 3, 1));
-	KUNIT_EXPECT_EQ(test, kho_block_set_restore(&bs, left->phys), -EINVAL);
+		KUNIT_EXPECT_FALSE(test, preserved(in, chain[i], 1));
+	KUNIT_EXPECT_TRUE(test, preserved(in, 3, 1));
+	KUNIT_EXPECT_EQ(test, kho_block_set_restore(&bs, in->phys), -EINVAL);
 }
 
 /* One word of the chain is overwritten: @next or @count of a block. */
@@ -118,11 +118,11 @@ static const struct block_damage {
 	  true },
 	{ "count of the last too large", 2, false, false, BLOCK_RECORDS + 1 },
 	{ "count without limit", 2, false, false, U64_MAX },
-	{ "records behind room", 1, false, false, BLOCK_RECORDS - 1 },
-	{ "records behind an empty block", 0, false, false, 0 },
+	{ "records past the capacity", 1, false, false, BLOCK_RECORDS - 1 },
+	{ "records after an empty block", 0, false, false, 0 },
 	{ "circle", 2, true, true, 0 },
 	{ "leads to itself", 1, true, true, 2 * PAGE_SIZE },
-	{ "page not left", 2, true, true, 7 * PAGE_SIZE },
+	{ "page not preserved", 2, true, true, 7 * PAGE_SIZE },
 	{ "not aligned", 2, true, true, 3 * PAGE_SIZE + 8 },
 	{ "outside memory", 2, true, false, 1ULL << 50 },
 	{ "all bits", 2, true, false, U64_MAX },
@@ -133,19 +133,19 @@ KUNIT_ARRAY_PARAM_DESC(block_damage, block_damages, name);
 static void kho_restore_test_block_set_damaged(struct kunit *test)
 {
 	const struct block_damage *d = test->param_value;
-	struct left *left = leave_chain(test, BLOCK_RECORDS);
+	struct incoming *in = incoming_chain(test, BLOCK_RECORDS);
 	struct kho_block_set bs = KHO_BLOCK_SET_INIT(bs, sizeof(struct record));
-	struct kho_block_header_ser *ser = chain_block(left, d->block);
+	struct kho_block_header_ser *ser = chain_block(in, d->block);
 
 	*(d->next ? &ser->next : &ser->count) =
-		d->value + (d->relative ? left->phys : 0);
+		d->value + (d->relative ? in->phys : 0);
 
-	KUNIT_EXPECT_EQ(test, kho_block_set_restore(&bs, left->phys), -EINVAL);
+	KUNIT_EXPECT_EQ(test, kho_block_set_restore(&bs, in->phys), -EINVAL);
 	KUNIT_EXPECT_TRUE(test, kho_block_set_is_empty(&bs));
 	KUNIT_EXPECT_EQ(test, kho_block_set_head_pa(&bs), 0);
-	/* What is in front of the damage is freed, the bad block never is. */
-	KUNIT_EXPECT_EQ(test, preserved(left, chain[0], 1), d->head_is_bad);
-	KUNIT_EXPECT_TRUE(test, preserved(left, 3, 1));
+	/* Blocks before the damage are freed, the damaged block never is. */
+	KUNIT_EXPECT_EQ(test, preserved(in, chain[0], 1), d->head_is_bad);
+	KUNIT_EXPECT_TRUE(test, preserved(in, 3, 1));
 }
 
 static struct kunit_case kho_restore_block_cases[] = {
@@ -162,21 +162,21 @@ static struct kunit_suite kho_restore_block_suite = {
 	.test_cases = kho_restore_block_cases,
 };
 
-/* vmalloc areas: page 0 is the chunk, the entries are pages behind it. */
+/* vmalloc areas: page 0 is the chunk, the entries are pages after it. */
 
-static struct left *leave_area(struct kunit *test, const char *cut,
+static struct incoming *incoming_area(struct kunit *test, const char *cut,
 			       unsigned int first, unsigned int nr,
 			       unsigned int order)
 {
-	struct left *left = leave(test, cut);
-	struct kho_vmalloc_chunk *chunk = left_page(left, 0);
+	struct incoming *in = incoming_create(test, cut);
+	struct kho_vmalloc_chunk *chunk = incoming_page(in, 0);
 
 	for (unsigned int i = 0; i < nr; i++)
-		chunk->phys[i] = left_phys(left, first + (i << order));
+		chunk->phys[i] = incoming_phys(in, first + (i << order));
 	for (unsigned int i = 0; i < nr << order; i++)
-		memset(left_page(left, first + i), i + 1, PAGE_SIZE);
+		memset(incoming_page(in, first + i), i + 1, PAGE_SIZE);
 
-	return left;
+	return in;
 }
 
 static const struct area {
@@ -196,9 +196,9 @@ KUNIT_ARRAY_PARAM_DESC(area, areas, name);
 static void kho_restore_test_vmalloc(struct kunit *test)
 {
 	const struct area *a = test->param_value;
-	struct left *left = leave_area(test, a->cut, a->first, a->nr, a->order);
+	struct incoming *in = incoming_area(test, a->cut, a->first, a->nr, a->order);
 	struct kho_vmalloc desc = {
-		.first.phys = left->phys,
+		.first.phys = in->phys,
 		.total_pages = a->nr << a->order,
 		.flags = a->flags,
 		.order = a->order,
@@ -209,13 +209,13 @@ static void kho_restore_test_vmalloc(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, is_vmalloc_addr(area));
 	for (int i = 0; i < desc.total_pages; i++) {
 		KUNIT_EXPECT_EQ(test, page_to_phys(vmalloc_to_page(area + i * PAGE_SIZE)),
-				left_phys(left, a->first + i));
+				incoming_phys(in, a->first + i));
 		KUNIT_EXPECT_NULL(test, memchr_inv(area + i * PAGE_SIZE, i + 1,
 						   PAGE_SIZE));
 	}
 
-	KUNIT_EXPECT_FALSE(test, preserved(left, 0, 1));
-	KUNIT_EXPECT_FALSE(test, preserved(left, a->first, 1 << a->order));
+	KUNIT_EXPECT_FALSE(test, preserved(in, 0, 1));
+	KUNIT_EXPECT_FALSE(test, preserved(in, a->first, 1 << a->order));
 	KUNIT_EXPECT_NULL(test, kho_restore_vmalloc(&desc));
 	vfree(area);
 }
@@ -230,12 +230,12 @@ static const struct chunk_damage {
 	{ "page missing", 3, false, 0 },
 	{ "no pages", 1, false, 0 },
 	{ "too many pages", 4, true, 4 * PAGE_SIZE },
-	{ "page not left", 2, true, 7 * PAGE_SIZE },
+	{ "page not preserved", 2, true, 7 * PAGE_SIZE },
 	{ "page not aligned", 2, true, 2 * PAGE_SIZE + 8 },
 	{ "page outside memory", 2, false, 1ULL << 50 },
-	{ "chunk behind room", 0, true, 5 * PAGE_SIZE },
+	{ "chunk after a partial chunk", 0, true, 5 * PAGE_SIZE },
 	{ "circle", 0, true, 0 },
-	{ "chunk not left", 0, true, 7 * PAGE_SIZE },
+	{ "chunk not preserved", 0, true, 7 * PAGE_SIZE },
 };
 
 KUNIT_ARRAY_PARAM_DESC(chunk_damage, chunk_damages, name);
@@ -243,19 +243,19 @@ KUNIT_ARRAY_PARAM_DESC(chunk_damage, chunk_damages, name);
 static void kho_restore_test_vmalloc_damaged(struct kunit *test)
 {
 	const struct chunk_damage *d = test->param_value;
-	struct left *left = leave_area(test, "0000000-", 1, 3, 0);
+	struct incoming *in = incoming_area(test, "0000000-", 1, 3, 0);
 	struct kho_vmalloc desc = {
-		.first.phys = left->phys,
+		.first.phys = in->phys,
 		.total_pages = 3,
 		.flags = KHO_VMALLOC_ALLOC,
 	};
-	u64 *word = (u64 *)left_page(left, 0) + d->word;
+	u64 *word = (u64 *)incoming_page(in, 0) + d->word;
 	u64 good = *word;
 	void *area;
 
-	*word = d->value + (d->relative ? left->phys : 0);
+	*word = d->value + (d->relative ? in->phys : 0);
 	KUNIT_ASSERT_NULL(test, kho_restore_vmalloc(&desc));
-	KUNIT_ASSERT_TRUE(test, preserved(left, 0, NR_LEFT - 1));
+	KUNIT_ASSERT_TRUE(test, preserved(in, 0, NR_INCOMING - 1));
 
 	/* Nothing was taken, so the undamaged area is still there. */
 	*word = good;
@@ -267,45 +267,45 @@ static void kho_restore_test_vmalloc_damaged(struct kunit *test)
 /* Not found by a look at each entry alone; the page must not get two owners. */
 static void kho_restore_test_vmalloc_page_twice(struct kunit *test)
 {
-	struct left *left = leave_area(test, "00000000", 1, 3, 0);
-	struct kho_vmalloc_chunk *chunk = left_page(left, 0);
+	struct incoming *in = incoming_area(test, "00000000", 1, 3, 0);
+	struct kho_vmalloc_chunk *chunk = incoming_page(in, 0);
 	struct kho_vmalloc desc = {
-		.first.phys = left->phys,
+		.first.phys = in->phys,
 		.total_pages = 3,
 		.flags = KHO_VMALLOC_ALLOC,
 	};
 
 	chunk->phys[2] = chunk->phys[0];
 	KUNIT_EXPECT_NULL(test, kho_restore_vmalloc(&desc));
-	KUNIT_EXPECT_TRUE(test, preserved(left, 3, 5));
+	KUNIT_EXPECT_TRUE(test, preserved(in, 3, 5));
 }
 
 /* A chunk that is full has no end mark, and an empty one may follow. */
 static void kho_restore_test_vmalloc_full_chunk(struct kunit *test)
 {
-	struct left *left = leave(test, "00000000");
-	struct kho_vmalloc_chunk *chunk = left_page(left, 0);
-	struct left *pages = NULL;
+	struct incoming *in = incoming_create(test, "00000000");
+	struct kho_vmalloc_chunk *chunk = incoming_page(in, 0);
+	struct incoming *pages = NULL;
 	struct kho_vmalloc desc = {
-		.first.phys = left->phys,
+		.first.phys = in->phys,
 		.total_pages = KHO_VMALLOC_SIZE,
 		.flags = KHO_VMALLOC_ALLOC,
 	};
 	void *area;
 
-	skip_without_room(test, KHO_VMALLOC_SIZE);
+	kho_skip_if_low_memory(test, KHO_VMALLOC_SIZE);
 
 	for (unsigned int i = 0; i < KHO_VMALLOC_SIZE; i++) {
-		if (i % NR_LEFT == 0)
-			pages = leave(test, "00000000");
-		chunk->phys[i] = left_phys(pages, i % NR_LEFT);
+		if (i % NR_INCOMING == 0)
+			pages = incoming_create(test, "00000000");
+		chunk->phys[i] = incoming_phys(pages, i % NR_INCOMING);
 	}
-	chunk->hdr.next.phys = left_phys(left, 1);
+	chunk->hdr.next.phys = incoming_phys(in, 1);
 
 	area = kho_restore_vmalloc(&desc);
 	KUNIT_EXPECT_NOT_NULL(test, area);
-	KUNIT_EXPECT_FALSE(test, preserved(left, 0, 1));
-	KUNIT_EXPECT_FALSE(test, preserved(left, 1, 1));
+	KUNIT_EXPECT_FALSE(test, preserved(in, 0, 1));
+	KUNIT_EXPECT_FALSE(test, preserved(in, 1, 1));
 	vfree(area);
 }
 

@@ -16,7 +16,7 @@
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
-#include "room.h"
+#include "low_memory.h"
 
 static int kho_vmalloc_test_init(struct kunit *test)
 {
@@ -71,7 +71,7 @@ static void *area_of_size(struct kunit *test)
 {
 	const struct area_size *size = test->param_value;
 
-	skip_without_room(test, size->pages);
+	kho_skip_if_low_memory(test, size->pages);
 
 	return own_area(test, vmalloc(size->pages * PAGE_SIZE));
 }

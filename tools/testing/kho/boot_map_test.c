@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Early boot on memory maps whose keys overlap, name memory that cannot be
- * preserved, or need more memory than there is.  One stale key must cost nobody
+ * preserved, or need more memory than there is.  A stale key must not affect
  * else anything.
  */
 
@@ -495,7 +495,7 @@ static void boot_map_test_rest_stays(struct kunit *test)
 	/* It is as good a neighbour as any to an owner inside it. */
 	old_expect_folio(test, old, pfn + 1, 0);
 
-	/* Release cannot know that it is of no use to anybody. */
+	/* Release cannot know that it has no user. */
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
 	ref_release(&old->ref);
 	KUNIT_EXPECT_EQ(test, sim_memmap[pfn + 2].state, SIM_LEFT);

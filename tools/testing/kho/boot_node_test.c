@@ -109,7 +109,7 @@ static void boot_node_test_twice(struct kunit *test)
 	old_put_block(test, old, SIM_PAGES / 3, 0);
 	old_write_root(test, old);
 	slot = slot_of_leaf(old);
-	/* The table is no larger than a page. */
+	/* The table is as large as a page. */
 	slot[(ulong)(slot + 1) % PAGE_SIZE ? 1 : -1] = *slot;
 	old_expect_refused(test, old, ": duplicate");
 }

@@ -13,8 +13,8 @@ static int create_root(void *fdt)
 }
 
 /*
- * In a page of the smallest size there is no room for a root tree at all, and
- * the kernel goes without.  Here it gets one in several pages.
+ * A root tree does not fit into a page of the smallest size.  Here it has several
+ * pages.
  */
 void sim_core_init_out(void)
 {

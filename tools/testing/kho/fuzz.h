@@ -17,7 +17,7 @@ struct input {
 	const u8 *end;
 };
 
-/* Behind the end of the input are zeroes. */
+/* The input is followed by zeroes. */
 u8 in_u8(struct input *in);
 u16 in_u16(struct input *in);
 u64 in_u64(struct input *in);

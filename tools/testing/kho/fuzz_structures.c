@@ -2,7 +2,7 @@
 /*
  * Fuzz targets "vmalloc" and "block": descriptions and chains of pages in which
  * words were overwritten.  Pages that are not preserved cannot be looked at, so
- * whoever follows an address before it is checked is caught.
+ * following an address before it is checked is caught.
  */
 
 #include "fuzz.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Whole hand-overs: one kernel preserves, the next one boots on the memory that
- * is left and takes it over.  Random in what is preserved, exact in what must
+ * Whole handovers: one kernel preserves, the next one boots on the other memory
+ * and restores.  Random in what is preserved, exact in what must
  * come out: every byte, once, and in the end all memory is free again.
  */
 
@@ -101,7 +101,7 @@ static void handover_test_no_memory_lost(struct kunit *test)
 		unpack(test, t, false);
 		unclaim_rest();
 
-		/* An empty hop leaves behind what the last one took. */
+		/* An empty handover loses the memory of the last one. */
 		KUNIT_ASSERT_TRUE(test, hop());
 		if (before)
 			KUNIT_ASSERT_EQ(test, free_pages_now(), before);
@@ -115,7 +115,7 @@ static void handover_test_nothing(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, hop());
 }
 
-/* What was handed over and is not restored belongs to nobody. */
+/* Incoming memory that is not restored is unclaimed. */
 static void handover_test_unclaimed_stays(struct kunit *test)
 {
 	struct trip *t = new_trip(test, 7);

@@ -13,7 +13,7 @@
 static int image_test_init(struct kunit *test)
 {
 	if (PAGE_SIZE < SZ_4K)
-		kunit_skip(test, "the root tree has no room for an owner");
+		kunit_skip(test, "the root tree has no space for a subtree");
 	BUG_ON(sim_param("kho_scratch", "demand"));
 	kho_boot_use = (struct kho_boot_use){ .low = LOW, .high = HIGH, .node_high[0] = HIGH / 2 };
 	return 0;
@@ -109,7 +109,7 @@ static void image_test_pieces(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, image->kho.areas);
 }
 
-/* In smaller ones where there are no large ones, as long as the image fits into one. */
+/* Several small areas replace a large one, except for the image. */
 static void image_test_small_pieces(struct kunit *test)
 {
 	struct kimage *image = new_image(test);
@@ -151,7 +151,7 @@ static void image_test_in_place(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, image->segment_cma[1]);
 }
 
-/* Each allocation fails once; whoever has something preserved is told. */
+/* Each allocation fails once, which is an error if memory is preserved. */
 static void image_test_no_memory(struct kunit *test)
 {
 	struct kimage *image = new_image(test);
@@ -189,7 +189,7 @@ static void image_test_no_memory(struct kunit *test)
 	}
 }
 
-/* Whoever only wants kexec is not kept from it. */
+/* kexec works without outgoing data. */
 static void image_test_unused(struct kunit *test)
 {
 	struct kimage *image = new_image(test);
@@ -255,7 +255,7 @@ static void image_test_crash_memory(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, there);
 		kho_release_kimage(image);
 
-		/* At least in one that nobody but the crash kernel is in. */
+		/* At least in one area for the crash kernel alone. */
 		sim_contig_largest = PHYS_PFN(size / 4 * 5);
 		KUNIT_EXPECT_EQ(test, kho_fill_kimage(image), 0);
 		KUNIT_EXPECT_NOT_NULL(test, image->kho.areas);
@@ -292,7 +292,7 @@ static void image_test_crash(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, image->kho.fdt, 0);
 }
 
-/* Areas that were reserved at boot are nobody's in particular. */
+/* Areas reserved at boot do not belong to an image. */
 static void image_test_reserved(struct kunit *test)
 {
 	struct kimage *image = new_image(test);

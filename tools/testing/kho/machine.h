@@ -74,7 +74,7 @@ extern unsigned int sim_nr_nodes;
 /* Boot with "liveupdate=on". */
 extern bool sim_liveupdate;
 
-/* Boots without a hand-over. */
+/* Boots without a handover. */
 void sim_boot_cold(void);
 
 /*
@@ -88,7 +88,7 @@ bool sim_boot_warm(const struct sim_handover *handover);
 __attribute__((noreturn)) void sim_panic(void);
 extern bool sim_panicked;
 
-/* This kernel ends, with this hand-over. */
+/* This kernel ends, and leaves this handover. */
 struct sim_handover sim_kexec(void);
 
 /* See core.c. */

@@ -415,7 +415,7 @@ static void memblock_test_too_long(struct kunit *test)
 	KUNIT_EXPECT_GT(test, failed, ROUNDS / 20);
 }
 
-/* With no free region at all, a sequence that needs none is no failure. */
+/* Without a free region, a sequence that needs none succeeds. */
 static void memblock_test_nothing_to_add(struct kunit *test)
 {
 	for (unsigned int round = 0; round < ROUNDS / 4; round++) {

@@ -38,9 +38,9 @@ bool model_add(struct model *m, unsigned long key)
 	if (i < m->nr && m->key[i] == key)
 		return false;
 
-	if (m->nr == m->room) {
-		m->room = m->room ? 2 * m->room : 64;
-		m->key = realloc(m->key, m->room * sizeof(*m->key));
+	if (m->nr == m->capacity) {
+		m->capacity = m->capacity ? 2 * m->capacity : 64;
+		m->key = realloc(m->key, m->capacity * sizeof(*m->key));
 	}
 	memmove(m->key + i + 1, m->key + i, (m->nr - i) * sizeof(*m->key));
 	m->key[i] = key;

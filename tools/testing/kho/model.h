@@ -8,7 +8,7 @@
 struct model {
 	unsigned long *key;
 	unsigned long nr;
-	unsigned long room;
+	unsigned long capacity;
 };
 
 void model_free(struct model *m);

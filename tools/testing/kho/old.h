@@ -25,7 +25,7 @@ struct old *old_new(struct kunit *test);
 /* Puts a key into the map. */
 void old_put(struct kunit *test, struct old *old, unsigned long pfn,
 	     unsigned int order);
-/* The same for memory that is in nobody's way: no node gets it. */
+/* The same for memory that no node is allocated from. */
 void old_put_block(struct kunit *test, struct old *old, unsigned long pfn,
 		   unsigned int order);
 /* A free block outside scratch memory, which stays free. */

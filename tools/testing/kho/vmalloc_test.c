@@ -9,7 +9,7 @@
 #include <kernel/liveupdate/kexec_handover_internal.h>
 #include <linux/kho/vmalloc.h>
 
-/* A full chunk, all of whose entries are one preserved page, and what is behind. */
+/* A full chunk, all of whose entries are one preserved page, and the next chunk. */
 struct area {
 	struct kho_vmalloc desc;
 	struct kho_vmalloc_chunk *chunk;

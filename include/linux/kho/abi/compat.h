@@ -12,9 +12,9 @@
  * in its own header under ``include/linux/kho/abi/``, as a short string of the
  * form ``<name>-v<number>``.
  *
- * Whoever hands data over announces one *composite* string: its own version
- * followed by the version of each structure its data is built on, separated
- * by semicolons::
+ * The owner of the data announces one *composite* string: the version of its
+ * own layout, followed by the version of each structure that layout is built
+ * on, separated by semicolons::
  *
  *     <base>;<component>;<component>...
  *
@@ -23,12 +23,12 @@
  * the same bytes.  The string is closed by a NUL and, where it is stored in a
  * fixed field, padded with NULs to a multiple of eight bytes.
  *
- * Kernels from before there were composites announce the base alone.  A bare
+ * Kernels older than composite strings announce the base alone.  A bare
  * ``kho-v4``, ``luo-v5`` or ``memfd-v2`` stands for the versions that went with
  * it, all of them the first.
  *
  * A change of a structure's layout is a new number in that structure's header
- * and nowhere else; the composites of all its users follow by themselves.
+ * and nowhere else.  The composites of all its users follow from it.
  */
 
 /**
@@ -38,12 +38,12 @@
  * The definition of a composite begins with an empty literal, so that tools
  * that do not expand its parts see a string, too.
  *
- * Return: a string literal, to be placed right behind another one.
+ * Return: a string literal, to be placed right after another one.
  */
 #define KHO_SUB_COMPAT(s)	";" s
 
 /**
- * KHO_COMPAT_ALIGN - room a composite string takes in a serialized structure
+ * KHO_COMPAT_ALIGN - size of a composite string in a serialized structure
  * @s: string literal
  *
  * Return: size in bytes of @s and its NUL, rounded up to a multiple of 8.
@@ -51,17 +51,17 @@
 #define KHO_COMPAT_ALIGN(s)	ALIGN(sizeof(s), 8)
 
 /**
- * KHO_COMPAT_SORTED - whether two components may follow each other
+ * KHO_COMPAT_SORTED - check the order of two components
  * @a: string literal with the version of a component
- * @b: string literal of the component right behind it
+ * @b: string literal of the following component
  *
- * For ``static_assert``, which gets by without the libraries of a test.
+ * For ``static_assert``.
  *
  * Return: true when they are unique and in order.
  */
 #define KHO_COMPAT_SORTED(a, b)	(__builtin_strcmp(a, b) < 0)
 
-/* To sparse, what strings compare to is no constant. */
+/* For sparse, the result of a string comparison is not a constant. */
 #ifdef __CHECKER__
 #undef KHO_COMPAT_SORTED
 #define KHO_COMPAT_SORTED(a, b)	(sizeof(a) && sizeof(b))

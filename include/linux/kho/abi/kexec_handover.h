@@ -12,9 +12,9 @@
 /**
  * DOC: Kexec Handover ABI
  *
- * The root of a hand-over is a flattened device tree in one preserved page.
+ * The root tree of a handover is a flattened device tree in one preserved page.
  * The boot protocol (setup_data on x86, the chosen node on arm64) tells the
- * next kernel where that page is; from there everything else is found.
+ * next kernel the address of that page.  All other data is found from there.
  *
  * .. code-block:: none
  *
@@ -31,9 +31,10 @@
  *
  * ``compatible``
  *     Composite string (see compat.h): the layout of this tree, and the
- *     versions of the structures that everybody who hands memory over relies
- *     on.  A kernel that knows the base and the radix tree can boot with the
- *     hand-over; what it does not know of the rest, it cannot restore.
+ *     versions of the structures that all users of Kexec Handover share.  A
+ *     kernel that supports the base and the radix tree can boot with the
+ *     handover.  It cannot restore data in a structure that it does not
+ *     support.
  *
  * ``preserved-memory-map``
  *     Physical address of the root of a radix tree (see radix_tree.h) with one
@@ -43,20 +44,19 @@
  * ``<name>``
  *     One node for each subsystem that called kho_add_subtree().
  *     ``preserved-data`` is the physical address of its data, ``blob-size``
- *     the number of bytes.  What is in them is between the subsystem and its
- *     successor.
+ *     the number of bytes.  The subsystem defines their format.
  *
  * The u64 values are in native byte order, not in that of device trees, and
  * are aligned to four bytes only.
  *
- * Whoever changes this tree raises the number in %KHO_FDT_COMPAT_BASE.  A
- * structure with a version of its own raises that one instead.
+ * A change of this tree needs a new number in %KHO_FDT_COMPAT_BASE.  A change
+ * of a structure with a version of its own needs a new number there instead.
  */
 
 /* Version of the root tree alone. */
 #define KHO_FDT_COMPAT_BASE	"kho-v4"
 
-/* What the root node of the tree says. */
+/* Value of "compatible" in the root node. */
 #define KHO_FDT_COMPATIBLE						\
 	"" KHO_FDT_COMPAT_BASE						\
 	KHO_SUB_COMPAT(KHO_RADIX_COMPATIBLE)				\

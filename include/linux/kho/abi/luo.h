@@ -14,7 +14,7 @@
  * DOC: Live Update Orchestrator ABI
  *
  * LUO hands over one structure, &struct luo_ser, as the subtree
- * %LUO_KHO_ENTRY_NAME of the Kexec Handover root tree.  All else hangs off it::
+ * %LUO_KHO_ENTRY_NAME of the Kexec Handover root tree.  It leads to all other data::
  *
  *     struct luo_ser
  *       sessions_pa --> blocks of struct luo_session_ser
@@ -34,25 +34,25 @@
 /* Version of the structures of this header alone. */
 #define LUO_ABI_COMPAT_BASE	"luo-v5"
 
-/* What &struct luo_ser says, and the room it takes there. */
+/* The string in &struct luo_ser, and the size of its field. */
 #define LUO_ABI_COMPATIBLE						\
 	"" LUO_ABI_COMPAT_BASE						\
 	KHO_SUB_COMPAT(KHO_BLOCK_COMPATIBLE)
 #define LUO_ABI_COMPAT_LEN	KHO_COMPAT_ALIGN(LUO_ABI_COMPATIBLE)
 
-/* Room for the strings of file handlers and of FLBs, NUL included. */
+/* Size of the strings of file handlers and of FLBs, NUL included. */
 #define LIVEUPDATE_HNDL_COMPAT_LENGTH	48
 #define LIVEUPDATE_FLB_COMPAT_LENGTH	48
 
 /**
- * struct luo_ser - root of what LUO hands over
+ * struct luo_ser - root of the data of LUO
  * @compatible: %LUO_ABI_COMPATIBLE, padded with NULs (offset 0)
  * @liveupdate_num: live updates since the last cold boot (offset 16)
  * @sessions_pa: first block of sessions, 0 for none (offset 24)
  * @flbs_pa: the &struct luo_flb_header_ser (offset 32)
  *
- * The offsets are those of the present string: what follows it starts at the
- * multiple of eight behind its NUL.
+ * The offsets are those of the present string: the next member starts at the
+ * first multiple of eight after its NUL.
  */
 struct luo_ser {
 	char compatible[LUO_ABI_COMPAT_LEN];
@@ -65,7 +65,7 @@ struct luo_ser {
  * struct luo_file_ser - a preserved file
  * @compatible: composite string of the handler that wrote @data (offset 0)
  * @data: for the handler (offset 48)
- * @token: the name user space gave to the file (offset 56)
+ * @token: number of the file in its session, chosen by user space (offset 56)
  */
 struct luo_file_ser {
 	char compatible[LIVEUPDATE_HNDL_COMPAT_LENGTH];
@@ -96,7 +96,7 @@ struct luo_session_ser {
 /**
  * struct luo_flb_header_ser - start of the array of FLBs
  * @pgcnt: pages taken by header and array together (offset 0)
- * @count: number of &struct luo_flb_ser behind the header (offset 8)
+ * @count: number of &struct luo_flb_ser after the header (offset 8)
  */
 struct luo_flb_header_ser {
 	u64 pgcnt;

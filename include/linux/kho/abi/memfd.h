@@ -14,7 +14,7 @@
 /**
  * DOC: memfd Live Update ABI
  *
- * What one kernel writes about a memfd and the next one reads.  Two pieces of
+ * The description of a memfd for the next kernel.  Two allocations of
  * preserved memory belong to each file::
  *
  *   LUO file entry                    array of nr_folios entries
@@ -27,9 +27,9 @@
  *
  * &struct memfd_luo_ser starts a page of its own; its physical address is the
  * handle that LUO carries.  The array is an area preserved by KHO vmalloc.  It
- * may have room for more entries than @nr_folios says; what lies behind the
- * last entry means nothing.  Every folio named by an entry is preserved by KHO
- * with the order it has, which is why no order is stored here.  A file of size
+ * may be larger than @nr_folios entries; the rest of it has no meaning.  Every
+ * folio named by an entry is preserved by KHO with its order, so that no order
+ * is stored here.  A file of size
  * 0 has no entries, and its @folios is all zero.
  *
  * In that page, &struct memfd_luo_mode_ser may follow.  Linux 7.3 neither writes
@@ -47,7 +47,7 @@
 /* Version of the structures in this file. */
 #define MEMFD_LUO_FH_COMPAT_BASE	"memfd-v2"
 
-/* What the LUO file handler is registered with: own version, then what it is built on. */
+/* Composite string of the LUO file handler. */
 #define MEMFD_LUO_FH_COMPATIBLE						\
 	"" MEMFD_LUO_FH_COMPAT_BASE					\
 	KHO_SUB_COMPAT(KHO_VMALLOC_COMPATIBLE)

@@ -10,8 +10,8 @@
 /**
  * DOC: Kexec Handover pointers
  *
- * A pointer cannot cross a kexec: the next kernel maps memory elsewhere.  What
- * crosses is the physical address, always as a u64, with 0 for "none".  The
+ * A pointer cannot cross a kexec: the next kernel maps memory elsewhere.  The
+ * physical address is stored instead, always as a u64, with 0 for "none".  The
  * type of the object is kept beside it, in a union, for the compiler alone.
  */
 
@@ -29,7 +29,7 @@
 	} name
 
 /**
- * KHOSER_STORE_PTR - store where an object is, for the next kernel
+ * KHOSER_STORE_PTR - store the address of an object for the next kernel
  * @dest: lvalue declared with DECLARE_KHOSER_PTR()
  * @val: non-NULL pointer into the linear map, of the declared type
  */
@@ -41,7 +41,7 @@
 })
 
 /**
- * KHOSER_LOAD_PTR - pointer to an object the previous kernel stored
+ * KHOSER_LOAD_PTR - load a pointer that the previous kernel stored
  * @src: value declared with DECLARE_KHOSER_PTR()
  *
  * The address is not checked here.  Unless this kernel wrote it, the caller

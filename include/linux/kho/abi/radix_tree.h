@@ -15,9 +15,9 @@
 /**
  * DOC: KHO radix tree ABI
  *
- * A set of numbers, the *keys*, in memory that the next kernel can read as it
- * is.  Every node is exactly one page.  Inner nodes are tables of u64 physical
- * addresses, 0 where there is no child; the nodes of the last level, the
+ * A set of numbers, the *keys*, in a format that the next kernel reads in
+ * place.  Every node is exactly one page.  Inner nodes are tables of u64
+ * physical addresses, 0 for no child.  The nodes of the last level, the
  * *leaves*, are bitmaps with one bit per key::
  *
  *     level 5   table, the root           one page
@@ -34,18 +34,18 @@
  *     63..60  59..51  50..42  41..33  32..24  23..15      14..0
  *     zero    lvl 5   lvl 4   lvl 3   lvl 2   lvl 1   lvl 0, the bitmap
  *
- * Keys are at most %KHO_RADIX_KEY_WIDTH bits wide.  That is what the map of
- * preserved memory needs: a page frame number and one bit for the order.
+ * Keys are at most %KHO_RADIX_KEY_WIDTH bits wide, which is what the map of
+ * preserved memory needs: the bits of a page frame number and one for the order.
  *
  * Numbers and bitmap words are in native byte order, and the geometry follows
  * from PAGE_SIZE: both kernels must agree on both.
  *
- * The *map of preserved memory*, in which the core notes what it hands over, is
+ * The *map of preserved memory*, where the core records preserved memory, is
  * such a tree.  One key stands for one block of 2^order pages::
  *
  *     key = 1 << (64 - PAGE_SHIFT - order)  |  phys >> (PAGE_SHIFT + order)
  *
- * The highest bit that is set tells the order: the larger the order, the lower
+ * The highest set bit encodes the order: the larger the order, the lower
  * that bit, and the fewer bits of address remain below it::
  *
  *     order   marker (4 KiB pages)   bits below the marker
@@ -53,7 +53,7 @@
  *     1       bit 51                 phys >> 13
  *     9       bit 43                 phys >> 21
  *
- * Blocks of one order that lie side by side have consecutive keys, thus a run
+ * Adjacent blocks of one order have consecutive keys, and therefore a run
  * of bits in a leaf; an ascending walk visits the largest order first.
  */
 

@@ -14,10 +14,10 @@
 /**
  * DOC: KHO vmalloc ABI
  *
- * Memory from vmalloc() is handed over as the list of the pages behind it, in
- * the order of their virtual addresses.  &struct kho_vmalloc describes the
- * area and is embedded in the data of whoever preserves it.  The list is a
- * chain of preserved pages, each a &struct kho_vmalloc_chunk::
+ * Memory from vmalloc() is handed over as the list of its pages, in the order
+ * of their virtual addresses.  &struct kho_vmalloc describes the area and is
+ * embedded in the data of its owner.  The list is a chain of preserved pages,
+ * each a &struct kho_vmalloc_chunk::
  *
  *     struct kho_vmalloc        chunk             chunk
  *     +--------------------+    +-------------+   +-------------+
@@ -63,7 +63,7 @@ struct kho_vmalloc_chunk {
  * @flags: KHO_VMALLOC_ALLOC and KHO_VMALLOC_HUGE_VMAP (offset 12)
  * @order: order of the pages the area is made of (offset 14)
  *
- * In front of these is ``first``, the first chunk of the list of pages (offset
+ * The first member is ``first``, the first chunk of the list of pages (offset
  * 0).
  */
 struct kho_vmalloc {

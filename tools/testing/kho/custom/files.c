@@ -224,7 +224,7 @@ struct file *memfd_alloc_file(const char *name, unsigned int flags)
 	struct file *file = inode ? new_file(NULL, NULL) : NULL;
 
 	if (!file) {
-		/* What the kernel says when there is no memory for an inode. */
+		/* The error of the kernel when the allocation of an inode fails. */
 		int err = inode ? -ENOMEM : sim_memfd_error ?: -ENOSPC;
 
 		kfree(inode);
@@ -467,7 +467,7 @@ struct folio *shmem_read_folio_gfp(struct address_space *mapping, pgoff_t index,
 {
 	struct folio *folio = folio_at(mapping->host, index);
 
-	/* Nobody is killed for it, and it need not be moved at once. */
+	/* The OOM killer is not invoked, and the memory is not movable. */
 	BUG_ON(!(gfp & __GFP_RETRY_MAYFAIL) || gfp & __GFP_MOVABLE);
 	if (!folio)
 		return ERR_PTR(-ENOMEM);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Files: descriptors, the files behind them, and shared memory whose page cache
+ * Files: descriptors, their files, and shared memory whose page cache
  * is an array.  As much as live update needs, without any concurrency.
  */
 #ifndef KHO_CUSTOM_FILES_H
@@ -165,7 +165,7 @@ extern enum sim_user sim_user;
 
 #define get_user(x, ptr)						\
 	(sim_user == SIM_USER_UNREADABLE ? -EFAULT : ((x) = *(ptr), 0))
-/* It may make the caller wait for long: nobody must wait for the caller meanwhile. */
+/* It may block for long: no other task may wait for the caller meanwhile. */
 #define copy_to_user(to, from, n) ({					\
 	bool __writable = sim_user != SIM_USER_UNWRITABLE;		\
 									\
@@ -188,7 +188,7 @@ extern struct sim_task sim_task;
 #define PF_KTHREAD		8u
 #define fatal_signal_pending(task)	((task)->killed)
 
-/* What happens while it sleeps, or NULL: then nobody would wake it up. */
+/* Called while it sleeps; NULL if it would never wake up. */
 extern void (*sim_asleep)(void);
 void schedule_timeout_killable(long ticks);
 

@@ -78,7 +78,7 @@ extern unsigned int sim_contig_nr;
 
 /* Larger ranges than this are not to be had. */
 extern unsigned long sim_contig_largest;
-/* How many more are; then there are no more. */
+/* Number of allocations that succeed. */
 extern unsigned int sim_contig_left;
 extern unsigned long sim_available;
 

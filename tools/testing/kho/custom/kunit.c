@@ -143,7 +143,7 @@ static void expect_balance(struct kunit *test, const struct sim_balance *before)
 	if (!memcmp(before, &after, sizeof(after)))
 		return;
 
-	kunit_note("%s: left behind %ld pages, %ld objects, %ld preserved keys",
+	kunit_note("%s: leaked %ld pages, %ld objects, %ld preserved keys",
 		   test->name, after.pages - before->pages,
 		   after.objects - before->objects, after.keys - before->keys);
 	test->failed = true;

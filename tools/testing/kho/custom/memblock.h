@@ -63,7 +63,7 @@ extern unsigned long sim_memblock_room;
 #define for_each_mem_region(r)		for_each_region_of(&memblock.memory, r)
 #define for_each_reserved_mem_region(r)	for_each_region_of(&memblock.reserved, r)
 
-/* No hand-over, no map, nothing reserved. */
+/* No handover, no map, nothing reserved. */
 void sim_memblock_reset(void);
 
 int memblock_add(phys_addr_t base, phys_addr_t size);

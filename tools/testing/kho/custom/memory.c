@@ -7,7 +7,7 @@
 #include <sanitizer/asan_interface.h>
 #include <sys/mman.h>
 
-/* Room around the arena in which nothing is mapped. */
+/* Unmapped addresses around the arena. */
 #define GUARD_BYTES	(1UL << 30)
 #define FREE_BYTE	0x6b
 #define USED_BYTE	0xa5
@@ -202,7 +202,7 @@ static void release(struct page *page, unsigned long nr)
 	unsigned long pfn = page_to_pfn(page);
 
 	for (unsigned long i = 0; i < nr; i++) {
-		/* Tests also play the kernel that leaves a page, see left.h. */
+		/* Tests also play the kernel that leaves a page, see incoming.h. */
 		if (page[i].state != SIM_USED && page[i].state != SIM_LEFT)
 			sim_bug("page %#lx is freed in state %d", pfn + i,
 				page[i].state);
@@ -276,11 +276,11 @@ void folio_put(struct folio *folio)
 
 /* Memory that changes hands. */
 
-/* Only whoever takes over memory that was left sets a count, and once. */
+/* Only restoring sets a count, and once. */
 void set_page_count(struct page *page, int count)
 {
 	if (page->state != SIM_LEFT)
-		sim_bug("page %#lx is taken over in state %d",
+		sim_bug("page %#lx is restored in state %d",
 			page_to_pfn(page), page->state);
 	page->state = SIM_USED;
 	page->refcount = count;
@@ -352,7 +352,7 @@ void *sim_kmalloc(size_t size, gfp_t gfp)
 {
 	void *mem;
 
-	/* More than all memory there is must fail, not make room. */
+	/* Allocating more than all memory must fail. */
 	if (sim_alloc_fails(gfp) || size > 2 * SIM_PAGES * PAGE_SIZE + SZ_1M)
 		return NULL;
 
@@ -372,7 +372,7 @@ void kfree(const void *mem)
 
 	pthread_mutex_lock(&lock);
 	if (!model_del(&objects, (unsigned long)mem))
-		sim_bug("%p is freed and is no object", mem);
+		sim_bug("%p is freed and is not an object", mem);
 	pthread_mutex_unlock(&lock);
 	free((void *)mem);
 }

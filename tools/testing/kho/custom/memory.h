@@ -5,12 +5,12 @@
  * Physical memory is an arena with nothing mapped around it and a hole in the
  * middle.  A physical address outside of it becomes a pointer that faults when
  * it is followed, and that virt_to_phys() turns back.  Each page has a state,
- * and a page that nobody may look at is poisoned, so that AddressSanitizer
- * stops whoever does:
+ * and a page without an owner is poisoned, so that AddressSanitizer reports any
+ * access:
  *
  *     SIM_HOLE    no memory
  *     SIM_FREE    belongs to the page allocator; poisoned
- *     SIM_CMA     the same, and given to nobody who asks here; poisoned
+ *     SIM_CMA     the same, but not allocated here; poisoned
  *     SIM_USED    allocated
  *     SIM_LEFT    kept from the page allocator since boot
  */
@@ -89,7 +89,7 @@ extern char *sim_base;
 extern struct page *sim_memmap;
 
 /*
- * Flipped in addresses outside the arena.  What a hand-over says does not lead
+ * Flipped in addresses outside the arena.  An address in a handover does not lead
  * to memory of this program then, and a pointer to such memory still survives
  * the way to a physical address and back.
  */

@@ -8,37 +8,37 @@ static size_t used;
 bool sim_log_shown;
 
 /* The formats for pointers that only the kernel has. */
-static int print_pointer(char *to, size_t room, char kind, const void *p)
+static int print_pointer(char *to, size_t size, char kind, const void *p)
 {
 	switch (kind) {
 	case 'a':
-		return snprintf(to, room, "0x%016llx", *(const u64 *)p);
+		return snprintf(to, size, "0x%016llx", *(const u64 *)p);
 	case 'e':
 		if (IS_ERR(p))
-			return snprintf(to, room, "%ld", PTR_ERR(p));
+			return snprintf(to, size, "%ld", PTR_ERR(p));
 		fallthrough;
 	default:
-		return snprintf(to, room, "%p", p);
+		return snprintf(to, size, "%p", p);
 	}
 }
 
 /* %*pE: whatever cannot be printed is a number. */
-static int print_escaped(char *to, size_t room, int len, va_list *args)
+static int print_escaped(char *to, size_t size, int len, va_list *args)
 {
 	const u8 *text = va_arg(*args, u8 *);
 	size_t at = 0;
 
-	for (int i = 0; i < len && at + 5 < room; i++) {
+	for (int i = 0; i < len && at + 5 < size; i++) {
 		if (text[i] >= ' ' && text[i] <= '~')
 			to[at++] = text[i];
 		else
-			at += snprintf(to + at, room - at, "\\%03o", text[i]);
+			at += snprintf(to + at, size - at, "\\%03o", text[i]);
 	}
 	return at;
 }
 
 /* Prints one argument with the format in @spec, whose last character is @c. */
-static int print_spec(char *to, size_t room, const char *spec, va_list *args)
+static int print_spec(char *to, size_t size, const char *spec, va_list *args)
 {
 	size_t len = strlen(spec);
 	char c = spec[len - 1];
@@ -48,18 +48,18 @@ static int print_spec(char *to, size_t room, const char *spec, va_list *args)
 	if (strchr(spec, '*')) {
 		star = va_arg(*args, int);
 		if (c == 's')
-			return snprintf(to, room, spec, star, va_arg(*args, char *));
+			return snprintf(to, size, spec, star, va_arg(*args, char *));
 		if (wide)
-			return snprintf(to, room, spec, star, va_arg(*args, long));
-		return snprintf(to, room, spec, star, va_arg(*args, int));
+			return snprintf(to, size, spec, star, va_arg(*args, long));
+		return snprintf(to, size, spec, star, va_arg(*args, int));
 	}
 	if (c == 's')
-		return snprintf(to, room, spec, va_arg(*args, char *));
+		return snprintf(to, size, spec, va_arg(*args, char *));
 	if (c == '%')
-		return snprintf(to, room, "%%");
+		return snprintf(to, size, "%%");
 	if (wide)
-		return snprintf(to, room, spec, va_arg(*args, long));
-	return snprintf(to, room, spec, va_arg(*args, int));
+		return snprintf(to, size, spec, va_arg(*args, long));
+	return snprintf(to, size, spec, va_arg(*args, int));
 }
 
 int sim_vsnprintf(char *to, size_t size, const char *fmt, va_list list)

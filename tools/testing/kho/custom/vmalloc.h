@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Areas of vmalloc().  There is no second mapping of the same memory: an area
+ * Areas of vmalloc().  The same memory cannot be mapped twice: an area
  * is a copy of its pages.  It is filled when pages are mapped, and goes back to
- * them when the next kernel takes over.
+ * them when the next kernel boots.
  */
 #ifndef KHO_CUSTOM_VMALLOC_H
 #define KHO_CUSTOM_VMALLOC_H

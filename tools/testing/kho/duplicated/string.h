@@ -64,7 +64,7 @@ static inline void *memchr_inv(const void *mem, int c, size_t size)
 #define ESCAPE_ANY		1u
 #define ESCAPE_NAP		2u
 
-/* What is no printable character becomes an octal number, whatever the flags. */
+/* Non-printable characters become octal numbers, for all flags. */
 static inline int string_escape_mem(const char *src, size_t len, char *dst,
 				    size_t size, unsigned int flags,
 				    const char *only)

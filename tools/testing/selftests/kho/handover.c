@@ -4,12 +4,12 @@
  *
  * Reads a script and does what its lines say, one action each, in the kernel
  * before a kexec or in one after it.  Every line is a test point of a KTAP
- * document on stdout, announced before it starts, so that whoever reads along
- * knows where a guest got stuck.  The scripts are made by dev/cases.py and
+ * document on stdout, announced before it starts, so that a reader
+ * knows where a guest hangs.  The scripts are made by dev/cases.py and
  * dev/liveupdate.py.
  *
  * A line that fails does not end the script, but no kexec is done after it: a
- * hand-over that went wrong shall not be hidden by the next kernel.
+ * failed handover must not be hidden by the next kernel.
  */
 
 #define _GNU_SOURCE
@@ -134,7 +134,7 @@ int fd_add(const char *name, int fd)
 	if (!entry) {
 		if (nr_names == MAX_NAMES || strlen(name) >= NAME_SIZE) {
 			close(fd);
-			return problem(-ENOSPC, "no room for '%s'", name);
+			return problem(-ENOSPC, "too many names for '%s'", name);
 		}
 		entry = &names[nr_names++];
 		snprintf(entry->name, NAME_SIZE, "%s", name);
@@ -335,7 +335,7 @@ static const char *way_out(const char *line)
 	return NULL;
 }
 
-/* Only returns when there was no kexec. */
+/* Only returns when the kexec failed. */
 static int leave(const char *command, int nr_failed)
 {
 	if (nr_failed) {
@@ -365,7 +365,7 @@ static bool wanted(char *line)
 static char **read_script(const char *path, unsigned int *nr)
 {
 	char **lines = NULL, *line = NULL;
-	size_t room = 0, max = 0;
+	size_t size = 0, max = 0;
 	FILE *file;
 
 	file = fopen(path, "r");
@@ -373,7 +373,7 @@ static char **read_script(const char *path, unsigned int *nr)
 		return NULL;
 
 	*nr = 0;
-	while (getline(&line, &room, file) >= 0) {
+	while (getline(&line, &size, file) >= 0) {
 		if (!wanted(line))
 			continue;
 		if (*nr == max) {
@@ -384,7 +384,7 @@ static char **read_script(const char *path, unsigned int *nr)
 		}
 		lines[(*nr)++] = line;
 		line = NULL;
-		room = 0;
+		size = 0;
 	}
 	fclose(file);
 

@@ -125,9 +125,9 @@ int file_record(const char *session, const char *token, uint64_t *pa);
 
 /*
  * handover_compat.c: text that no kernel would write, in a field of @size bytes
- * or, if huge, in @room; returns how much, 0 when @kind is no such text.
+ * or, if huge, in @max; returns their number, 0 for an unknown @kind.
  */
-size_t bad_text(const char *kind, void *bytes, size_t size, size_t room);
+size_t bad_text(const char *kind, void *bytes, size_t size, size_t max);
 
 /* handover_hostile.c: keys in the outgoing memory map whose blocks overlap memory. */
 int map_count(uint64_t pa, uint64_t len, unsigned int *nr);

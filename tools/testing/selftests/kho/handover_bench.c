@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that measure a hand-over, for guests in which the time stamp counter
+ * Actions that measure a handover, for guests in which the time stamp counter
  * counts instructions (QEMU's -icount).  The agent is the first process there
- * and all it needs is in the first file system: a guest that waits for nobody
- * does the same again when it is started again.
+ * and all it needs is in the first file system: a guest without external input
+ * does the same when it is started again.
  */
 
 #define _GNU_SOURCE
@@ -32,14 +32,14 @@
 /* Of /proc/slabinfo: objects in use, their size, pages of a slab, slabs. */
 #define SLAB_LINE	"%*s %llu %*u %llu %*u %llu : tunables %*u %*u %*u : slabdata %*u %llu"
 
-/* By then a kernel has done what it puts off at boot; a jump is not before. */
+/* The deferred work of the boot is done by then; kexec comes after it. */
 #define SETTLED		1500000000ull
 /* Time for the last words to leave the serial port. */
 #define DRAIN		20000000ull
 /* How often caches are flushed until nothing more comes of it. */
 #define ROUNDS		8
 
-/* What is handed over: @nr files of @pages pages each. */
+/* Preserved files: @nr files of @pages pages each. */
 static struct load {
 	uint64_t nr;
 	uint64_t pages;
@@ -154,7 +154,7 @@ static int bench_load(char **words)
 	return err;
 }
 
-/* ---- what is handed over: every page begins with its own number */
+/* ---- preserved files: every page starts with its own number */
 
 static int page_write(int fd, uint64_t page, uint64_t number)
 {
@@ -327,7 +327,7 @@ static int bench_fill(char **words)
 	return problem(-EINVAL, "no way to fill: %s", words[0]);
 }
 
-/* ---- before the jump */
+/* ---- before kexec */
 
 /* Looked up once: names that the kernel remembers are memory, too. */
 static int drop_fd;
@@ -495,14 +495,14 @@ static int bench_preserve(char **words)
 	return err ? err : keep("preserve", &session);
 }
 
-/* The moment of the jump is told before it has come. */
-static int bench_jump(char **words)
+/* The time of the kexec is printed before it. */
+static int bench_kexec(char **words)
 {
 	uint64_t when = now() + DRAIN;
 
 	(void)words;
 	when = when < SETTLED ? SETTLED : when;
-	note("bench jump %llu", (unsigned long long)when);
+	note("bench kexec %llu", (unsigned long long)when);
 	tcdrain(STDOUT_FILENO);
 	wait_until(when);
 	reboot(LINUX_REBOOT_CMD_KEXEC);
@@ -510,7 +510,7 @@ static int bench_jump(char **words)
 	return problem(-errno, "kexec came back: %s", strerror(errno));
 }
 
-/* ---- behind it */
+/* ---- after kexec */
 
 static int load_check(void)
 {
@@ -572,7 +572,7 @@ const struct action bench_actions[] = {
 	{ "bench-load", "KERNEL INITRD FILE-WITH-COMMAND-LINE", 3, bench_load },
 	{ "bench-fill", "order|alternate|random FILES PAGES", 3, bench_fill },
 	{ "bench-preserve", "", 0, bench_preserve },
-	{ "bench-jump", "", 0, bench_jump },
+	{ "bench-kexec", "", 0, bench_kexec },
 	{ "bench-retrieve", "FILES PAGES", 2, bench_retrieve },
 	{ }
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Actions that make this kernel offer its data in another version: the strings
- * of the hand-over are changed in memory, after they were written and before
+ * of the handover are changed in memory, after they were written and before
  * the next kernel reads them.
  *
  * The records of files get their strings when the kexec begins.  These are
@@ -24,7 +24,7 @@
 #define FLB_NAME	48	/* size in struct luo_flb_ser */
 #define FLB_MAGIC	0xfeedf00dcafebee0ull	/* lib/tests/liveupdate.c */
 
-/* Long enough to be no version, and there is room in the page of the tree. */
+/* Too long for a version, but it fits into the page of the tree. */
 #define LONG_STRING	2500
 
 struct flb {
@@ -39,10 +39,10 @@ struct flb_page {
 	struct flb flb[63];
 };
 
-size_t bad_text(const char *kind, void *bytes, size_t size, size_t room)
+size_t bad_text(const char *kind, void *bytes, size_t size, size_t max)
 {
 	if (!strcmp(kind, "huge"))
-		size = room;
+		size = max;
 
 	if (!strcmp(kind, "endless") || !strcmp(kind, "huge"))
 		memset(bytes, 'x', size);

@@ -119,7 +119,7 @@ static int record_find(uint64_t block, size_t size, unsigned int offset,
 		}
 	}
 
-	return problem(-ENOENT, "there is no such record");
+	return problem(-ENOENT, "record not found");
 }
 
 static int session_find(const char *name, uint64_t *pa)
@@ -167,7 +167,7 @@ static const struct field *field_find(const char *record, const char *name)
 
 /*
  * Text may be one of the bad ones.  A number may be "self", the address of the
- * record, or "full", as many files as a block has room for.
+ * record, or "full", as many files as fit into a block.
  */
 static int field_write(const struct field *field, uint64_t pa, const char *text)
 {

@@ -73,7 +73,7 @@ static void faults_arm(unsigned int n)
 		abort();
 }
 
-/* Tells whether the allocation came, and failed. */
+/* Return true when the allocation was reached, and failed. */
 static bool faults_disarm(void)
 {
 	char text[16] = "";

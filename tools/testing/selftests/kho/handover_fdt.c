@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The flattened device trees of a hand-over, in copies that debugfs gives.
+ * The flattened device trees of a handover, as copies from debugfs.
  */
 
 #include <endian.h>
@@ -144,7 +144,7 @@ int fdt_prop_set(struct blob *blob, const char *node, const char *prop,
 	if (!at || from > strings || end > blob->len)
 		return problem(-ENOENT, "no %s that can be set", prop);
 	if (end - from + to > blob->len)
-		return problem(-ENOSPC, "no room for %zu bytes of %s", len,
+		return problem(-ENOSPC, "no space for %zu bytes of %s", len,
 			       prop);
 
 	memmove(blob->bytes + to, blob->bytes + from, end - from);
@@ -164,7 +164,7 @@ int fdt_prop_lie(struct blob *blob, const char *node, const char *prop,
 	size_t old, at = fdt_find(blob, node, prop, &old);
 
 	if (!at)
-		return problem(-ENOENT, "there is no %s", prop);
+		return problem(-ENOENT, "%s not found", prop);
 	fdt_word_set(blob, at - 8, len);
 
 	return 0;

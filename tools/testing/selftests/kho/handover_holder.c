@@ -169,8 +169,8 @@ static int holder_killed_in(char **words)
 }
 
 /*
- * The group may have no room for a page more, so that the child has to have all
- * its own pages before.  Its exit status is the result.
+ * The group may be at its limit, so the child has to allocate all its pages
+ * before.  Its exit status is the result.
  */
 static void retrieve_charged(int procs, int session, uint64_t token)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that write into what is handed over, in the kernel that hands it over
- * or in the next one, before anybody reads it.
+ * Actions that write to handover data, in the kernel that preserves it, or in the
+ * next one before it is read.
  *
  * Where to write, and what, are expressions: a place, followed by any number of
  * "+N", which adds, "/N", which divides, and ">", which reads the eight bytes
@@ -63,8 +63,8 @@ static int in_scratch(uint64_t pa)
 }
 
 /*
- * A page of this process.  It is handed over by nobody, and yet nobody writes
- * to it before the next kernel has made up its mind what is free.
+ * A page of this process.  It is not preserved, but not overwritten either before
+ * the next kernel has reserved preserved memory.
  *
  * While most of the free memory is scratch memory, all pages come from there:
  * large steps, and a look at one page of each.
@@ -206,7 +206,7 @@ int map_count(uint64_t pa, uint64_t len, unsigned int *nr)
 	return err;
 }
 
-/* Places; @rest is what comes behind the first colon. */
+/* Places; @rest is the text after the first colon. */
 
 static int place_spare(char *rest, uint64_t *value)
 {
@@ -332,7 +332,7 @@ static const struct place {
 	const char *name;
 	int (*find)(char *rest, uint64_t *value);
 } places[] = {
-	{ "spare", place_spare },	/* a page that nobody preserved */
+	{ "spare", place_spare },	/* a page that is not preserved */
 	{ "scratch", place_scratch },	/* scratch:N, start of the area */
 	{ "memfd", place_memfd },	/* memfd:NAME, first page of it */
 	{ "file", place_file },		/* file:SESSION:TOKEN, the record */
@@ -393,7 +393,7 @@ static int evaluate(const char *text, uint64_t *value)
 
 /* Actions. */
 
-/* A row of a table begins; whoever reads the results learns which one. */
+/* Print the name of the row that starts. */
 static int row(char **words)
 {
 	(void)words;
@@ -500,8 +500,8 @@ static int map_cover(char **words)
 }
 
 /*
- * Of the last area.  The array lies at the start of a page, and nobody tells
- * where: look for it.  There may be copies; it is the array when this kernel
+ * Of the last area.  The array is at the start of a page, at an unknown address:
+ * search for it.  There may be copies; it is the array when this kernel
  * takes notice.
  */
 static int scratch_set(char **words)
@@ -537,7 +537,7 @@ static int scratch_set(char **words)
 }
 
 /*
- * What a loaded image says about the hand-over: address and size of the root
+ * The handover of a loaded image: address and size of the root
  * tree, and of the array of scratch areas, each of 64 bits.
  */
 struct boot_words {
@@ -557,7 +557,7 @@ static void boot_words(struct boot_words *boot, uint64_t root)
 #else
 /*
  * Properties of the device tree.  The one with the scratch areas was added
- * later, which is in front; between them are tag, length and name.
+ * later, which comes first; between them are tag, length and name.
  */
 static void boot_words(struct boot_words *boot, uint64_t root)
 {
@@ -575,9 +575,9 @@ static void boot_words(struct boot_words *boot, uint64_t root)
 static int boot_set(char **words)
 {
 	/* Nothing in RAM has these bytes at a multiple of 4 but for the images. */
-	static uint8_t room[sizeof(struct boot_words) + 1];
+	static uint8_t pattern[sizeof(struct boot_words) + 1];
 	struct boot_words boot;
-	struct wanted wanted = { &room[1], 0, 4 };
+	struct wanted wanted = { &pattern[1], 0, 4 };
 	uint64_t offset, value, root, pa, nr = 0;
 	int err = evaluate(words[0], &offset);
 
@@ -589,7 +589,7 @@ static int boot_set(char **words)
 		return err;
 	boot_words(&boot, root);
 	wanted.len = boot.len;
-	memcpy(&room[1], boot.bytes, boot.len);
+	memcpy(&pattern[1], boot.bytes, boot.len);
 	memset(boot.bytes, 0, sizeof(boot.bytes));
 	offset += offset < 16 ? boot.tree : boot.scratch - 16;
 	if (boot.big_endian)

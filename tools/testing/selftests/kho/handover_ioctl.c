@@ -98,7 +98,7 @@ static union luo_arg arg_of(const struct call *call)
 	return arg;
 }
 
-/* The number the next descriptor would get: tells whether one was left. */
+/* The number of the next descriptor, which shows whether one was leaked. */
 static int lowest_fd(void)
 {
 	int fd = dup(0);
@@ -247,7 +247,7 @@ static int expect_all(int fd, const struct call *calls, unsigned int nr)
 	return err;
 }
 
-/* Numbers that are nobody's, and those of the other kind of descriptor. */
+/* Unknown numbers, and those of the other kind of descriptor. */
 static int expect_unknown(int fd, const char *state, bool device)
 {
 	const struct call call = { .state = state, .nr = device ? NAME : GET };
@@ -310,7 +310,7 @@ static int table_device_new(int dev)
 		{ state, GET, "", 0, 0, ENOENT },
 		{ state, GET, NULL, 0, 0, ENOENT },
 		{ state, GET, "table", 0, 0, ENOENT },
-		{ state, GET, "nobody's", 0, 0, ENOENT },
+		{ state, GET, "unknown", 0, 0, ENOENT },
 	};
 	int err = expect_all(dev, calls, ARRAY_SIZE(calls));
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions on memfds: make one, tell whether it is what it should be.
+ * Actions on memfds: create one, and check its properties.
  */
 
 #define _GNU_SOURCE

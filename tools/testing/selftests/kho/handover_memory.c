@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Actions on the memory of the guest as a whole: regions of reserve_mem=,
- * use of all that is free, and what the hand-over says about itself.
+ * use of all that is free, and the contents of the handover.
  */
 
 #define _GNU_SOURCE
@@ -47,7 +47,7 @@ static int region_map(const char *name, struct region *region, void **map)
 }
 
 /*
- * The region holds its own address in front of the pattern: the next kernel
+ * The region holds its own address before the pattern: the next kernel
  * needs no other way to learn where it was.
  */
 static int region_fill(char **words)
@@ -227,7 +227,7 @@ static int do_churn(char **words)
 }
 
 /*
- * Memory that nobody gives back shows as a smaller total in the next kernel.
+ * Leaked memory shows as a smaller total in the next kernel.
  * The total travels on its command line, which is made with /append.
  */
 static int total_keep(char **words)
@@ -361,7 +361,7 @@ static int do_compat(char **words)
 	if (root)
 		note("compat %s kho %.*s", words[0], (int)len, root);
 	else if (!strcmp(words[0], "in"))
-		return problem(-ENOENT, "no hand-over in %s", path);
+		return problem(-ENOENT, "no handover in %s", path);
 
 	snprintf(path, sizeof(path), KHO_DIR "%s/sub_fdts/LUO", words[0]);
 	if (!blob_read(&blob, path) && blob.len > 8 &&

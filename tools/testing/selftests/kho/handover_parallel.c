@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Actions of several threads at once.  Each has a session of its own; the
- * memory of their files is all mixed, and so are their keys in the map of what
- * is handed over.
+ * memory of their files is interleaved, and so are their keys in the map of
+ * preserved memory.
  */
 
 #define _GNU_SOURCE

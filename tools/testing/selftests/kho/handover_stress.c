@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Actions with many sessions and files: random operations that a seed makes
- * again in the next kernel, plain large numbers, and a jump while others work.
+ * again in the next kernel, plain large numbers, and a kexec while others work.
  */
 
 #define _GNU_SOURCE
@@ -42,7 +42,7 @@ struct session {
 
 /*
  * What the kernel is expected to hold.  All that happens to it is drawn from
- * the seed, so the next kernel gets at the same model when it does the same
+ * the seed, so the next kernel has the same model when it does the same
  * without being @real.
  */
 struct model {
@@ -252,7 +252,7 @@ static int model_get(struct model *m, char **words, bool real)
 	return m->sessions ? 0 : problem(-ENOMEM, "no memory");
 }
 
-/* The jump comes at a random moment: how many steps there are is drawn, too. */
+/* The kexec comes at a random time: the number of steps is random, too. */
 static int model_run(struct model *m)
 {
 	unsigned int half = (m->max_files + m->max_sessions) * 2 / 3;
@@ -301,7 +301,7 @@ static int files_check(int session, const struct session *s, unsigned int nr,
 	return err;
 }
 
-/* Somebody who dies with the session and some of its files in his hands. */
+/* A process that exits while it has the session and some of its files. */
 static int holder_dies(const char *name, const struct session *s,
 		       unsigned int nr, unsigned int first)
 {
@@ -536,8 +536,8 @@ static int do_many_claim(char **words)
 	return many_do(words, many_claim);
 }
 
-/* Only comes back when there was no jump. */
-static int do_jump(char **words)
+/* Only returns when the kexec failed. */
+static int do_reboot_kexec(char **words)
 {
 	(void)words;
 	reboot(LINUX_REBOOT_CMD_KEXEC);
@@ -545,7 +545,7 @@ static int do_jump(char **words)
 	return problem(-errno, "reboot: %s", strerror(errno));
 }
 
-/* What a thread saw that was at work when the jump came; in a preserved page. */
+/* Results of a thread that runs until the kexec; in a preserved page. */
 struct diary {
 	uint64_t good;
 	uint64_t busy;
@@ -668,7 +668,7 @@ const struct action stress_actions[] = {
 	{ "stress-check", "[seed= hop= sessions= files=]", 0, stress_check },
 	{ "many-keep", "[sessions= files= few=]", 0, do_many_keep },
 	{ "many-claim", "[sessions= files= few=]", 0, do_many_claim },
-	{ "jump", "", 0, do_jump },
+	{ "reboot-kexec", "", 0, do_reboot_kexec },
 	{ "at-work", "SESSION MEMFD SIZE", 3, do_at_work },
 	{ "diary-check", "MEMFD", 1, do_diary_check },
 	{ }
