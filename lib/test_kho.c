@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Boot-time test of Kexec Handover.
  *
@@ -8,6 +8,12 @@
  *
  * The random numbers depend on a seed that is printed: test_kho.seed=N repeats a
  * run.  The test restores if it finds incoming data at boot.
+ *
+ * Copyright (c) 2025 Microsoft Corporation.
+ *
+ * Authors:
+ *   Saurabh Sengar <ssengar@microsoft.com>
+ *   Mike Rapoport <rppt@kernel.org>
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -495,4 +501,5 @@ static void __exit kho_test_exit(void)
 module_exit(kho_test_exit);
 
 MODULE_DESCRIPTION("Boot-time test of Kexec Handover");
+MODULE_AUTHOR("Mike Rapoport <rppt@kernel.org>");
 MODULE_LICENSE("GPL");

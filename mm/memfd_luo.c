@@ -4,6 +4,12 @@
  * shared memory.  The pages are preserved in place, and the list of pages is
  * handed over in the format of include/linux/kho/abi/memfd.h.  See
  * Documentation/mm/memfd_preservation.rst for the properties of a retrieved file.
+ *
+ * Copyright (c) 2025, Google LLC.
+ * Pasha Tatashin <pasha.tatashin@soleen.com>
+ *
+ * Copyright (C) 2025 Amazon.com Inc. or its affiliates.
+ * Pratyush Yadav <ptyadav@amazon.de>
  */
 
 #define pr_fmt(fmt) "memfd_luo: " fmt
