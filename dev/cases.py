@@ -218,7 +218,7 @@ def reserve_mem_odd():
 def reserve_mem_released():
     """Before regions are preserved, by the kernel that preserved the region, and by the one after it."""
     file, more = {"a": "size=400M seed=3"}, {"b": "size=400M seed=4"}
-    sound = [logged(text, 0) for text in ("preserved twice", "is lost", "not preserved")]
+    sound = [logged(text, 0) for text in ("duplicate, the first owner", "]: discarded", "is lost", "not preserved")]
     revived = "dmesg | grep -F \"Revived memory reservation '{}'\""
     freed = "run dmesg | grep -E 'Freeing reserve_mem:{} memory: ({})K'"     # in pages of 4 KiB, and of 64
     regions = "reserve_mem=20M:2M:gone reserve_mem=1048577:64:khotest reserve_mem=5000:64:early"
@@ -249,7 +249,7 @@ def debugfs_off():
 
 def page_size():
     """To a kernel with other pages, and from it back."""
-    lost = ["run dmesg | grep -F 'KHO: previous kernel has pages of'", "fails ENOENT session-get main", "churn"]
+    lost = ["run dmesg | grep -F 'KHO: root tree: incompatible page size'", "fails ENOENT session-get main", "churn"]
     return Case("page-size", "A handover with another page size is refused in one line, and the boot is cold.",
                 [keep("main", {"a": "size=16M seed=1"}), [*lost, *keep("main", {"b": "size=1M seed=2"})], lost],
                 kernels=(OURS, OTHER_PAGES, OURS), arches=("arm64",), deadline=40)
@@ -273,7 +273,7 @@ def stale_refused():
     """The kernel between cannot use the handover, and the one after it could."""
     return Case("stale-refused", "An image without a handover boots cold, where one was refused before.",
                 [keep("main", {"a": "size=16M seed=1"}),
-                 ["run dmesg | grep -F 'KHO: previous kernel has pages of'", "fails ENOENT session-get main",
+                 ["run dmesg | grep -F 'KHO: root tree: incompatible page size'", "fails ENOENT session-get main",
                   *FORGOTTEN, LOAD_PLAIN], [*COLD, "churn"]],
                 kernels=(OURS, OTHER_PAGES, OURS), arches=("arm64",), deadline=40)
 
@@ -379,13 +379,13 @@ def hotplug(name, sentence, device, online, kept, **settings):
     first = [*there, "run dmesg -c > /dev/null", "session-new hot", f"memfd {far} node=1",
              "preserve hot 9 far" if kept else "fails EOPNOTSUPP preserve hot 9 far", f"check {far}",
              *keep("main", {name: f"{options} node=0" for name, options in near.items()})]
-    then = [logged("is lost", 0), *claim("main", near), "session-get hot",
+    then = [logged("is lost", 0), logged("]: discarded", 0), *claim("main", near), "session-get hot",
             *(["retrieve hot 9 far", f"check {far}"] if kept else ["fails ENOENT retrieve hot 9 far"]), "finish hot"]
     # Records of sessions fill several pages.
     for n in range(150):
         first += keep(f"s{n}", {})
         then += claim(f"s{n}", {})
-    first += [logged("hot-added memory cannot be preserved", 0 if kept else 1)]
+    first += [logged("preserve: in hot-added memory", 0 if kept else 1)]
     return Case(name, sentence, [first, [*then, *there, "churn", *look(near)]], plug=device,
                 append=(f"memhp_default_state={online}",), arches=("x86_64",), deadline=40, **settings)
 
@@ -425,7 +425,7 @@ def scratch_refused():
     files = {"a": "size=400M seed=3"}, {"b": "size=400M seed=4"}
     return Case("scratch-refused", "Without memory for the next kernel no image is loaded, and nothing is lost.",
                 [[*keep("main", files[0]), *keep("other", files[1]), LOAD_REFUSED, *NO_AREAS,
-                  logged("no scratch memory for the next kernel", 1), *look(files[0]), "close other", "close b", LOAD],
+                  logged("scratch memory: failed to allocate for image", 1), *look(files[0]), "close other", "close b", LOAD],
                  [*claim("main", files[0]), "fails ENOENT session-get other", "churn"]],
                 deadline=60, arches=("x86_64",))
 
@@ -434,7 +434,7 @@ def scratch_unused():
     """kexec works without sessions; a session that is created later must not be lost by it."""
     full, file = "a size=800M seed=5", {"b": "size=1M seed=6"}
     return Case("scratch-unused", "With nothing preserved and no memory, an image is loaded without a handover.",
-                [[f"memfd {full}", LOAD, *NO_AREAS, "run dmesg | grep 'image loaded without a handover'",
+                [[f"memfd {full}", LOAD, *NO_AREAS, "run dmesg | grep 'image: loaded without a handover, nothing'",
                   *keep("main", file), "fails EOPNOTSUPP reboot-kexec", "close a", LOAD],
                  [*claim("main", file), "churn"]], append=("initcall_blacklist=kho_test_init",),
                 deadline=60, arches=("x86_64",))

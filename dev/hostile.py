@@ -49,7 +49,7 @@ def logs(text):
 
 def not_in_ram(address):
     """The block that begins there is named, however large a page is."""
-    return f'run dmesg | grep "[[]{address:#018x}-0x[0-9a-f]*] is lost: not in RAM"'
+    return f'run dmesg | grep "[[]{address:#018x}-0x[0-9a-f]*]: discarded, not in RAM"'
 
 
 # ---- rows that lose the whole handover: the root tree, the array of scratch areas
@@ -69,7 +69,7 @@ def last_area_at(start):
     return f"{LAST:#018x} bytes at {start:#018x}"
 
 
-DAMAGED, NO_MAP = "root tree is damaged: ", "root tree has no map"
+DAMAGED, NO_MAP = "root tree: invalid FDT (", "root tree: invalid memory map address"
 MAP = "root::preserved-memory-map"
 COLD = [
     row("root-magic", "poke root be32 0x12345678", DAMAGED + "FDT_ERR_BADMAGIC", "cold"),
@@ -84,10 +84,10 @@ COLD = [
     row("map-zero", f"poke {MAP} 64 0", NO_MAP, "cold"),
     row("map-unaligned", f"poke {MAP} 64 {ODD}", NO_MAP, "cold"),
     row("map-missing", f"poke {MAP}+-4 be32 12", NO_MAP, "cold"),
-    row("scratch-unaligned", last_area(ODD), "is " + last_area_at(ODD), "cold"),
-    row("scratch-size-odd", "scratch-set size 0x1001", "is 0x0000000000001001 bytes at", "cold"),
-    row("scratch-wraps", last_area(TOP), "is " + last_area_at(TOP), "cold"),
-    row("scratch-nowhere", last_area(1 << 45), f"of {last_area_at(1 << 45)} is not in RAM", "cold"),
+    row("scratch-unaligned", last_area(ODD), "misaligned or out of range (" + last_area_at(ODD), "cold"),
+    row("scratch-size-odd", "scratch-set size 0x1001", "misaligned or out of range (0x0000000000001001 bytes at", "cold"),
+    row("scratch-wraps", last_area(TOP), "misaligned or out of range (" + last_area_at(TOP), "cold"),
+    row("scratch-nowhere", last_area(1 << 45), f": not in RAM ({last_area_at(1 << 45)})", "cold"),
     # 32 MiB with the smallest pages, and an area of any machine with the largest ones
     row("scratch-overlap", ["scratch-set size 8192P", "scratch-set start scratch:0"], ""),
     row("scratch-empty", "scratch-set size 0", ""),
@@ -101,27 +101,27 @@ FAR = 1 << 38                   # an address that a processor has, and no memory
 def far(name, offset, what):
     """Addresses outside of RAM are not read.  The root tree has a page of any size."""
     return row(name, [LOAD, f"boot-set {offset} 64 {FAR}"], "", "cold",
-               [f'run dmesg | grep -E "cannot map [0-9]+ bytes of {what} at {FAR:#018x}"'])
+               [f'run dmesg | grep -E "{what}: failed to map .[0-9]+ bytes at {FAR:#018x}.$"'])
 
 
 BOOT = [row(name, [LOAD, f"boot-set {offset} 64 {value}"], log, "cold") for name, offset, value, log in (
-    ("boot-tree-size-0", 8, 0, "cannot map 0 bytes of root tree"),
-    ("boot-tree-size-huge", 8, 1 << 40, f"cannot map {1 << 40} bytes of root tree"),
-    ("boot-tree-size-small", 8, 32, "cannot map 32 bytes of root tree"),
-    ("boot-scratch-size-0", 24, 0, "cannot map 0 bytes of scratch areas"),
-    ("boot-scratch-size-odd", 24, 17, "array of scratch areas has 17 bytes"),
-    ("boot-scratch-size-huge", 24, 1 << 40, f"cannot map {1 << 40} bytes of scratch areas"),
-)] + [far("boot-tree-nowhere", 0, "root tree"), far("boot-scratch-nowhere", 16, "scratch areas")]
+    ("boot-tree-size-0", 8, 0, "root tree: failed to map (0 bytes at"),
+    ("boot-tree-size-huge", 8, 1 << 40, f"root tree: failed to map ({1 << 40} bytes at"),
+    ("boot-tree-size-small", 8, 32, "root tree: failed to map (32 bytes at"),
+    ("boot-scratch-size-0", 24, 0, "scratch array: failed to map (0 bytes at"),
+    ("boot-scratch-size-odd", 24, 17, "scratch array: invalid size (17 bytes)"),
+    ("boot-scratch-size-huge", 24, 1 << 40, f"scratch array: failed to map ({1 << 40} bytes at"),
+)] + [far("boot-tree-nowhere", 0, "root tree"), far("boot-scratch-nowhere", 16, "scratch array")]
 
 # ---- rows that cost the map
 
-LOST, CANNOT = "what was handed over is lost", "memory map is damaged, its memory is lost"
-BAD_NODE = "map of preserved memory has a node at"
+LOST, CANNOT = "handover: discarded, invalid root tree or memory map", "handover: discarded, invalid memory map:"
+BAD_NODE = "memory map: invalid node address"
 PATH = "0:memfd:{hop}a"
 WHOLE = [
     row("map-nowhere", f"poke {MAP} 64 {NOWHERE}", BAD_NODE, "all"),
     row("map-in-scratch", f"poke {MAP} 64 scratch:0", BAD_NODE, "all"),
-    row("map-empty", f"poke {MAP} 64 spare", "root tree is not in preserved memory", "all"),
+    row("map-empty", f"poke {MAP} 64 spare", "root tree: not preserved", "all"),
     row("entry-nowhere", f"poke slot:1:{PATH} 64 {NOWHERE}", BAD_NODE, "all"),
     row("entry-unaligned", f"poke slot:1:{PATH} 64 {ODD}", BAD_NODE, "all"),
     row("entry-in-scratch", f"poke slot:0:{PATH} 64 scratch:0", BAD_NODE, "all"),
@@ -131,7 +131,7 @@ WHOLE = [
     row("entry-leaf-as-table", f"poke slot:1:{PATH} 64 node:0:{PATH}", BAD_NODE, "all"),
     row("table-of-itself", [f"poke {MAP}> 64 {MAP}>",
                             *(f"copy {MAP}>+{n} {MAP}> {n}" for n in (8 << i for i in range(9)))],
-        "map of preserved memory does not end", "all"),
+        "memory map: loop detected", "all"),
 ]
 
 # ---- rows that cost a key
@@ -142,19 +142,19 @@ KEYS = [[
     row("key-of-no-order", ["map-add 5", "map-add 0"], ""),
     row("key-too-wide", "map-add 0x40000000000000", ""),
     # One owner comes, and gets all of its memory.
-    row("key-twice", "map-add memfd:{hop}h 0", "is preserved twice: the first owner gets it",
+    row("key-twice", "map-add memfd:{hop}h 0", "duplicate, the first owner gets it",
         see=["session-get huge", "retrieve huge 1 {hop}h", "check {hop}h size=2M seed=5", "close huge"]),
-    row("root-twice", "map-add root 1", "is preserved twice: the first owner gets it"),
-    row("key-over-node", f"map-add node:0:{PATH} 0", "is lost: in use by this kernel"),
+    row("root-twice", "map-add root 1", "duplicate, the first owner gets it"),
+    row("key-over-node", f"map-add node:0:{PATH} 0", "discarded, in use by this kernel"),
 ], [
     # Somewhere in there is where the next kernel will be.
-    row("key-kernel", ["map-cover 0 2^22", "map-cover 1 2^22"], "is lost: in "),
+    row("key-kernel", ["map-cover 0 2^22", "map-cover 1 2^22"], "discarded, in "),
 ], [
-    row("key-in-scratch", "map-add scratch:0 2^22", "is lost: in "),
+    row("key-in-scratch", "map-add scratch:0 2^22", "discarded, in "),
     # A leaf with all keys names free memory, memory in use and memory of owners.
     # The folios of test_kho are asked for without their size, and are not told from stale pages.
-    row("leaf-full", "fill node:0:0:root 1P 255", "is lost: in use by this kernel", "folios"),
-    row("key-order-huge", "map-add 0 2^45", "[0x0000000000000000-0x00001fffffffffff] is lost: not in RAM"),
+    row("leaf-full", "fill node:0:0:root 1P 255", "discarded, in use by this kernel", "folios"),
+    row("key-order-huge", "map-add 0 2^45", "[0x0000000000000000-0x00001fffffffffff]: discarded, not in RAM"),
 ]]
 
 # ---- rows that lose the data of one user
@@ -162,7 +162,7 @@ KEYS = [[
 OUTSIDE = "subtree '{}': not preserved"
 META, TEST, LUO, BLOCK = "kexec-metadata", "kho_test", "LUO", "memblock"
 INFO = "sub:kho_test:data:folios_info"
-ARRAY = "pages not restored: "      # of the folios of test_kho
+ARRAY = "vmalloc area: "      # of the folios of test_kho
 
 
 def subtree(name, user, prop, value, log, loses):
@@ -184,7 +184,7 @@ def sessions_at(name, value):
 
 
 def flbs_at(name, value):
-    return row(name, f"poke sub:LUO+32 64 {value}", "FLBs are lost: records at")
+    return row(name, f"poke sub:LUO+32 64 {value}", "all FLBs are lost")
 
 
 START = "sub:memblock:khotest:start"
@@ -202,40 +202,40 @@ USERS = [
     [address("luo-nowhere", LUO, NOWHERE, "files"), size("test-size-0", TEST, 0, "folios"),
      size("memblock-wraps", BLOCK, HUGE_NUMBER - (1 << 16) + 1, "region"), address("metadata-foreign", META, "spare", "")],
     [size("luo-size-huge", LUO, 1 << 40, "files"), address("memblock-foreign", BLOCK, "spare", "region"),
-     address("test-unaligned", TEST, "sub:kho_test+8", "folios", "is not preserved memory"),
-     size("metadata-size-small", META, 8, "", "kexec-metadata ignored: 8 bytes")],
-    [address("luo-unaligned", LUO, "sub:LUO+8", "files", "not in a page that was handed over"),
+     address("test-unaligned", TEST, "sub:kho_test+8", "folios", "subtree: not preserved"),
+     size("metadata-size-small", META, 8, "", "kexec-metadata: invalid size (8 bytes")],
+    [address("luo-unaligned", LUO, "sub:LUO+8", "files", "incoming state: not preserved"),
      size("test-size-huge", TEST, 1 << 62, "folios"), size("memblock-size-0", BLOCK, 0, "region"),
      address("metadata-wraps", META, HUGE_NUMBER - 255, "")],
     [row("luo-address-length", "poke root:LUO:preserved-data+-8 be32 7", "'LUO': invalid address or size", "files"),
-     row("metadata-version", "poke sub:kexec-metadata 32 2", "version 2, not 1"),
+     row("metadata-version", "poke sub:kexec-metadata 32 2", "incompatible version (2, expected 1)"),
      region("region-start-unaligned", "start", ODD, "'khotest' has wrong alignment"),
-     test("test-magic", "poke sub:kho_test be32 1", "no device tree in the")],
+     test("test-magic", "poke sub:kho_test be32 1", "invalid device tree (")],
     [sessions_at("sessions-nowhere", NOWHERE),
      row("metadata-endless", "fill sub:kexec-metadata+4 65 120", f"exec from: {'x' * 64} (count"),
      region("region-size-wrong", "size", 8 << 20, "'khotest' has wrong size"),
-     test("test-totalsize", "poke sub:kho_test+4 be32 0x1000000", "no device tree in the")],
+     test("test-totalsize", "poke sub:kho_test+4 be32 0x1000000", "invalid device tree (")],
     [sessions_at("sessions-unaligned", ODD),
      row("metadata-count", "poke sub:kexec-metadata+69 32 0xffffffff", "(count 4294967295)"),
      row("memblock-magic", "poke sub:memblock be32 1", "'memblock' is incompatible", "region"),
-     test("test-nr-folios", "poke sub:kho_test:data:nr_folios 32 0xffffffff", "cannot be right")],
+     test("test-nr-folios", "poke sub:kho_test:data:nr_folios 32 0xffffffff", "header: invalid")],
     [sessions_at("sessions-foreign", "spare"), region("region-size-0", "size", 0, "'khotest' has wrong size"),
-     test("test-chunk-nowhere", f"poke {INFO} 64 {NOWHERE}", ARRAY + "chunk was not preserved")],
+     test("test-chunk-nowhere", f"poke {INFO} 64 {NOWHERE}", ARRAY + "chunk not preserved")],
     [flbs_at("flbs-nowhere", NOWHERE),
      row("luo-number", f"poke sub:LUO+16 64 {HUGE_NUMBER}", f"liveupdate number: {HUGE_NUMBER}"),
-     test("test-order-huge", f"poke {INFO}+14 16 40", ARRAY + "order too large"),
+     test("test-order-huge", f"poke {INFO}+14 16 40", ARRAY + "order out of range"),
      row("memblock-totalsize", "poke sub:memblock+4 be32 0x7fffffff", "'memblock' is incompatible", "region")],
     [row("memblock-struct-beyond", ["poke sub:memblock+4 be32 0x7ffffffe", "poke sub:memblock+8 be32 0x7ff00000"],
          "'memblock' is incompatible", "region")],
-    [flbs_at("flbs-unaligned", ODD), test("test-next-self", f"poke {INFO}> 64 {INFO}>", ARRAY + "chunk ends early")],
+    [flbs_at("flbs-unaligned", ODD), test("test-next-self", f"poke {INFO}> 64 {INFO}>", ARRAY + "partial chunk before the last one")],
     [flbs_at("flbs-foreign", "spare"),
-     test("test-entry-foreign", f"poke {INFO}>+8 64 spare", ARRAY + "page was not preserved")],
-    [row("flbs-pages", "poke sub:LUO+32> 64 7", "are of an unknown size"),
-     test("test-folio-nowhere", f"poke {INFO}>+8> 64 {NOWHERE}", f"no folio at 0x{NOWHERE:016x}")],
-    [row("flbs-count", ["offer-flbs {hop}p nobody-v1", "poke memfd:{hop}p+8 64 10000"], "are too many"),
+     test("test-entry-foreign", f"poke {INFO}>+8 64 spare", ARRAY + "page not preserved")],
+    [row("flbs-pages", "poke sub:LUO+32> 64 7", "FLB records: invalid size"),
+     test("test-folio-nowhere", f"poke {INFO}>+8> 64 {NOWHERE}", f"folio 0x{NOWHERE:016x}: not preserved")],
+    [row("flbs-count", ["offer-flbs {hop}p nobody-v1", "poke memfd:{hop}p+8 64 10000"], "FLB records: too many"),
      test("test-csum", "poke sub:kho_test:data:csum 32 1", "checksum")],
 ]
-TWICE = [row("region-twice", f"map-add {START}>+4096 0", "is preserved twice: the first owner gets it")]
+TWICE = [row("region-twice", f"map-add {START}>+4096 0", "duplicate, the first owner gets it")]
 # Each loses the region permanently, so it is the last of a guest.
 FOREIGN = [region("region-start-foreign", "start", "memfd:{hop}a", "not in preserved memory")]
 ASTRAY = [region("region-start-nowhere", "start", NOWHERE, "not in preserved memory")]
@@ -349,28 +349,28 @@ SER = "file:{s}:2+48>"
 CHUNK = SER + "+32>"
 FOLIO = CHUNK + "+8>"
 FLAGS = 3 << 52                 # of a folio, above its frame number
-AREA_LOST, MEMFD_LOST = "pages not restored: ", "bad hand-over: {} of a memfd"
-FOLIO_LOST = "bad hand-over: {} of folio {} of a memfd"
-NOT_FOUND = "all its files are lost"
+AREA_LOST, MEMFD_LOST = "vmalloc area: ", "memfd_luo: invalid {} ("
+FOLIO_LOST = "folio {1}: invalid {0} ("
+NOT_FOUND = "invalid records, all files are lost"
 RECORDS = [
-    record("name-endless", "damage-session {s} name endless", "", "is lost: its name is damaged"),
-    record("name-twice", "damage-session {s} name first", "", "is lost: there are two of that name"),
-    record("name-empty", "damage-session {s} name empty", "", "is lost: its name is damaged"),
+    record("name-endless", "damage-session {s} name endless", "", "invalid name, its memory stays unclaimed"),
+    record("name-twice", "damage-session {s} name first", "", "duplicate name, its memory stays unclaimed"),
+    record("name-empty", "damage-session {s} name empty", "", "invalid name, its memory stays unclaimed"),
     record("files-nowhere", f"damage-session {{s}} files {NOWHERE}", "ENOENT ENOENT", NOT_FOUND),
     record("files-unaligned", f"damage-session {{s}} files {ODD}", "ENOENT ENOENT", NOT_FOUND),
     record("files-foreign", "damage-session {s} files 0x9000", "ENOENT ENOENT", NOT_FOUND),
-    record("files-none", "damage-session {s} files 0", "ENOENT ENOENT", "2 files were handed over, and 0 found"),
-    record("count-wrong", "damage-session {s} count 7", "fine fine", "7 files were handed over, and 2 found"),
-    record("block-count", "damage-block {s} count 10000", "ENOENT ENOENT", "count is too large"),
-    record("block-short", "damage-block {s} count 1", "fine ENOENT", "2 files were handed over, and 1 found"),
-    record("next-self", "damage-block {s} next self", "ENOENT ENOENT", "records behind a block that is not full"),
+    record("files-none", "damage-session {s} files 0", "ENOENT ENOENT", "count mismatch (0 found, expected 2)"),
+    record("count-wrong", "damage-session {s} count 7", "fine fine", "count mismatch (2 found, expected 7)"),
+    record("block-count", "damage-block {s} count 10000", "ENOENT ENOENT", "record count out of range"),
+    record("block-short", "damage-block {s} count 1", "fine ENOENT", "count mismatch (1 found, expected 2)"),
+    record("next-self", "damage-block {s} next self", "ENOENT ENOENT", "records after a partial block"),
     record("next-circle", ["damage-block {s} count full", "damage-block {s} next self"], "ENOENT ENOENT",
-           "chain does not end"),
-    record("next-nowhere", f"damage-block {{s}} next {NOWHERE}", "ENOENT ENOENT", "block was not preserved"),
-    record("token-twice", "damage-file {s} 2 token 1", "fine ENOENT", "token 0x1 is lost: there are two of them"),
+           "record block: loop detected"),
+    record("next-nowhere", f"damage-block {{s}} next {NOWHERE}", "ENOENT ENOENT", "record block: not preserved"),
+    record("token-twice", "damage-file {s} 2 token 1", "fine ENOENT", "token 0x1: duplicate, file is lost"),
     record("handler-endless", "damage-file {s} 2 handler endless", "fine EOPNOTSUPP", "compat: "),
-    record("data-none", "damage-file {s} 2 data 0", "fine EINVAL", "no preserved page at 0"),
-    record("data-nowhere", f"damage-file {{s}} 2 data {NOWHERE}", "fine EINVAL", f"no preserved page at {NOWHERE:#x}"),
+    record("data-none", "damage-file {s} 2 data 0", "fine EINVAL", "description not preserved (0"),
+    record("data-nowhere", f"damage-file {{s}} 2 data {NOWHERE}", "fine EINVAL", f"description not preserved ({NOWHERE:#x})"),
     described("memfd-size", 8, 64, 1 << 63, MEMFD_LOST.format("size")),
     described("memfd-size-small", 8, 64, 1, MEMFD_LOST.format("nr_folios")),
     described("memfd-pos", 0, 64, HUGE_NUMBER, MEMFD_LOST.format("pos")),
@@ -380,34 +380,34 @@ RECORDS = [
     record("memfd-folios-capacity", [f"poke {SER}+8 64 {1 << 40}", f"poke {SER}+24 64 {1 << 28}"], "fine EINVAL",
            MEMFD_LOST.format("nr_folios")),
     described("memfd-folios-none", 24, 64, 0, MEMFD_LOST.format("nr_folios")),
-    described("memfd-folios-few", 24, 64, 2, "bad hand-over: "),
+    described("memfd-folios-few", 24, 64, 2, "folios missing (nr_folios 2"),
     described("list-pages-0", 40, 32, 0, MEMFD_LOST.format("nr_folios")),
-    described("list-pages-huge", 40, 32, 0xffffffff, AREA_LOST + "more pages than there is memory"),
+    described("list-pages-huge", 40, 32, 0xffffffff, AREA_LOST + "number of pages out of range"),
     described("list-flags", 44, 16, 0x10, AREA_LOST + "unknown flags"),
-    described("list-order-huge", 46, 16, 40, AREA_LOST + "order too large"),
-    described("list-order", 46, 16, 1, AREA_LOST + "size does not fit the order"),
-    described("chunk-none", 32, 64, 0, AREA_LOST + "pages are missing"),
-    described("chunk-nowhere", 32, 64, NOWHERE, AREA_LOST + "chunk was not preserved"),
-    described("chunk-unaligned", 32, 64, ODD, AREA_LOST + "chunk was not preserved"),
-    described("chunk-foreign", 32, 64, "spare", AREA_LOST + "chunk was not preserved"),
+    described("list-order-huge", 46, 16, 40, AREA_LOST + "order out of range"),
+    described("list-order", 46, 16, 1, AREA_LOST + "size misaligned to the order"),
+    described("chunk-none", 32, 64, 0, AREA_LOST + "pages missing"),
+    described("chunk-nowhere", 32, 64, NOWHERE, AREA_LOST + "chunk not preserved"),
+    described("chunk-unaligned", 32, 64, ODD, AREA_LOST + "chunk not preserved"),
+    described("chunk-foreign", 32, 64, "spare", AREA_LOST + "chunk not preserved"),
     described("chunk-of-another", 32, 64, "file:{s}:1+48>", AREA_LOST),
-    listed("chunk-next-self", CHUNK, CHUNK, AREA_LOST + "chunk ends early"),
-    listed("chunk-next-nowhere", CHUNK, NOWHERE, AREA_LOST + "chunk ends early"),
-    listed("page-none", CHUNK + "+8", 0, AREA_LOST + "pages are missing"),
-    listed("page-nowhere", CHUNK + "+8", NOWHERE, AREA_LOST + "page was not preserved"),
-    listed("page-unaligned", CHUNK + "+8", f"{FOLIO}+8", AREA_LOST + "page was not preserved"),
-    listed("page-foreign", CHUNK + "+8", "spare", AREA_LOST + "page was not preserved"),
+    listed("chunk-next-self", CHUNK, CHUNK, AREA_LOST + "partial chunk before the last one"),
+    listed("chunk-next-nowhere", CHUNK, NOWHERE, AREA_LOST + "partial chunk before the last one"),
+    listed("page-none", CHUNK + "+8", 0, AREA_LOST + "pages missing"),
+    listed("page-nowhere", CHUNK + "+8", NOWHERE, AREA_LOST + "page not preserved"),
+    listed("page-unaligned", CHUNK + "+8", f"{FOLIO}+8", AREA_LOST + "page not preserved"),
+    listed("page-foreign", CHUNK + "+8", "spare", AREA_LOST + "page not preserved"),
     listed("page-too-many", CHUNK + "+16", FOLIO, AREA_LOST + "too many pages"),
     listed("page-twice", CHUNK + "+16", FOLIO, AREA_LOST, size="4100P"),
-    listed("pfn-none", FOLIO, FLAGS, "no preserved folio at pfn", "fine EIO"),
-    listed("pfn-nowhere", FOLIO, f"{NOWHERE}/1P+{FLAGS}", "no preserved folio at pfn", "fine EIO"),
-    listed("pfn-foreign", FOLIO, f"spare/1P+{FLAGS}", "no preserved folio at pfn", "fine EIO"),
-    listed("pfn-twice", FOLIO + "+16", FOLIO + ">", "no preserved folio at pfn", "fine EIO"),
-    listed("pfn-of-another", FOLIO, "file:{s}:1+48>+32>+8>>", "no preserved folio at pfn", "fine EIO"),
+    listed("pfn-none", FOLIO, FLAGS, "folio not preserved (pfn", "fine EIO"),
+    listed("pfn-nowhere", FOLIO, f"{NOWHERE}/1P+{FLAGS}", "folio not preserved (pfn", "fine EIO"),
+    listed("pfn-foreign", FOLIO, f"spare/1P+{FLAGS}", "folio not preserved (pfn", "fine EIO"),
+    listed("pfn-twice", FOLIO + "+16", FOLIO + ">", "folio not preserved (pfn", "fine EIO"),
+    listed("pfn-of-another", FOLIO, "file:{s}:1+48>+32>+8>>", "folio not preserved (pfn", "fine EIO"),
     listed("folio-flags", FOLIO, f"{FOLIO}>+{1 << 54}", FOLIO_LOST.format("flags", 0)),
-    listed("index-order", FOLIO + "+8", 2, "bad hand-over: index 2 of a folio of order 0, where 0 comes next"),
+    listed("index-order", FOLIO + "+8", 2, "folio misplaced (index 2, order 0, expected index 0)"),
     listed("index-beyond", FOLIO + "+40", 1000, FOLIO_LOST.format("index", 2)),
-    listed("index-unaligned", FOLIO + "+8", 1, "index 1 of a folio of order", size="4M"),
+    listed("index-unaligned", FOLIO + "+8", 1, "folio misplaced (index 1, order", size="4M"),
 ]
 WHOLE_FILES = {"1": "size=5000 seed=91", "2": "size=1M seed=92"}
 
@@ -441,7 +441,7 @@ def records():
         harm += [f"row {r.name}"] + [line.format(s=r.name) for line in r.harm]
         see += [f"row {r.name}", *judge(r, files)]
     new = {"n": "size=3M seed=5"}
-    return Case("hostile-records", "An error in a record costs that record, and no other.",
+    return Case("hostile-records", "An error in a record loses that record, and no other.",
                 [make + keep("last", last),
                  harm + claim("first", first) + see + claim("last", last) + keep("next", new) + [CHURN],
                  claim("next", new)], memory=MEMORY, deadline=60)
@@ -473,9 +473,9 @@ def long_chain(hops=100):
 
 
 HALF = len(USERS) // 2
-CHAINS = [("users", "Damage to what one user hands over costs that user.", weave(USERS[:HALF], COLD[:HALF]) + [FOREIGN]),
+CHAINS = [("users", "Damage to the data of one user loses the data of that user only.", weave(USERS[:HALF], COLD[:HALF]) + [FOREIGN]),
           ("users-more", "The same, other fields.", weave(USERS[HALF:], COLD[HALF:]) + [ASTRAY]),
-          ("map", "Damage to the map costs what cannot be told from it.", KEYS + [TWICE] + [[r] for r in WHOLE]),
+          ("map", "A corrupted memory map loses only the memory it no longer describes.", KEYS + [TWICE] + [[r] for r in WHOLE]),
           # Linux 7.2 has purgatory look for damage, which then does not go on.
           ("boot", "Damage to the data of the boot protocol loses the handover.", [[r] for r in BOOT],
            bases.default())]

@@ -44,10 +44,8 @@ NEEDED = [
     ("libelf-dev", "building", lambda: header("gelf.h")),
     ("libssl-dev", "building", lambda: header("openssl/ssl.h")),
     ("xz-utils", "unpacking", lambda: command("xz")),
-    ("cpio", "guest programs", lambda: command("cpio")),
     ("busybox-static", "guest programs", static_busybox),
     ("kexec-tools", "guest programs", lambda: command("kexec")),
-    ("rsync", "selftests", lambda: command("rsync")),
     ("git", "apply", lambda: command("git")),
     ("python3", "KUnit", lambda: command("python3")),
 ]

@@ -108,7 +108,7 @@ MODULE_PARM_DESC(release, "name of a reserve_mem= region to release");
 static int __init kho_test_release_init(void)
 {
 	if (*release_at_init && !reserve_mem_release_by_name(release_at_init))
-		pr_err("there is no region '%s' to release\n", release_at_init);
+		pr_err("region '%s': not found\n", release_at_init);
 	return 0;
 }
 device_initcall(kho_test_release_init);
@@ -283,7 +283,7 @@ static int kho_test_alloc_arrays(struct kho_test_out *out)
 	max_mem = round_down(max_mem, PAGE_SIZE);
 	nr = max_mem >> PAGE_SHIFT;
 	if (!nr || nr > UINT_MAX) {
-		pr_err("max_mem=%lu: needs to be at least a page and no more than %u of them\n",
+		pr_err("max_mem: out of range (%lu bytes, 1 to %u pages)\n",
 		       max_mem, UINT_MAX);
 		return -EINVAL;
 	}
@@ -324,7 +324,7 @@ static int kho_test_read(const void *fdt, int node, const char *name,
 
 	prop = fdt_getprop(fdt, node, name, &len);
 	if (!prop || len != size) {
-		pr_err("property %s: %d bytes found, %d expected\n", name, len, size);
+		pr_err("property %s: invalid size (%d bytes, expected %d)\n", name, len, size);
 		return -EINVAL;
 	}
 
@@ -341,13 +341,13 @@ static int kho_test_read_fdt(const void *fdt, size_t size, struct kho_test_in *i
 
 	if (size < sizeof(struct fdt_header) || fdt_check_header(fdt) ||
 	    fdt_totalsize(fdt) > size) {
-		pr_err("no device tree in the %zu bytes of subtree %s\n", size,
-		       KHO_TEST_SUBTREE);
+		pr_err("subtree %s: invalid device tree (%zu bytes)\n",
+		       KHO_TEST_SUBTREE, size);
 		return -EINVAL;
 	}
 
 	if (fdt_node_check_compatible(fdt, 0, KHO_TEST_COMPATIBLE)) {
-		pr_err("subtree is not compatible with %s\n", KHO_TEST_COMPATIBLE);
+		pr_err("subtree: incompatible (expected %s)\n", KHO_TEST_COMPATIBLE);
 		return -EINVAL;
 	}
 
@@ -369,7 +369,7 @@ static int kho_test_read_fdt(const void *fdt, size_t size, struct kho_test_in *i
 	capacity = (u64)in->info_ser.total_pages * PAGE_SIZE / sizeof(phys_addr_t);
 	if (magic != KHO_TEST_MAGIC || !in->nr_folios || in->nr_folios > capacity ||
 	    in->named.nr > KHO_TEST_NR_NAMED) {
-		pr_err("magic %#x, %u folios in an array for %llu, %u named: cannot be right\n",
+		pr_err("header: invalid (magic %#x, %u folios, array of %llu, %u named)\n",
 		       magic, in->nr_folios, capacity, in->named.nr);
 		return -EINVAL;
 	}
@@ -386,7 +386,7 @@ static bool kho_test_restore_folio(phys_addr_t info, __wsum *csum)
 
 	folio = kho_restore_folio(phys);
 	if (!folio) {
-		pr_err("no folio at %pa\n", &phys);
+		pr_err("folio %pa: not preserved\n", &phys);
 		return false;
 	}
 
@@ -394,7 +394,7 @@ static bool kho_test_restore_folio(phys_addr_t info, __wsum *csum)
 	if (good)
 		*csum = csum_partial(folio_address(folio), folio_size(folio), *csum);
 	else
-		pr_err("folio at %pa: order %u found, %u expected\n", &phys,
+		pr_err("folio %pa: invalid order (%u, expected %u)\n", &phys,
 		       folio_order(folio), order);
 	folio_put(folio);
 	return good;
@@ -410,12 +410,12 @@ static int kho_test_restore_folios(const u64 *info, u32 nr, __wsum expected)
 		nr_bad += !kho_test_restore_folio(info[i], &csum);
 
 	if (nr_bad) {
-		pr_err("%u of %u folios are bad\n", nr_bad, nr);
+		pr_err("folios: %u of %u are invalid\n", nr_bad, nr);
 		return -EINVAL;
 	}
 	/* The unfolded sums of two kernels may differ. */
 	if (csum_fold(csum) != csum_fold(expected)) {
-		pr_err("checksum %#x found, %#x expected\n",
+		pr_err("checksum: mismatch (%#x, expected %#x)\n",
 		       (__force u32)csum, (__force u32)expected);
 		return -EINVAL;
 	}
@@ -428,7 +428,7 @@ static int kho_test_restore_named(const struct kho_test_in *in)
 	const struct kho_test_named *named = &in->named;
 	int err;
 
-	pr_err("cannot restore the array of %u folios\n", in->nr_folios);
+	pr_err("array: failed to restore (%u folios)\n", in->nr_folios);
 	err = kho_test_restore_folios(named->info, named->nr, named->csum);
 	if (!err)
 		pr_info("KHO restore of %u named folios succeeded\n", named->nr);
@@ -454,7 +454,7 @@ static int kho_test_restore(phys_addr_t phys, size_t size, struct kho_test_in *i
 	int err;
 
 	if (!folio) {
-		pr_err("subtree at %pa is not preserved memory\n", &phys);
+		pr_err("subtree: not preserved (%pa)\n", &phys);
 		return -EINVAL;
 	}
 

@@ -620,7 +620,7 @@ static int memfd_luo_preserve(struct liveupdate_file_op_args *op)
 
 	err = memfd_luo_keep(op->file, desc, kept);
 	if (err) {
-		pr_err_ratelimited("cannot preserve a memfd of %lld bytes: %pe\n",
+		pr_err_ratelimited("failed to preserve file (%lld bytes): %pe\n",
 				   i_size_read(file_inode(op->file)), ERR_PTR(err));
 		goto err_free_desc;
 	}
@@ -722,7 +722,7 @@ static int __init memfd_luo_init(void)
 	if (err == -EOPNOTSUPP)
 		return 0;
 	if (err)
-		pr_err("cannot register the handler with LUO: %pe\n", ERR_PTR(err));
+		pr_err("failed to register file handler: %pe\n", ERR_PTR(err));
 	return err;
 }
 late_initcall(memfd_luo_init);

@@ -116,7 +116,7 @@ static int memfd_luo_read(u64 handle, struct memfd_luo_ser *desc)
 	const char *bad;
 
 	if (!handle || !kho_pages_preserved(handle, 1)) {
-		pr_err("bad hand-over: no preserved page at %#llx, where a memfd is described\n",
+		pr_err("description not preserved (%#llx)\n",
 		       handle);
 		return -EINVAL;
 	}
@@ -126,7 +126,7 @@ static int memfd_luo_read(u64 handle, struct memfd_luo_ser *desc)
 	if (!bad)
 		return 0;
 
-	pr_err("bad hand-over: %s of a memfd (pos %llu, size %llu, seals %#x, flags %#x, nr_folios %llu)\n",
+	pr_err("invalid %s (pos %llu, size %llu, seals %#x, flags %#x, nr_folios %llu)\n",
 	       bad, desc->pos, desc->size, desc->seals, desc->flags, desc->nr_folios);
 	return -EINVAL;
 }
@@ -169,7 +169,7 @@ static void memfd_luo_discard(const struct memfd_luo_ser *desc,
 	kho_restore_batch_end(&batch);
 
 	if (missing)
-		pr_warn("%llu folios of a discarded memfd could not be freed\n",
+		pr_warn("failed to free folios of a discarded file (%llu folios)\n",
 			missing);
 }
 
@@ -188,7 +188,7 @@ static void memfd_luo_discard_file(u64 handle)
 		if (entries)
 			memfd_luo_discard(&desc, entries, 0, desc.nr_folios);
 		else
-			pr_warn("the list of %llu folios of a discarded memfd is lost, their memory stays unclaimed\n",
+			pr_warn("folio list not restored, memory of a discarded file stays unclaimed (%llu folios)\n",
 				desc.nr_folios);
 		vfree(entries);
 	}
@@ -408,15 +408,15 @@ static int memfd_luo_take(struct memfd_luo_fill *fill)
 	int order;
 
 	if (bad) {
-		pr_err("bad hand-over: %s of folio %llu of a memfd (pfn %#llx, flags %#x, index %llu)\n",
-		       bad, fill->next, (u64)entry->pfn,
+		pr_err("folio %llu: invalid %s (pfn %#llx, flags %#x, index %llu)\n",
+		       fill->next, bad, (u64)entry->pfn,
 		       (unsigned int)entry->flags, entry->index);
 		return -EINVAL;
 	}
 
 	order = memfd_luo_restore(fill, entry, &folio);
 	if (order < 0) {
-		pr_err("bad hand-over: no preserved folio at pfn %#llx\n",
+		pr_err("folio not preserved (pfn %#llx)\n",
 		       (u64)entry->pfn);
 		return order;
 	}
@@ -425,7 +425,7 @@ static int memfd_luo_take(struct memfd_luo_fill *fill)
 	if (entry->index != fill->end ||
 	    (folio && order > mapping_max_folio_order(fill->file->f_mapping)) ||
 	    (order && !IS_ALIGNED(entry->index, BIT(order)))) {
-		pr_err("bad hand-over: index %llu of a folio of order %u, where %llu comes next\n",
+		pr_err("folio misplaced (index %llu, order %u, expected index %llu)\n",
 		       entry->index, order, fill->end);
 		if (folio)
 			folio_put(folio);
@@ -476,7 +476,7 @@ static int memfd_luo_take_all(struct memfd_luo_fill *fill)
 	}
 
 	if (fill->end < memfd_luo_pages(desc->size)) {
-		pr_err("bad hand-over: nr_folios %llu of a memfd of %llu bytes, folios end at index %llu\n",
+		pr_err("folios missing (nr_folios %llu, size %llu, end index %llu)\n",
 		       desc->nr_folios, desc->size, fill->end);
 		return -EINVAL;
 	}
@@ -504,15 +504,15 @@ static struct file *memfd_luo_open(const struct memfd_luo_ser *desc, umode_t mod
 
 	file = memfd_alloc_file("", flags);
 	if (IS_ERR(file)) {
-		pr_err_ratelimited("cannot create a memfd: %pe\n", file);
+		pr_err_ratelimited("failed to create file: %pe\n", file);
 		/* Shared memory returns -ENOSPC on allocation failure of an inode. */
 		return file == ERR_PTR(-ENOSPC) ? ERR_PTR(-ENOMEM) : file;
 	}
 
 	err = memfd_add_seals(file, desc->seals);
 	if (err) {
-		pr_err_ratelimited("cannot add seals %#x: %pe\n", desc->seals,
-				   ERR_PTR(err));
+		pr_err_ratelimited("failed to add seals (%#x): %pe\n",
+				   desc->seals, ERR_PTR(err));
 		fput(file);
 		return ERR_PTR(err);
 	}
@@ -561,7 +561,7 @@ static int memfd_luo_restore_entries(struct memfd_luo_fill *fill)
 	if (!err)
 		return -ENOMEM;
 
-	pr_err("list of %llu folios of a memfd cannot be restored: %pe\n",
+	pr_err("failed to restore folio list (%llu folios): %pe\n",
 	       desc->nr_folios, ERR_PTR(err));
 	return err;
 }

@@ -351,14 +351,14 @@ static u32 __init kho_read_metadata(void)
 	/* The metadata of an incompatible version stay unclaimed. */
 	kho_put_subtree(KHO_METADATA_NODE_NAME);
 	if (size < sizeof(*chain)) {
-		pr_warn("kexec-metadata ignored: %zu bytes at %pa\n", size,
-			&phys);
+		pr_warn("kexec-metadata: invalid size (%zu bytes at %pa)\n",
+			size, &phys);
 		return 0;
 	}
 
 	chain = phys_to_virt(phys);
 	if (chain->version != KHO_KEXEC_METADATA_VERSION) {
-		pr_warn("kexec-metadata ignored: version %u, not %u\n",
+		pr_warn("kexec-metadata: incompatible version (%u, expected %u)\n",
 			chain->version, KHO_KEXEC_METADATA_VERSION);
 		return 0;
 	}
@@ -434,7 +434,7 @@ static int __init kho_init(void)
 	if (!kho_enable) {
 		kho_scratch_init_cma();
 		if (is_kho_boot()) {
-			pr_notice("disabled: preserved memory stays reserved until it is released\n");
+			pr_notice("disabled, preserved memory stays reserved until released\n");
 			kho_debugfs_init();
 		}
 		return 0;
@@ -442,7 +442,7 @@ static int __init kho_init(void)
 
 	err = kho_out_init();
 	if (err) {
-		pr_err("cannot be set up, nothing will be handed over: %pe\n",
+		pr_err("failed to initialize, disabling kexec handover: %pe\n",
 		       ERR_PTR(err));
 		kho_enable = false;
 	}
@@ -461,7 +461,7 @@ static int __init kho_init(void)
 
 	err = kho_write_metadata(kho_read_metadata() + 1);
 	if (err)
-		pr_warn("the next kernel will not know this one: %pe\n",
+		pr_warn("kexec-metadata: failed to preserve: %pe\n",
 			ERR_PTR(err));
 	return 0;
 }

@@ -217,7 +217,7 @@ void __init kho_debugfs_init(void)
 		root = debugfs_create_dir("kho", NULL);
 	if (IS_ERR_OR_NULL(root)) {
 		if (root)
-			pr_info("not shown in debugfs: %pe\n", root);
+			pr_info("debugfs: failed to create directory: %pe\n", root);
 		kho_drop_snapshots();
 		return;
 	}
@@ -239,8 +239,8 @@ static void __init kho_snapshot_subtree(const char *name)
 		return;
 
 	if (size > KHO_SNAPSHOT_MAX) {
-		pr_info("subtree '%s' not shown: %zu bytes at %pa\n", name,
-			size, &phys);
+		pr_info("subtree '%s': too large for debugfs (%zu bytes at %pa)\n",
+			name, size, &phys);
 		kho_put_subtree(name);
 		return;
 	}

@@ -214,13 +214,13 @@ static const char *kho_block_verify(const struct kho_block_set *bs, u64 pa,
 	const struct kho_block_header_ser *ser;
 
 	if (!kho_pages_preserved(pa, 1))
-		return "block was not preserved";
+		return "not preserved";
 
 	ser = phys_to_virt(pa);
 	if (ser->count > bs->count_per_block)
-		return "count is too large";
+		return "record count out of range";
 	if (ser->count && !full)
-		return "records behind a block that is not full";
+		return "records after a partial block";
 
 	return NULL;
 }
@@ -238,10 +238,10 @@ static int kho_block_set_read(struct kho_block_set *bs, u64 head_pa)
 
 	for (u64 pa = head_pa; pa; pa = ser->next) {
 		why = bs->nblocks < KHO_MAX_BLOCKS ?
-			kho_block_verify(bs, pa, full) : "chain does not end";
+			kho_block_verify(bs, pa, full) : "loop detected";
 		if (why) {
-			pr_err("blocks at %#llx not restored: %s (%#llx)\n",
-			       head_pa, why, pa);
+			pr_err("record block: %s (block %#llx, chain %#llx)\n",
+			       why, pa, head_pa);
 			return -EINVAL;
 		}
 

@@ -49,7 +49,7 @@ static void __init kho_keep_incoming(void)
 	int err = kho_reserve_incoming();
 
 	if (err) {
-		pr_err("memory map is damaged, its memory is lost: %pe\n",
+		pr_err("handover: discarded, invalid memory map: %pe\n",
 		       ERR_PTR(err));
 		kho_give_up();
 		return;
@@ -109,12 +109,12 @@ static int __init kho_check_node(phys_addr_t phys, void *data)
 	unsigned long *left = data;
 
 	if (!(*left)--) {
-		pr_err("map of preserved memory does not end\n");
+		pr_err("memory map: loop detected\n");
 		return -ELOOP;
 	}
 	if (!PAGE_ALIGNED(phys) || !memblock_is_map_memory(phys) ||
 	    kho_scratch_overlap(phys, PAGE_SIZE)) {
-		pr_err("map of preserved memory has a node at %pa\n", &phys);
+		pr_err("memory map: invalid node address (%pa)\n", &phys);
 		return -EINVAL;
 	}
 
@@ -132,7 +132,7 @@ static int __init kho_open_root(void)
 {
 	if (!kho_is_mapped(kho_in.scratch_phys,
 			   kho_scratch_cnt * sizeof(*kho_scratch))) {
-		pr_err("array of scratch areas is not in RAM\n");
+		pr_err("scratch array: not in RAM\n");
 		/* Continue as on a cold boot. */
 		kho_in.scratch_phys = 0;
 		kho_scratch_cnt = 0;
@@ -141,15 +141,15 @@ static int __init kho_open_root(void)
 	kho_scratch = phys_to_virt(kho_in.scratch_phys);
 
 	if (!kho_is_mapped(kho_in.fdt_phys, kho_in.fdt_len)) {
-		pr_err("root tree is not in RAM\n");
+		pr_err("root tree: not in RAM\n");
 		return -EINVAL;
 	}
 	if (kho_scratch_overlap(kho_in.fdt_phys, kho_in.fdt_len)) {
-		pr_err("root tree is in scratch memory\n");
+		pr_err("root tree: in scratch memory\n");
 		return -EINVAL;
 	}
 	if (memblock_is_region_reserved(kho_in.fdt_phys, kho_in.fdt_len)) {
-		pr_err("root tree is in use by this kernel\n");
+		pr_err("root tree: in use by this kernel\n");
 		return -EINVAL;
 	}
 
@@ -167,7 +167,7 @@ int __init kho_check_root(void)
 	if (kho_in_covers(kho_in.fdt_phys, kho_in.fdt_len))
 		return 0;
 
-	pr_err("root tree is not in preserved memory\n");
+	pr_err("root tree: not preserved\n");
 	return -EINVAL;
 }
 
@@ -206,7 +206,7 @@ void __init kho_memory_init_early(void)
 		return;
 
 	if (kho_open_root() || kho_open_map()) {
-		pr_err("what was handed over is lost\n");
+		pr_err("handover: discarded, invalid root tree or memory map\n");
 		kho_give_up();
 		/* Without a handover, all memory is available. */
 		memblock_clear_kho_scratch_only();
@@ -244,8 +244,8 @@ static bool __init kho_fdt_is_valid(const void *fdt, u64 len)
 
 	err = fdt_check_header(fdt);
 	if (err || fdt_totalsize(fdt) > len) {
-		pr_warn("root tree is damaged: %s\n",
-			err ? fdt_strerror(err) : "larger than its memory");
+		pr_err("root tree: invalid FDT (%s)\n",
+		       err ? fdt_strerror(err) : "larger than its memory");
 		return false;
 	}
 
@@ -253,7 +253,7 @@ static bool __init kho_fdt_is_valid(const void *fdt, u64 len)
 		return false;
 
 	if (kho_map_phys(fdt, &phys)) {
-		pr_warn("root tree has no map of preserved memory\n");
+		pr_err("root tree: invalid memory map address\n");
 		return false;
 	}
 
@@ -283,7 +283,7 @@ static bool __init kho_scratch_is_valid(const struct kho_scratch *area,
 
 	if (!len || len % sizeof(*area) ||
 	    len / sizeof(*area) > KHO_MAX_SCRATCH_AREAS) {
-		pr_warn("array of scratch areas has %llu bytes\n", len);
+		pr_err("scratch array: invalid size (%llu bytes)\n", len);
 		return false;
 	}
 
@@ -291,13 +291,13 @@ static bool __init kho_scratch_is_valid(const struct kho_scratch *area,
 		if (!IS_ALIGNED(area[i].addr | area[i].size,
 				min(CMA_MIN_ALIGNMENT_BYTES, KHO_SCRATCH_UNIT)) ||
 		    check_add_overflow(area[i].addr, area[i].size, &end)) {
-			pr_warn("scratch area %llu is %pa bytes at %pa\n", i,
-				&area[i].size, &area[i].addr);
+			pr_err("scratch area %llu: misaligned or out of range (%pa bytes at %pa)\n",
+			       i, &area[i].size, &area[i].addr);
 			return false;
 		}
 		if (area[i].size && !arch_kho_is_ram(area[i].addr, end)) {
-			pr_warn("scratch area %llu of %pa bytes at %pa is not in RAM\n",
-				i, &area[i].size, &area[i].addr);
+			pr_err("scratch area %llu: not in RAM (%pa bytes at %pa)\n",
+			       i, &area[i].size, &area[i].addr);
 			return false;
 		}
 		all |= area[i].size;
@@ -305,7 +305,7 @@ static bool __init kho_scratch_is_valid(const struct kho_scratch *area,
 
 	/* Before the map is read, scratch areas are the only memory. */
 	if (!all)
-		pr_warn("scratch areas are all empty\n");
+		pr_err("scratch array: all areas are empty\n");
 	return all;
 }
 
@@ -351,8 +351,8 @@ static bool __init kho_take_scratch(phys_addr_t phys, u64 len)
 	bool valid;
 
 	if (!area) {
-		pr_warn("cannot map %llu bytes of scratch areas at %pa\n", len,
-			&phys);
+		pr_err("scratch array: failed to map (%llu bytes at %pa)\n",
+		       len, &phys);
 		return false;
 	}
 
@@ -375,8 +375,8 @@ static bool __init kho_pages_differ(u64 fdt_len)
 	    (fdt_len != SZ_4K && fdt_len != SZ_16K && fdt_len != SZ_64K))
 		return false;
 
-	pr_warn("previous kernel has pages of %llu bytes, this one of %lu\n",
-		fdt_len, PAGE_SIZE);
+	pr_err("root tree: incompatible page size (%llu bytes, expected %lu)\n",
+	       fdt_len, PAGE_SIZE);
 	return true;
 }
 
@@ -392,8 +392,8 @@ static bool __init kho_take(phys_addr_t fdt_phys, u64 fdt_len,
 	fdt = PAGE_ALIGNED(fdt_phys | fdt_len) ?
 		kho_map_early(fdt_phys, fdt_len) : NULL;
 	if (!fdt) {
-		pr_warn("cannot map %llu bytes of root tree at %pa\n", fdt_len,
-			&fdt_phys);
+		pr_err("root tree: failed to map (%llu bytes at %pa)\n", fdt_len,
+		       &fdt_phys);
 		return false;
 	}
 

@@ -70,21 +70,13 @@ unsigned int kho_compat_name_len(const struct kho_compat_part *part)
 }
 EXPORT_SYMBOL_GPL(kho_compat_name_len);
 
-/**
- * kho_compat_same_name - check whether two components have the same name
- * @a: a component
- * @b: a component
- *
- * Return: true when they are versions of one structure.
- */
-bool kho_compat_same_name(const struct kho_compat_part *a,
-			  const struct kho_compat_part *b)
+static bool kho_compat_same_name(const struct kho_compat_part *a,
+				 const struct kho_compat_part *b)
 {
 	unsigned int len = kho_compat_name_len(a);
 
 	return len == kho_compat_name_len(b) && !memcmp(a->s, b->s, len);
 }
-EXPORT_SYMBOL_GPL(kho_compat_same_name);
 
 /* Find the component with the name of @named in a string. */
 static struct kho_compat_part kho_compat_find(const char *s,
@@ -138,7 +130,7 @@ static const char *kho_compat_disorder(const char *s)
 				       min(before.len, part.len)) ?:
 				(int)before.len - (int)part.len;
 		if (order > 0)
-			return "its components are not sorted";
+			return "components not sorted";
 	}
 
 	return NULL;
@@ -151,9 +143,9 @@ static const char *kho_compat_repetition(const char *s)
 	while (s) {
 		s = kho_compat_part(s, &part);
 		if (!part.len)
-			return "a component is empty";
+			return "empty component";
 		if (s && kho_compat_find(s, &part).len)
-			return "a component is there twice";
+			return "duplicate component";
 	}
 
 	return NULL;
@@ -173,15 +165,15 @@ const char *kho_compat_defect(const char *s, size_t size)
 	const char *why;
 
 	if (!len)
-		return "it is empty";
+		return "empty string";
 	if (len == KHO_COMPAT_MAX)
-		return "it is too long";
+		return "too long";
 	if (len == size)
-		return "it does not end in its field";
+		return "not terminated";
 
 	for (size_t i = 0; i < len; i++) {
 		if (!isascii(s[i]) || !isgraph(s[i]))
-			return "it has characters that are no text";
+			return "non-printable character";
 	}
 
 	why = kho_compat_repetition(s);

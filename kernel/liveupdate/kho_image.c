@@ -324,7 +324,7 @@ static int kho_alloc_image_areas(struct kimage *image)
 			image->kho.areas = areas;
 			scoped_guard(mutex, &kho_all_areas_lock)
 				list_add_tail(&areas->node, &kho_all_areas);
-			pr_info("%lluMiB of scratch memory in %u areas\n",
+			pr_info("scratch memory: allocated for image (%lluMiB in %u areas)\n",
 				(u64)kho_areas_size(areas) >> 20, areas->nr);
 			return 0;
 		}
@@ -336,11 +336,11 @@ static int kho_alloc_image_areas(struct kimage *image)
 		return -EINTR;
 
 	if (kho_handover_is_optional()) {
-		pr_notice("nothing is preserved: image loaded without a handover (%lluMiB needed, %lluMiB found)\n",
+		pr_notice("image: loaded without a handover, nothing is preserved (%lluMiB needed, %lluMiB available)\n",
 			  (u64)need >> 20, (u64)found >> 20);
 		return 0;
 	}
-	pr_err("no scratch memory for the next kernel: %lluMiB needed, %lluMiB found; preserve or use less memory, or set some apart at boot with kho_scratch=\n",
+	pr_err("scratch memory: failed to allocate for image (%lluMiB needed, %lluMiB available)\n",
 	       (u64)need >> 20, (u64)found >> 20);
 	return -ENOMEM;
 }
@@ -490,7 +490,7 @@ int kho_check_kimage(const struct kimage *image)
 	    kho_out_is_unused())
 		return 0;
 
-	pr_err("memory is preserved, and the image was loaded without a handover: load it again\n");
+	pr_err("image: loaded without a handover, but memory is preserved\n");
 	return -EOPNOTSUPP;
 }
 

@@ -59,8 +59,8 @@ static void __init kho_drop_keys(unsigned long key, unsigned long nr,
 	kho_decode_key(key + nr - 1, &last, &order);
 	kho_decode_key(key, &start, &order);
 	last += (PAGE_SIZE << order) - 1;
-	pr_err_ratelimited("preserved memory [%pa-%pa] is lost: %s\n", &start,
-			   &last, kho_refusals[why]);
+	pr_err_ratelimited("preserved memory [%pa-%pa]: discarded, %s\n",
+			   &start, &last, kho_refusals[why]);
 
 	while (nr--)
 		kho_radix_take_key_at(&kho_in.map, key + nr, &cursor);
@@ -110,7 +110,7 @@ static void __init kho_refuse_blocks(struct memblock_sequence *seq,
 
 	kho_add_overlap(PHYS_PFN(start), PFN_UP(end));
 	if (!kho_coarse)
-		pr_err_ratelimited("memory [%pa-%pa] is preserved twice: the first owner gets it\n",
+		pr_err_ratelimited("preserved memory [%pa-%pa]: duplicate, the first owner gets it\n",
 				   &start, &last);
 }
 
@@ -175,7 +175,7 @@ static void __init kho_refuse_node(struct memblock_sequence *seq,
 		return;
 
 	container_of(seq, struct kho_sequence, seq)->failed = true;
-	pr_err("node of the memory map at %pa: %s\n", &start, kho_refusals[why]);
+	pr_err("memory map: node %s (%pa)\n", kho_refusals[why], &start);
 }
 
 static bool __init kho_next_node(struct memblock_sequence *seq,
@@ -232,7 +232,7 @@ static int __init kho_collect_nodes(void)
 					    SMP_CACHE_BYTES);
 	err = kho_radix_walk_tree(&kho_in.map, &cb, NULL);
 	if (err) {
-		pr_err("memory map changed during boot: %pe\n", ERR_PTR(err));
+		pr_err("memory map: changed during boot: %pe\n", ERR_PTR(err));
 		return err;
 	}
 
@@ -242,7 +242,7 @@ static int __init kho_collect_nodes(void)
 	for (unsigned long i = 1; i < kho_nr_nodes; i++) {
 		if (kho_nodes[i - 1] != kho_nodes[i])
 			continue;
-		pr_err("node of the memory map at %pa: duplicate\n", &kho_nodes[i]);
+		pr_err("memory map: duplicate node (%pa)\n", &kho_nodes[i]);
 		return -EINVAL;
 	}
 
@@ -252,9 +252,9 @@ static int __init kho_collect_nodes(void)
 static void __init kho_reserve_coarse(void)
 {
 	kho_coarse = true;
-	pr_warn("short of memory: free memory around preserved pages stays unused\n");
+	pr_warn("preserved memory: failed to reserve by range, free memory outside of scratch areas stays unused\n");
 	if (memblock_reserve_all_but_scratch())
-		panic("KHO: no memory to reserve preserved memory: the previous kernel needs a larger kho_scratch=\n");
+		panic("KHO: preserved memory: failed to reserve, the previous kernel needs a larger kho_scratch=\n");
 }
 
 static int __init kho_reserve_map(void)
@@ -263,7 +263,7 @@ static int __init kho_reserve_map(void)
 
 	/* Without regions of their own, nodes are not protected. */
 	if (err == -ENOMEM)
-		panic("KHO: no memory to reserve %lu nodes of the memory map: the previous kernel needs a larger kho_scratch=\n",
+		panic("KHO: memory map: failed to reserve %lu nodes, the previous kernel needs a larger kho_scratch=\n",
 		      kho_nr_nodes);
 
 	/* Start with the largest blocks: they are the fewest, and may contain others. */

@@ -64,8 +64,8 @@ static void kho_unpreserve_block(unsigned long pfn, unsigned int order,
 	unsigned long key = kho_encode_key(PFN_PHYS(pfn), order);
 
 	if (!kho_radix_take_key_at(&kho_out.map, key, cursor))
-		kho_debug_report("pfn %#lx of order %u is not preserved\n", pfn,
-				 order);
+		kho_debug_report("block of order %u: not preserved (pfn %#lx)\n",
+				 order, pfn);
 }
 
 /*
@@ -89,12 +89,12 @@ static int kho_check_preservable(unsigned long pfn, unsigned long nr_pages,
 		unsigned long next = min(scratch, kho_boot_memory_from(batch->end));
 
 		if (scratch == batch->end) {
-			kho_debug_report("scratch memory cannot be preserved: %lu pages at pfn %#lx\n",
-					 nr_pages, pfn);
+			kho_debug_report("preserve: in scratch memory (pfn %#lx, %lu pages)\n",
+					 pfn, nr_pages);
 			return -EINVAL;
 		}
 		if (next == batch->end) {
-			pr_err_ratelimited("hot-added memory cannot be preserved: pfn %#lx\n",
+			pr_err_ratelimited("preserve: in hot-added memory (pfn %#lx)\n",
 					   next);
 			return -EOPNOTSUPP;
 		}
@@ -420,7 +420,7 @@ static void kho_in_drop_key(unsigned long key)
 		return;
 
 	last = start + (PAGE_SIZE << order) - 1;
-	pr_err_ratelimited("preserved memory [%pa-%pa] is lost: another owner restored memory in it\n",
+	pr_err_ratelimited("preserved memory [%pa-%pa]: discarded, another owner restored a part of it\n",
 			   &start, &last);
 }
 
@@ -761,7 +761,7 @@ static struct page *kho_restore_range(unsigned long start, unsigned long end,
 
 err_free:
 	kho_restore_batch_end(batch);
-	pr_err("pages restored twice: [%#lx-%#lx]\n", start, end - 1);
+	pr_err("restore: already restored by another caller (pfn [%#lx-%#lx])\n", start, end - 1);
 	while (pfn > start)
 		__free_page(pfn_to_page(--pfn));
 	return NULL;
@@ -835,7 +835,7 @@ void kho_restore_free(void *mem)
 	if (folio)
 		folio_put(folio);
 	else
-		pr_err_ratelimited("cannot free %pa: not handed over, or taken before\n",
+		pr_err_ratelimited("restore: not preserved or already restored (%pa)\n",
 				   &phys);
 }
 EXPORT_SYMBOL_GPL(kho_restore_free);

@@ -205,8 +205,8 @@ static int __init kho_scratch_add_area(const char *what, phys_addr_t size,
 	addr = memblock_alloc_range_nid(size, KHO_SCRATCH_ALIGN, 0, limit, nid,
 					nid != NUMA_NO_NODE);
 	if (!addr) {
-		pr_err("no %lluMiB of memory for %s scratch area\n",
-		       (u64)size >> 20, what);
+		pr_err("scratch area: failed to allocate (%s, %lluMiB)\n", what,
+		       (u64)size >> 20);
 		return -ENOMEM;
 	}
 
@@ -259,8 +259,8 @@ void __init kho_reserve_scratch(void)
 	/* Lowmem, global, and one area for each node with memory. */
 	nr = nodes_weight(node_states[N_MEMORY]) + 2;
 	if (nr > KHO_MAX_SCRATCH_AREAS) {
-		pr_err("%u scratch areas needed, and the next kernel takes %u\n",
-		       nr, KHO_MAX_SCRATCH_AREAS);
+		pr_err("scratch areas: too many (%u, maximum %u)\n", nr,
+		       KHO_MAX_SCRATCH_AREAS);
 		goto err_disable;
 	}
 
@@ -284,7 +284,7 @@ err_free:
 	memblock_free(kho_scratch, size);
 	kho_scratch = NULL;
 err_disable:
-	pr_warn("no scratch memory, disabling kexec handover\n");
+	pr_err("scratch areas: failed to reserve, disabling kexec handover\n");
 	kho_enable = false;
 }
 
@@ -487,5 +487,5 @@ void __init kho_extend_scratch(void)
 	}
 
 	if (err)
-		pr_warn("scratch memory not extended: %pe\n", ERR_PTR(err));
+		pr_warn("scratch memory: failed to extend: %pe\n", ERR_PTR(err));
 }

@@ -73,7 +73,7 @@ static bool kho_incoming_in_use(void)
 
 	fdt_for_each_subnode(node, fdt, 0) {
 		if (nr < KHO_MAX_SUBTREES && kho_subtree_refs[nr]) {
-			pr_info("subtree '%s' is in use\n",
+			pr_info("subtree '%s': in use\n",
 				fdt_get_name(fdt, node, NULL));
 			return true;
 		}

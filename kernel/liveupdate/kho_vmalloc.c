@@ -251,13 +251,13 @@ static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
 	if (desc->flags & ~KHO_VMALLOC_FLAGS)
 		return "unknown flags";
 	if (desc->order > MAX_PAGE_ORDER)
-		return "order too large";
+		return "order out of range";
 	if (desc->total_pages > max_pfn)
-		return "more pages than there is memory";
+		return "number of pages out of range";
 
 	nr_blocks = desc->total_pages >> desc->order;
 	if (!nr_blocks || desc->total_pages % BIT(desc->order))
-		return "size does not fit the order";
+		return "size misaligned to the order";
 
 	while (next) {
 		const struct kho_vmalloc_chunk *chunk;
@@ -265,7 +265,7 @@ static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
 
 		cond_resched();
 		if (!kho_pages_preserved(next, 1))
-			return "chunk was not preserved";
+			return "chunk not preserved";
 		chunk = phys_to_virt(next);
 
 		for (i = 0; i < ARRAY_SIZE(chunk->phys) && chunk->phys[i]; i++) {
@@ -273,15 +273,15 @@ static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
 				return "too many pages";
 			if (!kho_pages_preserved_at(chunk->phys[i],
 						    BIT(desc->order), &cursor))
-				return "page was not preserved";
+				return "page not preserved";
 		}
 
 		next = chunk->hdr.next.phys;
 		if (next && i < ARRAY_SIZE(chunk->phys))
-			return "chunk ends early";
+			return "partial chunk before the last one";
 	}
 
-	return found == nr_blocks ? NULL : "pages are missing";
+	return found == nr_blocks ? NULL : "pages missing";
 }
 
 /**
@@ -298,7 +298,7 @@ int kho_vmalloc_check(const struct kho_vmalloc *preservation)
 	const char *why;
 
 	if (kho_incoming_differs(KHO_VMALLOC_COMPATIBLE)) {
-		pr_err_ratelimited("vmalloc area not restored: previous kernel did not have %s\n",
+		pr_err_ratelimited("vmalloc: incompatible version (previous kernel does not have %s)\n",
 				   KHO_VMALLOC_COMPATIBLE);
 		return -EOPNOTSUPP;
 	}
@@ -307,8 +307,8 @@ int kho_vmalloc_check(const struct kho_vmalloc *preservation)
 	why = kho_vmalloc_verify(preservation);
 	kho_incoming_put();
 	if (why) {
-		pr_err_ratelimited("vmalloc area of %u pages not restored: %s\n",
-				   preservation->total_pages, why);
+		pr_err_ratelimited("vmalloc area: %s (%u pages)\n", why,
+				   preservation->total_pages);
 		return -EINVAL;
 	}
 

@@ -181,28 +181,37 @@ KHO_NOTE(KHO_NOTE_SUBTREE, "luo", LUO_ABI_COMPATIBLE, LUO_ABI_COMPATIBLE);
 
 /*
  * Read the root structure.  The length of the string at its start determines
- * the offset of the rest.  Return the fault, or NULL.
+ * the offset of the rest.
  */
-static const char *__init luo_read_root(phys_addr_t phys, size_t size,
-					struct luo_ser *ser)
+static int __init luo_read_root(phys_addr_t phys, size_t size,
+				struct luo_ser *ser)
 {
 	const size_t head = offsetof(struct luo_ser, liveupdate_num);
 	const char *offered = phys_to_virt(phys);
 	size_t len;
 
-	if (!kho_pages_preserved(phys, 1) || size > PAGE_SIZE)
-		return "not in a page that was handed over";
+	if (!kho_pages_preserved(phys, 1) || size > PAGE_SIZE) {
+		pr_err("incoming state: not preserved (%zu bytes at %pa)\n",
+		       size, &phys);
+		return -EINVAL;
+	}
 
 	kho_compat_report(offered, size, LUO_ABI_COMPATIBLE);
-	if (!kho_compat_usable(offered, size, LUO_ABI_COMPATIBLE))
-		return "of a version this kernel does not know";
+	if (!kho_compat_usable(offered, size, LUO_ABI_COMPATIBLE)) {
+		pr_err("incoming state: incompatible version (%zu bytes at %pa)\n",
+		       size, &phys);
+		return -EINVAL;
+	}
 
 	len = ALIGN(strlen(offered) + 1, 8);
-	if (len + sizeof(*ser) - head > size)
-		return "too small";
+	if (len + sizeof(*ser) - head > size) {
+		pr_err("incoming state: too small (%zu bytes at %pa)\n", size,
+		       &phys);
+		return -EINVAL;
+	}
 
 	memcpy(&ser->liveupdate_num, offered + len, sizeof(*ser) - head);
-	return NULL;
+	return 0;
 }
 
 /*
@@ -212,13 +221,12 @@ static const char *__init luo_read_root(phys_addr_t phys, size_t size,
 static int __init luo_init_incoming(void)
 {
 	struct luo_ser ser;
-	const char *why;
 	phys_addr_t phys;
 	size_t size;
 	int err;
 
 	if (luo_global.enabled && !kho_is_enabled()) {
-		pr_warn("disabled, because Kexec Handover is\n");
+		pr_warn("disabled, Kexec Handover is off\n");
 		luo_global.enabled = false;
 	}
 	if (!luo_global.enabled)
@@ -227,16 +235,12 @@ static int __init luo_init_incoming(void)
 	err = kho_retrieve_subtree(LUO_KHO_ENTRY_NAME, &phys, &size);
 	if (err) {
 		if (err != -ENOENT)
-			pr_err("cannot find what was handed over: %pe\n",
+			pr_err("incoming state: failed to retrieve: %pe\n",
 			       ERR_PTR(err));
 		return 0;
 	}
 
-	why = luo_read_root(phys, size, &ser);
-	if (why) {
-		pr_err("what was handed over is lost: header (%zu bytes at %pa) is %s\n",
-		       size, &phys, why);
-	} else {
+	if (!luo_read_root(phys, size, &ser)) {
 		luo_global.liveupdate_num = ser.liveupdate_num;
 		pr_info("Retrieved live update data, liveupdate number: %llu\n",
 			luo_global.liveupdate_num);
@@ -283,7 +287,7 @@ err_free_flbs:
 err_free:
 	kho_unpreserve_free(ser);
 err_disable:
-	pr_err("cannot be set up: %pe\n", ERR_PTR(err));
+	pr_err("failed to initialize: %pe\n", ERR_PTR(err));
 	luo_global.enabled = false;
 	luo_session_unhold_incoming();
 	return err;
@@ -296,7 +300,7 @@ static int luo_check_image(void)
 	if (kexec_image->kho.fdt || !luo_session_any_outgoing())
 		return 0;
 
-	pr_err("there are live update sessions, and the loaded kernel image carries no hand-over: load it with kexec_file_load(), or close the sessions\n");
+	pr_err("image: loaded without a handover, but sessions are preserved\n");
 	return -EOPNOTSUPP;
 }
 

@@ -292,7 +292,7 @@ static bool luo_file_bind(struct luo_file *f)
 
 static void luo_file_warn_orphan(const struct luo_file *f, const char *what)
 {
-	pr_warn_ratelimited("file with token %#llx %s: no handler for '%*pE'\n",
+	pr_warn_ratelimited("token %#llx: %s, no handler for '%*pE'\n",
 			    f->token, what,
 			    (int)strnlen(f->compatible,
 					 LIVEUPDATE_HNDL_COMPAT_LENGTH),
@@ -404,7 +404,7 @@ static int luo_file_freeze(struct luo_file *f, struct luo_file_ser *ser)
 	if (f->fh->ops->freeze)
 		err = f->fh->ops->freeze(&args);
 	if (err) {
-		pr_err("file with token %#llx cannot be frozen by '%s': %pe\n",
+		pr_err("token %#llx: handler '%s' failed to freeze: %pe\n",
 		       f->token, f->fh->compatible, ERR_PTR(err));
 		return err;
 	}
@@ -491,8 +491,7 @@ static void luo_file_read(struct luo_file_set *set,
 
 	/* It cannot be retrieved then, and is discarded with the others. */
 	if (luo_file_hash(f))
-		pr_err("file with token %#llx is lost: there are two of them\n",
-		       f->token);
+		pr_err("token %#llx: duplicate, file is lost\n", f->token);
 
 	luo_file_add(f);
 }
@@ -523,8 +522,8 @@ int luo_file_restore_all(struct luo_file_set *set,
 	kho_block_set_destroy(&set->block_set);
 
 	if (set->count != ser->count)
-		pr_warn("%llu files were handed over, and %llu found\n",
-			ser->count, set->count);
+		pr_warn("file records: count mismatch (%llu found, expected %llu)\n",
+			set->count, ser->count);
 	return 0;
 }
 
@@ -568,7 +567,7 @@ int luo_file_retrieve(struct luo_file_set *set, u64 token, struct file **filep)
 		return f->retrieve_status;
 
 	if (!luo_file_bind(f)) {
-		luo_file_warn_orphan(f, "cannot be retrieved");
+		luo_file_warn_orphan(f, "failed to retrieve");
 		return -EOPNOTSUPP;
 	}
 
@@ -617,7 +616,7 @@ static void luo_file_finish(struct luo_file *f)
 		f->fh->ops->finish(&args);
 		luo_flb_file_finish(f->fh);
 	} else {
-		luo_file_warn_orphan(f, "is gone, its memory stays unclaimed");
+		luo_file_warn_orphan(f, "memory stays unclaimed");
 	}
 	luo_file_free(f);
 }
@@ -641,7 +640,7 @@ int luo_file_finish_all(struct luo_file_set *set, bool force)
 		if (!luo_file_can_finish(f))
 			return -EBUSY;
 		if (!f->fh && !force) {
-			luo_file_warn_orphan(f, "cannot be finished");
+			luo_file_warn_orphan(f, "failed to finish");
 			return -EBUSY;
 		}
 	}
@@ -812,7 +811,7 @@ int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
 					       LIVEUPDATE_HNDL_COMPAT_LENGTH,
 					       fh->compatible))
 				continue;
-			pr_err("there is a file handler '%s' already\n",
+			pr_err("file handler '%s': duplicate\n",
 			       fh->compatible);
 			return -EEXIST;
 		}

@@ -343,13 +343,13 @@ static void luo_flb_drop_incoming(struct liveupdate_flb *flb)
 
 	err = luo_flb_retrieve(flb);
 	if (err && !p->incoming.err) {
-		pr_warn("'%s' is not finished yet: it cannot be retrieved: %pe\n",
+		pr_warn("FLB '%s': failed to retrieve, waiting for a retry: %pe\n",
 			flb->compatible, ERR_PTR(err));
 		return;
 	}
 
 	if (err) {
-		pr_err("'%s' is lost: it cannot be retrieved: %pe\n",
+		pr_err("FLB '%s': failed to retrieve, data is lost: %pe\n",
 		       flb->compatible, ERR_PTR(err));
 	} else {
 		args.data = p->incoming.data;
@@ -399,7 +399,7 @@ static void luo_flb_report_rest(void)
 		if (!rec[i].count)
 			continue;
 		kho_compat_report(rec[i].name, sizeof(rec[i].name), "");
-		pr_warn("'%*pE' is gone, its memory stays unclaimed\n",
+		pr_warn("FLB '%*pE': not supported, its memory stays unclaimed\n",
 			(int)strnlen(rec[i].name, sizeof(rec[i].name)),
 			rec[i].name);
 	}
@@ -615,7 +615,7 @@ void liveupdate_unregister_flb(struct liveupdate_file_handler *fh,
 		return;
 
 	if (luo_file_any_outgoing(fh))
-		pr_warn("'%s' stays registered: files of '%s' are preserved\n",
+		pr_warn("FLB '%s': stays registered, files of '%s' are preserved\n",
 			flb->compatible, fh->compatible);
 	else
 		luo_flb_unlink(link);
@@ -666,7 +666,7 @@ static const char *__init luo_flb_verify(u64 flbs_pa)
 	if (!kho_pages_preserved(flbs_pa, LUO_FLB_PAGES))
 		return "not preserved";
 	if (header->pgcnt != LUO_FLB_PAGES)
-		return "of an unknown size";
+		return "invalid size";
 	if (header->count > LUO_FLB_MAX)
 		return "too many";
 
@@ -703,8 +703,8 @@ void __init luo_flb_setup_incoming(u64 flbs_pa)
 	why = luo_flb_verify(flbs_pa);
 	folio = why ? NULL : kho_restore_folio(flbs_pa);
 	if (!folio) {
-		pr_err("FLBs are lost: records at %#llx are %s\n", flbs_pa,
-		       why ?: "taken");
+		pr_err("FLB records: %s, all FLBs are lost (%#llx)\n",
+		       why ?: "already restored", flbs_pa);
 		return;
 	}
 

@@ -266,7 +266,7 @@ static int luo_session_read_files(struct luo_session *session)
 	if (err == -ENOMEM)
 		return err;
 	if (err)
-		pr_err("session '%*pE': all its files are lost: %pe\n",
+		pr_err("session '%*pE': invalid records, all files are lost: %pe\n",
 		       LUO_NAME(session), ERR_PTR(err));
 
 	session->unread = false;
@@ -590,7 +590,7 @@ int luo_session_serialize(u64 *sessions_pa)
 	return 0;
 
 err_unfreeze:
-	pr_err("session '%*pE' cannot be frozen, live update called off: %pe\n",
+	pr_err("session '%*pE': failed to freeze, live update aborted: %pe\n",
 	       LUO_NAME(session), ERR_PTR(err));
 	if (ser)
 		kho_block_set_it_prev(&it);
@@ -602,7 +602,7 @@ err_unfreeze:
 
 static void luo_warn_lost(const char *name, u64 nr_files)
 {
-	pr_warn("session '%*pE' of the previous kernel is not finished: its %llu files are lost\n",
+	pr_warn("session '%*pE': not finished before kexec, %llu files are lost\n",
 		(int)strnlen(name, LIVEUPDATE_SESSION_NAME_LENGTH), name, nr_files);
 }
 
@@ -647,7 +647,7 @@ void __init luo_session_setup_incoming(u64 sessions_pa)
 	int err = kho_block_set_restore(&dir->blocks, sessions_pa);
 
 	if (err) {
-		pr_err("all sessions are lost: %pe\n", ERR_PTR(err));
+		pr_err("session records: invalid, all sessions are lost: %pe\n", ERR_PTR(err));
 	} else if (sessions_pa) {
 		luo_incoming_holds = true;
 		kho_incoming_get();
@@ -662,7 +662,7 @@ void __init luo_session_setup_incoming(u64 sessions_pa)
  */
 static void luo_session_lost(const char *name, const char *why)
 {
-	pr_err("session '%*pE' is lost: %s; its memory stays unclaimed\n",
+	pr_err("session '%*pE': %s, its memory stays unclaimed\n",
 	       (int)strnlen(name, LIVEUPDATE_SESSION_NAME_LENGTH), name, why);
 }
 
@@ -672,11 +672,11 @@ static void luo_session_read(const struct luo_session_ser *ser)
 	struct luo_session *session;
 
 	if (!luo_string_valid(ser->name, sizeof(ser->name))) {
-		luo_session_lost(ser->name, "its name is damaged");
+		luo_session_lost(ser->name, "invalid name");
 		return;
 	}
 	if (luo_session_find(dir, ser->name)) {
-		luo_session_lost(ser->name, "there are two of that name");
+		luo_session_lost(ser->name, "duplicate name");
 		return;
 	}
 

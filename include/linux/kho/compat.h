@@ -60,8 +60,6 @@ bool kho_compat_it_next(struct kho_compat_it *it);
 const char *kho_compat_defect(const char *s, size_t size);
 const char *kho_compat_full(const char *s);
 unsigned int kho_compat_name_len(const struct kho_compat_part *part);
-bool kho_compat_same_name(const struct kho_compat_part *a,
-			  const struct kho_compat_part *b);
 bool kho_compat_usable(const char *offered, size_t size, const char *supported);
 bool kho_compat_covers(const char *offered, size_t size, const char *needed);
 bool kho_compat_akin(const char *offered, size_t size, const char *supported);

@@ -266,13 +266,13 @@ static void kho_compat_test_name_len(struct kunit *test)
 
 /* Strings that are none. */
 
-#define EMPTY		"it is empty"
-#define TOO_LONG	"it is too long"
-#define NO_END		"it does not end in its field"
-#define NO_TEXT		"it has characters that are no text"
-#define NO_PART		"a component is empty"
-#define TWICE		"a component is there twice"
-#define NOT_SORTED	"its components are not sorted"
+#define EMPTY		"empty string"
+#define TOO_LONG	"too long"
+#define NO_END		"not terminated"
+#define NO_TEXT		"non-printable character"
+#define NO_PART		"empty component"
+#define TWICE		"duplicate component"
+#define NOT_SORTED	"components not sorted"
 
 #define BAD(name, s, why)	{ name, s, sizeof(s), why }
 #define NO_NUL(name, s, why)	{ name, s, sizeof(s) - 1, why }

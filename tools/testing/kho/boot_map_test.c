@@ -130,7 +130,7 @@ static void boot_map_test_overlap(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
 	KUNIT_EXPECT_EQ(test, kho_in.overlap_start, at);
 	KUNIT_EXPECT_EQ(test, kho_in.overlap_end, at + BIT(o->small));
-	KUNIT_EXPECT_TRUE(test, sim_logged("is preserved twice: the first owner gets it"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("duplicate, the first owner gets it"));
 	if (o->small_first) {
 		old_expect_folio(test, old, at, o->small);
 		old_expect_lost(test, old, pfn, nr);
@@ -138,7 +138,7 @@ static void boot_map_test_overlap(struct kunit *test)
 		old_expect_pages(test, old, pfn, nr);
 		old_expect_lost(test, old, at, BIT(o->small));
 	}
-	KUNIT_EXPECT_TRUE(test, sim_logged("is lost: another owner restored memory in it"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("discarded, another owner restored a part of it"));
 	expect_all_restored(test, old, &b);
 	old_check(test, old, false);
 }
@@ -392,7 +392,7 @@ static void boot_map_test_across_end_of_ram(struct kunit *test)
 		old_put_block(test, old, first - BIT(order), order);
 		old_put(test, old, first, order);
 		KUNIT_ASSERT_TRUE(test, old_boot(test, old));
-		KUNIT_EXPECT_TRUE(test, sim_logged("is lost: not in RAM"));
+		KUNIT_EXPECT_TRUE(test, sim_logged("discarded, not in RAM"));
 		for (unsigned long i = 0; i < nr; i++)
 			KUNIT_ASSERT_EQ(test, sim_memmap[first + i].state, SIM_LEFT);
 		old_expect_lost(test, old, first, BIT(order));
@@ -467,8 +467,8 @@ static void boot_map_test_part_of_run(struct kunit *test)
 		};
 
 		KUNIT_ASSERT_TRUE(test, old_boot(test, old));
-		KUNIT_EXPECT_TRUE(test, sim_logged("is lost: in use by this kernel"));
-		KUNIT_EXPECT_TRUE(test, sim_logged("is lost: not in RAM"));
+		KUNIT_EXPECT_TRUE(test, sim_logged("discarded, in use by this kernel"));
+		KUNIT_EXPECT_TRUE(test, sim_logged("discarded, not in RAM"));
 		for (unsigned int i = 0; i < 6; i++) {
 			if (i == bad || i == 2 || i == 3)
 				old_expect_lost(test, old, first + i, 1);
@@ -571,7 +571,7 @@ static void stale_over_node(struct kunit *test, struct old *old,
 		old_put(test, old, round_down(node, BIT(order)), order);
 
 	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
-	KUNIT_EXPECT_TRUE(test, sim_logged("is lost: in use by this kernel"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("discarded, in use by this kernel"));
 	for (unsigned int order = o->first; order <= o->last; order++)
 		old_expect_lost(test, old, round_down(node, BIT(order)), BIT(order));
 }
@@ -635,14 +635,14 @@ struct outcome {
 static void expect_kept(struct kunit *test, struct old *old, const struct blocks *b,
 			bool taken, struct outcome *seen)
 {
-	bool coarse = sim_logged("short of memory: ");
+	bool coarse = sim_logged("failed to reserve by range");
 
 	if (sim_panicked) {
-		bool hopeless = sim_logged("no memory to reserve preserved memory: ");
+		bool hopeless = sim_logged("preserved memory: failed to reserve, ");
 
 		seen->hopeless += hopeless;
 		seen->no_nodes += !hopeless;
-		KUNIT_ASSERT_TRUE(test, hopeless || sim_logged("nodes of the memory map: ") ||
+		KUNIT_ASSERT_TRUE(test, hopeless || sim_logged("nodes, the previous kernel needs") ||
 				  sim_logged("kho_collect_nodes: Failed to allocate memory"));
 		return;
 	}
@@ -729,7 +729,7 @@ static void boot_map_test_coarse_overlap(struct kunit *test)
 		old_put(test, old, small, 0);
 		old_finish(test, old);
 		sim_memblock_room = max;
-		coarse = sim_boot_warm(&old->handover) && sim_logged("short of memory: ");
+		coarse = sim_boot_warm(&old->handover) && sim_logged("failed to reserve by range");
 		sim_memblock_room = SIM_MAX_REGIONS;
 	}
 	ref_booted(&old->ref);

@@ -44,7 +44,7 @@ static void boot_node_test_bad(struct kunit *test)
 	old_put_block(test, old, SIM_PAGES / 3, 0);
 	old_write_root(test, old);
 	*slot_of_root(old) = bad->phys + (bad->relative ? virt_to_phys(old->map.root) : 0);
-	old_expect_refused(test, old, "lost");
+	old_expect_refused(test, old, "handover: discarded");
 	KUNIT_EXPECT_NULL(test, kho_restore_folio(PFN_PHYS(SIM_PAGES / 3)));
 	/* All of memory can be used. */
 	KUNIT_EXPECT_FALSE(test, memblock_kho_scratch_only());
@@ -63,7 +63,7 @@ static void boot_node_test_in_scratch(struct kunit *test)
 	sim_set_state(PHYS_PFN(phys), 1, SIM_LEFT);
 	memcpy(phys_to_virt(phys), phys_to_virt(*slot), PAGE_SIZE);
 	*slot = phys;
-	old_expect_refused(test, old, "has a node at");
+	old_expect_refused(test, old, "memory map: invalid node address");
 }
 
 /* The lowest node of the first key. */
@@ -97,7 +97,7 @@ static void boot_node_test_in_firmware(struct kunit *test)
 	old_put_block(test, old, SIM_PAGES / 3, 0);
 	old_write_root(test, old);
 	old->handover.firmware = (struct sim_ranges){ *slot_of_leaf(old), PAGE_SIZE, 1 };
-	old_expect_refused(test, old, "has a node at");
+	old_expect_refused(test, old, "memory map: invalid node address");
 }
 
 /* Taking a key out of one leaf would take it out of the other. */
@@ -131,7 +131,7 @@ static void boot_node_test_shared_node(struct kunit *test)
 			node->table[i] = child;
 		node = phys_to_virt(child);
 	}
-	old_expect_refused(test, old, "does not end");
+	old_expect_refused(test, old, "memory map: loop detected");
 }
 
 static u64 *free_slot;
@@ -154,7 +154,7 @@ static void boot_node_test_grows(struct kunit *test)
 	old->handover.between_walks = add_node_to_map;
 	old_finish(test, old);
 	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("memory map changed during boot"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("memory map: changed during boot"));
 	KUNIT_EXPECT_NULL(test, kho_in.map.root);
 }
 

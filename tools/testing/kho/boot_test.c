@@ -168,37 +168,37 @@ static void scratch_far_away(struct old *old)
 }
 
 static const struct bad_call bad_calls[] = {
-	{ "no root tree", no_fdt, "bytes of root tree at" },
-	{ "root tree not aligned", odd_fdt, "bytes of root tree at" },
-	{ "odd bytes of root tree", odd_fdt_size, "bytes of root tree at" },
-	{ "root tree far away", fdt_far_away, "bytes of root tree at" },
-	{ "short root tree", short_fdt, "cannot map 16 bytes of root tree" },
+	{ "no root tree", no_fdt, "root tree: failed to map (" },
+	{ "root tree not aligned", odd_fdt, "root tree: failed to map (" },
+	{ "odd bytes of root tree", odd_fdt_size, "root tree: failed to map (" },
+	{ "root tree far away", fdt_far_away, "root tree: failed to map (" },
+	{ "short root tree", short_fdt, "root tree: failed to map (16 bytes" },
 	{ "root tree without bytes", fdt_without_bytes,
-	  "cannot map 0 bytes of root tree" },
-	{ "bad magic", bad_magic, "root tree is damaged: " },
+	  "root tree: failed to map (0 bytes" },
+	{ "bad magic", bad_magic, "root tree: invalid FDT (" },
 	{ "root tree too long", long_tree, "larger than its memory" },
-	{ "no map", no_map, "root tree has no map" },
-	{ "short map", short_map, "root tree has no map" },
-	{ "null map", null_map, "root tree has no map" },
-	{ "map not aligned", odd_map, "root tree has no map" },
-	{ "map far away", map_far_away, "preserved memory has a node at" },
-	{ "no compatible", no_compatible, "it is empty" },
+	{ "no map", no_map, "root tree: invalid memory map address" },
+	{ "short map", short_map, "root tree: invalid memory map address" },
+	{ "null map", null_map, "root tree: invalid memory map address" },
+	{ "map not aligned", odd_map, "root tree: invalid memory map address" },
+	{ "map far away", map_far_away, "memory map: invalid node address" },
+	{ "no compatible", no_compatible, "empty string" },
 	{ "other base", other_compatible, "kho-v9" },
 	{ "other radix", other_radix, "radix-v9" },
-	{ "compatible without end", endless_compatible, "it does not end in its field" },
-	{ "no scratch", no_scratch, "cannot map 0 bytes of scratch areas" },
-	{ "odd bytes of scratch", odd_scratch, "array of scratch areas has 24 bytes" },
+	{ "compatible without end", endless_compatible, "not terminated" },
+	{ "no scratch", no_scratch, "scratch array: failed to map (0 bytes" },
+	{ "odd bytes of scratch", odd_scratch, "scratch array: invalid size (24 bytes)" },
 	{ "too many scratch areas", much_scratch,
-	  "array of scratch areas has 16000 bytes" },
+	  "scratch array: invalid size (16000 bytes)" },
 	{ "huge array of scratch areas", huge_scratch,
-	  "cannot map 1048576 bytes of scratch areas" },
-	{ "empty scratch area", empty_area, "scratch areas are all empty" },
-	{ "scratch area not aligned", odd_area, "scratch area 0 is " },
-	{ "endless scratch area", endless_area, "scratch area 0 is " },
-	{ "scratch area in hole", area_in_hole, "is not in RAM" },
-	{ "scratch area far away", area_far_away, "is not in RAM" },
-	{ "scratch area beyond memory", area_too_long, "is not in RAM" },
-	{ "scratch far away", scratch_far_away, "bytes of scratch areas at" },
+	  "scratch array: failed to map (1048576 bytes" },
+	{ "empty scratch area", empty_area, "scratch array: all areas are empty" },
+	{ "scratch area not aligned", odd_area, "scratch area 0: misaligned or out of range (" },
+	{ "endless scratch area", endless_area, "scratch area 0: misaligned or out of range (" },
+	{ "scratch area in hole", area_in_hole, ": not in RAM (" },
+	{ "scratch area far away", area_far_away, ": not in RAM (" },
+	{ "scratch area beyond memory", area_too_long, ": not in RAM (" },
+	{ "scratch far away", scratch_far_away, "scratch array: failed to map (" },
 };
 
 KUNIT_ARRAY_PARAM_DESC(bad_call, bad_calls, name);
@@ -214,7 +214,7 @@ static void boot_test_bad_call(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
 	KUNIT_EXPECT_TRUE_MSG(test, sim_logged(bad->line), "'%s' was not logged",
 			      bad->line);
-	KUNIT_EXPECT_TRUE(test, sim_logged("disabling") || sim_logged("lost"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("disabling") || sim_logged("handover: discarded"));
 	KUNIT_EXPECT_NULL(test, kho_in.map.root);
 	/* The machine is of use. */
 	KUNIT_EXPECT_GT(test, sim_count(SIM_FREE), SIM_PAGES / 2);
@@ -235,10 +235,10 @@ static void boot_test_other_pages(struct kunit *test)
 		old->handover.fdt_len = sizes[i];
 		sim_log_clear();
 		KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-		snprintf(line, sizeof(line), "pages of %u bytes, this one of %lu",
+		snprintf(line, sizeof(line), "page size (%u bytes, expected %lu)",
 			 sizes[i], PAGE_SIZE);
 		KUNIT_EXPECT_TRUE(test, sim_logged(line));
-		KUNIT_EXPECT_FALSE(test, sim_logged("damaged"));
+		KUNIT_EXPECT_FALSE(test, sim_logged("invalid FDT"));
 		KUNIT_EXPECT_NULL(test, kho_in.map.root);
 	}
 }
@@ -307,8 +307,8 @@ static void boot_test_root_preserved_twice(struct kunit *test)
 	old_put(test, old, pfn, order + 1);
 
 	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
-	KUNIT_EXPECT_TRUE(test, sim_logged("is preserved twice"));
-	KUNIT_EXPECT_TRUE(test, sim_logged("is lost: another owner restored memory in it"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("duplicate, the first owner gets it"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("discarded, another owner restored a part of it"));
 	old_expect_lost(test, old, pfn, BIT(order));
 	old_expect_lost(test, old, pfn, BIT(order + 1));
 	old_check(test, old, false);
@@ -340,7 +340,7 @@ static void boot_test_root_in_use(struct kunit *test)
 	old_put_block(test, old, first, 0);
 	old_write_root(test, old);
 	old->handover.image = (struct sim_ranges){ old->handover.fdt, PAGE_SIZE, 1 };
-	old_expect_refused(test, old, "root tree is in use by this kernel");
+	old_expect_refused(test, old, "root tree: in use by this kernel");
 	KUNIT_EXPECT_EQ(test, sim_memmap[first].state, SIM_FREE);
 	KUNIT_EXPECT_FALSE(test, memblock_kho_scratch_only());
 }
@@ -352,7 +352,7 @@ static void boot_test_root_not_mapped(struct kunit *test)
 
 	old_write_root(test, old);
 	old->handover.firmware = (struct sim_ranges){ old->handover.fdt, PAGE_SIZE, 1 };
-	old_expect_refused(test, old, "root tree is not in RAM");
+	old_expect_refused(test, old, "root tree: not in RAM");
 }
 
 static void boot_test_scratch_not_mapped(struct kunit *test)
@@ -363,7 +363,7 @@ static void boot_test_scratch_not_mapped(struct kunit *test)
 	old->handover.firmware = (struct sim_ranges){ old->handover.scratch, PAGE_SIZE, 1 };
 	sim_log_clear();
 	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
-	KUNIT_EXPECT_TRUE(test, sim_logged("scratch areas is not in RAM"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("scratch array: not in RAM"));
 	/* It makes its own. */
 	KUNIT_EXPECT_NE(test, virt_to_phys(kho_scratch), old->handover.scratch);
 }
@@ -378,7 +378,7 @@ static void boot_test_root_in_scratch(struct kunit *test)
 	sim_set_state(PHYS_PFN(old->scratch[0].addr), size / PAGE_SIZE, SIM_LEFT);
 	memcpy(phys_to_virt(old->scratch[0].addr), old->fdt, SIM_FDT_SIZE);
 	old->handover.fdt = old->scratch[0].addr;
-	old_expect_refused(test, old, "root tree is in scratch memory");
+	old_expect_refused(test, old, "root tree: in scratch memory");
 }
 
 static void boot_test_root_not_preserved(struct kunit *test)
@@ -388,7 +388,7 @@ static void boot_test_root_not_preserved(struct kunit *test)
 	old_write_root(test, old);
 	kho_radix_del_key(&old->map, kho_encode_key(old->handover.fdt,
 						    get_order(SIM_FDT_SIZE)));
-	old_expect_refused(test, old, "root tree is not in preserved memory");
+	old_expect_refused(test, old, "root tree: not preserved");
 }
 
 /* Its key is dropped, as it names memory that this kernel uses. */
@@ -402,9 +402,9 @@ static void boot_test_root_loses_key(struct kunit *test)
 	pfn = move_root(test, old);
 	old_put(test, old, pfn, order + 1);
 	old->handover.image = (struct sim_ranges){ PFN_PHYS(pfn + BIT(order)), 8, 1 };
-	old_expect_refused(test, old, "root tree is not in preserved memory");
-	KUNIT_EXPECT_TRUE(test, sim_logged("is lost: in use by this kernel"));
-	KUNIT_EXPECT_TRUE(test, sim_logged("memory map is damaged"));
+	old_expect_refused(test, old, "root tree: not preserved");
+	KUNIT_EXPECT_TRUE(test, sim_logged("discarded, in use by this kernel"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("handover: discarded, invalid memory map:"));
 }
 
 /* The writer. */
@@ -425,7 +425,7 @@ static void boot_test_many_nodes(struct kunit *test)
 		sim_boot_cold();
 		KUNIT_EXPECT_EQ_MSG(test, kho_scratch != NULL, rows[i].enabled,
 				    "%u nodes", rows[i].nodes);
-		KUNIT_EXPECT_EQ_MSG(test, sim_logged("scratch areas needed"),
+		KUNIT_EXPECT_EQ_MSG(test, sim_logged("scratch areas: too many ("),
 				    !rows[i].enabled, "%u nodes", rows[i].nodes);
 		KUNIT_EXPECT_EQ(test, sim_count(SIM_CMA) != 0, rows[i].enabled);
 	}

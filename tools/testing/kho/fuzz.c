@@ -153,7 +153,7 @@ void fuzz_end(void)
 	if (page)
 		__free_page(page);
 	else
-		BUG_ON(!is_kho_boot() && !sim_logged("its memory is lost"));
+		BUG_ON(!is_kho_boot() && !sim_logged("handover: discarded, invalid memory map:"));
 
 	sim_kmalloc_forget();
 	sim_vmalloc_forget();

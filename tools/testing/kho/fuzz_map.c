@@ -44,7 +44,7 @@ static struct ref ref;
 static void check(void)
 {
 	BUG_ON(!ref_same_keys(&ref));
-	BUG_ON(ref_wrong_page(&ref, sim_logged("short of memory: ")) != SIM_PAGES);
+	BUG_ON(ref_wrong_page(&ref, sim_logged("failed to reserve by range")) != SIM_PAGES);
 }
 
 static void restore_pages(const struct item *it)

@@ -213,7 +213,7 @@ static void handover_test_reference_outlives_data(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, kho_retrieve_subtree("data", &phys, NULL), 0);
 	kho_restore_free(phys_to_virt(phys));
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
-	KUNIT_EXPECT_TRUE(test, sim_logged("subtree 'data' is in use"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("subtree 'data': in use"));
 	KUNIT_EXPECT_TRUE(test, kho_in_covers(next, 4 * PAGE_SIZE));
 
 	/* No leaf is freed either, not even of an order that has no block left. */
@@ -334,11 +334,11 @@ static void handover_test_not_preserved(struct kunit *test)
 
 	sim_log_clear();
 	kho_unpreserve_folio(folio);
-	KUNIT_EXPECT_TRUE(test, sim_logged("of order 2 is not preserved"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("block of order 2: not preserved"));
 	KUNIT_ASSERT_EQ(test, kho_preserve_folio(folio), 0);
 	sim_log_clear();
 	kho_unpreserve_folio(folio);
-	KUNIT_EXPECT_FALSE(test, sim_logged("is not preserved"));
+	KUNIT_EXPECT_FALSE(test, sim_logged("not preserved"));
 	folio_put(folio);
 }
 
@@ -408,7 +408,7 @@ static void handover_test_hot_added(struct kunit *test)
 	if (!kho_scratch_overlap(PFN_PHYS(start - 2), 4 * PAGE_SIZE))
 		KUNIT_EXPECT_EQ(test, kho_preserve_pages(pfn_to_page(start - 2), 4),
 				-EOPNOTSUPP);
-	KUNIT_EXPECT_TRUE(test, sim_logged("hot-added memory cannot be preserved"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("preserve: in hot-added memory"));
 	while (alloc_pages(GFP_KERNEL, 0))
 		;
 

@@ -177,7 +177,7 @@ static void image_test_no_memory(struct kunit *test)
 	sim_contig_left = UINT_MAX;
 	KUNIT_EXPECT_EQ(test, kho_fill_kimage(new_image(test)), -ENOMEM);
 	KUNIT_EXPECT_EQ(test, sim_contig_left, UINT_MAX);
-	KUNIT_EXPECT_TRUE(test, sim_logged("no scratch memory for the next kernel"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("scratch memory: failed to allocate for image"));
 
 	for (int i = 1; i <= 2; i++) {
 		sim_available = ULONG_MAX >> PAGE_SHIFT;
@@ -198,7 +198,7 @@ static void image_test_unused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_fill_kimage(image), 0);
 	KUNIT_EXPECT_EQ(test, image->kho.fdt, 0);
 	KUNIT_EXPECT_EQ(test, image->nr_segments, 0);
-	KUNIT_EXPECT_TRUE(test, sim_logged("image loaded without a handover"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("image: loaded without a handover, nothing"));
 	KUNIT_EXPECT_EQ(test, kho_locate_mem_hole(&(struct kexec_buf){ .image = image }, NULL), 1);
 
 	/* Until there is something to lose, which kexec_load() never had. */

@@ -214,7 +214,7 @@ static void luo_file_test_orphan(struct kunit *test)
 	preserve(test, start(test), "a", 2);
 	session = agent_retrieve(go_on(test, 1), "a");
 	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -EOPNOTSUPP);
-	KUNIT_EXPECT_TRUE(test, sim_logged("token 0x1 cannot be retrieved: no handler"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("token 0x1: failed to retrieve, no handler"));
 	KUNIT_EXPECT_EQ(test, witness_register(0), 0);
 	witness[0].module.going = true;
 	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -EOPNOTSUPP);
@@ -232,9 +232,9 @@ static void luo_file_test_orphan_finish(struct kunit *test)
 	preserve(test, start(test), "a", 2);
 	session = agent_retrieve(go_on(test, -1), "a");
 	KUNIT_EXPECT_EQ(test, agent_finish(session), -EBUSY);
-	KUNIT_EXPECT_FALSE(test, sim_logged("is gone"));
+	KUNIT_EXPECT_FALSE(test, sim_logged("stays unclaimed"));
 	KUNIT_EXPECT_EQ(test, agent_finish_force(session), 0);
-	KUNIT_EXPECT_TRUE(test, sim_logged("token 0x2 is gone"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("token 0x2: memory stays unclaimed"));
 	KUNIT_EXPECT_EQ(test, witness_register(0), 0);
 	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -ENOENT);
 }
@@ -287,7 +287,7 @@ static void luo_file_test_register(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_register_file_handler(&incomplete.fh), -EINVAL);
 
 	KUNIT_EXPECT_EQ(test, witness_register(0), -EEXIST);
-	KUNIT_EXPECT_TRUE(test, sim_logged("there is a file handler 'unit-witness-v1' already"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("file handler 'unit-witness-v1': duplicate"));
 	KUNIT_EXPECT_EQ(test, witness_register(1), 0);
 	KUNIT_EXPECT_EQ(test, witness_register(2), 0);
 }
@@ -356,8 +356,8 @@ static void luo_file_test_many(struct kunit *test)
 			DIV_ROUND_UP(kho_scratch_cnt * sizeof(*kho_scratch), PAGE_SIZE));
 	after = sim_balance();
 	KUNIT_EXPECT_MEMEQ(test, &after, &nothing, sizeof(after));
-	KUNIT_EXPECT_FALSE(test, sim_logged("files were handed over"));
-	KUNIT_EXPECT_FALSE(test, sim_logged("there are two"));
+	KUNIT_EXPECT_FALSE(test, sim_logged("count mismatch"));
+	KUNIT_EXPECT_FALSE(test, sim_logged("duplicate"));
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
 	KUNIT_EXPECT_TRUE(test, sim_logged(": 0 unclaimed pages released"));
 }

@@ -317,7 +317,7 @@ static bool boot_failing(unsigned long n, bool liveupdate, long *keys)
 	sim_log_clear();
 	sim_fail_nth(n);
 	sim_boot_cold();
-	failed = sim_logged("cannot be set up");
+	failed = sim_logged("failed to initialize");
 	sim_fail_nth(0);
 	*keys = sim_balance().keys;
 	return failed;
@@ -336,10 +336,10 @@ static void luo_ioctl_test_fail_boot(struct kunit *test)
 		failed = boot_failing(n, true, &keys);
 		/* Before or after the handover as a whole. */
 		failures += failed && keys_off;
-		off += sim_logged("disabled, because Kexec Handover is");
-		KUNIT_EXPECT_EQ(test, failed, sim_logged("cannot be set up: -12") ||
-					      sim_logged("cannot be set up: -95"));
-		KUNIT_EXPECT_FALSE(test, failed && sim_logged("disabled, because"));
+		off += sim_logged("disabled, Kexec Handover is off");
+		KUNIT_EXPECT_EQ(test, failed, sim_logged("failed to initialize: -12") ||
+					      sim_logged("failed to initialize: -95"));
+		KUNIT_EXPECT_FALSE(test, failed && sim_logged("disabled, Kexec"));
 		KUNIT_ASSERT_EQ(test, liveupdate_enabled(), !failed && kho_is_enabled());
 		KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
 		if (liveupdate_enabled())

@@ -231,7 +231,7 @@ void ref_init(struct ref *ref, const struct sim_handover *handover)
 void ref_booted(struct ref *ref)
 {
 	/* A kernel without memory for a root tree of its own does not come to it. */
-	if (ref->metadata && !sim_logged("nothing will be handed over"))
+	if (ref->metadata && !sim_logged("failed to initialize, disabling"))
 		ref_restore_folio(ref, ref->metadata);
 }
 

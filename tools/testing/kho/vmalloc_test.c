@@ -95,7 +95,7 @@ static void vmalloc_test_more_than_memory(struct kunit *test)
 	struct area *a = new_area(test);
 
 	a->desc.total_pages = max_pfn + 1;
-	expect_refused(test, a, "more pages than there is memory");
+	expect_refused(test, a, "number of pages out of range");
 }
 
 /* An area of large pages is a whole number of them. */
@@ -105,9 +105,9 @@ static void vmalloc_test_part_of_a_block(struct kunit *test)
 
 	a->desc.order = 1;
 	a->desc.total_pages = 3;
-	expect_refused(test, a, "size does not fit the order");
+	expect_refused(test, a, "size misaligned to the order");
 	a->desc.total_pages = 1;
-	expect_refused(test, a, "size does not fit the order");
+	expect_refused(test, a, "size misaligned to the order");
 }
 
 static void vmalloc_test_behind_the_end(struct kunit *test)

@@ -4,9 +4,8 @@
  *
  * Reads a script and does what its lines say, one action each, in the kernel
  * before a kexec or in one after it.  Every line is a test point of a KTAP
- * document on stdout, announced before it starts, so that a reader
- * knows where a guest hangs.  The scripts are made by dev/cases.py and
- * dev/liveupdate.py.
+ * document on stdout, announced before it starts, so that a reader knows where a
+ * guest hangs.
  *
  * A line that fails does not end the script, but no kexec is done after it: a
  * failed handover must not be hidden by the next kernel.

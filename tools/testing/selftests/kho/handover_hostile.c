@@ -5,8 +5,7 @@
  *
  * Where to write, and what, are expressions: a place, followed by any number of
  * "+N", which adds, "/N", which divides, and ">", which reads the eight bytes
- * there.  dev/hostile.py has the table of what is written and what must come of
- * it.
+ * there.
  */
 
 #define _GNU_SOURCE
