@@ -352,7 +352,7 @@ static void luo_close_test_not_set_up(struct kunit *test)
 		failed = sim_failed();
 		sim_fail_nth(0);
 		if (!booted || !sim_logged("Retrieved live update data") ||
-		    !sim_logged("cannot be set up"))
+		    !sim_logged("failed to initialize"))
 			continue;
 		failures++;
 		KUNIT_EXPECT_EQ_MSG(test, kho_unclaimed_release(), 0, "n = %lu", n);

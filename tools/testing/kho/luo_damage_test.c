@@ -20,7 +20,7 @@
 #define OTHER		8
 #define SIZE		(16 * PAGE_SIZE)
 
-/* A kind of files that comes with an FLB: those of /dev/liveupdate, for want of others. */
+/* Files with an FLB: those of /dev/liveupdate. */
 
 static bool other_can_preserve(struct liveupdate_file_handler *fh, struct file *file)
 {
@@ -90,7 +90,7 @@ static struct liveupdate_flb flb = {
 	.compatible = "unit-flb-v1",
 };
 
-/* Each kernel has an FLB that nobody has used yet. */
+/* Each kernel has an unused FLB. */
 static void register_other(struct kunit *test)
 {
 	memset(&flb.private, 0, sizeof(flb.private));
@@ -229,13 +229,13 @@ static void flb_after(struct parts *p)
 static void flb_most(struct parts *p)
 {
 	p->flbs->count = (PAGE_SIZE - sizeof(*p->flbs)) / sizeof(*p->flb);
-	/* What has no name is for nobody. */
+	/* A record without a name has no owner. */
 	for (u64 i = 1; i < p->flbs->count; i++)
 		snprintf(p->flb[i].name, sizeof(p->flb[i].name), "unit-more-%llu-v1", i);
 }
 
-/* More entries than the list has room for, in a file that could have as many. */
-static void room(struct parts *p)
+/* More entries than fit into the list, in a file that could have as many. */
+static void capacity(struct parts *p)
 {
 	p->memfd->size = 1ULL << 40;
 	p->memfd->nr_folios = 1 << 20;
@@ -246,7 +246,7 @@ enum loss {
 	NOTHING,
 	FLB,		/* the object */
 	ONE_FILE,	/* the memfd */
-	OTHER_FILE,	/* the one that is no memfd */
+	OTHER_FILE,	/* the one that is not a memfd */
 	FILES,		/* of session "a" */
 	SESSION,	/* "b" */
 	SESSIONS,	/* both, and nothing else */
@@ -296,13 +296,13 @@ static const struct damage {
 	{ "seals", seals, "memfd_luo: invalid seals", ONE_FILE },
 	{ "flags", flags, "memfd_luo: invalid flags", ONE_FILE },
 	{ "more folios than pages", nr, "memfd_luo: invalid nr_folios", ONE_FILE },
-	{ "more folios than entries", room, "memfd_luo: invalid nr_folios", ONE_FILE },
+	{ "more folios than entries", capacity, "memfd_luo: invalid nr_folios", ONE_FILE },
 	{ "fewer folios than pages", nr_less, "folios missing (", ONE_FILE },
 	{ "page 0", pfn_0, "folio not preserved (pfn 0)", ONE_FILE },
 	{ "page outside memory", pfn, "folio not preserved (pfn", ONE_FILE },
 	{ "folio twice", pfn_twice, "folio not preserved (pfn", ONE_FILE },
 	{ "order of entries", index_back, "folio 1: invalid index", ONE_FILE },
-	{ "entry behind the file", index_last, "folio 1: invalid index", ONE_FILE },
+	{ "entry after the file", index_last, "folio 1: invalid index", ONE_FILE },
 	{ "entry not aligned", index_odd, "expected index 4)", ONE_FILE, "folios missing (" },
 	{ "gap between entries", index_gap, "expected index 4)", ONE_FILE, "folios missing (" },
 	{ "entries overlap", index_first, "expected index 0)", ONE_FILE, "folios missing (" },
@@ -414,7 +414,7 @@ static void luo_damage_test_none(struct kunit *test)
 	luo_damage_test(test, &none);
 }
 
-/* Files of a session that cannot be asked for are not freed behind the back of users. */
+/* Files of a session that cannot be retrieved are not freed while in use. */
 static void luo_damage_test_nameless(struct kunit *test)
 {
 	struct sim_handover h;
@@ -509,24 +509,24 @@ static const struct discard {
 	void (*apply)(struct parts *p);
 	const char *log;
 } discards[] = {
-	{ "flags of a folio", folio_flags, "1 folios of a discarded memfd could not be freed" },
-	{ "order of entries", index_back, "1 folios of a discarded memfd could not be freed" },
-	{ "entry past the end", index_last, "1 folios of a discarded memfd could not be freed" },
-	{ "page outside memory", pfn, "1 folios of a discarded memfd could not be freed" },
-	{ "list", list, "the list of 4 folios of a discarded memfd is lost" },
+	{ "flags of a folio", folio_flags, "failed to free folios of a discarded file (1 folios)" },
+	{ "order of entries", index_back, "failed to free folios of a discarded file (1 folios)" },
+	{ "entry past the end", index_last, "failed to free folios of a discarded file (1 folios)" },
+	{ "page outside memory", pfn, "failed to free folios of a discarded file (1 folios)" },
+	{ "list", list, "memory of a discarded file stays unclaimed (4 folios)" },
 	{ "none", NULL, NULL },
 };
 
 KUNIT_ARRAY_PARAM_DESC(discard, discards, name);
 
-/* What is known to be of the file is freed when nobody retrieves it. */
+/* What is known of a file that is not retrieved is freed. */
 static void luo_damage_test_discard(struct kunit *test)
 {
 	const struct discard *d = test->param_value;
 	int session = hop(test, d->apply);
 
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
-	KUNIT_EXPECT_EQ(test, sim_logged("of a discarded memfd"), !!d->log);
+	KUNIT_EXPECT_EQ(test, sim_logged("of a discarded file"), !!d->log);
 	if (d->log)
 		KUNIT_EXPECT_TRUE(test, sim_logged(d->log));
 }
@@ -555,7 +555,7 @@ static void end(struct kunit *test, const struct ending *e)
 	if (fd >= 0)
 		sim_close(fd);
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
-	KUNIT_EXPECT_FALSE(test, sim_logged("of a discarded memfd"));
+	KUNIT_EXPECT_FALSE(test, sim_logged("of a discarded file"));
 }
 
 /* What is left is the same, whether the file was retrieved, failed or was discarded. */

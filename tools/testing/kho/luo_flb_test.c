@@ -95,7 +95,7 @@ static void luo_flb_test_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, witness_flb_module.refs, 2);
 }
 
-/* Other users keep the object, and are no reason to hand it over. */
+/* Other users hold the object, without making it part of the handover. */
 static void luo_flb_test_outgoing(struct kunit *test)
 {
 	int session = start(test);
@@ -152,7 +152,7 @@ static struct sim_handover leave_files(struct kunit *test)
 	return h;
 }
 
-/* Nobody needed them in between: they are retrieved to be finished. */
+/* Without a user before, they are retrieved to be finished. */
 static void luo_flb_test_finish(struct kunit *test)
 {
 	struct sim_balance nothing;
@@ -343,7 +343,7 @@ static void luo_flb_test_register(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, after.objects, before.objects);
 }
 
-/* There are as many as there is room for records. */
+/* The number of FLBs is that of records in a page. */
 static void luo_flb_test_too_many(struct kunit *test)
 {
 	unsigned int nr = 0, most = (PAGE_SIZE - sizeof(struct luo_flb_header_ser)) /
@@ -363,7 +363,7 @@ static void luo_flb_test_too_many(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, err, -ENOSPC);
 	KUNIT_EXPECT_EQ(test, nr, most - 2);
-	/* Each that goes makes room, and one that is known needs none. */
+	/* Unregistering one allows another, and a known one needs no record. */
 	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(OTHER, &many[0]), 0);
 	liveupdate_unregister_flb(FH, &many[0]);
 	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(FH, &many[nr]), -ENOSPC);

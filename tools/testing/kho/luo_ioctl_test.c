@@ -95,7 +95,7 @@ static void luo_ioctl_test_larger(struct kunit *test)
 					   sizeof(r) - sizeof(r.name)));
 }
 
-/* Without an answer there is no session, no descriptor, and nothing written. */
+/* If the result cannot be copied, no session and no descriptor is created. */
 static void luo_ioctl_test_unwritable(struct kunit *test)
 {
 	int dev = sim_open_device();
@@ -143,7 +143,7 @@ static void luo_ioctl_test_unwritable_file(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, after.objects, before.objects - 1);
 }
 
-/* Until there are no descriptors left: nothing happens then. */
+/* Until no descriptor is left: nothing happens then. */
 static void luo_ioctl_test_descriptors(struct kunit *test)
 {
 	int dev = sim_open_device(), fd, last = 0;
@@ -185,7 +185,7 @@ static void luo_ioctl_test_one_agent(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_open_device(), dev);
 }
 
-/* Neither empty nor without an end, and as long as there is room. */
+/* Neither empty nor unterminated, and up to the size of the field. */
 static void luo_ioctl_test_names(struct kunit *test)
 {
 	int dev = sim_open_device();
@@ -292,7 +292,7 @@ static void luo_ioctl_test_fail_create(struct kunit *test)
 	}
 }
 
-/* Room for records goes with the sessions. */
+/* The capacity for records is freed with the sessions. */
 static void luo_ioctl_test_close_all(struct kunit *test)
 {
 	int dev = sim_open_device();

@@ -217,7 +217,7 @@ static void memfd_keep_test_tags(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_inode(fd)->frozen, !t->err);
 }
 
-/* Behind a folio may be memory of another user. */
+/* A folio may be followed by memory of another user. */
 static void memfd_keep_test_tags_of_another(struct kunit *test)
 {
 	int session = new_session(), fd = agent_memfd(4 * PAGE_SIZE, 2, 0, 1);
@@ -355,7 +355,7 @@ static void memfd_keep_test_killed(struct kunit *test)
 	}
 }
 
-/* Also where there is no folio yet. */
+/* Also in a hole. */
 static void memfd_keep_test_killed_in_a_hole(struct kunit *test)
 {
 	int session = new_session(), fd = agent_memfd(0, 0, 0, 0);
@@ -476,7 +476,7 @@ static void memfd_keep_test_log_is_limited(struct kunit *test)
 	sim_log_clear();
 	for (int i = 0; i < 3 * SIM_BURST; i++)
 		KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, fd), -EOPNOTSUPP);
-	KUNIT_EXPECT_EQ(test, count_logged("cannot preserve a memfd"), SIM_BURST);
+	KUNIT_EXPECT_EQ(test, count_logged("failed to preserve file"), SIM_BURST);
 
 	session = hop(test);
 	for (int i = 0; i < 3 * SIM_BURST; i++) {
@@ -487,8 +487,8 @@ static void memfd_keep_test_log_is_limited(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, agent_get(session, 1), -EBUSY);
 		sim_seal_error = 0;
 	}
-	KUNIT_EXPECT_EQ(test, count_logged("cannot create a memfd"), SIM_BURST);
-	KUNIT_EXPECT_EQ(test, count_logged("cannot add seals"), SIM_BURST);
+	KUNIT_EXPECT_EQ(test, count_logged("failed to create file"), SIM_BURST);
+	KUNIT_EXPECT_EQ(test, count_logged("failed to add seals"), SIM_BURST);
 }
 
 /* What is not granted to the file now may be later; nothing is tried for ever. */
@@ -520,7 +520,7 @@ static void memfd_keep_test_not_granted_finish(struct kunit *test)
 	fd = agent_get(session, 1);
 	KUNIT_EXPECT_EQ(test, fd, -ENOMEM);
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
-	KUNIT_EXPECT_FALSE(test, sim_logged("of a discarded memfd"));
+	KUNIT_EXPECT_FALSE(test, sim_logged("of a discarded file"));
 }
 
 /* Nor does one on the way, whichever it is. */
@@ -678,7 +678,7 @@ static void memfd_keep_test_stale_block(struct kunit *test)
 			KUNIT_EXPECT_TRUE(test, agent_memfd_is(agent_get(session, 1),
 							       16 * PAGE_SIZE, 0, 1));
 		KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
-		KUNIT_EXPECT_FALSE(test, sim_logged("of a discarded memfd"));
+		KUNIT_EXPECT_FALSE(test, sim_logged("of a discarded file"));
 	}
 }
 

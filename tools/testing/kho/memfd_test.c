@@ -266,8 +266,8 @@ static void memfd_test_fallocated(struct kunit *test)
 }
 
 /*
- * Folios of which some have to be moved to where they may stay.  There is no memory
- * for that, or somebody else has one of them, for a moment or for good.
+ * Some folios have to be migrated.  The allocation fails, or another user has one of
+ * them, temporarily or permanently.
  */
 static const struct unmoved {
 	const char *name;
@@ -277,7 +277,7 @@ static const struct unmoved {
 } unmoved[] = {
 	{ "no memory", -ENOMEM, 1, -ENOMEM },
 	{ "busy for a moment", 1, 3, 0 },
-	{ "busy for good", 1, 1000, -EBUSY },
+	{ "always busy", 1, 1000, -EBUSY },
 };
 
 KUNIT_ARRAY_PARAM_DESC(unmoved, unmoved, name);

@@ -118,7 +118,7 @@ struct memfd_luo_ser {
 
 /**
  * struct memfd_luo_mode_ser - permissions of one memfd
- * @magic: offset 0: MEMFD_LUO_MODE_MAGIC; with any other value there is no @mode
+ * @magic: offset 0: MEMFD_LUO_MODE_MAGIC; with any other value @mode is invalid
  * @mode:  offset 4: the permission bits of the file; they take from those of a
  *         new memfd, and never add to them
  *
