@@ -306,7 +306,7 @@ def chain(name, sentence, hops, base=""):
                 deadline=15 + 8 * len(scripts), base=base)
 
 
-def weave(first, then):
+def interleave(first, then):
     """Each user's row needs what a cold boot brings back."""
     hops = []
     for n in range(max(len(first), len(then))):
@@ -416,7 +416,7 @@ def record_files(number, r):
     return {f"{r.name}.1": f"size=5000 seed={2 * number}", f"{r.name}.2": f"size={r.size} seed={2 * number + 1}"}
 
 
-def judge(r, files):
+def expect_record(r, files):
     """Twice, for an error that is final."""
     if not r.fate:
         return [f"fails ENOENT session-get {r.name}", logs(r.log)]
@@ -439,7 +439,7 @@ def records():
         huge = [HUGE.format("always" if r.size.endswith("M") else "never")]
         make += huge + keep(r.name, files) + [f"close {file}" for file in files]
         harm += [f"row {r.name}"] + [line.format(s=r.name) for line in r.harm]
-        see += [f"row {r.name}", *judge(r, files)]
+        see += [f"row {r.name}", *expect_record(r, files)]
     new = {"n": "size=3M seed=5"}
     return Case("hostile-records", "An error in a record loses that record, and no other.",
                 [make + keep("last", last),
@@ -473,8 +473,8 @@ def long_chain(hops=100):
 
 
 HALF = len(USERS) // 2
-CHAINS = [("users", "Damage to the data of one user loses the data of that user only.", weave(USERS[:HALF], COLD[:HALF]) + [FOREIGN]),
-          ("users-more", "The same, other fields.", weave(USERS[HALF:], COLD[HALF:]) + [ASTRAY]),
+CHAINS = [("users", "Damage to the data of one user loses the data of that user only.", interleave(USERS[:HALF], COLD[:HALF]) + [FOREIGN]),
+          ("users-more", "The same, other fields.", interleave(USERS[HALF:], COLD[HALF:]) + [ASTRAY]),
           ("map", "A corrupted memory map loses only the memory it no longer describes.", KEYS + [TWICE] + [[r] for r in WHOLE]),
           # Linux 7.2 has purgatory look for damage, which then does not go on.
           ("boot", "Damage to the data of the boot protocol loses the handover.", [[r] for r in BOOT],

@@ -35,7 +35,7 @@
  * From now on nothing can be restored.  Scratch areas are in use already and
  * stay scratch areas.
  */
-static void __init kho_give_up(void)
+static void __init kho_discard_incoming(void)
 {
 	kho_in.fdt_phys = 0;
 	kho_in.map.root = NULL;
@@ -44,14 +44,14 @@ static void __init kho_give_up(void)
 /* Maximum size of a root tree or an array of scratch areas. */
 #define KHO_MAX_EARLY_BYTES	SZ_64K
 
-static void __init kho_keep_incoming(void)
+static void __init kho_reserve_preserved(void)
 {
 	int err = kho_reserve_incoming();
 
 	if (err) {
 		pr_err("handover: discarded, invalid memory map: %pe\n",
 		       ERR_PTR(err));
-		kho_give_up();
+		kho_discard_incoming();
 		return;
 	}
 
@@ -87,7 +87,7 @@ void __init kho_memory_init(void)
 	}
 
 	if (kho_in.map.root)
-		kho_keep_incoming();
+		kho_reserve_preserved();
 	reserve_mem_claim();
 	if (kho_scratch_on_demand)
 		kho_forget_scratch();
@@ -128,7 +128,7 @@ static bool __init kho_is_mapped(phys_addr_t phys, size_t len)
 	       memblock_is_map_memory(phys + len - 1);
 }
 
-static int __init kho_open_root(void)
+static int __init kho_validate_root(void)
 {
 	if (!kho_is_mapped(kho_in.scratch_phys,
 			   kho_scratch_cnt * sizeof(*kho_scratch))) {
@@ -171,7 +171,7 @@ int __init kho_check_root(void)
 	return -EINVAL;
 }
 
-static int __init kho_open_map(void)
+static int __init kho_validate_map(void)
 {
 	const struct kho_radix_walk_cb cb = { .node = kho_check_node };
 	unsigned long max = PHYS_PFN(memblock_phys_mem_size());
@@ -205,9 +205,9 @@ void __init kho_memory_init_early(void)
 	if (!is_kho_boot())
 		return;
 
-	if (kho_open_root() || kho_open_map()) {
+	if (kho_validate_root() || kho_validate_map()) {
 		pr_err("handover: discarded, invalid root tree or memory map\n");
-		kho_give_up();
+		kho_discard_incoming();
 		/* Without a handover, all memory is available. */
 		memblock_clear_kho_scratch_only();
 		return;
@@ -345,7 +345,7 @@ static void *__init kho_map_early(phys_addr_t phys, u64 len)
 	return early_memremap(phys, len);
 }
 
-static bool __init kho_take_scratch(phys_addr_t phys, u64 len)
+static bool __init kho_accept_scratch(phys_addr_t phys, u64 len)
 {
 	struct kho_scratch *area = kho_map_early(phys, len);
 	bool valid;
@@ -380,8 +380,8 @@ static bool __init kho_pages_differ(u64 fdt_len)
 	return true;
 }
 
-static bool __init kho_take(phys_addr_t fdt_phys, u64 fdt_len,
-			    phys_addr_t scratch_phys, u64 scratch_len)
+static bool __init kho_accept(phys_addr_t fdt_phys, u64 fdt_len,
+			      phys_addr_t scratch_phys, u64 scratch_len)
 {
 	bool valid;
 	void *fdt;
@@ -398,7 +398,7 @@ static bool __init kho_take(phys_addr_t fdt_phys, u64 fdt_len,
 	}
 
 	valid = kho_fdt_is_valid(fdt, fdt_len) &&
-		kho_take_scratch(scratch_phys, scratch_len);
+		kho_accept_scratch(scratch_phys, scratch_len);
 	early_memunmap(fdt, fdt_len);
 
 	return valid;
@@ -419,7 +419,7 @@ static bool __init kho_take(phys_addr_t fdt_phys, u64 fdt_len,
 void __init kho_populate(phys_addr_t fdt_phys, u64 fdt_len,
 			 phys_addr_t scratch_phys, u64 scratch_len)
 {
-	if (!kho_take(fdt_phys, fdt_len, scratch_phys, scratch_len)) {
+	if (!kho_accept(fdt_phys, fdt_len, scratch_phys, scratch_len)) {
 		pr_warn("disabling KHO revival\n");
 		return;
 	}

@@ -26,7 +26,7 @@
 #define KHO_COMPAT_RECORDS	16
 
 /* Maximum number of characters of a malformed string in the log. */
-#define KHO_COMPAT_SPECIMEN	24
+#define KHO_COMPAT_EXCERPT	24
 
 static struct kho_compat_record {
 	size_t size;
@@ -96,10 +96,10 @@ static void kho_compat_print(const struct kho_compat_it *it)
 static void kho_compat_print_malformed(const char *offered, size_t size,
 				       const char *supported, const char *why)
 {
-	char text[4 * KHO_COMPAT_SPECIMEN + 1];
+	char text[4 * KHO_COMPAT_EXCERPT + 1];
 	size_t len;
 
-	size = strnlen(offered, min_t(size_t, size, KHO_COMPAT_SPECIMEN));
+	size = strnlen(offered, min_t(size_t, size, KHO_COMPAT_EXCERPT));
 	len = string_escape_mem(offered, size, text, sizeof(text) - 1,
 				ESCAPE_ANY | ESCAPE_NAP, NULL);
 	text[len] = '\0';

@@ -181,7 +181,7 @@ static bool kho_alloc_area(struct kho_areas *areas, phys_addr_t size,
 
 /* Allocate @size bytes in one area or in several; return the size allocated. */
 static phys_addr_t kho_alloc_areas(struct kho_areas *areas, phys_addr_t size,
-				    phys_addr_t limit, int nid)
+				   phys_addr_t limit, int nid)
 {
 	phys_addr_t piece = round_up(size, KHO_SCRATCH_UNIT), done = 0;
 
@@ -243,7 +243,7 @@ static bool kho_alloc_low(struct kho_areas *areas)
 		return false;
 	if (done < size)
 		done += kho_alloc_areas(areas, size - done, KHO_LOW_END,
-					 NUMA_NO_NODE);
+					NUMA_NO_NODE);
 
 	return done >= size;
 }
@@ -258,11 +258,11 @@ static bool kho_alloc_high(struct kho_areas *areas)
 		return false;
 	for_each_node_state(nid, N_MEMORY)
 		done += kho_alloc_areas(areas,
-					 kho_with_margin(kho_boot_use.node_high[nid]),
-					 PHYS_ADDR_MAX, nid);
+					kho_with_margin(kho_boot_use.node_high[nid]),
+					PHYS_ADDR_MAX, nid);
 	if (done < size)
 		done += kho_alloc_areas(areas, size - done, PHYS_ADDR_MAX,
-					 NUMA_NO_NODE);
+					NUMA_NO_NODE);
 
 	return done >= size;
 }

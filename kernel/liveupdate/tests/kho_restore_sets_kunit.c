@@ -165,8 +165,8 @@ static struct kunit_suite kho_restore_block_suite = {
 /* vmalloc areas: page 0 is the chunk, the entries are pages after it. */
 
 static struct incoming *incoming_area(struct kunit *test, const char *cut,
-			       unsigned int first, unsigned int nr,
-			       unsigned int order)
+				      unsigned int first, unsigned int nr,
+				      unsigned int order)
 {
 	struct incoming *in = incoming_create(test, cut);
 	struct kho_vmalloc_chunk *chunk = incoming_page(in, 0);

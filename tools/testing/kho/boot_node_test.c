@@ -87,7 +87,7 @@ static void boot_node_test_in_use(struct kunit *test)
 	old_put_block(test, old, SIM_PAGES / 3, 0);
 	old_write_root(test, old);
 	old->handover.image = (struct sim_ranges){ *slot_of_leaf(old), PAGE_SIZE, 1 };
-	old_expect_refused(test, old, ": in use by this kernel");
+	old_expect_refused(test, old, "memory map: node in use by this kernel (");
 }
 
 static void boot_node_test_in_firmware(struct kunit *test)
@@ -111,7 +111,7 @@ static void boot_node_test_twice(struct kunit *test)
 	slot = slot_of_leaf(old);
 	/* The table is as large as a page. */
 	slot[(ulong)(slot + 1) % PAGE_SIZE ? 1 : -1] = *slot;
-	old_expect_refused(test, old, ": duplicate");
+	old_expect_refused(test, old, "memory map: duplicate node (");
 }
 
 /* Tables that share a child make a tree that is larger than memory. */
