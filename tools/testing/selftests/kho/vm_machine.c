@@ -2,8 +2,8 @@
 /*
  * vm_machine - all the software of a virtual machine that counts
  *
- * QEMU loads it with -kernel, as a multiboot image; there is no other kernel, and
- * no interrupt.  All memory past the program has a word for each address.  In each
+ * QEMU loads it with -kernel, as a multiboot image, without any other kernel or
+ * interrupt.  All memory past the program has a word for each address.  In each
  * round a slice of every page is compared, and written with the words of the next
  * generation, so that a page from another moment is as wrong as one from another
  * place.  After SLICES rounds every word was compared.  Each round is a line on the

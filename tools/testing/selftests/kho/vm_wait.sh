@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # vm_wait.sh N: wait until the virtual machine of vm_machine.c has said N lines, and
-# print the last one.  Gives up when there is no new one for 30 seconds.
+# print the last one.  Gives up after 30 seconds without a new one.
 
 lines=0
 since=$(date +%s)
