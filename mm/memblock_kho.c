@@ -125,7 +125,7 @@ static void __init memblock_merge_range(struct memblock_merge *m,
  * Maximum number of regions that @nr ranges add.  Regions of this kernel split
  * ranges; preserved regions are merged with them.
  */
-static unsigned long __init memblock_merge_regions(unsigned long nr)
+static unsigned long __init memblock_merge_limit(unsigned long nr)
 {
 	struct memblock_region *r;
 
@@ -158,7 +158,7 @@ int __init memblock_reserve_sequence(struct memblock_sequence *seq,
 	struct memblock_merge m = { .seq = seq };
 	phys_addr_t start, end;
 
-	if (nr && memblock_reserved_grow(memblock_merge_regions(nr)))
+	if (nr && memblock_reserved_grow(memblock_merge_limit(nr)))
 		return -ENOMEM;
 
 	m.left = type->max - type->cnt;
