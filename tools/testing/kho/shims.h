@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * All the kernel that there is in user space.  Every header that a source of the
- * kernel asks for and that is not one of ours leads here; the Makefile has the
- * list.  The pieces are sorted by intent, after tools/testing/vma:
+ * Stand-ins for kernel headers used by the user-space build.  Every other header that
+ * a source of the kernel includes is this one; the Makefile has the list.  They are
+ * sorted by intent, after tools/testing/vma:
  *
  *     duplicated/  means exactly the same as in the kernel
  *     stubbed/     does nothing
