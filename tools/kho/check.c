@@ -350,7 +350,7 @@ static void check_component(struct check *check, const struct component *c)
 		lose(check, c, users);
 }
 
-/* Somebody hands over a subtree that the notes do not tell of. */
+/* A subtree is preserved that the notes do not list. */
 static void check_subtrees(struct check *check)
 {
 	struct json_object *subtrees = check->use ? check->use->subtrees : NULL;

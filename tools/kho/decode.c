@@ -428,7 +428,7 @@ static struct json_object *flbs(uint64_t phys, struct memory *memory)
 	return list;
 }
 
-/* The length of the string in front tells where the rest begins. */
+/* The rest follows the string, whose length precedes it. */
 struct json_object *decode_luo(const struct blob *blob, struct memory *memory)
 {
 	size_t len = strnlen((const char *)blob->data, blob->size), at = (len + 8) & ~7UL;

@@ -58,20 +58,20 @@ bool blob_starts(const struct blob *blob, const char *with, size_t len)
 static int fd_read(int fd, const char *path, struct blob *blob)
 {
 	uint8_t *data = NULL;
-	size_t size = 0, room = 0;
+	size_t size = 0, capacity = 0;
 	ssize_t got;
 
 	do {
-		if (size == room) {
-			uint8_t *more = realloc(data, room = room ? 2 * room : STEP);
+		if (size == capacity) {
+			uint8_t *more = realloc(data, capacity = capacity ? 2 * capacity : STEP);
 
-			if (!more || room > FILE_MAX) {
+			if (!more || capacity > FILE_MAX) {
 				free(more ?: data);
 				return fail("%s: larger than %lu MiB", path, FILE_MAX >> 20);
 			}
 			data = more;
 		}
-		got = read(fd, data + size, room - size);
+		got = read(fd, data + size, capacity - size);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0) {

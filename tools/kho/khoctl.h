@@ -73,7 +73,7 @@ struct component {
  * @nr: number of @c
  * @c: the components, in the order of the notes
  * @newer: notes of a layout that khoctl does not know
- * @stock: there were no notes; @c is what kernels of this version have
+ * @stock: without notes; @c is what kernels of this version have
  * @release: version of the kernel, empty when it was not found
  * @format: containers of the image from the outside to the inside
  */
@@ -86,7 +86,7 @@ struct set {
 	char format[120];
 };
 
-/* Names of the kernels in a chain, which nobody relies on. */
+/* Names of the kernels in a chain, which have no user. */
 #define OWN_NODE	"kexec-metadata"
 
 /* notes.c */

@@ -245,7 +245,7 @@ static int sort_subtrees(const char *root, struct use *use)
 	}
 	json_object_put(use->subtrees);
 	use->subtrees = others;
-	/* Without the device nobody has a session. */
+	/* Without the device, no session exists. */
 	if (luo && has_device(root))
 		err = err ?: find_sessions(root, use);
 	return err;
@@ -292,7 +292,7 @@ static struct json_object *outgoing(const char *root)
 	return out;
 }
 
-/* The lines of a file, NULL if there is no such file. */
+/* The lines of a file, NULL if the file does not exist. */
 static struct json_object *lines_of(const char *root, const char *path)
 {
 	struct json_object *lines;

@@ -24,7 +24,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SCHEMA = json.loads((HERE / "khoctl.schema.json").read_text())
 KINDS = {"root": 1, "structure": 2, "subtree": 3, "file": 4, "flb": 5, "alias": 6}
-BANNER = b"Linux version %s (nobody@nowhere) #1\n\0"
+BANNER = b"Linux version %s (user@host) #1\n\0"
 OURS = [("root", "kho", "kho-v4;radix-v1;vmalloc-v1", "kho-v4;radix-v1"),
         ("structure", "block", "block-v1", "block-v1"),
         ("structure", "radix", "radix-v1", "radix-v1"),
@@ -629,7 +629,7 @@ def test_no_permission(tool):
     try:
         tool.refuses("abi", path, said="Permission denied")
     except PermissionError:
-        raise Skipped("khoctl is where nobody else may run it") from None
+        raise Skipped("khoctl is where other users cannot run it") from None
     finally:
         tool.user = None
 
@@ -663,7 +663,7 @@ def test_words(tool):
     tool.refuses("check", said="--to")
     tool.refuses("abi", "a", "b", said="one image")
     tool.refuses("dump", said="one file")
-    want("usage:" in tool.run("--help").stdout, "there is no help")
+    want("usage:" in tool.run("--help").stdout, "the help is missing")
     tool.run(status=2)
 
 

@@ -30,27 +30,27 @@ size_t unpack_limit = 1UL << 30;
 struct out {
 	uint8_t *data;
 	size_t size;
-	size_t room;
+	size_t capacity;
 };
 
-/* Makes room for @more bytes. */
+/* Makes space for @more bytes. */
 static int out_grow(struct out *out, size_t more)
 {
-	size_t room = out->room ?: STEP;
+	size_t capacity = out->capacity ?: STEP;
 	uint8_t *data;
 
 	if (more > unpack_limit - out->size)
 		return fail("unpacks to more than %zu MiB", unpack_limit >> 20);
-	while (room < out->size + more)
-		room *= 2;
-	if (room == out->room)
+	while (capacity < out->size + more)
+		capacity *= 2;
+	if (capacity == out->capacity)
 		return 0;
 
-	data = realloc(out->data, room);
+	data = realloc(out->data, capacity);
 	if (!data)
 		return fail("out of memory");
 	out->data = data;
-	out->room = room;
+	out->capacity = capacity;
 	return 0;
 }
 
