@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""./kho live-update --systemd, and the case systemd: descriptors of a service over 'systemctl kexec'.
+"""./kho live-update --systemd, and the case systemd: descriptors of services over 'systemctl kexec'.
 
 The guest has as much of Debian's systemd as it needs, and one service, which does what the
-scripts say (tools/testing/selftests/kho/systemd_init.sh).
+scripts say (tools/testing/selftests/kho/systemd_init.sh).  A second one is memcached.
 """
+import functools
 import re
 
 from dev import debian, guest, tools
@@ -13,26 +14,30 @@ from dev.host import Stop
 
 SUITE = "forky"
 LEAST = 261         # the first version that knows live updates
+PACKAGES = ("memcached", "systemd", "busybox-static", "kexec-tools")
+MEMCACHED = "usr/bin/memcached"
 PROGRAMS = ("usr/lib/systemd/systemd", "usr/lib/systemd/systemd-executor", "usr/lib/systemd/systemd-shutdown",
             "usr/bin/systemctl", "usr/bin/systemd-notify", "usr/sbin/kexec")
 UNITS = ("basic.target", "sysinit.target", "sockets.target", "timers.target", "paths.target", "slices.target",
          "shutdown.target", "umount.target", "final.target", "kexec.target", "systemd-kexec.service",
          "local-fs.target", "local-fs-pre.target", "swap.target")
 APPEND = "systemd.unit=test.target systemd.minimum_uptime_sec=0 systemd.getty_auto=no"
+ITEMS = 20000
 
 
-def bring(run, kernel, share):
-    """Put a file system with systemd in the place of the one of other guests."""
+def bring(run, kernel, share, more=()):
+    """Put a file system with systemd, and more programs, in the place of the one of other guests."""
     try:
-        top = debian.unpacked(run, ["systemd", "busybox-static", "kexec-tools"], SUITE, kernel.arch)
+        top = debian.unpacked(run, PACKAGES, SUITE, kernel.arch)
     except Stop as e:
         return str(e).splitlines()[0]
     triple = f"usr/lib/{tools.MACHINE[kernel.arch]}-linux-gnu"
     lib = top / triple
     files = {"init": AGENT / "systemd_init.sh", "bin/handover": guest.build_agent(run, kernel),
-             "bin/busybox": next(top.glob("usr/bin/busybox"))}
+             "bin/busybox": next(top.glob("usr/bin/busybox")),
+             "bin/systemd_memcached.sh": AGENT / "systemd_memcached.sh"}
     # libmount is not among those that the programs name
-    for name in [*PROGRAMS, f"{triple}/libmount.so.1"]:
+    for name in [*PROGRAMS, *more, f"{triple}/libmount.so.1"]:
         files[name] = top / name
         for library, place in guest.libraries(top / name, [lib, lib / "systemd"]).items():
             loader = {"ld-linux-x86-64.so.2": "lib64", "ld-linux-aarch64.so.1": "lib"}.get(library)
@@ -42,9 +47,13 @@ def bring(run, kernel, share):
     return ""
 
 
+# ---- pieces of scripts
+
 STORED = {"alpha": "size=8M seed=1", "beta": "size=3000001 seed=2"}
 OWN = "size=5M seed=3"
 BYTES = "head -c 100000 /bin/busybox"
+KEEP = [f"memfd own1 {OWN}", "preserve own 77 own1"]
+TAKE = ["retrieve own 77 own1", f"check own1 {OWN}", "finish own"]
 
 
 def start():
@@ -65,16 +74,23 @@ def found():
             f"run i=3; IFS=:; for n in $LISTEN_FDNAMES; do {same}; i=$((i + 1)); done; exit 1"]
 
 
-def case():
-    """Three times in a row; the session of the service goes from the first kernel to the second, and on from the third."""
-    keep, take = [f"memfd own1 {OWN}", "preserve own 77 own1"], ["retrieve own 77 own1", f"check own1 {OWN}", "finish own"]
-    scripts = [[*start(), *keep], [*found(), *take], [*found(), *keep], [*found(), *take]]
-    return Case("systemd", "A service keeps its descriptors and its session, three times in a row, with 'systemctl kexec'.",
-                [[*script, LOAD, SWITCH] for script in scripts[:-1]] + scripts[-1:],
-                append=(APPEND,), bring=bring, arches=("x86_64",), deadline=60)
+# ---- the cases
+
+def case(name, sentence, *scripts, **settings):
+    return Case(f"systemd{name}", sentence, [[*script, LOAD, SWITCH] for script in scripts[:-1]] + [scripts[-1]],
+                **{"append": (APPEND,), "bring": bring, "arches": ("x86_64",), "deadline": 60, **settings})
 
 
-CASES = [case()]
+def chain():
+    """The session of the service goes from the first kernel to the second, and on from the third."""
+    warm, check = f"items-set {ITEMS}", f"items-check {ITEMS}"
+    return case("", "A service keeps its descriptors and its session, and memcached its items, three times in a row, "
+                "with 'systemctl kexec'.",
+                [*start(), *KEEP, warm, check], [*found(), *TAKE, check], [*found(), *KEEP, check],
+                [*found(), *TAKE, check], bring=functools.partial(bring, more=(MEMCACHED,)))
+
+
+CASES = [chain()]
 
 
 class Story:
@@ -86,12 +102,12 @@ class Story:
     def hear(self, line):
         text = line.text
         self.kernels += "Linux version" in text
-        checked = re.match(r"(not )?ok \d+ - (?:check|retrieve own 77) (\w+)", text)
+        checked = re.match(r"(not )?ok \d+ - check (\w+)", text)
         shown = (f"kernel {self.kernels} entered" if "Linux version" in text else
-                 text[2:] if re.match("# systemd ", text) else
+                 text[2:] if re.match("# (systemd|memcached) ", text) else
                  "systemctl kexec" if text == "# kexec" else
                  f"the service is started with descriptors {text[9:]}" if text.startswith("# listen ") else
-                 f"{checked[2]}: {'LOST' if checked[1] else 'equal'}" if checked and "check" in text else "")
+                 f"{checked[2]}: {'LOST' if checked[1] else 'equal'}" if checked else "")
         if shown:
             self.run.say(f"  {line.at:6.2f} s  {shown}")
 
@@ -100,7 +116,7 @@ class Story:
 
 
 def live_update(run, kernel):
-    """Take a service through three kexecs; exit status 0 when all of its descriptors are there each time."""
+    """Take services through three kexecs; exit status 0 when all of their descriptors are there each time."""
     from dev import runner
-    return runner.alone(run, kernel, case(), Story(run), "live-update --systemd",
-                        "every descriptor survived, three times")
+    return runner.alone(run, kernel, CASES[0], Story(run), "live-update --systemd",
+                        "every descriptor and every item survived, three times")

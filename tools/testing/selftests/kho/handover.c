@@ -232,7 +232,7 @@ static const struct action *const all_actions[] = {
 	ioctl_actions, holder_actions, damage_actions, stress_actions,
 	compat_actions, bench_actions, hostile_actions, fail_actions,
 	parallel_actions, beside_actions, place_actions,
-	stuck_actions, vm_actions, service_actions,
+	stuck_actions, vm_actions, service_actions, items_actions,
 };
 
 static const struct action *action_find(const char *name)

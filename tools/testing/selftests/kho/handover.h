@@ -45,6 +45,7 @@ extern const struct action place_actions[];
 extern const struct action stuck_actions[];
 extern const struct action vm_actions[];
 extern const struct action service_actions[];
+extern const struct action items_actions[];
 
 /* handover.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);

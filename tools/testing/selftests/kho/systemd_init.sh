@@ -1,9 +1,9 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# First process of a guest with systemd: all that systemd does not do by itself.  The
-# one service of the guest does what the script hopN says, and has a file descriptor
-# store and a session.
+# First process of a guest with systemd: all that systemd does not do by itself.  One
+# service of the guest does what the script hopN says, and has a file descriptor store
+# and a session; the other is memcached, where that is there.
 
 /bin/busybox mkdir -p /proc /sys /dev /run /share /tmp /etc /var /usr/bin /usr/sbin
 /bin/busybox --install -s /bin
@@ -24,7 +24,23 @@ echo root:x:0:0:root:/:/bin/sh >/etc/passwd
 echo root:x:0: >/etc/group
 
 mkdir -p /etc/systemd/system
+cat >/etc/systemd/system/memcached.service <<END
+[Unit]
+ConditionPathExists=/usr/bin/memcached
+[Service]
+NotifyAccess=all
+FileDescriptorStoreMax=2
+FileDescriptorStorePreserve=yes
+KillSignal=SIGUSR1
+Environment=PATH=$PATH
+StandardError=file:/dev/console
+ExecStart=/bin/systemd_memcached.sh start
+ExecStopPost=/bin/systemd_memcached.sh stop
+END
 cat >/etc/systemd/system/keeper.service <<END
+[Unit]
+Wants=memcached.service
+After=memcached.service
 [Service]
 NotifyAccess=all
 FileDescriptorStoreMax=8

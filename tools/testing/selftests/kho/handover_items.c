@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Actions of a client of memcached: items of seeded data are set, and each is
+ * compared.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "handover.h"
+
+#define CACHE		"/run/memcached/socket"
+#define WAIT_MS		10000	/* for the server to listen */
+#define BATCH		50	/* keys in a request */
+#define ITEM_MAX	1024
+
+static size_t item_fill(uint8_t *item, uint64_t nr)
+{
+	size_t len = 100 + nr * 37 % 700;
+
+	pattern_fill(item, len, nr, 0);
+
+	return len;
+}
+
+static int cache_connect(void)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX, .sun_path = CACHE };
+	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	for (unsigned int ms = 0; sock >= 0 && ms < WAIT_MS; ms += 10) {
+		if (!connect(sock, (struct sockaddr *)&to, sizeof(to)))
+			return sock;
+		usleep(10000);
+	}
+	close(sock);
+
+	return problem(-ETIMEDOUT, CACHE ": %s", strerror(errno));
+}
+
+/* Runs @talk on a connection. */
+static int with_cache(int (*talk)(FILE *in, FILE *out, uint64_t nr),
+		      const char *count)
+{
+	FILE *in, *out;
+	uint64_t nr;
+	int sock, err = parse_u64(count, &nr);
+
+	if (err)
+		return err;
+	sock = cache_connect();
+	if (sock < 0)
+		return sock;
+	in = fdopen(sock, "r");
+	out = fdopen(dup(sock), "w");
+	err = in && out ? talk(in, out, nr) : problem(-ENOMEM, "no memory");
+	if (out)
+		fclose(out);
+	if (in)
+		fclose(in);
+	else
+		close(sock);
+
+	return err;
+}
+
+static int set_items(FILE *in, FILE *out, uint64_t nr)
+{
+	uint8_t item[ITEM_MAX];
+	char line[128];
+
+	for (uint64_t i = 0; i < nr; i++) {
+		size_t len = item_fill(item, i);
+
+		fprintf(out, "set k%llu 0 0 %zu noreply\r\n",
+			(unsigned long long)i, len);
+		fwrite(item, 1, len, out);
+		fprintf(out, "\r\n");
+	}
+	/* The answer comes when all of this is done. */
+	fprintf(out, "version\r\n");
+	if (fflush(out) || !fgets(line, sizeof(line), in))
+		return problem(-EIO, "the connection broke");
+	if (strncmp(line, "VERSION ", 8))
+		return problem(-EIO, "memcached: %s", line);
+
+	return 0;
+}
+
+/* The items of an answer that are right; each counts once, as they come in order. */
+static int count_right(FILE *in, uint64_t from, uint64_t end)
+{
+	uint8_t item[ITEM_MAX], want[ITEM_MAX];
+	unsigned long long nr;
+	char line[128];
+	int right = 0;
+	size_t len;
+
+	while (fgets(line, sizeof(line), in) && strcmp(line, "END\r\n")) {
+		if (sscanf(line, "VALUE k%llu 0 %zu", &nr, &len) != 2 ||
+		    len > ITEM_MAX || fread(item, 1, len, in) != len ||
+		    !fgets(line, sizeof(line), in))
+			return problem(-EIO, "memcached: %s", line);
+		if (nr < from || nr >= end)
+			continue;
+		right += len == item_fill(want, nr) && !memcmp(item, want, len);
+		from = nr + 1;
+	}
+
+	return right;
+}
+
+static int check_items(FILE *in, FILE *out, uint64_t nr)
+{
+	uint64_t right = 0;
+
+	for (uint64_t from = 0, end; from < nr; from = end) {
+		int more;
+
+		end = from + BATCH < nr ? from + BATCH : nr;
+		fprintf(out, "get");
+		for (uint64_t i = from; i < end; i++)
+			fprintf(out, " k%llu", (unsigned long long)i);
+		fprintf(out, "\r\n");
+		fflush(out);
+		more = count_right(in, from, end);
+		if (more < 0)
+			return more;
+		right += more;
+	}
+	note("memcached has %llu of %llu items", (unsigned long long)right,
+	     (unsigned long long)nr);
+
+	return right == nr ? 0 : problem(-EIO, "items are lost");
+}
+
+static int items_set(char **words)
+{
+	return with_cache(set_items, words[0]);
+}
+
+static int items_check(char **words)
+{
+	return with_cache(check_items, words[0]);
+}
+
+const struct action items_actions[] = {
+	{ "items-set", "COUNT", 1, items_set },
+	{ "items-check", "COUNT", 1, items_check },
+	{ }
+};
