@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""./kho live-update --systemd, and the case systemd: descriptors of services over 'systemctl kexec'.
+"""./kho live-update --systemd, and the cases systemd*: descriptors of services over 'systemctl kexec'.
 
 The guest has as much of Debian's systemd as it needs, and one service, which does what the
 scripts say (tools/testing/selftests/kho/systemd_init.sh).  A second one is memcached.
@@ -53,7 +53,11 @@ STORED = {"alpha": "size=8M seed=1", "beta": "size=3000001 seed=2"}
 OWN = "size=5M seed=3"
 BYTES = "head -c 100000 /bin/busybox"
 KEEP = [f"memfd own1 {OWN}", "preserve own 77 own1"]
-TAKE = ["retrieve own 77 own1", f"check own1 {OWN}", "finish own"]
+USE = ["retrieve own 77 own1", f"check own1 {OWN}"]
+TAKE = [*USE, "finish own"]
+# The session is a new one, in which nothing can be retrieved.
+NEW = "fails EINVAL retrieve own 77 own1"
+EMPTY = ["listen", *(f"fails ENOENT close {name}" for name in (*STORED, "script", "own"))]
 
 
 def start():
@@ -90,7 +94,23 @@ def chain():
                 [*found(), *TAKE, check], bring=functools.partial(bring, more=(MEMCACHED,)))
 
 
-CASES = [chain()]
+LONG = "n" * 63
+NAMES = [f"session-name {LONG} 63", "session-name own"]
+STORE = [f"{APPEND} kho_store={size}" for size in (8, 0, 8)]
+CASES = [
+    chain(),
+    case("-unfinished", "A service leaves its session unfinished: the session is lost, and the store is not.",
+         [*start(), *KEEP], [*found(), *USE], [*found(), NEW, *KEEP], [*found(), *TAKE]),
+    case("-names", "A session with a name of 63 bytes comes back under it.",
+         [*start(), f"session-new {LONG}", f"store {LONG}", f"memfd m {OWN}", f"preserve {LONG} 1 m", *NAMES],
+         [*found(), *NAMES, f"retrieve {LONG} 1 m", f"check m {OWN}", f"finish {LONG}"]),
+    # Nobody finishes the session of the service, so its 5 MiB stay reserved until the kexec after.
+    case("-off", "The next kernel has no store for the service: its descriptors are lost, their memory is free, and "
+         "the kernel after has a new store.",
+         [*start(), *KEEP, "total-keep"],
+         [*EMPTY, "total-check slack=6M", "churn rounds=1", "run grep -o ' kho_total=.*' /proc/cmdline >/append"],
+         [*start(), "total-check slack=1M", NEW, *KEEP], [*found(), *TAKE], append=STORE),
+]
 
 
 class Story:

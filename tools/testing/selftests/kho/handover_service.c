@@ -9,9 +9,12 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include <linux/liveupdate.h>
 
 #include "handover.h"
 
@@ -99,6 +102,31 @@ static int do_store(char **words)
 	return send_fd(text, fd);
 }
 
+/* The name of a session, by its link and by the kernel, of LEN bytes if given. */
+static int session_name(char **words)
+{
+	struct liveupdate_session_get_name arg = { .size = sizeof(arg) };
+	static const char prefix[] = "anon_inode:[luo_session] ";
+	char path[64], link[256] = "", *name = (char *)arg.name;
+	int fd = fd_find(words[0]);
+	uint64_t len;
+
+	if (fd < 0)
+		return fd;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (readlink(path, link, sizeof(link) - 1) < 0 ||
+	    ioctl(fd, LIVEUPDATE_SESSION_GET_NAME, &arg))
+		return problem(-errno, "no name: %s", strerror(errno));
+	note("session %s", name);
+	if (strncmp(link, prefix, strlen(prefix)) ||
+	    strcmp(link + strlen(prefix), name))
+		return problem(-EIO, "%s is a link to '%s'", path, link);
+	if (words[1] && (parse_u64(words[1], &len) || strlen(name) != len))
+		return problem(-EIO, "the name has %zu bytes", strlen(name));
+
+	return 0;
+}
+
 /* A descriptor that no kernel can preserve. */
 static int do_socket(char **words)
 {
@@ -112,5 +140,6 @@ const struct action service_actions[] = {
 	{ "listen", "", 0, do_listen },
 	{ "store", "NAME", 1, do_store },
 	{ "socket", "NAME", 1, do_socket },
+	{ "session-name", "SESSION [LEN]", 1, session_name },
 	{ }
 };

@@ -3,7 +3,7 @@
 #
 # First process of a guest with systemd: all that systemd does not do by itself.  One
 # service of the guest does what the script hopN says, and has a file descriptor store
-# and a session; the other is memcached, where that is there.
+# of the size kho_store= and a session; the other is memcached, where that is there.
 
 /bin/busybox mkdir -p /proc /sys /dev /run /share /tmp /etc /var /usr/bin /usr/sbin
 /bin/busybox --install -s /bin
@@ -11,9 +11,10 @@ export PATH=/bin:/usr/bin:/usr/sbin
 
 mount -t proc proc /proc
 mount -t devtmpfs devtmpfs /dev 2>/dev/null
+kho_store=8
 for word in $(cat /proc/cmdline); do
 	case "$word" in
-	kho_hop=*|kho_results=*) eval "$word" ;;
+	kho_hop=*|kho_results=*|kho_store=*) eval "$word" ;;
 	esac
 done
 mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=262144,cache=readahead kho /share
@@ -22,6 +23,9 @@ echo 0123456789abcdef0123456789abcdef >/etc/machine-id
 echo ID=guest >/etc/os-release
 echo root:x:0:0:root:/:/bin/sh >/etc/passwd
 echo root:x:0: >/etc/group
+
+# Without a store, systemd has no place for the session, and the service would not start.
+[ "$kho_store" = 0 ] || session=LUOSession=own
 
 mkdir -p /etc/systemd/system
 cat >/etc/systemd/system/memcached.service <<END
@@ -43,9 +47,9 @@ Wants=memcached.service
 After=memcached.service
 [Service]
 NotifyAccess=all
-FileDescriptorStoreMax=8
+FileDescriptorStoreMax=$kho_store
 FileDescriptorStorePreserve=yes
-LUOSession=own
+$session
 Environment=PATH=$PATH
 StandardOutput=null
 StandardError=file:/dev/console
