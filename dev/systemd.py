@@ -8,7 +8,7 @@ import functools
 import re
 
 from dev import debian, guest, tools
-from dev.cases import LOAD, SWITCH, Case
+from dev.cases import LOAD, OURS, SWITCH, Case
 from dev.guest import AGENT
 from dev.host import Stop
 
@@ -100,16 +100,20 @@ STORE = [f"{APPEND} kho_store={size}" for size in (8, 0, 8)]
 CASES = [
     chain(),
     case("-unfinished", "A service leaves its session unfinished: the session is lost, and the store is not.",
-         [*start(), *KEEP], [*found(), *USE], [*found(), NEW, *KEEP], [*found(), *TAKE]),
+         [*start(), *KEEP], [*found(), *USE], [*found(), NEW]),
     case("-names", "A session with a name of 63 bytes comes back under it.",
          [*start(), f"session-new {LONG}", f"store {LONG}", f"memfd m {OWN}", f"preserve {LONG} 1 m", *NAMES],
          [*found(), *NAMES, f"retrieve {LONG} 1 m", f"check m {OWN}", f"finish {LONG}"]),
     # Nobody finishes the session of the service, so its 5 MiB stay reserved until the kexec after.
-    case("-off", "The next kernel has no store for the service: its descriptors are lost, their memory is free, and "
-         "the kernel after has a new store.",
+    case("-off", "The next kernel has no store for the service: its descriptors are lost, and "
+         "their memory is free.",
          [*start(), *KEEP, "total-keep"],
          [*EMPTY, "total-check slack=6M", "churn rounds=1", "run grep -o ' kho_total=.*' /proc/cmdline >/append"],
-         [*start(), "total-check slack=1M", NEW, *KEEP], [*found(), *TAKE], append=STORE),
+         [*start(), "total-check slack=1M", NEW], append=STORE),
+    case("-stock-ours", "The first kernel is the stock kernel: all is kept.",
+         [*start(), *KEEP], [*found(), *TAKE], kernels=("stock", OURS)),
+    case("-ours-stock", "The second kernel is the stock kernel and boots cold: back to ours all is kept.",
+         [*start(), *KEEP], [*start(), NEW, *KEEP], [*found(), *TAKE], kernels=(OURS, "stock", OURS)),
 ]
 
 
