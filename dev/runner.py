@@ -115,18 +115,18 @@ def run_case(run, kernels, initrd, accel, case, hear=None):
     return Result(case.name, not why, why, outcome.seconds)
 
 
-def alone(run, kernel, case, story, verb, good):
-    """Run one case for people, who are told by story.hear() and story.summary(); the exit status."""
+def alone(run, kernel, case, hear, verb, good, summary=lambda: None):
+    """Run one case for people, who are told by hear(), and by summary() at the end; the exit status."""
     guest.splat_patterns()
     initrd = guest.initramfs(run, kernel)
     accel = guest.accelerator(kernel, initrd)
     run.say(f"live update of Linux {kernel.release} under {accel}; log: {place(run, kernel, case)}")
-    result = run_case(run, {OURS: kernel}, initrd, accel, case, story.hear)
+    result = run_case(run, {OURS: kernel}, initrd, accel, case, hear)
     if result.skipped:
         raise Stop(f"it cannot be run: {result.skipped}")
-    story.summary()
+    summary()
     repeat = f"repeat: ./kho {verb}{words(kernel.arch, kernel.flavour)}"
-    run.say(f"FAILED: {result.why}\n{repeat}" if result.why else f"{good} ({result.seconds:.1f} s)\n{repeat}")
+    run.say(f"{'FAILED: ' + result.why if result.why else f'{good} ({result.seconds:.1f} s)'}\n{repeat}")
     return 1 if result.why else 0
 
 

@@ -5,10 +5,11 @@ The guest has as much of Debian's systemd as it needs, and one service, which do
 scripts say (tools/testing/selftests/kho/systemd_init.sh).  A second one is memcached.
 """
 import functools
+import itertools
 import re
 
 from dev import debian, guest, tools
-from dev.cases import LOAD, OURS, SWITCH, Case
+from dev.cases import LOAD, OURS, SWITCH, Case, look
 from dev.guest import AGENT
 from dev.host import Stop
 
@@ -51,31 +52,26 @@ def bring(run, kernel, share, more=()):
 
 STORED = {"alpha": "size=8M seed=1", "beta": "size=3000001 seed=2"}
 OWN = "size=5M seed=3"
-BYTES = "head -c 100000 /bin/busybox"
 KEEP = [f"memfd own1 {OWN}", "preserve own 77 own1"]
 USE = ["retrieve own 77 own1", f"check own1 {OWN}"]
 TAKE = [*USE, "finish own"]
 # The session is a new one, in which nothing can be retrieved.
 NEW = "fails EINVAL retrieve own 77 own1"
 EMPTY = ["listen", *(f"fails ENOENT close {name}" for name in (*STORED, "script", "own"))]
-
-
-def start():
-    """A store with memfds and the file of a script; a socket and a session of systemd's name do not stay in it."""
-    lines = ["tell systemctl --version | head -n 1",
-             f"run test $(systemctl --version | awk 'NR == 1 {{ print $2 }}') -ge {LEAST}", "listen"]
-    for name, options in STORED.items():
-        lines += [f"memfd {name} {options}", f"store {name}"]
-    return lines + ["socket refused", "store refused", "session-new systemd", "store systemd",
-                    f"run exec 3<>/dev/shm/x; rm /dev/shm/x; {BYTES} >&3; systemd-notify --fd=3 --fdname=script"]
-
-
-def found():
-    """What a later start finds: no socket, and the rest whole; names alone tell which is which."""
-    same = f"[ $n = script ] && {BYTES} | cmp - /proc/self/fd/$i && exit 0"
-    return ["listen", *(f"check {name} {options}" for name, options in STORED.items()), "fails ENOENT close refused",
-            "fails ENOENT close systemd",
-            f"run i=3; IFS=:; for n in $LISTEN_FDNAMES; do {same}; i=$((i + 1)); done; exit 1"]
+WARM, CHECK = f"items-set {ITEMS}", f"items-check {ITEMS}"
+BYTES = "head -c 100000 /bin/busybox"
+# A store with memfds and the file of a script; a socket and a session of systemd's name do not stay in it.
+START = ["tell systemctl --version | head -n 1",
+         f"run test $(systemctl --version | awk 'NR == 1 {{ print $2 }}') -ge {LEAST}", "listen",
+         *(f"memfd {name} {options}" for name, options in STORED.items()), "socket refused", "session-new systemd",
+         *(f"store {name}" for name in (*STORED, "refused", "systemd")),
+         f"run exec 3<>/dev/shm/x; rm /dev/shm/x; {BYTES} >&3; systemd-notify --fd=3 --fdname=script"]
+# What a later start finds is whole; names alone tell which is which.
+FOUND = ["listen", *look(STORED), "fails ENOENT close refused", "fails ENOENT close systemd",
+         f"run i=3; IFS=:; for n in $LISTEN_FDNAMES; do [ $n = script ] && {BYTES} | cmp - /proc/self/fd/$i && exit 0; "
+         "i=$((i + 1)); done; exit 1"]
+LONG = "n" * 63
+NAMES = [f"session-name {LONG} 63", "session-name own"]
 
 
 # ---- the cases
@@ -85,62 +81,50 @@ def case(name, sentence, *scripts, **settings):
                 **{"append": (APPEND,), "bring": bring, "arches": ("x86_64",), "deadline": 60, **settings})
 
 
-def chain():
-    """The session of the service goes from the first kernel to the second, and on from the third."""
-    warm, check = f"items-set {ITEMS}", f"items-check {ITEMS}"
-    return case("", "A service keeps its descriptors and its session, and memcached its items, three times in a row, "
-                "with 'systemctl kexec'.",
-                [*start(), *KEEP, warm, check], [*found(), *TAKE, check], [*found(), *KEEP, check],
-                [*found(), *TAKE, check], bring=functools.partial(bring, more=(MEMCACHED,)))
-
-
-LONG = "n" * 63
-NAMES = [f"session-name {LONG} 63", "session-name own"]
 STORE = [f"{APPEND} kho_store={size}" for size in (8, 0, 8)]
 CASES = [
-    chain(),
+    # The session of the service goes from the first kernel to the second, and on from the third.
+    case("", "A service keeps its descriptors and its session, and memcached its items, three times in a row, "
+         "with 'systemctl kexec'.",
+         [*START, *KEEP, WARM, CHECK], [*FOUND, *TAKE, CHECK], [*FOUND, *KEEP, CHECK], [*FOUND, *TAKE, CHECK],
+         bring=functools.partial(bring, more=(MEMCACHED,))),
     case("-unfinished", "A service leaves its session unfinished: the session is lost, and the store is not.",
-         [*start(), *KEEP], [*found(), *USE], [*found(), NEW]),
+         [*START, *KEEP], [*FOUND, *USE], [*FOUND, NEW]),
     case("-names", "A session with a name of 63 bytes comes back under it.",
-         [*start(), f"session-new {LONG}", f"store {LONG}", f"memfd m {OWN}", f"preserve {LONG} 1 m", *NAMES],
-         [*found(), *NAMES, f"retrieve {LONG} 1 m", f"check m {OWN}", f"finish {LONG}"]),
+         [*START, f"session-new {LONG}", f"store {LONG}", f"memfd m {OWN}", f"preserve {LONG} 1 m", *NAMES],
+         [*FOUND, *NAMES, f"retrieve {LONG} 1 m", f"check m {OWN}", f"finish {LONG}"]),
     # Nobody finishes the session of the service, so its 5 MiB stay reserved until the kexec after.
-    case("-off", "The next kernel has no store for the service: its descriptors are lost, and "
-         "their memory is free.",
-         [*start(), *KEEP, "total-keep"],
+    case("-off", "The next kernel has no store for the service: its descriptors are lost, and their memory is free.",
+         [*START, *KEEP, "total-keep"],
          [*EMPTY, "total-check slack=6M", "churn rounds=1", "run grep -o ' kho_total=.*' /proc/cmdline >/append"],
-         [*start(), "total-check slack=1M", NEW], append=STORE),
+         [*START, "total-check slack=1M", NEW], append=STORE),
     case("-stock-ours", "The first kernel is the stock kernel: all is kept.",
-         [*start(), *KEEP], [*found(), *TAKE], kernels=("stock", OURS)),
+         [*START, *KEEP], [*FOUND, *TAKE], kernels=("stock", OURS)),
     case("-ours-stock", "The second kernel is the stock kernel and boots cold: back to ours all is kept.",
-         [*start(), *KEEP], [*start(), NEW, *KEEP], [*found(), *TAKE], kernels=(OURS, "stock", OURS)),
+         [*START, *KEEP], [*START, NEW, *KEEP], [*FOUND, *TAKE], kernels=(OURS, "stock", OURS)),
 ]
 
 
-class Story:
-    """What people are told of it while it happens."""
+def tell(run):
+    """What people are told of it while it happens: a function that hears every line."""
+    kernels = itertools.count(1)
 
-    def __init__(self, run):
-        self.run, self.kernels = run, 0
-
-    def hear(self, line):
+    def hear(line):
         text = line.text
-        self.kernels += "Linux version" in text
         checked = re.match(r"(not )?ok \d+ - check (\w+)", text)
-        shown = (f"kernel {self.kernels} entered" if "Linux version" in text else
+        shown = (f"kernel {next(kernels)} entered" if "Linux version" in text else
                  text[2:] if re.match("# (systemd|memcached) ", text) else
                  "systemctl kexec" if text == "# kexec" else
                  f"the service is started with descriptors {text[9:]}" if text.startswith("# listen ") else
                  f"{checked[2]}: {'LOST' if checked[1] else 'equal'}" if checked else "")
         if shown:
-            self.run.say(f"  {line.at:6.2f} s  {shown}")
+            run.say(f"  {line.at:6.2f} s  {shown}")
 
-    def summary(self):
-        """Nothing is left to say."""
+    return hear
 
 
 def live_update(run, kernel):
     """Take services through three kexecs; exit status 0 when all of their descriptors are there each time."""
     from dev import runner
-    return runner.alone(run, kernel, CASES[0], Story(run), "live-update --systemd",
+    return runner.alone(run, kernel, CASES[0], tell(run), "live-update --systemd",
                         "every descriptor and every item survived, three times")

@@ -177,6 +177,7 @@ state      {self.state} bytes copied""")
 def live_update(run, kernel, broken=None):
     """Take a virtual machine to the next kernel; exit status 0 without any loss."""
     from dev import runner
-    return runner.alone(run, kernel, replace(case(broken), judge=judge), Story(run),
+    story = Story(run)
+    return runner.alone(run, kernel, replace(case(broken), judge=judge), story.hear,
                         f"live-update --vm{' --break ' + broken if broken else ''}",
-                        "the virtual machine goes on, without any loss")
+                        "the virtual machine goes on, without any loss", story.summary)
