@@ -93,7 +93,7 @@ CASES = [
     case("-names", "A session with a name of 63 bytes comes back under it.",
          [*START, f"session-new {LONG}", f"store {LONG}", f"memfd m {OWN}", f"preserve {LONG} 1 m", *NAMES],
          [*FOUND, *NAMES, f"retrieve {LONG} 1 m", f"check m {OWN}", f"finish {LONG}"]),
-    # Nobody finishes the session of the service, so its 5 MiB stay reserved until the kexec after.
+    # The session of the service is not finished: its 5 MiB stay reserved until the second kexec.
     case("-off", "The next kernel has no store for the service: its descriptors are lost, and their memory is free.",
          [*START, *KEEP, "total-keep"],
          [*EMPTY, "total-check slack=6M", "churn rounds=1", "run grep -o ' kho_total=.*' /proc/cmdline >/append"],
