@@ -237,7 +237,7 @@ static void kho_restore_test_free(struct kunit *test)
 
 /* Bytes, for which blocks do not matter. */
 
-static const struct range {
+static const struct page_range {
 	const char *name;
 	long start;
 	size_t size;
@@ -259,7 +259,7 @@ KUNIT_ARRAY_PARAM_DESC(range, ranges, name);
 
 static void kho_restore_test_covers(struct kunit *test)
 {
-	const struct range *s = test->param_value;
+	const struct page_range *s = test->param_value;
 	struct incoming *in = incoming_create(test, "-012");
 
 	KUNIT_EXPECT_EQ(test, kho_in_covers(in->phys + s->start, s->size),
