@@ -173,7 +173,31 @@ static void forget_variables(void)
 }
 
 bool sim_liveupdate;
+bool sim_kdump;
 unsigned int sim_nr_nodes = 1;
+unsigned long sim_grace_periods;
+
+static struct {
+	const char *name, *value;
+} options[4];
+
+void sim_boot_with(const char *name, const char *value)
+{
+	unsigned int i = 0;
+
+	while (options[i].name && strcmp(options[i].name, name))
+		BUG_ON(++i == ARRAY_SIZE(options));
+	options[i].name = name;
+	options[i].value = value;
+}
+
+static void parse_options(void)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(options); i++) {
+		if (options[i].name && options[i].value)
+			BUG_ON(sim_param(options[i].name, options[i].value));
+	}
+}
 
 static void forget(void)
 {
@@ -190,6 +214,7 @@ static void forget(void)
 		BUG_ON(sim_param("liveupdate", "on"));
 	snprintf(size, sizeof(size), "%lu,%lu,0", PAGE_SIZE, PAGE_SIZE);
 	BUG_ON(sim_param("kho_scratch", size));
+	parse_options();
 }
 
 /* With the smallest pages the kernel gives up; see sim_core_init_out(). */
@@ -212,7 +237,8 @@ void sim_boot_cold(void)
 	start_page_allocator();
 	areas = kho_scratch_cnt;
 	run_initcalls();
-	take_scratch_back(areas);
+	if (PAGE_SIZE < SZ_4K)
+		take_scratch_back(areas);
 	sim_core_init_out();
 }
 

@@ -71,6 +71,13 @@ struct sim_handover {
 /* Nodes that are said to have memory. */
 extern unsigned int sim_nr_nodes;
 
+/* It boots to save what is left of a kernel that crashed. */
+extern bool sim_kdump;
+#define is_kdump_kernel()	sim_kdump
+
+/* Boot with "@name=@value", or without when @value is NULL. */
+void sim_boot_with(const char *name, const char *value);
+
 /* Boot with "liveupdate=on". */
 extern bool sim_liveupdate;
 

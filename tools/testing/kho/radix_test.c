@@ -167,6 +167,70 @@ static void radix_test_run_to_reads_no_more(struct kunit *test)
 	kho_radix_destroy_tree(&tree);
 }
 
+static int count_node(phys_addr_t phys, void *data)
+{
+	++*(unsigned long *)data;
+	return 0;
+}
+
+/* As long as it is set, whoever reads a node other than the root faults. */
+static void set_unreadable(struct kho_radix_tree *tree, struct kho_radix_node *saved)
+{
+	struct kho_radix_node *root = tree->root;
+
+	*saved = *root;
+	for (unsigned int i = 0; i < ARRAY_SIZE(root->table); i++)
+		root->table[i] = root->table[i] ? 1ULL << 50 : 0;
+}
+
+/* In the leaf that a cursor is at, nothing else is read. */
+static void radix_test_cursor_spares_nodes(struct kunit *test)
+{
+	struct kho_radix_node *saved = kunit_kzalloc(test, sizeof(*saved), GFP_KERNEL);
+	struct kho_radix_cursor at = { }, run_at = { };
+	struct world *w = new_world(test, 0);
+	unsigned long key = 0, nr;
+
+	KUNIT_ASSERT_EQ(test, kho_radix_add_key_at(&w->tree, LEAF_KEYS + 1, &at), 0);
+	KUNIT_ASSERT_TRUE(test, kho_radix_next_run_at(&w->tree, &key, &nr, &run_at));
+	/* It does not go where there is no leaf. */
+	KUNIT_EXPECT_FALSE(test, kho_radix_test_key_at(&w->tree, LAST_KEY, &at));
+
+	set_unreadable(&w->tree, saved);
+	KUNIT_EXPECT_TRUE(test, kho_radix_test_key_at(&w->tree, LEAF_KEYS + 1, &at));
+	KUNIT_EXPECT_EQ(test, kho_radix_add_key_at(&w->tree, LEAF_KEYS, &at), 0);
+	KUNIT_EXPECT_EQ(test, kho_radix_add_key_at(&w->tree, 2 * LEAF_KEYS - 1, &at), 0);
+	KUNIT_EXPECT_TRUE(test, kho_radix_take_key_at(&w->tree, LEAF_KEYS, &at));
+	KUNIT_EXPECT_FALSE(test, kho_radix_take_key_at(&w->tree, LEAF_KEYS, &at));
+	KUNIT_EXPECT_TRUE(test, kho_radix_next_run_at(&w->tree, &key, &nr, &run_at));
+	KUNIT_EXPECT_EQ(test, key, LEAF_KEYS + 1);
+	KUNIT_EXPECT_EQ(test, nr, 1);
+	key++;
+	KUNIT_EXPECT_TRUE(test, kho_radix_next_run_at(&w->tree, &key, &nr, &run_at));
+	KUNIT_EXPECT_EQ(test, key, 2 * LEAF_KEYS - 1);
+	*w->tree.root = *saved;
+}
+
+/* Who asks for nodes only may have a leaf that cannot be read. */
+static void radix_test_nodes_without_leaves(struct kunit *test)
+{
+	const struct kho_radix_walk_cb cb = { .node = count_node };
+	struct kho_radix_node *node;
+	struct world *w = new_world(test, 0);
+	unsigned long nodes = 0;
+	u64 leaf;
+
+	add(test, w, 0);
+	node = w->tree.root;
+	for (unsigned int level = KHO_TREE_MAX_DEPTH - 1; level > 1; level--)
+		node = phys_to_virt(node->table[0]);
+	leaf = node->table[0];
+	node->table[0] = 1ULL << 50;
+	KUNIT_EXPECT_EQ(test, kho_radix_walk_tree(&w->tree, &cb, &nodes), 0);
+	KUNIT_EXPECT_EQ(test, nodes, KHO_TREE_MAX_DEPTH);
+	node->table[0] = leaf;
+}
+
 static unsigned long expected_nodes(const struct world *w)
 {
 	unsigned long nr = 1;
@@ -282,6 +346,20 @@ static void radix_test_parting(struct kunit *test)
 				KHO_TREE_MAX_DEPTH + level);
 		compare(test, w);
 	}
+}
+
+/* A key whose leaf is there is added without memory, and without one to free. */
+static void radix_test_leaf_needs_no_memory(struct kunit *test)
+{
+	struct world *w = new_world(test, 0);
+
+	add(test, w, 0);
+	sim_fail_nth(1);
+	for (unsigned long key = 1; key < LEAF_KEYS; key += LEAF_KEYS / 8)
+		add(test, w, key);
+	KUNIT_EXPECT_FALSE(test, sim_failed());
+	sim_fail_nth(0);
+	compare(test, w);
 }
 
 /* All slots of all tables on one path. */
@@ -538,6 +616,9 @@ static struct kunit_case radix_cases[] = {
 	KUNIT_CASE(radix_test_too_wide),
 	KUNIT_CASE(radix_test_random),
 	KUNIT_CASE(radix_test_run_to_reads_no_more),
+	KUNIT_CASE(radix_test_cursor_spares_nodes),
+	KUNIT_CASE(radix_test_leaf_needs_no_memory),
+	KUNIT_CASE(radix_test_nodes_without_leaves),
 	KUNIT_CASE(radix_test_next_kernel),
 	KUNIT_CASE(radix_test_stop_anywhere),
 	KUNIT_CASE(radix_test_orders),

@@ -89,7 +89,9 @@ static inline void sim_drop_rcu(int *unused)
 	sim_atomic--;
 }
 
-#define synchronize_rcu()	sim_might_sleep()
+/* How often readers were waited for. */
+extern unsigned long sim_grace_periods;
+#define synchronize_rcu()	(sim_might_sleep(), sim_grace_periods++)
 
 /* Work is done by sim_flush_work(). */
 struct work_struct {

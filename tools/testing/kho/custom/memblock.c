@@ -8,6 +8,7 @@ static struct memblock_region reserved_regions[SIM_MAX_REGIONS];
 
 struct memblock memblock;
 unsigned long sim_memblock_room = SIM_MAX_REGIONS;
+phys_addr_t sim_low_limit = 0xffffffff;
 static bool scratch_only;
 
 void sim_memblock_reset(void)
@@ -263,7 +264,8 @@ phys_addr_t memblock_alloc_range_nid(phys_addr_t size, phys_addr_t align,
 		const struct memblock_region *r = &type->regions[i];
 		phys_addr_t at;
 
-		if (scratch_only && !(r->flags & MEMBLOCK_KHO_SCRATCH))
+		if ((scratch_only && !(r->flags & MEMBLOCK_KHO_SCRATCH)) ||
+		    (exact_nid && r->nid != nid))
 			continue;
 		at = find_in(r, size, align, end ?: U64_MAX);
 		if (at && !memblock_reserve(at, size))
@@ -272,9 +274,11 @@ phys_addr_t memblock_alloc_range_nid(phys_addr_t size, phys_addr_t align,
 	return 0;
 }
 
+/* A test may have more memory than this program. */
 void *memblock_alloc(size_t size, size_t align)
 {
-	phys_addr_t at = memblock_alloc_range_nid(size, align, 0, 0, 0, false);
+	phys_addr_t at = memblock_alloc_range_nid(size, align, 0, SIM_PAGES * PAGE_SIZE,
+						  NUMA_NO_NODE, false);
 
 	return at ? memset(phys_to_virt(at), 0, size) : NULL;
 }
@@ -310,7 +314,7 @@ phys_addr_t memblock_reserved_kern_size(phys_addr_t limit, int nid)
 	struct memblock_region *r;
 
 	for_each_reserved_mem_region(r) {
-		if (r->base < limit)
+		if (r->base < limit && (nid == NUMA_NO_NODE || r->nid == nid))
 			size += min(region_end(r), limit) - r->base;
 	}
 	return size;

@@ -16,7 +16,9 @@ enum memblock_flags {
 #define MEMBLOCK_PRESERVED_FLAGS	(MEMBLOCK_RSRV_KHO | MEMBLOCK_RSRV_NOINIT)
 #define MEMBLOCK_ALLOC_ANYWHERE		(~(phys_addr_t)0)
 #define MEMBLOCK_ALLOC_ACCESSIBLE	0
-#define ARCH_LOW_ADDRESS_LIMIT		0xffffffffUL
+/* Up to here memory is low. */
+extern phys_addr_t sim_low_limit;
+#define ARCH_LOW_ADDRESS_LIMIT		sim_low_limit
 
 struct memblock_region {
 	phys_addr_t base;

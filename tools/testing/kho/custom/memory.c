@@ -19,6 +19,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long next_pfn;
 static long managed_pages;
 struct zone sim_zone;
+unsigned long totalcma_pages;
+/* Whose struct pages are set up, from the time on that sections are known. */
+static bool section_ready[SIM_PAGES / PAGES_PER_SECTION + 1], sections_known;
 static unsigned long fail_at, fail_count;
 
 static void *map_guarded(size_t size)
@@ -72,10 +75,13 @@ void sim_set_state(unsigned long pfn, unsigned long nr, enum sim_state state)
 
 void sim_memory_reset(enum sim_state state)
 {
-	managed_pages = 0;
+	managed_pages = totalcma_pages = 0;
+	memset(section_ready, false, sizeof(section_ready));
+	sections_known = false;
 	next_pfn = SIM_HOLE_PAGES;
 	for (unsigned long pfn = 0; pfn < SIM_PAGES; pfn++) {
 		sim_set_state(pfn, 1, is_hole(pfn) ? SIM_HOLE : state);
+		sim_memmap[pfn].tagged = state == SIM_LEFT;
 		managed_pages += !is_hole(pfn) && state == SIM_FREE;
 	}
 }
@@ -120,6 +126,22 @@ bool sim_failed(void)
 }
 
 unsigned long sim_hot_pfn = SIM_PAGES;
+
+unsigned long sim_node_pfn = SIM_PAGES;
+
+bool sim_deferred;
+
+void deferred_sections_prepare(void)
+{
+	sections_known = true;
+}
+
+void deferred_init_section(unsigned long pfn)
+{
+	sim_might_sleep();
+	BUG_ON(!sim_deferred || !sections_known || pfn >= SIM_PAGES);
+	section_ready[pfn / PAGES_PER_SECTION] = true;
+}
 
 bool sim_alloc_fails(gfp_t gfp)
 {
@@ -206,6 +228,8 @@ static void release(struct page *page, unsigned long nr)
 		if (page[i].state != SIM_USED && page[i].state != SIM_LEFT)
 			sim_bug("page %#lx is freed in state %d", pfn + i,
 				page[i].state);
+		if (page->tagged)
+			sim_bug("page %#lx is freed with the tag of another kernel", pfn);
 		if (page[i].refcount)
 			sim_bug("page %#lx is freed while it is in use", pfn + i);
 	}
@@ -282,6 +306,8 @@ void set_page_count(struct page *page, int count)
 	if (page->state != SIM_LEFT)
 		sim_bug("page %#lx is restored in state %d",
 			page_to_pfn(page), page->state);
+	if (sim_deferred && !section_ready[page_to_pfn(page) / PAGES_PER_SECTION])
+		sim_bug("page %#lx is taken over and is not set up", page_to_pfn(page));
 	page->state = SIM_USED;
 	page->refcount = count;
 }
@@ -312,7 +338,7 @@ void sim_give_page(unsigned long pfn, enum sim_state state)
 
 void free_reserved_page(struct page *page)
 {
-	BUG_ON(page->state != SIM_LEFT);
+	BUG_ON(page->state != SIM_LEFT || page->tagged);
 	sim_give_page(page_to_pfn(page), SIM_FREE);
 }
 

@@ -61,13 +61,19 @@ enum sim_state {
 	SIM_LEFT,
 };
 
-/* A folio is its first page.  @order is its own; @head is NULL outside of one. */
+/*
+ * A folio is its first page.  @order is its own; @head is NULL outside of one.
+ * Pages are @tagged by the previous kernel, and nobody frees one that is;
+ * @vmalloced are those that vfree() frees.
+ */
 #define SIM_PAGE_FIELDS							\
 	enum sim_state state;						\
 	int refcount;							\
 	unsigned int order;						\
 	struct page *head;						\
 	unsigned long flags;						\
+	bool tagged;							\
+	bool vmalloced;							\
 	unsigned long index;						\
 	void *mapping;							\
 	struct list_head lru;
@@ -217,10 +223,39 @@ void kfree(const void *mem);
 void folio_put(struct folio *folio);
 void prep_compound_page(struct page *page, unsigned int order);
 void set_page_count(struct page *page, int count);
+#define clear_page_tag_ref(page)	((page)->tagged = false)
+#define NR_VMALLOC		0
+#define mod_lruvec_page_state(page, item, nr)	((page)->vmalloced = (nr) > 0)
+
+/* Memory from here on is on the second node; there is none by default. */
+extern unsigned long sim_node_pfn;
+
+#define MAX_NUMNODES		1024
+#define NUMA_NO_NODE		(-1)
+#define N_MEMORY		0
+#define nr_online_nodes		(sim_node_pfn < SIM_PAGES ? 2 : 1)
+#define pfn_to_nid(pfn)		((pfn) >= sim_node_pfn)
+#define page_zone_id(page)	pfn_to_nid(page_to_pfn(page))
+/* The others have a number only. */
+#define nodes_weight(nodes)	((void)(nodes), sim_nr_nodes)
+#define node_states		((const int[]){ 0 })
+#define for_each_node_state(nid, state)	for ((nid) = 0; (nid) < sim_nr_nodes; (nid)++)
+#define for_each_online_node(nid)	for ((nid) = 0; (nid) < 1; (nid)++)
+
+/*
+ * Struct pages are set up late, if at all.  Whoever takes memory over whose
+ * section is not set up is stopped.
+ */
+extern bool sim_deferred;
+#define deferred_pages_enabled()	sim_deferred
+void deferred_sections_prepare(void);
+void deferred_init_section(unsigned long pfn);
+
 struct zone {
 	atomic_long_t managed_pages;
 };
 
+extern unsigned long totalcma_pages;
 extern struct zone sim_zone;
 #define page_zone(page)		((void)(page), &sim_zone)
 void totalram_pages_add(long nr);

@@ -7,7 +7,7 @@
 
 struct seq_file {
 	size_t used;
-	char text[1 << 16];
+	char text[1 << 19];
 };
 
 static inline void seq_printf(struct seq_file *m, const char *fmt, ...)

@@ -92,8 +92,10 @@ static struct page **alloc_pages_for(unsigned long nr, unsigned int order,
 			return NULL;
 		}
 		split_page(page, order);
-		for (unsigned long p = 0; p < BIT(order); p++)
+		for (unsigned long p = 0; p < BIT(order); p++) {
 			pages[i + p] = page + p;
+			mod_lruvec_page_state(page + p, NR_VMALLOC, 1);
+		}
 	}
 	return pages;
 }
@@ -158,6 +160,8 @@ void vfree(const void *addr)
 
 	area = find_vm_area(addr);
 	BUG_ON(!area || area->addr != addr || !area->pages);
+	for (unsigned int i = 0; i < area->nr_pages; i++)
+		BUG_ON(!area->pages[i]->vmalloced);
 	free_pages_of(area->pages, area->nr_pages);
 	free_vm_area(area);
 }

@@ -43,34 +43,10 @@ static inline void reserve_mem_claim(void)
 {
 }
 
-static inline bool is_kdump_kernel(void)
-{
-	return false;
-}
-
-/* All memory is on the first node; the others have a number only. */
-#define MAX_NUMNODES		1024
-#define NUMA_NO_NODE		(-1)
-#define N_MEMORY		0
-#define nr_online_nodes		1
-#define nodes_weight(nodes)	((void)(nodes), sim_nr_nodes)
-#define node_states		((const int[]){ 0 })
-#define for_each_node_state(nid, state)	for ((nid) = 0; (nid) < sim_nr_nodes; (nid)++)
-#define for_each_online_node(nid)	for ((nid) = 0; (nid) < 1; (nid)++)
-#define pfn_to_nid(pfn)		((void)(pfn), 0)
-#define page_zone_id(page)	((void)(page), 0)
 #define pageblock_start_pfn(pfn)	round_down(pfn, pageblock_nr_pages)
 #define pageblock_aligned(pfn)	IS_ALIGNED(pfn, pageblock_nr_pages)
 #define pageblock_align(pfn)		ALIGN(pfn, pageblock_nr_pages)
-static unsigned long totalcma_pages __maybe_unused;
-#define deferred_pages_enabled()	false
-#define deferred_sections_prepare()	do { } while (0)
-#define deferred_init_section(pfn)	((void)(pfn))
 #define kmemleak_ignore_phys(phys)	((void)(phys))
-
-#define NR_VMALLOC		0
-#define mod_lruvec_page_state(page, item, nr)	((void)(page))
-#define clear_page_tag_ref(page)	((void)(page))
 
 typedef unsigned int kasan_vmalloc_flags_t;
 #define KASAN_VMALLOC_PROT_NORMAL	1
