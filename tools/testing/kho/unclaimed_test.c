@@ -94,6 +94,30 @@ static void unclaimed_test_readers(struct kunit *test)
 	KUNIT_EXPECT_LT(test, sim_count(SIM_LEFT), left - 8);
 }
 
+/* All of it is free then, whatever its blocks are. */
+static void unclaimed_test_released(struct kunit *test)
+{
+	struct folio *folio = folio_alloc(GFP_KERNEL, 3);
+	struct page *pages = alloc_pages(GFP_KERNEL, 3);
+	unsigned long used, total;
+
+	KUNIT_ASSERT_EQ(test, kho_preserve_folio(folio), 0);
+	KUNIT_ASSERT_EQ(test, kho_preserve_pages(pages + 1, 6), 0);
+	hop(test);
+	sim_flush_work();
+	/* No kernel would write this key. */
+	KUNIT_ASSERT_EQ(test, kho_radix_add_key(&kho_in.map, 5), 0);
+	used = sim_count(SIM_USED);
+	total = totalram_pages();
+	sim_log_clear();
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+	KUNIT_EXPECT_EQ(test, sim_count(SIM_USED), used);
+	/* Nodes are freed as well. */
+	KUNIT_EXPECT_GE(test, totalram_pages(), total + 8 + 6);
+	KUNIT_EXPECT_TRUE(test, sim_logged("unclaimed pages released"));
+	kho_radix_take_key(&kho_in.map, 5);
+}
+
 /* Struct pages are set up late: each owner sets up those of its memory. */
 static void unclaimed_test_deferred(struct kunit *test)
 {
@@ -232,6 +256,7 @@ static struct kunit_case unclaimed_cases[] = {
 	KUNIT_CASE_PARAM(unclaimed_test_count, count_gen_params),
 	KUNIT_CASE(unclaimed_test_numbers),
 	KUNIT_CASE(unclaimed_test_readers),
+	KUNIT_CASE(unclaimed_test_released),
 	KUNIT_CASE(unclaimed_test_deferred),
 	KUNIT_CASE(unclaimed_test_owner),
 	KUNIT_CASE(unclaimed_test_many),
