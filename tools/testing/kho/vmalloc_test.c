@@ -129,6 +129,149 @@ static void vmalloc_test_page_twice(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, kho_restore_vmalloc(&a->desc));
 }
 
+static const struct wrong {
+	const char *name;
+	unsigned int order;
+	unsigned long total;
+	u64 first, next;	/* chunks, if not those that are there */
+	const char *why;
+} wrongs[] = {
+	{ "one page more than memory", 0, max_pfn + 1, .why = "more pages than there is memory" },
+	{ "as many pages as memory", 0, max_pfn, .why = "pages are missing" },
+	{ "one page too many", 0, KHO_VMALLOC_SIZE + 1, .why = "pages are missing" },
+	{ "one page too few", 0, KHO_VMALLOC_SIZE - 1, .why = "too many pages" },
+	{ "no page", 0, 0, .why = "size does not fit the order" },
+	{ "order too large", MAX_PAGE_ORDER + 1, BIT(MAX_PAGE_ORDER + 1), .why = "order too large" },
+	{ "largest order", MAX_PAGE_ORDER, BIT(MAX_PAGE_ORDER), .why = "page was not preserved" },
+	{ "no chunk", 0, 1, .first = 1ULL << 50, .why = "chunk was not preserved" },
+	{ "no second chunk", 0, KHO_VMALLOC_SIZE + 1, .next = 1ULL << 50,
+	  .why = "chunk was not preserved" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(wrong, wrongs, name);
+
+static void vmalloc_test_wrong(struct kunit *test)
+{
+	const struct wrong *w = test->param_value;
+	struct area *a = new_area(test);
+
+	a->desc.order = w->order;
+	a->desc.total_pages = w->total;
+	a->desc.first.phys = w->first ?: a->desc.first.phys;
+	a->chunk->hdr.next.phys = w->next;
+	expect_refused(test, a, w->why);
+}
+
+/* Another chunk is for what does not fit into the one before. */
+static void vmalloc_test_early_end(struct kunit *test)
+{
+	struct area *a = new_area(test);
+
+	a->desc.total_pages = KHO_VMALLOC_SIZE;
+	a->chunk->phys[KHO_VMALLOC_SIZE - 1] = 0;
+	a->chunk->hdr.next.phys = virt_to_phys(a->spare);
+	a->spare->phys[0] = virt_to_phys(a->page);
+	expect_refused(test, a, "chunk ends early");
+}
+
+/* Areas of each kind come back as what they are, and can be preserved again. */
+static const struct kind {
+	const char *name;
+	unsigned long size;
+	bool huge;
+	unsigned int order;
+} kinds[] = {
+	{ "one page", PAGE_SIZE, false, 0 },
+	{ "pages", 3 * PAGE_SIZE, false, 0 },
+	{ "small, may be huge", 3 * PAGE_SIZE, true, 0 },
+	{ "huge", PMD_SIZE + PAGE_SIZE, true, PMD_SHIFT - PAGE_SHIFT },
+};
+
+KUNIT_ARRAY_PARAM_DESC(kind, kinds, name);
+
+static void expect_kind(struct kunit *test, const struct kind *k, void *mem)
+{
+	struct vm_struct *area = find_vm_area(mem);
+
+	KUNIT_ASSERT_NOT_NULL(test, area);
+	KUNIT_EXPECT_EQ(test, area->flags, VM_ALLOC | (k->huge ? VM_ALLOW_HUGE_VMAP : 0));
+	KUNIT_EXPECT_EQ(test, area->page_order, k->order);
+	KUNIT_EXPECT_EQ(test, area->nr_pages, round_up(k->size, PAGE_SIZE << k->order) / PAGE_SIZE);
+	for (unsigned int i = 0; i < area->nr_pages; i++)
+		KUNIT_ASSERT_NULL(test, memchr_inv(mem + i * PAGE_SIZE, (u8)i, PAGE_SIZE));
+}
+
+static void vmalloc_test_kind(struct kunit *test)
+{
+	const struct kind *k = test->param_value;
+	void *mem = k->huge ? vmalloc_huge(k->size, GFP_KERNEL) : vmalloc(k->size);
+	struct kho_vmalloc desc;
+
+	KUNIT_ASSERT_NOT_NULL(test, mem);
+	for (unsigned int i = 0; i < find_vm_area(mem)->nr_pages; i++)
+		memset(mem + i * PAGE_SIZE, i, PAGE_SIZE);
+	for (int i = 0; i < 2; i++) {
+		struct sim_handover h;
+
+		KUNIT_ASSERT_EQ(test, kho_preserve_vmalloc(mem, &desc), 0);
+		h = sim_kexec();
+		KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+		mem = kho_restore_vmalloc(&desc);
+		KUNIT_ASSERT_NOT_NULL(test, mem);
+		expect_kind(test, k, mem);
+		KUNIT_EXPECT_FALSE(test, sim_logged("cannot free"));
+		KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+	}
+	vfree(mem);
+}
+
+/* To undo it a second time does nothing. */
+static void vmalloc_test_undo(struct kunit *test)
+{
+	void *mem = vmalloc(3 * PAGE_SIZE);
+	struct kho_vmalloc desc;
+
+	KUNIT_ASSERT_EQ(test, kho_preserve_vmalloc(mem, &desc), 0);
+	kho_unpreserve_vmalloc(&desc);
+	sim_log_clear();
+	kho_unpreserve_vmalloc(&desc);
+	KUNIT_EXPECT_EQ(test, *sim_log(), 0);
+	vfree(mem);
+	KUNIT_EXPECT_EQ(test, kho_preserve_vmalloc(phys_to_virt(PAGE_SIZE), &desc), -EINVAL);
+}
+
+static phys_addr_t other;
+
+static void restore_other(void)
+{
+	kho_restore_free(phys_to_virt(other));
+}
+
+/* Another owner takes a page while it is restored: what was taken before is freed. */
+static void vmalloc_test_meanwhile(struct kunit *test)
+{
+	for (unsigned int i = 1; i < 5; i++) {
+		void *mem = vmalloc(5 * PAGE_SIZE);
+		unsigned long total, objects;
+		struct kho_vmalloc desc;
+		struct sim_handover h;
+
+		KUNIT_ASSERT_EQ(test, kho_preserve_vmalloc(mem, &desc), 0);
+		other = page_to_phys(find_vm_area(mem)->pages[i]);
+		sim_deferred = true;
+		h = sim_kexec();
+		KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+		total = totalram_pages();
+		objects = sim_live_objects();
+		sim_before_init = restore_other;
+		KUNIT_EXPECT_NULL(test, kho_restore_vmalloc(&desc));
+		KUNIT_EXPECT_EQ(test, totalram_pages(), total + i + 1);
+		KUNIT_EXPECT_EQ(test, sim_live_objects(), objects);
+		sim_deferred = false;
+		sim_boot_cold();
+	}
+}
+
 static int vmalloc_test_init(struct kunit *test)
 {
 	if (max_pfn <= KHO_VMALLOC_SIZE)
@@ -138,6 +281,8 @@ static int vmalloc_test_init(struct kunit *test)
 
 static void back_to_cold(struct kunit *test)
 {
+	sim_deferred = false;
+	sim_before_init = NULL;
 	sim_boot_cold();
 }
 
@@ -149,6 +294,11 @@ static struct kunit_case vmalloc_cases[] = {
 	KUNIT_CASE(vmalloc_test_part_of_a_block),
 	KUNIT_CASE(vmalloc_test_behind_the_end),
 	KUNIT_CASE(vmalloc_test_page_twice),
+	KUNIT_CASE_PARAM(vmalloc_test_wrong, wrong_gen_params),
+	KUNIT_CASE(vmalloc_test_early_end),
+	KUNIT_CASE_PARAM(vmalloc_test_kind, kind_gen_params),
+	KUNIT_CASE(vmalloc_test_undo),
+	KUNIT_CASE(vmalloc_test_meanwhile),
 	{}
 };
 

@@ -17,7 +17,7 @@ struct page *sim_memmap;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long next_pfn;
-static long managed_pages;
+static long managed_pages[2];
 struct zone sim_zone;
 unsigned long totalcma_pages;
 /* Whose struct pages are set up, from the time on that sections are known. */
@@ -75,14 +75,15 @@ void sim_set_state(unsigned long pfn, unsigned long nr, enum sim_state state)
 
 void sim_memory_reset(enum sim_state state)
 {
-	managed_pages = totalcma_pages = 0;
+	managed_pages[0] = managed_pages[1] = 0;
+	totalcma_pages = 0;
 	memset(section_ready, false, sizeof(section_ready));
 	sections_known = false;
 	next_pfn = SIM_HOLE_PAGES;
 	for (unsigned long pfn = 0; pfn < SIM_PAGES; pfn++) {
 		sim_set_state(pfn, 1, is_hole(pfn) ? SIM_HOLE : state);
 		sim_memmap[pfn].tagged = state == SIM_LEFT;
-		managed_pages += !is_hole(pfn) && state == SIM_FREE;
+		managed_pages[pfn_to_nid(pfn)] += !is_hole(pfn) && state == SIM_FREE;
 	}
 }
 
@@ -109,7 +110,12 @@ unsigned long sim_count(enum sim_state state)
 
 unsigned long totalram_pages(void)
 {
-	return managed_pages;
+	return managed_pages[0] + managed_pages[1];
+}
+
+unsigned long sim_managed(int nid)
+{
+	return managed_pages[nid];
 }
 
 /* Failures on demand. */
@@ -136,8 +142,15 @@ void deferred_sections_prepare(void)
 	sections_known = true;
 }
 
+void (*sim_before_init)(void);
+
 void deferred_init_section(unsigned long pfn)
 {
+	void (*hook)(void) = sim_before_init;
+
+	sim_before_init = NULL;
+	if (hook)
+		hook();
 	sim_might_sleep();
 	BUG_ON(!sim_deferred || !sections_known || pfn >= SIM_PAGES);
 	section_ready[pfn / PAGES_PER_SECTION] = true;
@@ -312,18 +325,13 @@ void set_page_count(struct page *page, int count)
 	page->refcount = count;
 }
 
-void totalram_pages_add(long nr)
-{
-	managed_pages += nr;
-}
-
 /*
  * Memory that is no longer managed is left to the next kernel.  The other way
  * round the pages need not be the ones that are counted.
  */
 void adjust_managed_page_count(struct page *page, long nr)
 {
-	totalram_pages_add(nr);
+	managed_pages[page_zone_id(page)] += nr;
 	for (; nr < 0; nr++, page++) {
 		BUG_ON(page->state != SIM_USED);
 		page->state = SIM_LEFT;
@@ -333,7 +341,7 @@ void adjust_managed_page_count(struct page *page, long nr)
 void sim_give_page(unsigned long pfn, enum sim_state state)
 {
 	sim_set_state(pfn, 1, state);
-	managed_pages++;
+	managed_pages[pfn_to_nid(pfn)]++;
 }
 
 void free_reserved_page(struct page *page)

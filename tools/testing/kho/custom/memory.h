@@ -247,6 +247,8 @@ extern unsigned long sim_node_pfn;
  * section is not set up is stopped.
  */
 extern bool sim_deferred;
+/* Called, once, when struct pages are about to be set up; optional. */
+extern void (*sim_before_init)(void);
 #define deferred_pages_enabled()	sim_deferred
 void deferred_sections_prepare(void);
 void deferred_init_section(unsigned long pfn);
@@ -258,9 +260,10 @@ struct zone {
 extern unsigned long totalcma_pages;
 extern struct zone sim_zone;
 #define page_zone(page)		((void)(page), &sim_zone)
-void totalram_pages_add(long nr);
 void adjust_managed_page_count(struct page *page, long nr);
 unsigned long totalram_pages(void);
+/* The part of it that is on a node. */
+unsigned long sim_managed(int nid);
 void init_cma_reserved_pageblock(struct page *page);
 void free_reserved_page(struct page *page);
 unsigned long free_reserved_area(void *start, void *end, int poison,

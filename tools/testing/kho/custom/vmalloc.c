@@ -67,6 +67,17 @@ int vmap_pages_range(unsigned long addr, unsigned long end, pgprot_t prot,
 	return 0;
 }
 
+void *kasan_unpoison_vmalloc(void *addr, unsigned long size, kasan_vmalloc_flags_t flags)
+{
+	struct vm_struct *area = find_vm_area(addr);
+	kasan_vmalloc_flags_t want = KASAN_VMALLOC_PROT_NORMAL;
+
+	if (area->flags & VM_ALLOC)
+		want |= KASAN_VMALLOC_VM_ALLOC;
+	BUG_ON(size != area->size || flags != want || !(area->flags & VM_UNINITIALIZED));
+	return addr;
+}
+
 void clear_vm_uninitialized_flag(struct vm_struct *area)
 {
 	area->flags &= ~VM_UNINITIALIZED;
@@ -160,6 +171,7 @@ void vfree(const void *addr)
 
 	area = find_vm_area(addr);
 	BUG_ON(!area || area->addr != addr || !area->pages);
+	BUG_ON(area->flags & VM_UNINITIALIZED);
 	for (unsigned int i = 0; i < area->nr_pages; i++)
 		BUG_ON(!area->pages[i]->vmalloced);
 	free_pages_of(area->pages, area->nr_pages);

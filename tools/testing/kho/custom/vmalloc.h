@@ -54,6 +54,14 @@ int vmap_pages_range(unsigned long addr, unsigned long end, pgprot_t prot,
 void free_vm_area(struct vm_struct *area);
 void clear_vm_uninitialized_flag(struct vm_struct *area);
 
+#define CONFIG_HAVE_ARCH_HUGE_VMALLOC	1
+
+/* All of an area is made accessible, as memory of vmalloc() if it is, and once. */
+typedef unsigned int kasan_vmalloc_flags_t;
+#define KASAN_VMALLOC_PROT_NORMAL	1
+#define KASAN_VMALLOC_VM_ALLOC		2
+void *kasan_unpoison_vmalloc(void *addr, unsigned long size, kasan_vmalloc_flags_t flags);
+
 static inline unsigned int get_vm_area_page_order(struct vm_struct *area)
 {
 	return area->page_order;

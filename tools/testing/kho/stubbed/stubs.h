@@ -48,11 +48,6 @@ static inline void reserve_mem_claim(void)
 #define pageblock_align(pfn)		ALIGN(pfn, pageblock_nr_pages)
 #define kmemleak_ignore_phys(phys)	((void)(phys))
 
-typedef unsigned int kasan_vmalloc_flags_t;
-#define KASAN_VMALLOC_PROT_NORMAL	1
-#define KASAN_VMALLOC_VM_ALLOC		2
-#define kasan_unpoison_vmalloc(addr, size, flags)	((void)(flags), (addr))
-
 enum migratetype {
 	MIGRATE_MOVABLE,
 	MIGRATE_CMA,

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Preserving at the borders of what can be preserved, the blocks that pages are
+ * cut into, and what is counted when they are restored.
+ */
+
+#include "old.h"
+
+static void back_to_cold(struct kunit *test)
+{
+	sim_deferred = false;
+	sim_before_init = NULL;
+	sim_hot_pfn = sim_node_pfn = SIM_PAGES;
+	sim_boot_cold();
+}
+
+static void hop(struct kunit *test)
+{
+	struct sim_handover h = sim_kexec();
+
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+}
+
+/* 2^5 pages, aligned to their size. */
+static unsigned long some_pages(struct kunit *test)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 5);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	split_page(page, 5);
+	return page_to_pfn(page);
+}
+
+static struct folio *folio_at(unsigned long pfn)
+{
+	return (struct folio *)pfn_to_page(pfn);
+}
+
+static unsigned long nr_keys(void)
+{
+	unsigned long nodes, keys;
+
+	sim_core_out(&nodes, &keys);
+	return keys;
+}
+
+/* Scratch memory in the middle of the pages, until the next boot. */
+static void put_scratch(unsigned long pfn, unsigned long nr)
+{
+	static struct kho_scratch area;
+
+	area = (struct kho_scratch){ PFN_PHYS(pfn), PFN_PHYS(nr) };
+	kho_scratch = &area;
+	kho_scratch_cnt = 1;
+}
+
+/* What can be preserved, page by page, and from any page to any other one. */
+static void pages_test_borders(struct kunit *test)
+{
+	unsigned long pfn = some_pages(test), before = nr_keys();
+
+	put_scratch(pfn + 8, 4);
+	for (unsigned int first = 0; first < 16; first++) {
+		for (unsigned int nr = 1; first + nr <= 16; nr++) {
+			bool good = first + nr <= 8 || first >= 12;
+
+			KUNIT_ASSERT_EQ_MSG(test, kho_preserve_pages(pfn_to_page(pfn + first), nr),
+					    good ? 0 : -EINVAL, "%u pages from %u", nr, first);
+			if (good)
+				kho_unpreserve_pages(pfn_to_page(pfn + first), nr);
+			KUNIT_ASSERT_EQ(test, nr_keys(), before);
+		}
+	}
+}
+
+/* The same where memory was added. */
+static void pages_test_hot_border(struct kunit *test)
+{
+	struct page *page = NULL;
+	unsigned long border;
+
+	/* Pages around a border of sections; there is none in every machine. */
+	for (border = PAGES_PER_SECTION; border < SIM_PAGES; border += PAGES_PER_SECTION) {
+		if (sim_memmap[border - 1].state == SIM_FREE &&
+		    sim_memmap[border].state == SIM_FREE &&
+		    !kho_scratch_overlap(PFN_PHYS(border - 1), 2 * PAGE_SIZE))
+			break;
+	}
+	if (border >= SIM_PAGES)
+		kunit_skip(test, "no free page next to a section");
+	sim_hot_pfn = border;
+	page = pfn_to_page(border - 1);
+	KUNIT_EXPECT_EQ(test, kho_preserve_pages(page, 1), 0);
+	kho_unpreserve_pages(page, 1);
+	KUNIT_EXPECT_EQ(test, kho_preserve_pages(page, 2), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, kho_preserve_pages(page + 1, 1), -EOPNOTSUPP);
+}
+
+static const struct order_of {
+	const char *name;
+	int at[3];
+	int err;
+} orders_of[] = {
+	{ "on both sides", { 1, 20, 30 }, 0 },
+	{ "on both sides, descending", { 30, 20, 1 }, 0 },
+	{ "next to it", { 7, 12, 0 }, 0 },
+	{ "the last one in it", { 1, 20, 8 }, -EINVAL },
+	{ "the last one in its end", { 1, 20, 11 }, -EINVAL },
+	{ "between others", { 1, 10, 20 }, -EINVAL },
+	{ "the first one in it", { 9, 1, 20 }, -EINVAL },
+	{ "after those behind it", { 20, 21, 9 }, -EINVAL },
+};
+
+KUNIT_ARRAY_PARAM_DESC(order_of, orders_of, name);
+
+/* Of folios in any order each is looked at, and none is preserved if one cannot be. */
+static void pages_test_folios(struct kunit *test)
+{
+	const struct order_of *o = test->param_value;
+	unsigned long pfn = some_pages(test), before = nr_keys();
+	struct folio *folios[3];
+
+	put_scratch(pfn + 8, 4);
+	for (int i = 0; i < 3; i++)
+		folios[i] = folio_at(pfn + o->at[i]);
+	KUNIT_EXPECT_EQ(test, kho_preserve_folios(folios, 3), o->err);
+	KUNIT_EXPECT_EQ(test, nr_keys(), before + (o->err ? 0 : 3));
+	for (int i = 0; i < 3 && !o->err; i++)
+		KUNIT_EXPECT_TRUE(test, kho_out_overlaps(PFN_PHYS(pfn + o->at[i]), 1));
+	if (!o->err)
+		kho_unpreserve_folios(folios, 3);
+	KUNIT_EXPECT_EQ(test, nr_keys(), before);
+}
+
+/* Blocks. */
+
+static bool has_block(unsigned long pfn, unsigned int order)
+{
+	struct kho_radix_tree map = sim_core_out_map();
+
+	return kho_radix_test_key(&map, kho_encode_key(PFN_PHYS(pfn), order));
+}
+
+/* The largest blocks there are, but none with pages of two nodes. */
+static void pages_test_nodes(struct kunit *test)
+{
+	unsigned long pfn = some_pages(test), before = nr_keys();
+
+	for (unsigned int border = 0; border <= 16; border++) {
+		unsigned int nr = 0;
+
+		sim_node_pfn = pfn + border;
+		KUNIT_ASSERT_EQ(test, kho_preserve_pages(pfn_to_page(pfn), 16), 0);
+		for (unsigned int at = 0; at < 16; nr++) {
+			unsigned int end = at < border ? border : 16, order = 0;
+
+			while (at % BIT(order + 1) == 0 && at + BIT(order + 1) <= min(end, 16U))
+				order++;
+			KUNIT_EXPECT_TRUE_MSG(test, has_block(pfn + at, order),
+					      "border %u, page %u, order %u", border, at, order);
+			at += BIT(order);
+		}
+		KUNIT_EXPECT_EQ(test, nr_keys(), before + nr);
+		/* Another kernel may know of other nodes. */
+		sim_node_pfn = SIM_PAGES;
+		kho_unpreserve_pages(pfn_to_page(pfn), 16);
+		KUNIT_EXPECT_EQ(test, nr_keys(), before);
+	}
+	KUNIT_EXPECT_FALSE(test, sim_logged("is not preserved"));
+}
+
+/* With more than one node blocks are no larger than those of the allocator. */
+static void pages_test_largest(struct kunit *test)
+{
+	unsigned long max = BIT(MAX_PAGE_ORDER), pfn = 2 * max;
+
+	KUNIT_ASSERT_EQ(test, kho_preserve_pages(pfn_to_page(pfn), 2 * max), 0);
+	KUNIT_EXPECT_TRUE(test, has_block(pfn, MAX_PAGE_ORDER + 1));
+	kho_unpreserve_pages(pfn_to_page(pfn), 2 * max);
+
+	sim_node_pfn = SIM_PAGES - 1;
+	KUNIT_ASSERT_EQ(test, kho_preserve_pages(pfn_to_page(pfn), 2 * max), 0);
+	KUNIT_EXPECT_TRUE(test, has_block(pfn, MAX_PAGE_ORDER));
+	KUNIT_EXPECT_TRUE(test, has_block(pfn + max, MAX_PAGE_ORDER));
+	kho_unpreserve_pages(pfn_to_page(pfn), 2 * max);
+}
+
+/* Restoring. */
+
+/* Memory is counted on its node, in a batch, too, and once. */
+static void pages_test_managed(struct kunit *test)
+{
+	unsigned long pfn = some_pages(test), before[2];
+	struct kho_restore_batch batch = { };
+
+	for (unsigned int i = 0; i < 8; i++)
+		KUNIT_ASSERT_EQ(test, kho_preserve_pages(pfn_to_page(pfn + 2 * i), 1), 0);
+	sim_node_pfn = pfn + 6;
+	hop(test);
+	for (int nid = 0; nid < 2; nid++)
+		before[nid] = sim_managed(nid);
+	/* Three on the first node, and five on the second one, in turns. */
+	for (unsigned int i = 0; i < 8; i++) {
+		unsigned int at = i % 2 ? 3 + i / 2 : i < 6 ? i / 2 : 7;
+		struct folio *folio;
+
+		folio = kho_restore_folio_batched(PFN_PHYS(pfn + 2 * at), 0, &batch);
+		KUNIT_ASSERT_NOT_NULL(test, folio);
+		folio_put(folio);
+	}
+	kho_restore_batch_end(&batch);
+	kho_restore_batch_end(&batch);
+	KUNIT_EXPECT_EQ(test, sim_managed(0), before[0] + 3);
+	KUNIT_EXPECT_EQ(test, sim_managed(1), before[1] + 5);
+}
+
+static unsigned long other_pfn;
+
+static void restore_other(void)
+{
+	struct folio *folio = kho_restore_folio(PFN_PHYS(other_pfn));
+
+	BUG_ON(!folio);
+	folio_put(folio);
+}
+
+/* One of the pages is gone since they were looked at: the others are free, once. */
+static void pages_test_restored_twice(struct kunit *test)
+{
+	for (unsigned int other = 0; other < 6; other++) {
+		unsigned long pfn = some_pages(test), managed;
+
+		for (unsigned int i = 0; i < 6; i++)
+			KUNIT_ASSERT_EQ(test, kho_preserve_pages(pfn_to_page(pfn + i), 1), 0);
+		sim_deferred = true;
+		hop(test);
+		managed = totalram_pages();
+		other_pfn = pfn + other;
+		sim_before_init = restore_other;
+		sim_log_clear();
+		KUNIT_EXPECT_NULL(test, kho_restore_pages(PFN_PHYS(pfn), 6));
+		KUNIT_EXPECT_TRUE(test, sim_logged("pages restored twice"));
+		KUNIT_EXPECT_EQ(test, totalram_pages(), managed + other + 1);
+		for (unsigned int i = 0; i < 6; i++)
+			KUNIT_EXPECT_EQ(test, sim_memmap[pfn + i].state,
+					i <= other ? SIM_FREE : SIM_LEFT);
+		sim_deferred = false;
+		sim_boot_cold();
+	}
+}
+
+/* Owners next to memory of two owners do not wait for a lock either. */
+static void pages_test_next_to_overlap(struct kunit *test)
+{
+	unsigned long pfn = SIM_PAGES / 4, locked;
+	struct old *old = old_new(test);
+
+	old_put_block(test, old, pfn - 8, 3);
+	old_put_block(test, old, pfn, 1);
+	old_put(test, old, pfn, 0);
+	old_put(test, old, pfn + 1, 0);
+	old_put_block(test, old, pfn + 2, 0);
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+	KUNIT_EXPECT_EQ(test, kho_in.overlap_start, pfn);
+	KUNIT_EXPECT_EQ(test, kho_in.overlap_end, pfn + 2);
+
+	locked = sim_spinlocks;
+	kho_claim_pages(PFN_PHYS(pfn - 8), 8);
+	kho_claim_pages(PFN_PHYS(pfn + 2), 1);
+	KUNIT_EXPECT_EQ(test, sim_spinlocks, locked);
+	KUNIT_EXPECT_FALSE(test, kho_in_covers(PFN_PHYS(pfn - 8), 1));
+	KUNIT_EXPECT_FALSE(test, kho_in_covers(PFN_PHYS(pfn + 2), 1));
+	KUNIT_EXPECT_TRUE(test, kho_in_covers(PFN_PHYS(pfn), 2 * PAGE_SIZE));
+}
+
+/* Addresses within a page, and ranges that wrap around, name nothing. */
+static void pages_test_odd(struct kunit *test)
+{
+	unsigned long pfn = some_pages(test);
+	phys_addr_t phys = PFN_PHYS(pfn);
+	struct kho_restore_batch batch = { };
+
+	KUNIT_ASSERT_EQ(test, kho_preserve_pages(pfn_to_page(pfn), 4), 0);
+	hop(test);
+	for (unsigned int off = 1; off < PAGE_SIZE; off *= 2) {
+		KUNIT_EXPECT_NULL(test, kho_restore_folio(phys + off));
+		KUNIT_EXPECT_NULL(test, kho_restore_folio_batched(phys + off, 0, &batch));
+		KUNIT_EXPECT_NULL(test, kho_restore_pages(phys + off, 4));
+		KUNIT_EXPECT_EQ(test, kho_preserved_order(phys + off, 0), -ENOENT);
+		KUNIT_EXPECT_FALSE(test, kho_pages_preserved(phys + off, 1));
+	}
+	KUNIT_EXPECT_FALSE(test, kho_pages_preserved(phys, ULONG_MAX));
+	KUNIT_EXPECT_FALSE(test, kho_pages_preserved(phys, -pfn));
+	KUNIT_EXPECT_TRUE(test, kho_pages_preserved(phys, 4));
+	KUNIT_EXPECT_FALSE(test, kho_pages_preserved(phys, 5));
+	KUNIT_EXPECT_EQ(test, kho_preserved_order(phys, 0), 2);
+
+	sim_log_clear();
+	kho_restore_free(phys_to_virt(phys));
+	KUNIT_EXPECT_EQ(test, *sim_log(), 0);
+	kho_restore_free(phys_to_virt(phys));
+	KUNIT_EXPECT_TRUE(test, sim_logged("not handed over, or taken before"));
+	KUNIT_EXPECT_EQ(test, kho_preserved_order(phys, 0), -ENOENT);
+}
+
+static struct kunit_case pages_cases[] = {
+	KUNIT_CASE(pages_test_borders),
+	KUNIT_CASE(pages_test_hot_border),
+	KUNIT_CASE_PARAM(pages_test_folios, order_of_gen_params),
+	KUNIT_CASE(pages_test_nodes),
+	KUNIT_CASE(pages_test_largest),
+	KUNIT_CASE(pages_test_managed),
+	KUNIT_CASE(pages_test_restored_twice),
+	KUNIT_CASE(pages_test_next_to_overlap),
+	KUNIT_CASE(pages_test_odd),
+	{}
+};
+
+static struct kunit_suite pages_suite = {
+	.name = "unit-pages",
+	.exit = back_to_cold,
+	.test_cases = pages_cases,
+};
+
+kunit_test_suite(pages_suite);
