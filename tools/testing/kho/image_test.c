@@ -15,6 +15,7 @@ static int image_test_init(struct kunit *test)
 	if (PAGE_SIZE < SZ_4K)
 		kunit_skip(test, "the root tree has no space for a subtree");
 	BUG_ON(sim_param("kho_scratch", "demand"));
+	sim_image_pages = (struct sim_image_pages){ };
 	kho_boot_use = (struct kho_boot_use){ .low = LOW, .high = HIGH, .node_high[0] = HIGH / 2 };
 	return 0;
 }
@@ -24,6 +25,10 @@ static void image_test_exit(struct kunit *test)
 	sim_contig_largest = ULONG_MAX;
 	sim_contig_left = UINT_MAX;
 	sim_available = ULONG_MAX >> PAGE_SHIFT;
+	sim_share_fails = 0;
+	sim_add_err = 0;
+	current->killed = false;
+	crashk_res = (struct resource){ };
 	sim_boot_cold();
 }
 
@@ -210,6 +215,193 @@ static void image_test_unused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_check_kimage(image), 0);
 }
 
+/* Pages of an image are marked while they are in use, and all are given back. */
+static void image_test_marks(struct kunit *test)
+{
+	struct kimage *image = new_image(test);
+	unsigned long before = sim_count(SIM_USED), nr = 0;
+	char line[80];
+
+	sim_log_clear();
+	KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
+	for (unsigned int i = 0; i < sim_contig_nr; i++)
+		nr += sim_contig[i].nr;
+	KUNIT_EXPECT_EQ(test, sim_image_pages.reserved, nr);
+	KUNIT_EXPECT_EQ(test, sim_image_pages.untagged, nr);
+	/* The list of the areas, too. */
+	KUNIT_EXPECT_EQ(test, sim_image_pages.shared, nr + 1);
+	KUNIT_EXPECT_EQ(test, sim_count(SIM_USED), before + 1);
+	snprintf(line, sizeof(line), "%lluMiB of scratch memory in %u areas",
+		 PFN_PHYS(nr) >> 20, sim_contig_nr);
+	KUNIT_EXPECT_TRUE_MSG(test, sim_logged(line), "%s in %s", line, sim_log());
+
+	kho_release_kimage(image);
+	KUNIT_EXPECT_EQ(test, sim_image_pages.reserved, 0);
+	KUNIT_EXPECT_EQ(test, sim_image_pages.shared, 0);
+	KUNIT_EXPECT_EQ(test, sim_count(SIM_USED), before);
+}
+
+/* The architecture refuses pages of an area, or that of the list. */
+static void image_test_not_shared(struct kunit *test)
+{
+	unsigned long before = sim_count(SIM_USED);
+	bool refused = true;
+	unsigned int n;
+
+	for (n = 0; refused; n++) {
+		struct kimage *image = new_image(test);
+
+		sim_share_fails = n + 1;
+		KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
+		refused = !sim_share_fails;
+		/* An area may be had elsewhere. */
+		if (image->kho.areas)
+			expect_enough(test);
+		kho_release_kimage(image);
+		KUNIT_ASSERT_EQ(test, sim_contig_nr, 0);
+		KUNIT_ASSERT_EQ(test, sim_image_pages.reserved, 0);
+		KUNIT_ASSERT_EQ(test, sim_count(SIM_USED), before);
+	}
+	KUNIT_EXPECT_EQ(test, n, 6);
+}
+
+/* Memory is preserved by the time that an area has it. */
+static void image_test_preserved_meanwhile(struct kunit *test)
+{
+	struct kho_radix_tree map = sim_core_out_map();
+	struct kimage *image = new_image(test);
+	phys_addr_t taken;
+
+	KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
+	taken = areas_of_images(test).area[1].addr + SZ_1M;
+	kho_release_kimage(image);
+	KUNIT_ASSERT_EQ(test, kho_radix_add_key(&map, kho_encode_key(taken, 0)), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		struct seen seen;
+
+		KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
+		seen = areas_of_images(test);
+		for (unsigned int j = 0; j < seen.nr; j++)
+			KUNIT_EXPECT_FALSE(test, taken - seen.area[j].addr < seen.area[j].size);
+		kho_release_kimage(image);
+		KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
+	}
+	kho_radix_take_key(&map, kho_encode_key(taken, 0));
+}
+
+/* No more pieces than the next kernel can boot in, and none larger than needed. */
+static void image_test_number_of_pieces(struct kunit *test)
+{
+	struct kimage *image = new_image(test);
+	u64 high = 0;
+
+	kho_boot_use = (struct kho_boot_use){ .high = 176 * SZ_1M };
+	sim_contig_largest = PHYS_PFN(120 * SZ_1M);
+	KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
+	for (unsigned int i = 1; i < sim_contig_nr; i++)
+		high += PFN_PHYS(sim_contig[i].nr);
+	KUNIT_EXPECT_EQ(test, sim_contig_nr, 3);
+	KUNIT_EXPECT_EQ(test, high, 220 * SZ_1M);
+	kho_release_kimage(image);
+
+	image->kernel_buf_len = image->initrd_buf_len = 0;
+	for (unsigned int pieces = 62; pieces < 66; pieces++) {
+		kho_boot_use.high = pieces * SZ_16M / 5 * 4;
+		sim_contig_largest = PHYS_PFN(SZ_16M);
+		KUNIT_EXPECT_EQ(test, kho_fill_kimage(image), 0);
+		KUNIT_EXPECT_EQ(test, image->kho.areas != NULL, pieces < 64);
+		kho_release_kimage(image);
+		KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
+	}
+}
+
+/* Just as much as is needed is what others need to go on. */
+static void image_test_available(struct kunit *test)
+{
+	u64 need = round_up(KERNEL + INITRD + SZ_8M, SZ_4M) + (LOW + HIGH) / 4 * 5;
+	struct kimage *image = new_image(test);
+
+	for (int more = -1; more <= 1; more++) {
+		sim_available = PHYS_PFN(need) + more;
+		KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
+		KUNIT_EXPECT_EQ(test, image->kho.areas != NULL, more > 0);
+		kho_release_kimage(image);
+	}
+	KUNIT_EXPECT_TRUE(test, sim_logged("nothing is preserved: image loaded without a handover (594MiB needed, 594MiB found)"));
+
+	/* What was found until one area was missing. */
+	sim_available = ULONG_MAX >> PAGE_SHIFT;
+	sim_contig_left = 2;
+	KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
+	KUNIT_EXPECT_TRUE(test, sim_logged("(594MiB needed, 96MiB found)"));
+}
+
+/* Whoever gave up waiting is not told that there is no memory. */
+static void image_test_killed(struct kunit *test)
+{
+	struct kimage *image = new_image(test);
+
+	current->killed = true;
+	sim_contig_left = 1;
+	KUNIT_EXPECT_EQ(test, kho_fill_kimage(image), -EINTR);
+	KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
+	KUNIT_EXPECT_NULL(test, image->kho.areas);
+}
+
+static int answers[8], nr_asked;
+
+static int answer(struct resource *res, void *data)
+{
+	struct kexec_buf *kbuf = data;
+
+	kbuf->mem = res->start;
+	return answers[nr_asked++];
+}
+
+/* Each area is asked for until one has space. */
+static void image_test_hole(struct kunit *test)
+{
+	static const struct {
+		int answers[4];
+		int err, asked;
+	} rows[] = {
+		{ { 1 }, 0, 1 }, { { 0, 1 }, 0, 2 }, { { 0, 0, 0, 1 }, 0, 4 },
+		{ { 0, 0, 0, 0 }, -EADDRNOTAVAIL, 4 }, { { -EBUSY, 1 }, -EADDRNOTAVAIL, 1 },
+		{ { 0, -EBUSY, 1 }, -EADDRNOTAVAIL, 2 },
+	};
+	struct kimage *image = new_image(test);
+	struct seen seen;
+
+	KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
+	seen = areas_of_images(test);
+	KUNIT_ASSERT_EQ(test, seen.nr, 4);
+	KUNIT_EXPECT_MEMEQ(test, image->segment[0].kbuf, seen.area, seen.nr * sizeof(*seen.area));
+	for (int i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct kexec_buf kbuf = { .image = image };
+
+		memcpy(answers, rows[i].answers, sizeof(rows[i].answers));
+		nr_asked = 0;
+		KUNIT_EXPECT_EQ(test, kho_locate_mem_hole(&kbuf, answer), rows[i].err);
+		KUNIT_EXPECT_EQ(test, nr_asked, rows[i].asked);
+		KUNIT_EXPECT_EQ(test, kbuf.mem, seen.area[nr_asked - 1].addr);
+		KUNIT_EXPECT_PTR_EQ(test, kbuf.cma, rows[i].err ? NULL : phys_to_page(kbuf.mem));
+	}
+	kho_release_kimage(image);
+}
+
+/* The image takes no more segments; its areas go when it is released. */
+static void image_test_no_segment(struct kunit *test)
+{
+	struct kimage *image = new_image(test);
+
+	sim_add_err = -EINVAL;
+	KUNIT_EXPECT_EQ(test, kho_fill_kimage(image), -EINVAL);
+	KUNIT_EXPECT_NULL(test, image->kho.scratch);
+	kho_release_kimage(image);
+	KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
+	KUNIT_EXPECT_EQ(test, sim_image_pages.shared, 0);
+}
+
 /* An image that has a handover is not replaced by one without. */
 static void image_test_replace(struct kunit *test)
 {
@@ -238,19 +430,20 @@ static void image_test_replace(struct kunit *test)
 /* Crash memory is in one piece, where it is now. */
 static void image_test_crash_memory(struct kunit *test)
 {
-	static const u64 starts[] = { SZ_1G, 1UL << 36 };
 	const u64 size = 256 * SZ_1M;
+	/* The second one ends where low memory does. */
+	const u64 starts[] = { SZ_1G, (1UL << 32) - size, 1UL << 36 };
 
 	kho_boot_use.low = HIGH;
-	for (int high = 0; high < ARRAY_SIZE(starts); high++) {
+	for (int i = 0; i < ARRAY_SIZE(starts); i++) {
 		struct kimage *image = new_image(test);
-		bool there = false;
+		bool there = false, high = starts[i] >> 32;
 
-		crashk_res = (struct resource){ starts[high], starts[high] + size - 1 };
+		crashk_res = (struct resource){ starts[i], starts[i] + size - 1 };
 		KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
-		for (unsigned int i = 0; i < sim_contig_nr; i++) {
-			there |= sim_contig[i].nr > PHYS_PFN(2 * size + KERNEL) &&
-				 high == PFN_PHYS(sim_contig[i].pfn) >> 32 > 0;
+		for (unsigned int j = 0; j < sim_contig_nr; j++) {
+			there |= sim_contig[j].nr > PHYS_PFN(2 * size + KERNEL) &&
+				 high == (PFN_PHYS(sim_contig[j].pfn) >> 32 > 0);
 		}
 		KUNIT_EXPECT_TRUE(test, there);
 		kho_release_kimage(image);
@@ -267,7 +460,6 @@ static void image_test_crash_memory(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
 		sim_contig_largest = ULONG_MAX;
 	}
-	crashk_res = (struct resource){ };
 }
 
 /* A size that wraps around is not taken for a small one. */
@@ -332,6 +524,14 @@ static struct kunit_case image_test_cases[] = {
 	KUNIT_CASE(image_test_in_place),
 	KUNIT_CASE(image_test_no_memory),
 	KUNIT_CASE(image_test_unused),
+	KUNIT_CASE(image_test_marks),
+	KUNIT_CASE(image_test_not_shared),
+	KUNIT_CASE(image_test_preserved_meanwhile),
+	KUNIT_CASE(image_test_number_of_pieces),
+	KUNIT_CASE(image_test_available),
+	KUNIT_CASE(image_test_killed),
+	KUNIT_CASE(image_test_hole),
+	KUNIT_CASE(image_test_no_segment),
 	KUNIT_CASE(image_test_replace),
 	KUNIT_CASE(image_test_crash_memory),
 	KUNIT_CASE(image_test_huge),

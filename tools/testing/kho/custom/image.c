@@ -10,6 +10,9 @@ struct sim_contig sim_contig[64];
 unsigned int sim_contig_nr;
 unsigned long sim_contig_largest = ULONG_MAX;
 unsigned int sim_contig_left = UINT_MAX;
+struct sim_image_pages sim_image_pages;
+unsigned int sim_share_fails;
+int sim_add_err;
 unsigned long sim_available = ULONG_MAX >> PAGE_SHIFT;
 
 /* Far above all memory there is, and low only where that was asked for. */
@@ -49,6 +52,14 @@ void free_contig_range(unsigned long pfn, unsigned long nr_pages)
 	BUG_ON(true);
 }
 
+int arch_kexec_post_alloc_pages(void *mem, unsigned int nr, gfp_t gfp)
+{
+	if (sim_share_fails && !--sim_share_fails)
+		return -EIO;
+	sim_image_pages.shared += nr;
+	return 0;
+}
+
 static int put_there(struct resource *res, void *data)
 {
 	struct kexec_buf *kbuf = data;
@@ -64,14 +75,18 @@ int kexec_add_buffer(struct kexec_buf *kbuf)
 	struct kimage *image = kbuf->image;
 	int err = 0;
 
-	BUG_ON(image->nr_segments == KEXEC_SEGMENT_MAX);
+	BUG_ON(image->nr_segments == KEXEC_SEGMENT_MAX || kbuf->bufsz > kbuf->memsz);
+	if (sim_add_err)
+		return sim_add_err;
 	kbuf->cma = NULL;
 	if (kbuf->mem == KEXEC_BUF_MEM_UNKNOWN)
 		err = kho_locate_mem_hole(kbuf, put_there);
 	if (err)
 		return err;
 
-	image->segment[image->nr_segments] = (struct kexec_segment){ kbuf->mem, kbuf->memsz };
+	image->segment[image->nr_segments] = (struct kexec_segment){
+		kbuf->buffer, kbuf->mem, kbuf->memsz,
+	};
 	image->segment_cma[image->nr_segments++] = kbuf->cma;
 	return 0;
 }

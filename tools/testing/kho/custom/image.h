@@ -23,6 +23,7 @@ struct resource {
 extern struct resource crashk_res;
 
 struct kexec_segment {
+	const void *kbuf;
 	unsigned long mem;
 	unsigned long memsz;
 };
@@ -61,11 +62,23 @@ int kho_check_kimage(const struct kimage *image);
 void kho_release_kimage(struct kimage *image);
 size_t arch_kho_image_size(const struct kimage *image);
 
-#define arch_kexec_post_alloc_pages(mem, nr, gfp)	((void)(mem), 0)
-#define arch_kexec_pre_free_pages(mem, nr)		((void)(mem))
-#define SetPageReserved(page)				((void)(page))
-#define ClearPageReserved(page)				((void)(page))
-#define page_kasan_tag_reset(page)			((void)(page))
+/* Pages of images: those that the architecture knows of, and those with a mark. */
+extern struct sim_image_pages {
+	long shared;
+	long reserved;
+	long untagged;
+} sim_image_pages;
+
+/* The @n-th time that the architecture is told of pages it refuses, from 1; 0 for never. */
+extern unsigned int sim_share_fails;
+int arch_kexec_post_alloc_pages(void *mem, unsigned int nr, gfp_t gfp);
+#define arch_kexec_pre_free_pages(mem, nr)	((void)(mem), sim_image_pages.shared -= (nr))
+#define SetPageReserved(page)		((void)(page), sim_image_pages.reserved++)
+#define ClearPageReserved(page)		((void)(page), sim_image_pages.reserved--)
+#define page_kasan_tag_reset(page)	((void)(page), sim_image_pages.untagged++)
+
+/* What kexec_add_buffer() returns. */
+extern int sim_add_err;
 
 /* Ranges that are allocated, none of them in the memory of the simulation. */
 extern struct sim_contig {
