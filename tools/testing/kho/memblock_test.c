@@ -415,6 +415,28 @@ static void memblock_test_too_long(struct kunit *test)
 	KUNIT_EXPECT_GT(test, failed, ROUNDS / 20);
 }
 
+/* A range that regions of this kernel cut into pieces: there is space for each. */
+static void memblock_test_cut(struct kunit *test)
+{
+	for (unsigned int nr = 0; nr < 40; nr++) {
+		struct ranges *r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
+
+		sim_memblock_room = SIM_MAX_REGIONS;
+		sim_memblock_reset();
+		memblock_add(0, NR_UNITS * UNIT);
+		for (unsigned int i = 0; i < nr; i++)
+			memblock_reserve((4 * i + 1) * UNIT, UNIT);
+		r->seq = (struct memblock_sequence){
+			.next = next_range, .flags = MEMBLOCK_PRESERVED_FLAGS,
+		};
+		r->end[r->nr++] = NR_UNITS;
+		memblock.reserved.max = memblock.reserved.cnt;
+		KUNIT_ASSERT_EQ(test, memblock_reserve_sequence(&r->seq, 1), 0);
+		KUNIT_ASSERT_EQ(test, memblock.reserved.cnt, 2 * nr + 1);
+		expect_regions_in_order(test);
+	}
+}
+
 /* Without a free region, a sequence that needs none succeeds. */
 static void memblock_test_nothing_to_add(struct kunit *test)
 {
@@ -575,6 +597,7 @@ static struct kunit_case memblock_cases[] = {
 	KUNIT_CASE(memblock_test_all_but_scratch),
 	KUNIT_CASE(memblock_test_limited),
 	KUNIT_CASE(memblock_test_too_long),
+	KUNIT_CASE(memblock_test_cut),
 	KUNIT_CASE(memblock_test_nothing_to_add),
 	KUNIT_CASE(memblock_test_free_range_from),
 	KUNIT_CASE(memblock_test_next_preserved),

@@ -371,11 +371,14 @@ static void scratch_test_on_demand(struct kunit *test)
 
 	sim_boot_with("kho_scratch", "demand");
 	old_put_block(test, old, pfn, 0);
+	old->handover.image = (struct sim_ranges){ SIM_PAGES / 4 * PAGE_SIZE, 3 * PAGE_SIZE, 1 };
 	old_finish(test, old);
 	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&old->handover));
 	KUNIT_EXPECT_EQ(test, kho_scratch_cnt, 0);
 	KUNIT_EXPECT_NULL(test, kho_scratch);
 	expect_managed(test, 0);
+	/* As much as the next kernel will need. */
+	KUNIT_EXPECT_GE(test, kho_boot_use.low, 3 * PAGE_SIZE);
 	/* The array of the areas, too. */
 	KUNIT_EXPECT_NE(test, sim_memmap[PHYS_PFN(old->handover.scratch)].state, SIM_LEFT);
 	KUNIT_EXPECT_FALSE(test, kho_scratch_overlap(area, PAGE_SIZE));
