@@ -214,7 +214,8 @@ static void boot_test_bad_call(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
 	KUNIT_EXPECT_TRUE_MSG(test, sim_logged(bad->line), "'%s' was not logged",
 			      bad->line);
-	KUNIT_EXPECT_TRUE(test, sim_logged("disabling") || sim_logged("handover: discarded"));
+	/* Refused at once, or when memory is known, not both. */
+	KUNIT_EXPECT_NE(test, sim_logged("disabling"), sim_logged("handover: discarded"));
 	KUNIT_EXPECT_NULL(test, kho_in.map.root);
 	/* The machine is of use. */
 	KUNIT_EXPECT_GT(test, sim_count(SIM_FREE), SIM_PAGES / 2);
@@ -239,6 +240,8 @@ static void boot_test_other_pages(struct kunit *test)
 			 sizes[i], PAGE_SIZE);
 		KUNIT_EXPECT_TRUE(test, sim_logged(line));
 		KUNIT_EXPECT_FALSE(test, sim_logged("invalid FDT"));
+		KUNIT_EXPECT_TRUE(test, sim_logged("disabling KHO revival"));
+		KUNIT_EXPECT_FALSE(test, sim_logged("handover: discarded"));
 		KUNIT_EXPECT_NULL(test, kho_in.map.root);
 	}
 }
@@ -247,6 +250,26 @@ static void boot_test_other_pages(struct kunit *test)
 static void boot_test_good_call(struct kunit *test)
 {
 	KUNIT_EXPECT_TRUE(test, old_boot(test, old_new(test)));
+	KUNIT_EXPECT_FALSE(test, sim_logged("scratch areas are all empty"));
+	KUNIT_EXPECT_FALSE(test, sim_logged("damaged") || sim_logged("lost"));
+}
+
+static bool only_scratch;
+
+static void look_at_memblock(void)
+{
+	only_scratch = memblock_kho_scratch_only();
+}
+
+/* Until it is known what is preserved, other memory is not even used. */
+static void boot_test_only_scratch(struct kunit *test)
+{
+	struct old *old = old_new(test);
+
+	only_scratch = false;
+	old->handover.between_walks = look_at_memblock;
+	KUNIT_EXPECT_TRUE(test, old_boot(test, old));
+	KUNIT_EXPECT_TRUE(test, only_scratch);
 }
 
 /* With other vmalloc areas the rest can be used, and they are known. */
@@ -439,6 +462,7 @@ static void back_to_cold(struct kunit *test)
 
 static struct kunit_case boot_cases[] = {
 	KUNIT_CASE(boot_test_good_call),
+	KUNIT_CASE(boot_test_only_scratch),
 	KUNIT_CASE_PARAM(boot_test_bad_call, bad_call_gen_params),
 	KUNIT_CASE(boot_test_other_pages),
 	KUNIT_CASE(boot_test_other_vmalloc),

@@ -281,6 +281,7 @@ bool sim_boot_warm(const struct sim_handover *handover)
 
 	kho_populate(handover->fdt, handover->fdt_len, handover->scratch,
 		     handover->scratch_len);
+	BUG_ON(sim_early_maps);
 	find_memory();
 	for_each_range(handover->firmware, memblock_mark_nomap);
 	for_each_range(handover->image, memblock_reserve);

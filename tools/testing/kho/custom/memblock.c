@@ -10,6 +10,7 @@ struct memblock memblock;
 unsigned long sim_memblock_room = SIM_MAX_REGIONS;
 phys_addr_t sim_low_limit = 0xffffffff;
 static bool scratch_only;
+unsigned int sim_early_maps;
 
 void sim_memblock_reset(void)
 {
@@ -329,9 +330,13 @@ void *early_memremap(phys_addr_t phys, unsigned long size)
 	for (phys_addr_t at = round_down(phys, PAGE_SIZE); at < end; at += PAGE_SIZE)
 		BUG_ON(!pfn_valid(PHYS_PFN(at)));
 
-	return sim_alloc_fails(GFP_KERNEL) ? NULL : phys_to_virt(phys);
+	if (sim_alloc_fails(GFP_KERNEL))
+		return NULL;
+	sim_early_maps++;
+	return phys_to_virt(phys);
 }
 
 void early_memunmap(void *mem, unsigned long size)
 {
+	sim_early_maps--;
 }

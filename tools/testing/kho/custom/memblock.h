@@ -127,6 +127,7 @@ static inline void memblock_set_region_node(struct memblock_region *r, int nid)
 })
 
 /* Mapping by a boot that has no linear map yet; what is not RAM cannot be. */
+extern unsigned int sim_early_maps;
 void *early_memremap(phys_addr_t phys, unsigned long size);
 void early_memunmap(void *mem, unsigned long size);
 
