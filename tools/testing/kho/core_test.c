@@ -227,7 +227,7 @@ static void core_test_bad_chain(struct kunit *test)
 /* Names of one length until there is no space: whatever did not fit is not there. */
 static void core_test_full_tree(struct kunit *test)
 {
-	for (unsigned int len = 1; len < 64; len += 3) {
+	for (unsigned int len = 1; len < 64; len += PAGE_SIZE > SZ_4K ? 31 : 3) {
 		char name[80];
 		int err = 0, node;
 

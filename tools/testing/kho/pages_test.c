@@ -174,6 +174,8 @@ static void pages_test_largest(struct kunit *test)
 {
 	unsigned long max = BIT(MAX_PAGE_ORDER), pfn = 2 * max;
 
+	/* Wherever that is. */
+	kho_scratch_cnt = 0;
 	KUNIT_ASSERT_EQ(test, kho_preserve_pages(pfn_to_page(pfn), 2 * max), 0);
 	KUNIT_EXPECT_TRUE(test, has_block(pfn, MAX_PAGE_ORDER + 1));
 	kho_unpreserve_pages(pfn_to_page(pfn), 2 * max);
