@@ -340,7 +340,7 @@ static int kho_alloc_image_areas(struct kimage *image)
 			  (u64)need >> 20, (u64)found >> 20);
 		return 0;
 	}
-	pr_err("scratch memory: failed to allocate for image (%lluMiB needed, %lluMiB available)\n",
+	pr_err("scratch memory: failed to allocate for image (%lluMiB needed, %lluMiB available): free memory, or reserve it at boot with kho_scratch=\n",
 	       (u64)need >> 20, (u64)found >> 20);
 	return -ENOMEM;
 }
@@ -490,7 +490,7 @@ int kho_check_kimage(const struct kimage *image)
 	    kho_out_is_unused())
 		return 0;
 
-	pr_err("image: loaded without a handover, but memory is preserved\n");
+	pr_err("image: loaded without a handover, but memory is preserved: load it again\n");
 	return -EOPNOTSUPP;
 }
 

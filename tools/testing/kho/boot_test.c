@@ -215,7 +215,7 @@ static void boot_test_bad_call(struct kunit *test)
 	KUNIT_EXPECT_TRUE_MSG(test, sim_logged(bad->line), "'%s' was not logged",
 			      bad->line);
 	/* Refused at once, or when memory is known, not both. */
-	KUNIT_EXPECT_NE(test, sim_logged("disabling"), sim_logged("handover: discarded"));
+	KUNIT_EXPECT_NE(test, sim_logged("disabling KHO revival"), sim_logged("handover: discarded"));
 	KUNIT_EXPECT_NULL(test, kho_in.map.root);
 	/* The machine is of use. */
 	KUNIT_EXPECT_GT(test, sim_count(SIM_FREE), SIM_PAGES / 2);

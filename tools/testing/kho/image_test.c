@@ -231,7 +231,7 @@ static void image_test_marks(struct kunit *test)
 	/* The list of the areas, too. */
 	KUNIT_EXPECT_EQ(test, sim_image_pages.shared, nr + 1);
 	KUNIT_EXPECT_EQ(test, sim_count(SIM_USED), before + 1);
-	snprintf(line, sizeof(line), "%lluMiB of scratch memory in %u areas",
+	snprintf(line, sizeof(line), "scratch memory: allocated for image (%lluMiB in %u areas)",
 		 PFN_PHYS(nr) >> 20, sim_contig_nr);
 	KUNIT_EXPECT_TRUE_MSG(test, sim_logged(line), "%s in %s", line, sim_log());
 
@@ -328,13 +328,13 @@ static void image_test_available(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, image->kho.areas != NULL, more > 0);
 		kho_release_kimage(image);
 	}
-	KUNIT_EXPECT_TRUE(test, sim_logged("nothing is preserved: image loaded without a handover (594MiB needed, 594MiB found)"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("image: loaded without a handover, nothing is preserved (594MiB needed, 594MiB available)"));
 
 	/* What was found until one area was missing. */
 	sim_available = ULONG_MAX >> PAGE_SHIFT;
 	sim_contig_left = 2;
 	KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
-	KUNIT_EXPECT_TRUE(test, sim_logged("(594MiB needed, 96MiB found)"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("(594MiB needed, 96MiB available)"));
 }
 
 /* Whoever gave up waiting is not told that there is no memory. */

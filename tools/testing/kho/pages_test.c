@@ -166,7 +166,7 @@ static void pages_test_nodes(struct kunit *test)
 		kho_unpreserve_pages(pfn_to_page(pfn), 16);
 		KUNIT_EXPECT_EQ(test, nr_keys(), before);
 	}
-	KUNIT_EXPECT_FALSE(test, sim_logged("is not preserved"));
+	KUNIT_EXPECT_FALSE(test, sim_logged(": not preserved"));
 }
 
 /* With more than one node blocks are no larger than those of the allocator. */
@@ -241,7 +241,7 @@ static void pages_test_restored_twice(struct kunit *test)
 		sim_before_init = restore_other;
 		sim_log_clear();
 		KUNIT_EXPECT_NULL(test, kho_restore_pages(PFN_PHYS(pfn), 6));
-		KUNIT_EXPECT_TRUE(test, sim_logged("pages restored twice"));
+		KUNIT_EXPECT_TRUE(test, sim_logged("restore: already restored by another caller"));
 		KUNIT_EXPECT_EQ(test, totalram_pages(), managed + other + 1);
 		for (unsigned int i = 0; i < 6; i++)
 			KUNIT_EXPECT_EQ(test, sim_memmap[pfn + i].state,
@@ -301,7 +301,7 @@ static void pages_test_odd(struct kunit *test)
 	kho_restore_free(phys_to_virt(phys));
 	KUNIT_EXPECT_EQ(test, *sim_log(), 0);
 	kho_restore_free(phys_to_virt(phys));
-	KUNIT_EXPECT_TRUE(test, sim_logged("not handed over, or taken before"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("restore: not preserved or already restored"));
 	KUNIT_EXPECT_EQ(test, kho_preserved_order(phys, 0), -ENOENT);
 }
 

@@ -196,9 +196,9 @@ static const struct too_large {
 	u64 lowmem, global, pernode;
 	const char *log;
 } too_large[] = {
-	{ "lowmem", EACH + UNIT, UNIT, UNIT, "for lowmem scratch area" },
-	{ "global", UNIT, EACH + UNIT, UNIT, "for global scratch area" },
-	{ "second node", UNIT, UNIT, EACH - 3 * UNIT, "for node scratch area" },
+	{ "lowmem", EACH + UNIT, UNIT, UNIT, "scratch area: failed to allocate (lowmem" },
+	{ "global", UNIT, EACH + UNIT, UNIT, "scratch area: failed to allocate (global" },
+	{ "second node", UNIT, UNIT, EACH - 3 * UNIT, "scratch area: failed to allocate (node" },
 };
 
 KUNIT_ARRAY_PARAM_DESC(too_large, too_large, name);
@@ -209,7 +209,7 @@ static void expect_nothing_reserved(struct kunit *test, u64 before)
 	KUNIT_EXPECT_NULL(test, kho_scratch);
 	KUNIT_EXPECT_EQ(test, kho_scratch_cnt, 0);
 	KUNIT_EXPECT_EQ(test, memblock.reserved.total_size, before);
-	KUNIT_EXPECT_TRUE(test, sim_logged("no scratch memory, disabling kexec handover"));
+	KUNIT_EXPECT_TRUE(test, sim_logged("scratch areas: failed to reserve, disabling kexec handover"));
 }
 
 /* Without one of the areas there is none, and no handover. */
@@ -358,7 +358,7 @@ static void scratch_test_pageblocks(struct kunit *test)
 	kho_scratch_cnt = ARRAY_SIZE(area);
 	kho_in.scratch_phys = PAGE_SIZE;
 	totalcma_pages = 7;
-	kho_open_scratch();
+	kho_scratch_init_cma();
 	KUNIT_EXPECT_EQ(test, totalcma_pages, 7 + end - first);
 }
 
@@ -397,7 +397,7 @@ static void scratch_test_given_back(struct kunit *test)
 		boot_with_areas(test, UNIT, UNIT);
 		failed = sim_failed();
 		sim_fail_nth(0);
-		if (!sim_logged("nothing will be handed over"))
+		if (!sim_logged("failed to initialize, disabling kexec handover"))
 			continue;
 		KUNIT_EXPECT_FALSE(test, kho_enable);
 		KUNIT_EXPECT_EQ(test, kho_scratch_cnt, 0);
@@ -474,7 +474,7 @@ static void scratch_test_extend(struct kunit *test)
 		kho_extend_scratch();
 		KUNIT_EXPECT_EQ(test, memblock.reserved.total_size, 0);
 		if (sim_failed())
-			KUNIT_EXPECT_TRUE(test, sim_logged("scratch memory not extended"));
+			KUNIT_EXPECT_TRUE(test, sim_logged("scratch memory: failed to extend"));
 		else
 			expect_extended(test, busy, end_of_ram);
 		sim_fail_nth(0);

@@ -136,16 +136,16 @@ static const struct wrong {
 	u64 first, next;	/* chunks, if not those that are there */
 	const char *why;
 } wrongs[] = {
-	{ "one page more than memory", 0, max_pfn + 1, .why = "more pages than there is memory" },
-	{ "as many pages as memory", 0, max_pfn, .why = "pages are missing" },
-	{ "one page too many", 0, KHO_VMALLOC_SIZE + 1, .why = "pages are missing" },
+	{ "one page more than memory", 0, max_pfn + 1, .why = "number of pages out of range" },
+	{ "as many pages as memory", 0, max_pfn, .why = "pages missing" },
+	{ "one page too many", 0, KHO_VMALLOC_SIZE + 1, .why = "pages missing" },
 	{ "one page too few", 0, KHO_VMALLOC_SIZE - 1, .why = "too many pages" },
-	{ "no page", 0, 0, .why = "size does not fit the order" },
-	{ "order too large", MAX_PAGE_ORDER + 1, BIT(MAX_PAGE_ORDER + 1), .why = "order too large" },
-	{ "largest order", MAX_PAGE_ORDER, BIT(MAX_PAGE_ORDER), .why = "page was not preserved" },
-	{ "no chunk", 0, 1, .first = 1ULL << 50, .why = "chunk was not preserved" },
+	{ "no page", 0, 0, .why = "size misaligned to the order" },
+	{ "order too large", MAX_PAGE_ORDER + 1, BIT(MAX_PAGE_ORDER + 1), .why = "order out of range" },
+	{ "largest order", MAX_PAGE_ORDER, BIT(MAX_PAGE_ORDER), .why = "page not preserved" },
+	{ "no chunk", 0, 1, .first = 1ULL << 50, .why = "chunk not preserved" },
 	{ "no second chunk", 0, KHO_VMALLOC_SIZE + 1, .next = 1ULL << 50,
-	  .why = "chunk was not preserved" },
+	  .why = "chunk not preserved" },
 };
 
 KUNIT_ARRAY_PARAM_DESC(wrong, wrongs, name);
@@ -171,7 +171,7 @@ static void vmalloc_test_early_end(struct kunit *test)
 	a->chunk->phys[KHO_VMALLOC_SIZE - 1] = 0;
 	a->chunk->hdr.next.phys = virt_to_phys(a->spare);
 	a->spare->phys[0] = virt_to_phys(a->page);
-	expect_refused(test, a, "chunk ends early");
+	expect_refused(test, a, "partial chunk before the last one");
 }
 
 /* Areas of each kind come back as what they are, and can be preserved again. */
@@ -219,7 +219,7 @@ static void vmalloc_test_kind(struct kunit *test)
 		mem = kho_restore_vmalloc(&desc);
 		KUNIT_ASSERT_NOT_NULL(test, mem);
 		expect_kind(test, k, mem);
-		KUNIT_EXPECT_FALSE(test, sim_logged("cannot free"));
+		KUNIT_EXPECT_FALSE(test, sim_logged("restore: not preserved"));
 		KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
 	}
 	vfree(mem);

@@ -5,6 +5,7 @@
 
 static char buf[1 << 16];
 static size_t used;
+unsigned int sim_interval;
 bool sim_log_shown;
 
 /* The formats for pointers that only the kernel has. */

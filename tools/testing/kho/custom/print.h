@@ -27,11 +27,15 @@ static inline int scnprintf(char *buf, size_t size, const char *fmt, ...)
 #define pr_warn(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
 #define pr_notice(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
 #define pr_info(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
-/* Time stands still: each has one burst after a boot. */
+/* Each has one burst after a boot, and one whenever a test lets time pass. */
 #define SIM_BURST	10
+extern unsigned int sim_interval;
 #define pr_err_ratelimited(fmt, ...) do {				\
-	static unsigned int __printed;					\
+	static unsigned int __printed, __interval;			\
 									\
+	if (__interval != sim_interval)					\
+		__printed = 0;						\
+	__interval = sim_interval;					\
 	if (__printed++ < SIM_BURST)					\
 		pr_err(fmt, ##__VA_ARGS__);				\
 } while (0)
