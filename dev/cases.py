@@ -621,7 +621,8 @@ def luo_accounting():
         first += [folios, f"memfd {name} {options}", f"preserve main {token} {name}"]
         retrieve += [folios, f"retrieve main {token} {name}"]
         make += [folios, f"memfd made-{name} {options}"]
-    shmem = "run awk '/^(Shmem|ShmemHugePages|ShmemPmdMapped):/ { print $1, $2 }' /proc/meminfo > /tmp/shmem."
+    # Each CPU has counts that are not in the sum yet.
+    shmem = "run echo 1 > /proc/sys/vm/stat_refresh; awk '/^(Shmem|ShmemHugePages|ShmemPmdMapped):/ { print $1, $2 }' /proc/meminfo > /tmp/shmem."
     then += [f"{shmem}0", *retrieve, f"{shmem}1", *make, f"{shmem}2", f"{move}cgroup.procs",
              "run echo 1 > /proc/sys/vm/compact_memory",     # pages of this CPU's batches are on no list yet
              *(f"run {stat}{group}/memory.stat > /tmp/{group}" for group in ("made", "retrieved")),
