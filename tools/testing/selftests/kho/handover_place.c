@@ -59,13 +59,11 @@ static int pipe_drain(int ends[2])
  */
 static int memory_fragment(char **words)
 {
-	uint64_t percent, want;
-	int err = parse_u64(words[0], &percent);
+	uint64_t left;
+	int err = option_u64(words, "left", 0, &left);
 
-	want = memory_info("MemAvailable") / 100 * percent / PIPE_SIZE;
-	if (want > PIPES_MAX)
-		want = PIPES_MAX;
-	while (!err && nr_pipes < want)
+	while (!err && nr_pipes < PIPES_MAX &&
+	       memory_info("MemAvailable") > left + PIPE_SIZE)
 		err = pipe_fill(pipes[nr_pipes++]);
 	for (unsigned int i = 0; !err && i < nr_pipes; i++)
 		err = pipe_drain(pipes[i]);
@@ -196,7 +194,7 @@ static int do_borders(char **words)
 }
 
 const struct action place_actions[] = {
-	{ "memory-fragment", "PERCENT", 1, memory_fragment },
+	{ "memory-fragment", "left=", 1, memory_fragment },
 	{ "memory-mend", "", 0, memory_mend },
 	{ "borders", "SESSION step= count= token=", 1, do_borders },
 	{ }
