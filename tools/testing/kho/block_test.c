@@ -22,7 +22,7 @@ static struct {
 static int block_test_init(struct kunit *test)
 {
 	if (PAGE_SIZE < SZ_4K)
-		kunit_skip(test, "there is no room for records");
+		kunit_skip(test, "a page has no space for records");
 	return 0;
 }
 

@@ -202,7 +202,7 @@ static const struct bad_chain {
 
 KUNIT_ARRAY_PARAM_DESC(bad_chain, bad_chains, name);
 
-/* A chain that is not understood begins anew, and its memory can be released. */
+/* A chain that is not understood starts again, and its memory can be released. */
 static void core_test_bad_chain(struct kunit *test)
 {
 	const struct bad_chain *bad = test->param_value;
@@ -224,7 +224,7 @@ static void core_test_bad_chain(struct kunit *test)
 
 /* Subtrees. */
 
-/* Names of one length until there is no space: whatever did not fit is not there. */
+/* Names of one length until the tree is full: a name that does not fit is not in it. */
 static void core_test_full_tree(struct kunit *test)
 {
 	for (unsigned int len = 1; len < 64; len += PAGE_SIZE > SZ_4K ? 31 : 3) {
@@ -244,7 +244,7 @@ static void core_test_full_tree(struct kunit *test)
 	}
 }
 
-/* It is not what it was, which is not for want of space. */
+/* A damaged tree is not a full one. */
 static void core_test_damaged_tree(struct kunit *test)
 {
 	u32 *magic = sim_core_fdt();
@@ -317,7 +317,7 @@ static void core_test_references(struct kunit *test)
 	}
 }
 
-/* Nothing differs where there was no kernel before. */
+/* Nothing differs without a previous kernel. */
 static void core_test_cold(struct kunit *test)
 {
 	phys_addr_t phys;

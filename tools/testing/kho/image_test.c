@@ -337,7 +337,7 @@ static void image_test_available(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_logged("(594MiB needed, 96MiB available)"));
 }
 
-/* Whoever gave up waiting is not told that there is no memory. */
+/* A caller that is killed does not get -ENOMEM. */
 static void image_test_killed(struct kunit *test)
 {
 	struct kimage *image = new_image(test);

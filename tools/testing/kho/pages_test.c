@@ -108,7 +108,7 @@ static const struct order_of {
 	{ "the last one in its end", { 1, 20, 11 }, -EINVAL },
 	{ "between others", { 1, 10, 20 }, -EINVAL },
 	{ "the first one in it", { 9, 1, 20 }, -EINVAL },
-	{ "after those behind it", { 20, 21, 9 }, -EINVAL },
+	{ "after those that follow it", { 20, 21, 9 }, -EINVAL },
 };
 
 KUNIT_ARRAY_PARAM_DESC(order_of, orders_of, name);
@@ -169,7 +169,7 @@ static void pages_test_nodes(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged(": not preserved"));
 }
 
-/* With more than one node blocks are no larger than those of the allocator. */
+/* With more than one node blocks are at most as large as those of the allocator. */
 static void pages_test_largest(struct kunit *test)
 {
 	unsigned long max = BIT(MAX_PAGE_ORDER), pfn = 2 * max;

@@ -173,7 +173,7 @@ static int count_node(phys_addr_t phys, void *data)
 	return 0;
 }
 
-/* As long as it is set, whoever reads a node other than the root faults. */
+/* As long as it is set, reading a node other than the root faults. */
 static void set_unreadable(struct kho_radix_tree *tree, struct kho_radix_node *saved)
 {
 	struct kho_radix_node *root = tree->root;
@@ -193,7 +193,7 @@ static void radix_test_cursor_spares_nodes(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, kho_radix_add_key_at(&w->tree, LEAF_KEYS + 1, &at), 0);
 	KUNIT_ASSERT_TRUE(test, kho_radix_next_run_at(&w->tree, &key, &nr, &run_at));
-	/* It does not go where there is no leaf. */
+	/* It does not go to a missing leaf. */
 	KUNIT_EXPECT_FALSE(test, kho_radix_test_key_at(&w->tree, LAST_KEY, &at));
 
 	set_unreadable(&w->tree, saved);

@@ -129,7 +129,7 @@ static void scratch_test_boot_use(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_boot_use.node_high[1], USED_HIGH_1);
 }
 
-/* An area of @size bytes in [@start, @start + EACH), which nobody else uses. */
+/* An area of @size bytes in [@start, @start + EACH), without another user. */
 static void expect_area(struct kunit *test, unsigned int i, u64 size, u64 start)
 {
 	const struct kho_scratch *area = &kho_scratch[i];
@@ -317,7 +317,7 @@ static void boot_with_areas(struct kunit *test, u64 lowmem, u64 global)
 	sim_boot_cold();
 }
 
-/* Managed pages, whoever they belong to. */
+/* Managed pages of all owners. */
 static void expect_managed(struct kunit *test, unsigned long cma)
 {
 	KUNIT_EXPECT_EQ(test, sim_count(SIM_CMA), cma);

@@ -53,7 +53,7 @@ static void unclaimed_test_count(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), c->busy ? -EBUSY : 0);
 }
 
-/* There is no more than a root tree can have. */
+/* As many as a root tree can have. */
 static void unclaimed_test_numbers(struct kunit *test)
 {
 	static const unsigned int numbers[] = { 100, KHO_MAX_SUBTREES, UINT_MAX };
@@ -200,7 +200,7 @@ static void unclaimed_test_owner(struct kunit *test)
 	struct seq_file *m;
 	phys_addr_t phys;
 
-	/* The data is not preserved, so nobody gets it. */
+	/* The data is not preserved, so no user gets it. */
 	KUNIT_ASSERT_EQ(test, kho_add_subtree("whole", phys_to_virt(FAR), 1), 0);
 	KUNIT_ASSERT_EQ(test, kho_add_subtree("middle", phys_to_virt(middle), 1), 0);
 	own_map(test);

@@ -320,7 +320,7 @@ void set_page_count(struct page *page, int count)
 		sim_bug("page %#lx is restored in state %d",
 			page_to_pfn(page), page->state);
 	if (sim_deferred && !section_ready[page_to_pfn(page) / PAGES_PER_SECTION])
-		sim_bug("page %#lx is taken over and is not set up", page_to_pfn(page));
+		sim_bug("page %#lx is restored and is not set up", page_to_pfn(page));
 	page->state = SIM_USED;
 	page->refcount = count;
 }

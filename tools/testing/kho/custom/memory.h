@@ -63,7 +63,7 @@ enum sim_state {
 
 /*
  * A folio is its first page.  @order is its own; @head is NULL outside of one.
- * Pages are @tagged by the previous kernel, and nobody frees one that is;
+ * Pages are @tagged by the previous kernel, and a tagged one is never freed;
  * @vmalloced are those that vfree() frees.
  */
 #define SIM_PAGE_FIELDS							\
@@ -243,8 +243,8 @@ extern unsigned long sim_node_pfn;
 #define for_each_online_node(nid)	for ((nid) = 0; (nid) < 1; (nid)++)
 
 /*
- * Struct pages are set up late, if at all.  Whoever takes memory over whose
- * section is not set up is stopped.
+ * Struct pages are set up late, if at all.  Restoring memory of a section that is
+ * not set up is stopped.
  */
 extern bool sim_deferred;
 /* Called, once, when struct pages are about to be set up; optional. */
