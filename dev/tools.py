@@ -50,7 +50,8 @@ NEEDED = [
     ("python3", "KUnit", lambda: command("python3")),
 ]
 CLANG = [("clang", "fuzzing", lambda: command("clang"))]
-KHOCTL = [("zlib1g-dev", "khoctl", lambda: header("zlib.h")),
+KHOCTL = [("libfdt-dev", "khoctl", lambda: header("libfdt.h")),
+          ("zlib1g-dev", "khoctl", lambda: header("zlib.h")),
           ("liblzma-dev", "khoctl", lambda: header("lzma.h")),
           ("libzstd-dev", "khoctl", lambda: header("zstd.h")),
           ("liblz4-dev", "khoctl", lambda: header("lz4.h")),

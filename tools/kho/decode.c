@@ -116,7 +116,6 @@ static int tree_visit(void *ctx, unsigned int depth, const char *node, const cha
 	} else {
 		name = json_text(node, strlen(node));
 		path->node[depth] = json_object_new_object();
-		/* A second root would leave the first one without an owner. */
 		add(path->node[depth - 1], depth > 1 ? json_object_get_string(name) : "/",
 		    path->node[depth]);
 	}

@@ -4,31 +4,11 @@
  * rest is the file.  Addresses in the data lead back into it.
  */
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "khoctl.h"
 
 #define PAGE	256
-
-static char last[256];
-
-int fail(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(last, sizeof(last), fmt, args);
-	va_end(args);
-	return -1;
-}
-
-const char *failure(void)
-{
-	return last;
-}
 
 /* The page that the low bits of the address choose. */
 static bool fuzz_page(struct memory *memory, uint64_t phys, struct blob *page)

@@ -7,14 +7,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "khoctl.h"
-
-static char last_failure[512];
 
 /* What the words of a command ask for. */
 struct options {
@@ -27,29 +24,9 @@ struct options {
 	char **words;
 };
 
-int fail(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(last_failure, sizeof(last_failure), fmt, args);
-	va_end(args);
-	return -1;
-}
-
-const char *failure(void)
-{
-	return last_failure;
-}
-
-/* A failure is one line, whatever names of files have in them. */
 static int complain(void)
 {
-	for (char *s = last_failure; *s; s++) {
-		if ((unsigned char)*s < ' ')
-			*s = '?';
-	}
-	fprintf(stderr, "khoctl: %s\n", last_failure);
+	fprintf(stderr, "khoctl: %s\n", failure());
 	return EXIT_UNKNOWN;
 }
 
