@@ -26,13 +26,6 @@ static int block_test_init(struct kunit *test)
 	return 0;
 }
 
-static void block_test_exit(struct kunit *test)
-{
-	sim_deferred = false;
-	sim_before_init = NULL;
-	sim_boot_cold();
-}
-
 static void leave_set(struct kunit *test)
 {
 	struct kho_block_set bs = KHO_BLOCK_SET_INIT(bs, sizeof(u64));
@@ -113,7 +106,7 @@ static struct kunit_case block_cases[] = {
 static struct kunit_suite block_suite = {
 	.name = "unit-block",
 	.init = block_test_init,
-	.exit = block_test_exit,
+	.exit = sim_deferred_exit,
 	.test_cases = block_cases,
 };
 

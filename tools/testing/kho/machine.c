@@ -323,4 +323,11 @@ void sim_liveupdate_exit(struct kunit *test)
 	sim_liveupdate = false;
 	sim_boot_cold();
 }
+
+void sim_deferred_exit(struct kunit *test)
+{
+	sim_deferred = false;
+	sim_before_init = NULL;
+	sim_boot_cold();
+}
 #endif

@@ -8,10 +8,8 @@
 
 static void back_to_cold(struct kunit *test)
 {
-	sim_deferred = false;
-	sim_before_init = NULL;
 	sim_hot_pfn = sim_node_pfn = SIM_PAGES;
-	sim_boot_cold();
+	sim_deferred_exit(test);
 }
 
 static void hop(struct kunit *test)

@@ -279,13 +279,6 @@ static int vmalloc_test_init(struct kunit *test)
 	return 0;
 }
 
-static void back_to_cold(struct kunit *test)
-{
-	sim_deferred = false;
-	sim_before_init = NULL;
-	sim_boot_cold();
-}
-
 static struct kunit_case vmalloc_cases[] = {
 	KUNIT_CASE(vmalloc_test_one_page),
 	KUNIT_CASE(vmalloc_test_flags),
@@ -305,7 +298,7 @@ static struct kunit_case vmalloc_cases[] = {
 static struct kunit_suite vmalloc_suite = {
 	.name = "unit-vmalloc",
 	.init = vmalloc_test_init,
-	.exit = back_to_cold,
+	.exit = sim_deferred_exit,
 	.test_cases = vmalloc_cases,
 };
 

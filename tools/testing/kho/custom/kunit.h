@@ -201,5 +201,7 @@ struct sim_balance sim_balance(void);
 /* Of suites whose kernels boot with "liveupdate=on". */
 int sim_liveupdate_init(struct kunit *test);
 void sim_liveupdate_exit(struct kunit *test);
+/* After tests with late struct pages, see custom/memory.h. */
+void sim_deferred_exit(struct kunit *test);
 
 #endif /* KHO_CUSTOM_KUNIT_H */
