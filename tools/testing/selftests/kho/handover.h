@@ -145,6 +145,7 @@ struct wanted {
 int ram_search(const struct wanted *wanted, uint64_t *pa);
 int root_address(uint64_t *pa);
 int page_address(const void *map, uint64_t *pa);
+int page_frames(const void *map, size_t nr, uint64_t *frames);
 #define PAGEMAP_PRESENT	(1ull << 63)
 #define PAGEMAP_PFN	((1ull << 55) - 1)
 

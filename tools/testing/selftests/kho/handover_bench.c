@@ -254,26 +254,14 @@ static int compare(const void *a, const void *b)
 static int file_frames(int fd, uint64_t *frames)
 {
 	size_t size = load.pages * page_size;
-	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), err = 0;
 	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd,
 			 0);
-	size_t want = load.pages * sizeof(*frames);
+	int err;
 
-	if (map == MAP_FAILED || pagemap < 0)
-		return problem(-errno, "pagemap: %s", strerror(errno));
-	if (pread(pagemap, frames, want, (uintptr_t)map / page_size *
-		  sizeof(*frames)) != (ssize_t)want)
-		err = problem(-EIO, "pagemap: short read");
-	for (uint64_t i = 0; i < load.pages && !err; i++) {
-		if (frames[i] & PAGEMAP_PRESENT) {
-			frames[i] &= PAGEMAP_PFN;
-			continue;
-		}
-		err = page_address((char *)map + i * page_size, &frames[i]);
-		frames[i] /= page_size;
-	}
+	if (map == MAP_FAILED)
+		return problem(-errno, "mmap: %s", strerror(errno));
+	err = page_frames(map, load.pages, frames);
 	munmap(map, size);
-	close(pagemap);
 
 	return err;
 }

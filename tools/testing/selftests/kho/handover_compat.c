@@ -226,6 +226,30 @@ int page_address(const void *map, uint64_t *pa)
 	       problem(-EIO, "page without an address");
 }
 
+/* Page frame numbers of a mapping, in one read for those that are present. */
+int page_frames(const void *map, size_t nr, uint64_t *frames)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), err = 0;
+	size_t len = nr * sizeof(*frames);
+
+	if (fd < 0)
+		return problem(-errno, "pagemap: %s", strerror(errno));
+	if (pread(fd, frames, len, (uintptr_t)map / page_size *
+		  sizeof(*frames)) != (ssize_t)len)
+		err = problem(-EIO, "pagemap: short read");
+	close(fd);
+	for (size_t i = 0; i < nr && !err; i++) {
+		if (frames[i] & PAGEMAP_PRESENT) {
+			frames[i] &= PAGEMAP_PFN;
+			continue;
+		}
+		err = page_address((const char *)map + i * page_size, &frames[i]);
+		frames[i] /= page_size;
+	}
+
+	return err;
+}
+
 /* Records are kept as they are up to the next kernel in a page of a memfd. */
 static int offer_flbs(char **words)
 {

@@ -84,19 +84,6 @@ static int memory_mend(char **words)
 	return 0;
 }
 
-/* Page frames of a mapping, which is populated. */
-static int frames_of(const void *map, uint64_t nr, uint64_t *frames)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	size_t len = nr * sizeof(*frames);
-	ssize_t done;
-
-	done = pread(fd, frames, len, (uintptr_t)map / page_size * sizeof(*frames));
-	close(fd);
-
-	return done == (ssize_t)len ? 0 : problem(-EIO, "pagemap: short read");
-}
-
 /*
  * Put a page of @big, the frame of which is @frame, into a file of its own: what
  * is freed last is allocated first.  Returns 1 when the file got another one.
@@ -147,13 +134,11 @@ static int borders_claim(int big, const void *map, uint64_t nr, char **words)
 	if (!err)
 		err = option_u64(words, "token", 1, &token);
 	if (!err)
-		err = frames_of(map, nr, frames);
+		err = page_frames(map, nr, frames);
 	for (uint64_t i = 0; err >= 0 && i < nr && done < count; i++) {
-		uint64_t frame = frames[i] & PAGEMAP_PFN;
-
-		if (frame % step)
+		if (frames[i] % step)
 			continue;
-		err = page_claim(big, i, frame, session, token + done);
+		err = page_claim(big, i, frames[i], session, token + done);
 		done += !err;
 	}
 	free(frames);

@@ -45,29 +45,6 @@ static uint64_t hash_words(const uint64_t *words, size_t nr)
 	return hash;
 }
 
-/* Entries of /proc/self/pagemap for a mapping, reduced to page frame numbers. */
-static int read_frames(const char *map, uint64_t *frames, size_t nr)
-{
-	size_t len = nr * sizeof(*frames);
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	ssize_t got;
-
-	if (fd < 0)
-		return problem(-errno, "pagemap: %s", strerror(errno));
-	got = pread(fd, frames, len, (uintptr_t)map / page_size * sizeof(*frames));
-	close(fd);
-	if (got != (ssize_t)len)
-		return problem(-EIO, "pagemap: %zd of %zu bytes", got, len);
-
-	for (size_t i = 0; i < nr; i++) {
-		if (!(frames[i] & PAGEMAP_PRESENT))
-			return problem(-EIO, "page %zu is not present", i);
-		frames[i] &= PAGEMAP_PFN;
-	}
-
-	return 0;
-}
-
 static int note_frames(const char *map, size_t nr)
 {
 	uint64_t *frames = calloc(nr, sizeof(*frames));
@@ -75,7 +52,7 @@ static int note_frames(const char *map, size_t nr)
 
 	if (!frames)
 		return problem(-ENOMEM, "no memory");
-	err = read_frames(map, frames, nr);
+	err = page_frames(map, nr, frames);
 	if (!err)
 		note("frames %zu first %#llx hash %016llx", nr,
 		     (unsigned long long)frames[0] * page_size,
