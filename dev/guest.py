@@ -134,14 +134,18 @@ def programs(run, arch):
     return *found, folders
 
 
+def static(kernel, program, *sources):
+    """The words that compile a program of guests."""
+    return [f"{tools.prefix(kernel.arch)}gcc", "-static", "-O2", "-Wall", "-idirafter", kernel.tree / "include/uapi",
+            "-o", program, *sources]
+
+
 def build_agent(run, kernel):
     """The program that does what the scripts of a guest say."""
     agent = run.path(f"handover-{kernel.arch}")
     if not agent.exists():
         run.step(f"building the guest's program ({kernel.arch})",
-                 [f"{tools.prefix(kernel.arch)}gcc", "-static", "-O2", "-Wall", "-idirafter",
-                  kernel.tree / "include/uapi", "-o", agent, *sorted(AGENT.glob("handover*.c"))],
-                 log="guest-agent.log")
+                 static(kernel, agent, *sorted(AGENT.glob("handover*.c"))), log="guest-agent.log")
     return agent
 
 

@@ -50,8 +50,7 @@ def bring(run, kernel, share):
     for name, source in files.items():
         shutil.copy(source, target / name)
     run.quiet("building the virtual machine", ["gcc", *MACHINE_FLAGS, "-o", target / "vm_machine", AGENT / "vm_machine.c"])
-    run.quiet("building the agent", ["gcc", "-static", "-O2", "-Wall", "-idirafter", kernel.tree / "include/uapi",
-                                     "-o", target / "vm-agent", ROOT / "samples/liveupdate/vm-agent.c"])
+    run.quiet("building the agent", guest.static(kernel, target / "vm-agent", ROOT / "samples/liveupdate/vm-agent.c"))
     return ""
 
 
@@ -174,10 +173,8 @@ RAM        {pages} pages at {same}, from {address} on; 0 bytes copied
 state      {self.state} bytes copied""")
 
 
-def live_update(run, kernel, broken=None):
-    """Take a virtual machine to the next kernel; exit status 0 without any loss."""
-    from dev import runner
+def shown(run, broken=None):
+    """Arguments of runner.alone(), to take a virtual machine to the next kernel."""
     story = Story(run)
-    return runner.alone(run, kernel, replace(case(broken), judge=judge), story.hear,
-                        f"live-update --vm{' --break ' + broken if broken else ''}",
-                        "the virtual machine goes on, without any loss", story.summary)
+    return (replace(case(broken), judge=judge), story.hear, f"live-update --vm{' --break ' + broken if broken else ''}",
+            "the virtual machine goes on, without any loss", story.summary)
