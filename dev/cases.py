@@ -217,8 +217,8 @@ def reserve_mem_odd():
 
 def reserve_mem_released():
     """Before regions are preserved, by the kernel that preserved the region, and by the one after it."""
-    # File and region are more than all memory: some of the file is where the region was.
-    file, more = {"a": "size=520M seed=3"}, {"b": "size=400M seed=4"}
+    # File, region and scratch are more than all memory: some of the file is where the region was.
+    file, more = {"a": "size=480M seed=3"}, {"b": "size=400M seed=4"}
     sound = [logged(text, 0) for text in ("duplicate, the first owner", "]: discarded", "is lost", "not preserved")]
     revived = "dmesg | grep -F \"Revived memory reservation '{}'\""
     freed = "run dmesg | grep -E 'Freeing reserve_mem:{} memory: ({})K'"     # in pages of 4 KiB, and of 64
@@ -230,7 +230,7 @@ def reserve_mem_released():
             "region-release khotest", freed.format("khotest", "1028|1088"), *keep("main", more)]
     return Case("reserve-mem-released", "A reserve_mem= region that is released is preserved no longer; its memory can be.",
                 [first, then, [*sound, f"run ! {revived.format('khotest')}", *claim("main", more), "churn"]],
-                append=(f"{regions.format(520)} test_kho.release=early", regions.format(20)), deadline=40)
+                append=(f"{regions.format(520)} kho_scratch=32M,96M,32M test_kho.release=early", regions.format(20)), deadline=40)
 
 
 def kho_off():

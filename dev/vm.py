@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """./kho live-update --vm, and the case vm: a virtual machine that counts over a real kexec.
 
-The machine (tools/testing/selftests/kho/vm_machine.c) runs in the guest, in the QEMU that is
-installed here, emulated.  The agent that takes it to the next kernel is the sample of the
+The machine (tools/testing/selftests/kho/vm_machine.c, or the guest's kernel with vm_linux.c) runs
+in the guest, in the QEMU that is installed here, emulated.  The agent that takes it to the next kernel is the sample of the
 kernel (samples/liveupdate/vm-agent.c).
 """
 import re
@@ -20,7 +20,7 @@ ROUNDS = 8              # of the machine, in which it compares every word once
 STATE_MAX = 1 << 20
 MACHINE_FLAGS = ("-m32 -O2 -Wall -ffreestanding -fno-pic -no-pie -fno-stack-protector -mgeneral-regs-only "
                  "-fno-asynchronous-unwind-tables -nostdlib -static -Wl,-N,-Ttext=0x100000,--build-id=none").split()
-FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "multiboot_dma.bin")
+FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "multiboot_dma.bin", "linuxboot_dma.bin")
 COUNT = re.compile(r"count (\d+) compared (\d+) wrong (\d+) clock (\d+) s")
 SAVED = re.compile(r"state saved and preserved, (\d+) bytes")
 LOST = "the virtual machine is lost: "
@@ -52,6 +52,17 @@ def bring(run, kernel, share):
     run.quiet("building the virtual machine", ["gcc", *MACHINE_FLAGS, "-o", target / "vm_machine", AGENT / "vm_machine.c"])
     run.quiet("building the agent", guest.static(kernel, target / "vm-agent", ROOT / "samples/liveupdate/vm-agent.c"))
     return ""
+
+
+def bring_linux(run, kernel, share):
+    """Likewise; the machine boots the kernel of the guest."""
+    skipped = bring(run, kernel, share)
+    if not skipped:
+        program = run.path("vm_linux")
+        run.quiet("building the virtual machine's program", guest.static(kernel, program, AGENT / "vm_linux.c"))
+        guest.write_cpio(share / "vm/initrd", {"init": program})
+        shutil.copy(kernel.image, share / "vm/linux")
+    return skipped
 
 
 # ---- what happens there
@@ -97,9 +108,12 @@ def judge(outcome, kernels, allowed=()):
     return failed.replace("FAILED: ", LOST) or guest.problem(outcome, kernels, allowed) or story.lost()
 
 
-def case(broken=None):
+def case(broken=None, software="machine"):
     """The case, or the case of one fault, which passes when the loss is reported."""
     settings = {"bring": bring, "judge": judge, "arches": ("x86_64",), "deadline": 30, "load_first": True}
+    if software == "linux":
+        return Case("vm-linux", "A virtual machine with Linux goes on in the next kernel, with its RAM in place.", scripts(),
+                    **{**settings, "bring": bring_linux, "deadline": 300, "memory": 1536, "default": False})
     if not broken:
         return Case("vm", "A virtual machine in QEMU counts on in the next kernel, with its RAM in place.", scripts(), **settings)
     sentence, *lines, loss = BREAKS[broken]
@@ -112,7 +126,7 @@ def case(broken=None):
                 **{**settings, "judge": seen, "default": False})
 
 
-CASES = [case(), *map(case, BREAKS)]
+CASES = [case(), case(software="linux"), *map(case, BREAKS)]
 
 
 # ---- for people
@@ -173,8 +187,9 @@ RAM        {pages} pages at {same}, from {address} on; 0 bytes copied
 state      {self.state} bytes copied""")
 
 
-def shown(run, broken=None):
+def shown(run, broken=None, software="machine"):
     """Arguments of runner.alone(), to take a virtual machine to the next kernel."""
     story = Story(run)
-    return (replace(case(broken), judge=judge), story.hear, f"live-update --vm{' --break ' + broken if broken else ''}",
+    verb = f"live-update --vm{'=linux' if software == 'linux' else ''}{' --break ' + broken if broken else ''}"
+    return (replace(case(broken, software), judge=judge), story.hear, verb,
             "the virtual machine goes on, without any loss", story.summary)

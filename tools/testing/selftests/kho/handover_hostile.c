@@ -177,14 +177,19 @@ static int map_leaf(uint64_t root, uint64_t key, uint64_t *leaf)
 	return err;
 }
 
-static int map_count_key(uint64_t root, uint64_t key, unsigned int *nr)
+/* The keys from @key to @last, which are in one leaf. */
+static int map_count_leaf(uint64_t root, uint64_t key, uint64_t last,
+			  unsigned int *nr)
 {
-	uint64_t leaf, word = 0, bit = key % (1 << leaf_bits());
+	static uint8_t bits[PAGE_MAX];
+	uint64_t leaf, mask = (1 << leaf_bits()) - 1;
 	int err = map_leaf(root, key, &leaf);
 
-	if (!err && leaf)
-		err = memory_read(&word, sizeof(word), leaf + bit / 64 * 8);
-	*nr += word >> bit % 64 & 1;
+	if (err || !leaf)
+		return err;
+	err = memory_read(bits, page_size, leaf);
+	for (; !err && key <= last; key++)
+		*nr += bits[(key & mask) / 8] >> key % 8 & 1;
 
 	return err;
 }
@@ -198,8 +203,12 @@ int map_count(uint64_t pa, uint64_t len, unsigned int *nr)
 	for (unsigned int order = 0; order < 64 - 2 * page_shift(); order++) {
 		uint64_t last = map_key(pa + len - 1, order);
 
-		for (uint64_t key = map_key(pa, order); !err && key <= last; key++)
-			err = map_count_key(root, key, nr);
+		for (uint64_t key = map_key(pa, order), end; !err && key <= last; key = end + 1) {
+			end = key | ((1 << leaf_bits()) - 1);
+			if (end > last)
+				end = last;
+			err = map_count_leaf(root, key, end, nr);
+		}
 	}
 
 	return err;
