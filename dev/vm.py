@@ -77,15 +77,18 @@ def link(name):
     return f"run ln -s {holder}/$(ls -l {holder} | awk '/vm-{name}/ {{ print $(NF - 3) }}') /tmp/{name}"
 
 
-def scripts(before=(), after=()):
-    """Of both kernels, with more lines before the kexec, and after it."""
-    cue = f"({wait(2)} >&2; echo; {wait(ROUNDS)} >&2; echo)"
+def scripts(before=(), after=(), running=""):
+    """Of both kernels, with more lines before the kexec, and after it, and a command while it runs."""
+    cue = f"({wait(2)} >&2; {running} echo; {wait(ROUNDS)} >&2; echo)"
     first = [f"tell {cue} | {VM}/vm-agent save vm {VM}/vm_qemu.sh", f"tell {wait(ROUNDS)}", link("ram"), "frames /tmp/ram",
              "run ! truncate -s 32M /tmp/ram", *before]
     then = [*after, f"tell {VM}/vm-agent resume vm {VM}/vm_qemu.sh -incoming defer && {wait(1)} && {wait(ROUNDS)}",
             "run ln -s /proc/$(pidof qemu-system-x86_64)/fd/10 /tmp/ram", "frames /tmp/ram"]
     return [first, then]
 
+
+# A virtual machine of KVM has a folder there.
+IN_KVM = "ls -d /sys/kernel/debug/kvm/*-* > /dev/null || echo FAILED: KVM does not run it >&2;"
 
 # Faults: a sentence, lines before the kexec and after it, and the loss that must be reported.
 BREAKS = {
@@ -114,6 +117,9 @@ def case(broken=None, software="machine"):
     if software == "linux":
         return Case("vm-linux", "A virtual machine with Linux goes on in the next kernel, with its RAM in place.", scripts(),
                     **{**settings, "bring": bring_linux, "deadline": 300, "memory": 1536, "default": False})
+    if software == "kvm":
+        return Case("vm-kvm", "The RAM of a virtual machine is preserved while KVM has it mapped.", scripts(running=IN_KVM),
+                    kernels=("kvm",), extra=("-cpu", "max"), **{**settings, "deadline": 60, "default": False})
     if not broken:
         return Case("vm", "A virtual machine in QEMU counts on in the next kernel, with its RAM in place.", scripts(), **settings)
     sentence, *lines, loss = BREAKS[broken]
@@ -126,7 +132,7 @@ def case(broken=None, software="machine"):
                 **{**settings, "judge": seen, "default": False})
 
 
-CASES = [case(), case(software="linux"), *map(case, BREAKS)]
+CASES = [case(), case(software="linux"), case(software="kvm"), *map(case, BREAKS)]
 
 
 # ---- for people
