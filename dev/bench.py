@@ -83,6 +83,7 @@ def small_files(number):
 NOTHING = Load("nothing", "the same boot with nothing handed over")
 LOADS = ([in_order(mib) for mib in (16, 128, 512, 2048)]
          + [alternate(mib) for mib in (16, 32, 64, 128, 256, 512, 1024, 2048)]
+         + [replace(make(16384), both=False, default=False) for make in (in_order, huge)]
          + [at_random(512), huge(1024)] + [small_files(number) for number in (500, 2000, 20000)])
 
 
