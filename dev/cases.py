@@ -5,11 +5,8 @@ A case is a list of scripts, one a kernel; the actions are those of
 tools/testing/selftests/kho/handover.c.  Loading the next kernel and going to it
 is added by dev/runner.py, at the end of every script but the last.
 """
-from dataclasses import dataclass
+from dev.selftest import OTHER_PAGES, OURS, Case
 
-# Among kernels: the one that is tested.  Others are flavours, of the same base unless they name one.
-OURS = "ours"
-OTHER_PAGES = "other-pages"     # likewise: the same with pages of another size
 # Lines that stand for loading the next kernel where a case wants it otherwise, and the options of kexec.
 LOAD, LOAD_PLAIN, LOAD_CRASH, LOAD_CRASH_PLAIN = "load", "load-plain", "load-crash", "load-crash-plain"
 LOADS = {LOAD: "-s -l", LOAD_PLAIN: "-c -l", LOAD_CRASH: "-s -p", LOAD_CRASH_PLAIN: "-c -p"}
@@ -19,28 +16,6 @@ SWITCH = "systemctl-kexec"      # likewise: lets systemd go to the next kernel
 SEED = "{seed}"         # in a line: what random cases start from
 HUGE_SIZE = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
 HUGE = "run echo {} > /sys/kernel/mm/transparent_hugepage/shmem_enabled"
-
-
-@dataclass(frozen=True)
-class Case:
-    name: str
-    sentence: str
-    scripts: list
-    kernels: tuple = (OURS,)    # one a script; the last one stays
-    append: tuple = ("",)       # additions to the command line, likewise
-    memory: int = 1024      # MiB
-    pages: int = 0          # more, however large they are
-    nodes: int = 1          # that this memory is in, with a processor each
-    plug: str = ""          # a device with more memory, in one more node
-    deadline: int = 20      # seconds with KVM
-    load_first: bool = False
-    allowed: tuple = ()     # lines of the console that this case brings about
-    extra: tuple = ()       # words for QEMU
-    default: bool = True    # run when no case is named
-    arches: tuple = ("x86_64", "arm64")     # that it can run on
-    base: str = ""      # the only one it is for, if any
-    bring: object = None    # puts more into the share; returns why that cannot be had, if so
-    judge: object = None    # instead of guest.problem(), and with its arguments
 
 
 # ---- pieces of scripts
@@ -77,12 +52,6 @@ def without(options, *starts):
 
 
 # ---- the cases
-
-def one_memfd():
-    file = {"a": "size=4M seed=11"}
-    return plain_case("one-memfd", "One memfd of 4 MiB comes back whole and outlives its session.",
-                      file, ["churn", *look(file)])
-
 
 def many():
     """More sessions than fit into an entry block of LUO, and more files in one of them."""
@@ -176,21 +145,6 @@ def iomem():
                 [first, ["session-get main", "run test $(grep -c reserved /proc/iomem) -lt 50"]], arches=("arm64",))
 
 
-def three_hops():
-    """One file goes all the way, one is given up after each hop, a new one starts."""
-    scripts = []
-    for hop in range(4):
-        script = []
-        if hop:
-            script += claim("main", {"far": "size=3M seed=70", "near": f"size=1M seed={70 + hop}"})
-            script += ["close near"]
-        if hop < 3:
-            script += ["session-new main"] + ([] if hop else ["memfd far size=3M seed=70"])
-            script += ["preserve main 1 far", f"memfd near size=1M seed={71 + hop}", "preserve main 2 near"]
-        scripts.append(script)
-    return Case("three-hops", "A memfd is carried through three kexecs in a row.", scripts, deadline=40)
-
-
 def test_kho():
     done = ["run dmesg | grep 'KHO restore succeeded'"]
     return Case("test-kho", "lib/test_kho.c finds the pages its first half kept.",
@@ -213,24 +167,6 @@ def reserve_mem_odd():
     return Case("reserve-mem-odd-size", "Regions that end within a page keep every byte through two kexecs.",
                 [[*fill, *there], ["churn", *there], ["churn", *there]],
                 append=(" ".join(f"reserve_mem={size}:64:{name}" for name, size in regions.items()),), deadline=30)
-
-
-def reserve_mem_released():
-    """Before regions are preserved, by the kernel that preserved the region, and by the one after it."""
-    # File, region and scratch are more than all memory: some of the file is where the region was.
-    file, more = {"a": "size=480M seed=3"}, {"b": "size=400M seed=4"}
-    sound = [logged(text, 0) for text in ("duplicate, the first owner", "]: discarded", "is lost", "not preserved")]
-    revived = "dmesg | grep -F \"Revived memory reservation '{}'\""
-    freed = "run dmesg | grep -E 'Freeing reserve_mem:{} memory: ({})K'"     # in pages of 4 KiB, and of 64
-    regions = "reserve_mem={}M:2M:gone reserve_mem=1048577:64:khotest reserve_mem=5000:64:early"
-    first = [freed.format("early", "8|64"), "region-fill khotest 77", "region-release gone",
-             *keep("main", file), "region-reused", "region-check khotest 77"]
-    then = [*sound, *(f"run ! {revived.format(name)}" for name in ("early", "gone")),
-            f"run {revived.format('khotest')}", "region-check khotest 77", *claim("main", file), "close a",
-            "region-release khotest", freed.format("khotest", "1028|1088"), *keep("main", more)]
-    return Case("reserve-mem-released", "A reserve_mem= region that is released is preserved no longer; its memory can be.",
-                [first, then, [*sound, f"run ! {revived.format('khotest')}", *claim("main", more), "churn"]],
-                append=(f"{regions.format(520)} kho_scratch=32M,96M,32M test_kho.release=early", regions.format(20)), deadline=40)
 
 
 def kho_off():
@@ -789,9 +725,8 @@ LUO_CASES = [make() for make in (
 
 
 CASES = [make() for make in (
-    one_memfd, many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, memcg_limit, large, two_nodes,
-    above_4g, early_restore, iomem, three_hops, test_kho, reserve_mem, reserve_mem_odd,
-    reserve_mem_released, page_size, kho_off, debugfs_off, never_retrieved,
+    many, order, position, odd_size, seals, mode, empty, sparse, huge_folios, memcg_limit, large, two_nodes,
+    above_4g, early_restore, iomem, test_kho, reserve_mem, reserve_mem_odd, page_size, kho_off, debugfs_off, never_retrieved,
     stale, stale_refused, unpreserve, scratch_unload, scratch_refused, scratch_unused, scratch_modes,
     scratch_reserved_full, scratch_hugetlb, scratch_large_pieces, scratch_two_loaders,
     scratch_two_images, scratch_fragmented, scratch_offline, page_owner)] + [

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dev import guest, tools
-from dev.cases import Case
+from dev.selftest import Case
 from dev.guest import AGENT
 from dev.host import ROOT, output
 

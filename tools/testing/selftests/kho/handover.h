@@ -6,6 +6,7 @@
 #ifndef SELFTESTS_KHO_HANDOVER_H
 #define SELFTESTS_KHO_HANDOVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -49,7 +50,9 @@ extern const struct action items_actions[];
 
 /* handover.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);
+const char *problem_text(void);
 void __printf(1, 2) note(const char *fmt, ...);
+int shell(const char *command);
 
 /* "name=value" and plain "name" among the words of a line. */
 const char *option(char **words, const char *name);
@@ -85,6 +88,69 @@ int seeded_check(int fd, uint64_t size, uint64_t seed);
 
 /* handover_vm.c: "tell COMMAND", for the output of which notes are made. */
 int tell(const char *command);
+
+/* steps.c: what steps are made of, and those that need nothing else. */
+struct kho_test;
+int hop_run(const struct kho_test *test, unsigned int hop);
+void step_at(const char *file, int line);
+void step_expect(int error);
+/* Goes on after a step that fails, up to the end of the hop. */
+void step_going_on(bool on);
+void __printf(1, 2) step(const char *fmt, ...);
+void step_end(int ret);
+void __printf(1, 2) step_run(const char *fmt, ...);
+void step_close(const char *name);
+void step_logs(const char *text);
+void step_logged(const char *text, int number);
+void step_log_clear(void);
+void step_load(const char *how);
+void step_load_refused(void);
+void step_leave_by(const char *command);
+
+/* handover_luo.c */
+void step_session_new(const char *name);
+void step_session_get(const char *name);
+void step_preserve(const char *session, uint64_t token, const char *name);
+void step_retrieve(const char *session, uint64_t token, const char *name);
+void step_finish(const char *session, bool force);
+
+/*
+ * handover_memfd.c: how a memfd is made, and what must be so of it.  Without a seed
+ * it is one hole.
+ */
+struct memfd {
+	const char *name;
+	uint64_t size;
+	uint64_t seed;
+	uint64_t step;		/* a page of data each, holes between them */
+	uint64_t pos;
+	unsigned int flags;	/* of memfd_create() */
+	unsigned int seals;	/* and SEALED if they are looked at */
+	unsigned int mode;	/* likewise, if it is not 0 */
+	int node;		/* NODE(n) is where it is made; any if 0 */
+	bool map;		/* filled by a mapping */
+};
+
+#define SEALED	(1u << 31)
+#define NODE(n)	((n) + 1)
+
+void step_memfd(const struct memfd *file);
+void step_check(const struct memfd *file);
+void step_enforce(const char *name);
+void step_keep(const char *session, const struct memfd *files, unsigned int nr);
+void step_claim(const char *session, const struct memfd *files, unsigned int nr,
+		bool end);
+void step_look(const struct memfd *files, unsigned int nr);
+
+/* handover_memory.c */
+void step_region_fill(const char *name, uint64_t seed);
+void step_region_check(const char *name, uint64_t seed);
+void step_region_release(const char *name);
+void step_region_reused(void);
+void step_churn(unsigned int rounds, unsigned int percent);
+void step_total_keep(void);
+void step_total_check(uint64_t slack);
+void step_cma_check(void);
 
 #define KHO_DIR		"/sys/kernel/debug/kho/"
 #define OUT_FDT		KHO_DIR "out/fdt"
