@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from dev import base as bases
 from dev import guest
-from dev.cases import HUGE, LOAD, Case, claim, keep, logged
+from dev.cases import HUGE, LOAD, claim, keep, logged
+from dev.selftest import Case
 
 IN = "/sys/kernel/debug/kho/in"
 REGION = "reserve_mem=4M:4096:khotest"

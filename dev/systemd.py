@@ -9,9 +9,10 @@ import itertools
 import re
 
 from dev import debian, guest, tools
-from dev.cases import LOAD, OURS, SWITCH, Case, look
+from dev.cases import LOAD, SWITCH, look
 from dev.guest import AGENT
 from dev.host import Stop
+from dev.selftest import OURS, Case
 
 SUITE = "forky"
 LEAST = 261         # the first version that knows live updates

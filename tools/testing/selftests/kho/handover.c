@@ -235,10 +235,8 @@ static const struct action basic_actions[] = {
 
 static const struct action *const all_actions[] = {
 	basic_actions, luo_actions, memfd_actions, memory_actions,
-	ioctl_actions, holder_actions, damage_actions, stress_actions,
-	compat_actions, bench_actions, hostile_actions, fail_actions,
-	parallel_actions, beside_actions, place_actions,
-	stuck_actions, vm_actions, service_actions, items_actions,
+	damage_actions, compat_actions, bench_actions, hostile_actions,
+	vm_actions, service_actions, items_actions,
 };
 
 static const struct action *action_find(const char *name)
@@ -325,7 +323,6 @@ static const struct {
 	const char *command;
 } ways_out[] = {
 	{ "kexec", "exec kexec -e" },
-	{ "crash", "echo c >/proc/sysrq-trigger" },
 	/* The shutdown ends all services. */
 	{ "systemctl-kexec", "systemctl kexec && sleep 60" },
 };

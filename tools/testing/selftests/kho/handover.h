@@ -11,6 +11,25 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Not known to all libraries. */
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE	0x0010
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC		0x0020
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL		0x0008U
+#define MFD_EXEC		0x0010U
+#endif
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
 #define __printf(a, b)	__attribute__((format(printf, a, b)))
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
@@ -32,18 +51,10 @@ extern unsigned long page_size;
 extern const struct action luo_actions[];
 extern const struct action memfd_actions[];
 extern const struct action memory_actions[];
-extern const struct action ioctl_actions[];
-extern const struct action holder_actions[];
 extern const struct action damage_actions[];
 extern const struct action compat_actions[];
 extern const struct action hostile_actions[];
-extern const struct action stress_actions[];
 extern const struct action bench_actions[];
-extern const struct action fail_actions[];
-extern const struct action parallel_actions[];
-extern const struct action beside_actions[];
-extern const struct action place_actions[];
-extern const struct action stuck_actions[];
 extern const struct action vm_actions[];
 extern const struct action service_actions[];
 extern const struct action items_actions[];
@@ -92,6 +103,7 @@ int tell(const char *command);
 /* steps.c: what steps are made of, and those that need nothing else. */
 struct kho_test;
 int hop_run(const struct kho_test *test, unsigned int hop);
+uint64_t case_seed(void);
 void step_at(const char *file, int line);
 void step_expect(int error);
 /* Goes on after a step that fails, up to the end of the hop. */
@@ -142,6 +154,12 @@ void step_claim(const char *session, const struct memfd *files, unsigned int nr,
 		bool end);
 void step_look(const struct memfd *files, unsigned int nr);
 
+/* handover_holder.c */
+void step_retrieve_in_group(const char *procs, const char *session,
+			    uint64_t token, bool or_killed);
+void step_holder_sweep(const char *session, unsigned int files);
+void step_holder_killed_in(const char *session, uint64_t token);
+
 /* handover_memory.c */
 void step_region_fill(const char *name, uint64_t seed);
 void step_region_check(const char *name, uint64_t seed);
@@ -151,6 +169,71 @@ void step_churn(unsigned int rounds, unsigned int percent);
 void step_total_keep(void);
 void step_total_check(uint64_t slack);
 void step_cma_check(void);
+
+/* handover_ioctl.c */
+void step_table_new(void);
+void step_table_incoming(const char *session, uint64_t token);
+void step_unwritable_new(const char *session);
+void step_unwritable_get(const char *session);
+void step_unwritable_name(const char *session);
+void step_unwritable_retrieve(const char *session, uint64_t token);
+
+/* handover_damage.c */
+void step_damage_session(const char *session, const char *field, const char *value);
+void step_damage_block(const char *session, const char *field, const char *value);
+void step_damage_file(const char *session, uint64_t token, const char *field,
+		      const char *value);
+void step_damage_flbs(void);
+
+/* handover_compat.c */
+void step_offer_root(const char *offer, uint64_t lie);
+void step_offer_luo(const char *offer);
+void step_offer_flbs(const char *name, const char *const *offers);
+
+/* handover_fail.c: @nr equal files in a session that is open */
+void step_fail_create(const char *session);
+void step_fail_get(const char *session);
+void step_fail_preserve(const char *session, const char *name);
+void step_fail_keep(const char *session, uint64_t nr, uint64_t size, uint64_t seed);
+void step_fail_claim(const char *session, uint64_t nr, uint64_t size, uint64_t seed);
+
+/* handover_beside.c */
+void step_storm(const char *session, uint64_t count, int advice);
+void step_storm_check(const char *session, uint64_t count);
+void step_pageout(const char *name);
+void step_blocks(const char *name);
+void step_tag(const char *name);
+
+/* handover_stuck.c */
+void step_stuck(const char *session, const char *name, const char *way);
+
+/* handover_parallel.c */
+struct parallel {
+	unsigned int threads, files, rounds;
+	uint64_t size;
+};
+
+void step_parallel_keep(const struct parallel *work);
+void step_parallel_claim(const struct parallel *work);
+
+/* handover_stress.c */
+struct stress {
+	unsigned int sessions, files;
+};
+
+void step_stress_make(const struct stress *size, unsigned int hop);
+void step_stress_check(const struct stress *size, unsigned int hop);
+void step_many_keep(unsigned int sessions, uint64_t files);
+void step_many_claim(unsigned int sessions, uint64_t files);
+void step_at_work(const char *session, const char *diary, uint64_t size);
+void step_diary_check(const char *name);
+void step_reboot_kexec(void);
+
+/* handover_place.c */
+void step_memory_fragment(uint64_t left);
+void step_memory_mend(void);
+void step_borders(const char *session, uint64_t every, uint64_t count,
+		  uint64_t token);
 
 #define KHO_DIR		"/sys/kernel/debug/kho/"
 #define OUT_FDT		KHO_DIR "out/fdt"
@@ -188,7 +271,7 @@ int memory_write(const void *buf, size_t len, uint64_t pa);
 #define LUO_FLBS	32
 
 /* The record of a file in a session of the previous kernel. */
-int file_record(const char *session, const char *token, uint64_t *pa);
+int file_record(const char *session, uint64_t token, uint64_t *pa);
 
 /*
  * handover_compat.c: text that no kernel would write, in a field of @size bytes

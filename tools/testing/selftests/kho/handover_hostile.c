@@ -255,7 +255,7 @@ static int place_file(char *rest, uint64_t *value)
 		return problem(-EINVAL, "wants file:SESSION:TOKEN");
 	*token++ = '\0';
 
-	return file_record(rest, token, value);
+	return file_record(rest, strtoull(token, NULL, 0), value);
 }
 
 /* @rest: "", or NODE:PROP, for the value of a property in the tree at @value. */

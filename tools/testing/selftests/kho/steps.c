@@ -38,6 +38,20 @@ static unsigned int hop_nr;
 static bool loaded;
 static const char *way_out = "exec kexec -e";
 
+/* What random cases start from; the host says it on the command line. */
+uint64_t case_seed(void)
+{
+	static struct blob line;
+	char *word;
+
+	if (!line.len && blob_read(&line, "/proc/cmdline"))
+		return 1;
+	line.bytes[line.len - 1] = '\0';
+	word = strstr((char *)line.bytes, " kho_seed=");
+
+	return word ? strtoull(strchr(word, '=') + 1, NULL, 0) : 1;
+}
+
 void step_at(const char *file, int line)
 {
 	now.file = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;

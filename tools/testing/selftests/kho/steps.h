@@ -11,6 +11,8 @@
 #ifndef SELFTESTS_KHO_STEPS_H
 #define SELFTESTS_KHO_STEPS_H
 
+#include <errno.h>
+
 #include "handover.h"
 #include "kho_test.h"
 
@@ -47,9 +49,16 @@
 #define finish(session)		STEP(step_finish(session, false))
 #define finish_force(session)	STEP(step_finish(session, true))
 
+/* By a process of a memory cgroup, which leaves the file in its session. */
+#define retrieve_in_group(procs, session, token, or_killed) \
+	STEP(step_retrieve_in_group(procs, session, token, or_killed))
+/* Holders of a session that end after each step, or in the middle of one. */
+#define holder_sweep(session, files)	STEP(step_holder_sweep(session, files))
+#define holder_killed_in(session, token)	STEP(step_holder_killed_in(session, token))
+
 #define memfd(...)		STEP(step_memfd(&(struct memfd){ __VA_ARGS__ }))
-#define make(file)		STEP(step_memfd(file))
-#define check(file)		STEP(step_check(file))
+#define make(...)		STEP(step_memfd(__VA_ARGS__))
+#define check(...)		STEP(step_check(__VA_ARGS__))
 #define enforce(name)		STEP(step_enforce(name))
 
 /* Sessions with the files of an array under the tokens from 1 on. */
@@ -73,6 +82,66 @@
 #define total_keep()		STEP(step_total_keep())
 #define total_check(slack)	STEP(step_total_check(slack))
 #define cma_check()		STEP(step_cma_check())
+
+/* Pages that cannot be moved all over memory, and what frees them. */
+#define memory_fragment(left)	STEP(step_memory_fragment(left))
+#define memory_mend()		STEP(step_memory_mend())
+/* Files of one page each, at multiples of so many pages. */
+#define borders(session, every, count, token) \
+	STEP(step_borders(session, every, count, token))
+
+/* The interface: each ioctl in each state, and arguments that cannot be written. */
+#define table_new()		STEP(step_table_new())
+#define table_incoming(session, token)	STEP(step_table_incoming(session, token))
+#define unwritable_new(session)	STEP(step_unwritable_new(session))
+#define unwritable_get(session)	STEP(step_unwritable_get(session))
+#define unwritable_name(session)	STEP(step_unwritable_name(session))
+#define unwritable_retrieve(session, token) \
+	STEP(step_unwritable_retrieve(session, token))
+
+/* Records of the kernel before, and other versions of what this one offers. */
+#define damage_session(session, field, value) \
+	STEP(step_damage_session(session, field, value))
+#define damage_block(session, field, value) \
+	STEP(step_damage_block(session, field, value))
+#define damage_file(session, token, field, value) \
+	STEP(step_damage_file(session, token, field, value))
+#define damage_flbs()		STEP(step_damage_flbs())
+#define offer_root(offer)	STEP(step_offer_root(offer, 0))
+#define offer_root_of(offer, length)	STEP(step_offer_root(offer, length))
+#define offer_luo(offer)	STEP(step_offer_luo(offer))
+#define offer_flbs(name, ...) \
+	STEP(step_offer_flbs(name, (const char *const[]){ __VA_ARGS__, NULL }))
+
+/* Every allocation of a call fails once. */
+#define fail_create(session)	STEP(step_fail_create(session))
+#define fail_get(session)	STEP(step_fail_get(session))
+#define fail_preserve(session, name)	STEP(step_fail_preserve(session, name))
+#define fail_keep(session, nr, size, seed) \
+	STEP(step_fail_keep(session, nr, size, seed))
+#define fail_claim(session, nr, size, seed) \
+	STEP(step_fail_claim(session, nr, size, seed))
+
+/* While something else is done to the files. */
+#define storm(session, count, advice)	STEP(step_storm(session, count, advice))
+#define storm_check(session, count)	STEP(step_storm_check(session, count))
+#define pageout(name)		STEP(step_pageout(name))
+#define blocks(name)		STEP(step_blocks(name))
+#define tag(name)		STEP(step_tag(name))
+#define stuck(session, name, way)	STEP(step_stuck(session, name, way))
+#define at_work(session, diary, size)	STEP(step_at_work(session, diary, size))
+#define diary_check(name)	STEP(step_diary_check(name))
+#define reboot_kexec()		STEP(step_reboot_kexec())
+
+#define parallel_keep(work)	STEP(step_parallel_keep(work))
+#define parallel_claim(work)	STEP(step_parallel_claim(work))
+#define stress_make(size, hop)	STEP(step_stress_make(size, hop))
+#define stress_check(size, hop)	STEP(step_stress_check(size, hop))
+#define many_keep(sessions, files)	STEP(step_many_keep(sessions, files))
+#define many_claim(sessions, files)	STEP(step_many_claim(sessions, files))
+
+/* cases_luo.c */
+void flbs(const char *text, int number);
 
 #define HUGE_FOLIOS(when) \
 	run("echo " when " > /sys/kernel/mm/transparent_hugepage/shmem_enabled")
