@@ -20,8 +20,7 @@ OTHER_PAGES = "other-pages"     # likewise: the same with pages of another size
 class Case:
     name: str
     sentence: str
-    scripts: list = ()      # one a kernel, of cases that the program does not know
-    hops: int = 0           # kernels of one that it knows
+    hops: int               # kernels
     kernels: tuple = (OURS,)    # a row that ends early says the same about all further kernels
     append: tuple = ("",)   # additions to the command lines, likewise
     memory: int = 1024      # MiB
@@ -29,23 +28,18 @@ class Case:
     nodes: int = 1          # that this memory is in, with a processor each
     plug: str = ""          # a device with more memory, in one more node
     deadline: int = 20      # seconds with KVM
-    load_first: bool = False
     allowed: tuple = ()     # lines of the console that this case brings about
     extra: tuple = ()       # words for QEMU
     default: bool = True    # run when no case is named
     arches: tuple = ("x86_64", "arm64")     # that it can run on
     base: str = ""      # the only one it is for, if any
     bring: object = None    # puts more into the share; returns why that cannot be had, if so
+    rows: tuple = ()        # of its table: what is damaged, the line in the log, the result
     judge: object = None    # instead of guest.problem(), and with its arguments
-
-    @property
-    def length(self):
-        """The number of kernels."""
-        return self.hops or len(self.scripts)
 
 
 def sources():
-    return sorted([*DIR.glob("handover*.c"), *DIR.glob("cases_*.c"), DIR / "steps.c", DIR / "kho_test.c"])
+    return sorted([*DIR.glob("handover*.c"), *DIR.glob("cases_*.c"), *(DIR / name for name in ("steps.c", "kho_test.c", "hostile.c", "live.c"))])
 
 
 def compile_words(gcc, uapi, program, *files):
@@ -74,10 +68,11 @@ def read(line):
     """The case that a line of the listing describes."""
     row = json.loads(line)
     more = {"arches": (row["arch"],)} if row["arch"] else {}
-    return Case(row["name"], row["sentence"], hops=row["hops"], kernels=tuple(row["kernels"]) or (OURS,),
+    return Case(row["name"], row["sentence"], row["hops"], kernels=tuple(row["kernels"]) or (OURS,),
                 append=tuple(row["append"]) or ("",), memory=row["memory"], pages=row["pages"],
                 nodes=row["nodes"], plug=row["plug"], deadline=row["deadline"], allowed=tuple(row["allowed"]),
-                extra=tuple(row["qemu"]), default=not row["by_name"], base=row["base"], **more)
+                extra=tuple(row["qemu"]), default=not row["by_name"], base=row["base"],
+                rows=tuple(map(tuple, row["rows"])), **more)
 
 
 def cases(run=None, series=None):

@@ -370,3 +370,35 @@ KHO_TEST(page_owner,
 	borders("main", 512, 4, 1);
 	borders("main", 32768, 2, 5);
 }
+
+/* In KiB, with the pages that processors keep at hand. */
+#define FREE_KIB "awk '$1 == \"nr_free_pages\" || $1 == \"count:\" {n += $2} END {print 4 * n}' /proc/zoneinfo"
+#define FREE_THEN "grep -o 'kho_free=[0-9]*' /proc/cmdline"
+#define CHAIN_HOPS 100
+
+/* Free memory after the second hop travels on the command line, and is compared after the last. */
+KHO_TEST(chain_100, "After 100 kexecs with a memfd of 64 MiB free memory is that after two, but for 1 MiB.",
+	 .hops = CHAIN_HOPS + 1, .memory = 512, .deadline = 15 + 10 * CHAIN_HOPS, .by_name = true)
+{
+	static const struct memfd kept[] = { { "a", 64 * MIB, 1 } };
+
+	if (!hop) {
+		keep("main", kept);
+		return;
+	}
+	claim("main", kept);
+	run("echo 1 > /sys/kernel/debug/kho/in/release");
+	run("echo 3 > /proc/sys/vm/drop_caches");
+	run("echo hop %u: $(" FREE_KIB ") KiB free", hop);
+	if (hop == 2)
+		run("echo -n \" kho_free=$(" FREE_KIB ")\" > /append");
+	else if (hop > 2)
+		run("echo -n \" $(" FREE_THEN ")\" > /append");
+	if (hop < CHAIN_HOPS) {
+		session_new("main");
+		preserve("main", 1, "a");
+		return;
+	}
+	run("less=$(($(" FREE_THEN " | cut -d= -f2) - $(" FREE_KIB "))); test ${less#-} -le 1024");
+	churn();
+}

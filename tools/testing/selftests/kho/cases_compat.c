@@ -24,7 +24,7 @@ static const struct memfd small[] = { { "c", 300000, 3 }, { "d", 1, 4 } };
 static const struct memfd tiny[] = { { "e", 5000, 6 } };
 static const struct memfd new[] = { { "n", MIB, 5 } };
 
-/* ---- what is handed over, in the versions of this kernel */
+/* ---- handover data, in the versions of this kernel */
 
 static void give_region(void)
 {

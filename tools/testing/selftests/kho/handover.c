@@ -235,8 +235,7 @@ static const struct action basic_actions[] = {
 
 static const struct action *const all_actions[] = {
 	basic_actions, luo_actions, memfd_actions, memory_actions,
-	damage_actions, compat_actions, bench_actions, hostile_actions,
-	vm_actions, service_actions, items_actions,
+	bench_actions,
 };
 
 static const struct action *action_find(const char *name)
@@ -295,8 +294,6 @@ static int run_line(const char *line)
 
 	if (!strncmp(line, "run ", 4))
 		return shell(line + 4);
-	if (!strncmp(line, "tell ", 5))
-		return tell(line + 5);
 
 	copy = strdup(line);
 	if (!copy)
@@ -323,8 +320,6 @@ static const struct {
 	const char *command;
 } ways_out[] = {
 	{ "kexec", "exec kexec -e" },
-	/* The shutdown ends all services. */
-	{ "systemctl-kexec", "systemctl kexec && sleep 60" },
 };
 
 static const char *way_out(const char *line)
@@ -447,6 +442,8 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	setrlimit(RLIMIT_NOFILE, &limit);
 
+	if (argc == 1)
+		return live_run();
 	if (argc == 2 && !strcmp(argv[1], "--list")) {
 		kho_test_list();
 		return EXIT_SUCCESS;
@@ -455,7 +452,7 @@ int main(int argc, char **argv)
 		return run_case(argv[2], argv[3]);
 	if (argc == 2)
 		return run_script(argv[1]);
-	fprintf(stderr, "usage: handover --list | --case NAME [HOP] | SCRIPT\n");
+	fprintf(stderr, "usage: handover [--list | --case NAME [HOP] | SCRIPT]\n");
 
 	return EXIT_FAILURE;
 }

@@ -51,13 +51,7 @@ extern unsigned long page_size;
 extern const struct action luo_actions[];
 extern const struct action memfd_actions[];
 extern const struct action memory_actions[];
-extern const struct action damage_actions[];
-extern const struct action compat_actions[];
-extern const struct action hostile_actions[];
 extern const struct action bench_actions[];
-extern const struct action vm_actions[];
-extern const struct action service_actions[];
-extern const struct action items_actions[];
 
 /* handover.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);
@@ -97,12 +91,28 @@ int seeded_make(const char *name, uint64_t size, uint64_t seed);
 int seeded_write(int fd, uint64_t size, uint64_t seed);
 int seeded_check(int fd, uint64_t size, uint64_t seed);
 
-/* handover_vm.c: "tell COMMAND", for the output of which notes are made. */
-int tell(const char *command);
+/* handover_vm.c: notes are made of the output of a command, and of page frames. */
+void step_tell(const char *command);
+void step_frames(const char *path);
+
+/* handover_service.c */
+void step_listen_fds(void);
+void step_store(const char *name);
+void step_make_socket(const char *name);
+void step_session_name(const char *session, size_t len);
+
+/* handover_items.c */
+void step_items_set(uint64_t nr);
+void step_items_check(uint64_t nr);
 
 /* steps.c: what steps are made of, and those that need nothing else. */
 struct kho_test;
 int hop_run(const struct kho_test *test, unsigned int hop);
+int hop_run_live(const struct kho_test *test);
+/* What is added to the command line of the next kernel. */
+const char *append_file(void);
+/* live.c: all that can be run here */
+int live_run(void);
 uint64_t case_seed(void);
 void step_at(const char *file, int line);
 void step_expect(int error);
@@ -228,6 +238,20 @@ void step_many_claim(unsigned int sessions, uint64_t files);
 void step_at_work(const char *session, const char *diary, uint64_t size);
 void step_diary_check(const char *name);
 void step_reboot_kexec(void);
+
+/*
+ * handover_hostile.c: writes to handover data.  Where, and what, are expressions,
+ * see there.
+ */
+#define POKE_BIG_ENDIAN	(-32)
+
+void step_poke(const char *where, int bits, const char *what);
+void step_fill(const char *where, const char *length, uint8_t byte);
+void step_copy(const char *where, const char *what, size_t len);
+void step_map_add(const char *where, const char *size);
+void step_map_cover(unsigned int nr, const char *block);
+void step_scratch_set(bool size, const char *what);
+void step_boot_set(int offset, const char *what);
 
 /* handover_place.c */
 void step_memory_fragment(uint64_t left);

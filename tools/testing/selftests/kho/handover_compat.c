@@ -301,16 +301,3 @@ void step_offer_flbs(const char *name, const char *const *offers)
 	step("offer-flbs %s %s", name, offers[0]);
 	step_end(offer_flbs(name, offers));
 }
-
-/* The same for scripts. */
-
-static int do_offer_flbs(char **words)
-{
-	return offer_flbs(words[0], (const char *const *)words + 1);
-}
-
-const struct action compat_actions[] = {
-	{ "offer-flbs", "MEMFD STRING|garbage|empty|endless|huge...", 2,
-	  do_offer_flbs },
-	{ }
-};

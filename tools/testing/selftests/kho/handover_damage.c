@@ -270,29 +270,3 @@ void step_damage_flbs(void)
 	step("damage-flbs");
 	step_end(damage_flbs());
 }
-
-/* vm.py */
-static int do_damage_file(char **words)
-{
-	uint64_t token;
-
-	return parse_u64(words[1], &token) ?:
-	       damage_file(words[0], token, words[2], words[3]);
-}
-
-static int do_damage_session(char **words)
-{
-	return damage_session(words[0], words[1], words[2]);
-}
-
-static int do_damage_block(char **words)
-{
-	return damage_block(words[0], words[1], words[2]);
-}
-
-const struct action damage_actions[] = {
-	{ "damage-session", "SESSION FIELD VALUE", 3, do_damage_session },
-	{ "damage-block", "SESSION FIELD VALUE", 3, do_damage_block },
-	{ "damage-file", "SESSION TOKEN FIELD VALUE", 4, do_damage_file },
-	{ }
-};

@@ -24,13 +24,6 @@ struct flag {
 	unsigned int value;
 };
 
-static const struct flag memfd_flags[] = {
-	{ "sealing", MFD_ALLOW_SEALING },
-	{ "exec", MFD_EXEC },
-	{ "noexec", MFD_NOEXEC_SEAL },
-	{ }
-};
-
 static const struct flag seal_flags[] = {
 	{ "seal", F_SEAL_SEAL },
 	{ "shrink", F_SEAL_SHRINK },
@@ -573,63 +566,26 @@ void step_look(const struct memfd *files, unsigned int nr)
 		step_check(&files[i]);
 }
 
-/* The same for scripts. */
-
-static int parse_memfd(char **words, struct memfd *file)
-{
-	const char *seals = option(words, "seals");
-	const char *node = option(words, "node");
-	uint64_t mode = 0, nr = 0;
-	int err;
-
-	*file = (struct memfd){ .name = words[0], .map = option(words, "map") };
-	err = parse_flags(memfd_flags, option(words, "flags"), &file->flags) ?:
-	      parse_flags(seal_flags, seals, &file->seals) ?:
-	      option_u64(words, "size", 0, &file->size) ?:
-	      option_u64(words, "seed", 0, &file->seed) ?:
-	      option_u64(words, "step", 0, &file->step) ?:
-	      option_u64(words, "pos", 0, &file->pos) ?:
-	      option_u64(words, "mode", 0, &mode) ?:
-	      option_u64(words, "node", 0, &nr);
-	file->mode = mode;
-	file->node = node ? NODE(nr) : 0;
-	if (seals)
-		file->seals |= SEALED;
-
-	return err;
-}
-
-static int do_memfd(char **words)
-{
-	struct memfd file;
-
-	return parse_memfd(words, &file) ?: memfd_new(&file);
-}
-
+/* What scripts look at: properties without the contents. */
 static int do_check(char **words)
 {
-	struct memfd file;
-	int fd, err = parse_memfd(words, &file);
+	const char *seals = option(words, "seals");
+	struct memfd file = { .name = words[0] };
+	int err, fd = fd_find(file.name);
 
-	if (err || option(words, "seed"))
-		return err ?: memfd_check(&file);
-	fd = fd_find(file.name);
+	if (fd < 0)
+		return fd;
+	err = parse_flags(seal_flags, seals, &file.seals) ?:
+	      option_u64(words, "size", 0, &file.size);
+	if (seals)
+		file.seals |= SEALED;
 
-	return fd < 0 ? fd : check_properties(fd, &file);
-}
-
-static int do_enforce(char **words)
-{
-	return memfd_enforce(words[0]);
+	return err ? err : check_properties(fd, &file);
 }
 
 const struct action memfd_actions[] = {
-	{ "memfd", "NAME [size= seed= step= flags= seals= pos= node= map]", 1,
-	  do_memfd },
 	{ "file", "NAME PATH [seals=]", 2, memfd_file },
-	{ "check", "NAME [size= seed= step= pos= seals= mode=]", 1,
-	  do_check },
-	{ "enforce", "NAME", 1, do_enforce },
+	{ "check", "NAME size= [seals=]", 2, do_check },
 	{ "sha256", "NAME", 1, memfd_sha256 },
 	{ }
 };

@@ -217,10 +217,10 @@ static int churn(unsigned int rounds, unsigned int percent)
  */
 static int total_keep(void)
 {
-	FILE *file = fopen("/append", "we");
+	FILE *file = fopen(append_file(), "we");
 
 	if (!file)
-		return problem(-errno, "/append: %s", strerror(errno));
+		return problem(-errno, "%s: %s", append_file(), strerror(errno));
 	fprintf(file, " kho_total=%llu",
 		(unsigned long long)memory_info("MemTotal"));
 	fclose(file);
@@ -399,58 +399,7 @@ void step_cma_check(void)
 	step_end(cma_check());
 }
 
-/* The same for scripts. */
-
-static int do_region_fill(char **words)
-{
-	uint64_t seed;
-
-	return parse_u64(words[1], &seed) ?: region_fill(words[0], seed);
-}
-
-static int do_region_check(char **words)
-{
-	uint64_t seed;
-
-	return parse_u64(words[1], &seed) ?: region_check(words[0], seed);
-}
-
-static int do_churn(char **words)
-{
-	uint64_t percent, rounds;
-
-	return option_u64(words, "percent", 75, &percent) ?:
-	       option_u64(words, "rounds", 2, &rounds) ?: churn(rounds, percent);
-}
-
-static int do_total_keep(char **words)
-{
-	(void)words;
-
-	return total_keep();
-}
-
-static int do_total_check(char **words)
-{
-	uint64_t slack;
-
-	return option_u64(words, "slack", 0, &slack) ?: total_check(slack);
-}
-
-static int do_cma_check(char **words)
-{
-	(void)words;
-
-	return cma_check();
-}
-
 const struct action memory_actions[] = {
-	{ "region-fill", "NAME SEED", 2, do_region_fill },
-	{ "region-check", "NAME SEED", 2, do_region_check },
-	{ "churn", "[percent= rounds=]", 0, do_churn },
-	{ "total-keep", "", 0, do_total_keep },
-	{ "total-check", "[slack=]", 0, do_total_check },
-	{ "cma-check", "", 0, do_cma_check },
 	{ "compat", "in|out", 1, do_compat },
 	{ }
 };

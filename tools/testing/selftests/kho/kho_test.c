@@ -81,6 +81,29 @@ static void print_number(const char *key, unsigned int value, unsigned int def)
 	printf(", \"%s\": %u", key, value ? value : def);
 }
 
+static bool more_rows;
+
+static void print_table_row(const char *name, const char *log, const char *must)
+{
+	printf("%s[", more_rows ? ", " : "");
+	print_string(name);
+	printf(", ");
+	print_string(log ? log : "");
+	printf(", ");
+	print_string(must);
+	printf("]");
+	more_rows = true;
+}
+
+static void print_table(const struct kho_test *test)
+{
+	printf(", \"rows\": [");
+	more_rows = false;
+	if (test->rows)
+		test->rows(print_table_row);
+	printf("]");
+}
+
 /* A line of JSON for each. */
 void kho_test_list(void)
 {
@@ -103,6 +126,7 @@ void kho_test_list(void)
 		print_row("append", test->append);
 		print_row("allowed", test->allowed);
 		print_row("qemu", test->qemu);
+		print_table(test);
 		printf("}\n");
 	}
 }

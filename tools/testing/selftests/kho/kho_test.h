@@ -21,6 +21,9 @@
 
 #define KHO_TEST_ROW	8
 
+/* What rows of a table there are in a case: its field, line in the log, and result. */
+typedef void (*kho_test_row_fn)(const char *name, const char *log, const char *must);
+
 /* A row that ends early says the same about all further kernels. */
 struct kho_test {
 	const char *id;
@@ -41,6 +44,7 @@ struct kho_test {
 	const char *append[KHO_TEST_ROW];	/* additions to the command lines */
 	const char *allowed[KHO_TEST_ROW];	/* console lines it brings about */
 	const char *qemu[KHO_TEST_ROW];
+	void (*rows)(kho_test_row_fn each);	/* of its table, if it has one */
 	struct kho_test *next;
 };
 

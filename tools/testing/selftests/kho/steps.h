@@ -37,7 +37,7 @@
 #define load_crash()		STEP(step_load("-s -p"))
 #define load_crash_plain()	STEP(step_load("-c -p"))
 #define load_refused()		STEP(step_load_refused())
-/* The way to it, if it is not "kexec -e". */
+/* The way to it, if it is not "kexec -e".  A shutdown ends all services. */
 #define leave_by_crash()	step_leave_by("echo c >/proc/sysrq-trigger")
 #define leave_by_systemd()	step_leave_by("systemctl kexec && sleep 60")
 
@@ -139,6 +139,18 @@
 #define stress_check(size, hop)	STEP(step_stress_check(size, hop))
 #define many_keep(sessions, files)	STEP(step_many_keep(sessions, files))
 #define many_claim(sessions, files)	STEP(step_many_claim(sessions, files))
+
+/* Every line of the output is told; of a file, where its pages are. */
+#define tell(command)		STEP(step_tell(command))
+#define frames(path)		STEP(step_frames(path))
+
+/* A service of systemd, and a client of memcached. */
+#define listen_fds()		STEP(step_listen_fds())
+#define store(name)		STEP(step_store(name))
+#define make_socket(name)	STEP(step_make_socket(name))
+#define session_name(session, len)	STEP(step_session_name(session, len))
+#define items_set(nr)		STEP(step_items_set(nr))
+#define items_check(nr)		STEP(step_items_check(nr))
 
 /* cases_luo.c */
 void flbs(const char *text, int number);
