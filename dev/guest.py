@@ -17,11 +17,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dev import base, debian, tools
+from dev import base, debian, selftest, tools
 from dev.kernel import split
 from dev.host import OUT, ROOT, Stop, end_group, output
 
-AGENT = ROOT / "tools/testing/selftests/kho"
+AGENT = selftest.DIR
 APPEND = "kho=on liveupdate=on panic=-1 oops=panic loglevel=7 mitigations=off"
 POLL = 0.02
 PROBE_SECONDS = 10
@@ -136,8 +136,7 @@ def programs(run, arch):
 
 def static(kernel, program, *sources):
     """The words that compile a program of guests."""
-    return [f"{tools.prefix(kernel.arch)}gcc", "-static", "-O2", "-Wall", "-idirafter", kernel.tree / "include/uapi",
-            "-o", program, *sources]
+    return selftest.compile_words(f"{tools.prefix(kernel.arch)}gcc", kernel.tree / "include/uapi", program, *sources)
 
 
 def build_agent(run, kernel):
@@ -145,7 +144,7 @@ def build_agent(run, kernel):
     agent = run.path(f"handover-{kernel.arch}")
     if not agent.exists():
         run.step(f"building the guest's program ({kernel.arch})",
-                 static(kernel, agent, *sorted(AGENT.glob("handover*.c"))), log="guest-agent.log")
+                 static(kernel, agent, *selftest.sources()), log="guest-agent.log")
     return agent
 
 

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "handover.h"
+#include "kho_test.h"
 
 #define MAX_WORDS	32
 #define MAX_NAMES	8192
@@ -49,6 +50,11 @@ int problem(int err, const char *fmt, ...)
 	va_end(args);
 
 	return err;
+}
+
+const char *problem_text(void)
+{
+	return reason;
 }
 
 void note(const char *fmt, ...)
@@ -192,7 +198,7 @@ void pattern_fill(void *buf, size_t len, uint64_t seed, uint64_t offset)
 	}
 }
 
-static int run_shell(const char *command)
+int shell(const char *command)
 {
 	int status;
 	pid_t pid;
@@ -229,10 +235,7 @@ static const struct action basic_actions[] = {
 
 static const struct action *const all_actions[] = {
 	basic_actions, luo_actions, memfd_actions, memory_actions,
-	ioctl_actions, holder_actions, damage_actions, stress_actions,
-	compat_actions, bench_actions, hostile_actions, fail_actions,
-	parallel_actions, beside_actions, place_actions,
-	stuck_actions, vm_actions, service_actions, items_actions,
+	bench_actions,
 };
 
 static const struct action *action_find(const char *name)
@@ -290,9 +293,7 @@ static int run_line(const char *line)
 	char *copy, *word, *rest;
 
 	if (!strncmp(line, "run ", 4))
-		return run_shell(line + 4);
-	if (!strncmp(line, "tell ", 5))
-		return tell(line + 5);
+		return shell(line + 4);
 
 	copy = strdup(line);
 	if (!copy)
@@ -319,9 +320,6 @@ static const struct {
 	const char *command;
 } ways_out[] = {
 	{ "kexec", "exec kexec -e" },
-	{ "crash", "echo c >/proc/sysrq-trigger" },
-	/* The shutdown ends all services. */
-	{ "systemctl-kexec", "systemctl kexec && sleep 60" },
 };
 
 static const char *way_out(const char *line)
@@ -345,7 +343,7 @@ static int leave(const char *command, int nr_failed)
 	note("kexec");
 	/* A crash does not wait for what is still to be sent. */
 	tcdrain(STDOUT_FILENO);
-	run_shell(command);
+	shell(command);
 	printf("Bail out! kexec came back: %s\n", reason);
 
 	return EXIT_FAILURE;
@@ -390,19 +388,14 @@ static char **read_script(const char *path, unsigned int *nr)
 	return lines;
 }
 
-int main(int argc, char **argv)
+static int run_script(const char *path)
 {
-	struct rlimit limit = { MAX_NAMES + 64, MAX_NAMES + 64 };
 	unsigned int nr, nr_failed = 0;
 	const char *command;
-	char **lines;
+	char **lines = read_script(path, &nr);
 
-	page_size = sysconf(_SC_PAGESIZE);
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	setrlimit(RLIMIT_NOFILE, &limit);
-	lines = argc == 2 ? read_script(argv[1], &nr) : NULL;
 	if (!lines) {
-		printf("Bail out! no script: %s\n", argc == 2 ? argv[1] : "");
+		printf("Bail out! no script: %s\n", path);
 		return EXIT_FAILURE;
 	}
 
@@ -427,4 +420,39 @@ int main(int argc, char **argv)
 	note("end");
 
 	return nr_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int run_case(const char *name, const char *hop)
+{
+	const struct kho_test *test = kho_test_find(name);
+
+	if (!test) {
+		printf("Bail out! no case: %s\n", name);
+		return EXIT_FAILURE;
+	}
+
+	return hop_run(test, hop ? strtoul(hop, NULL, 0) : 0);
+}
+
+int main(int argc, char **argv)
+{
+	struct rlimit limit = { MAX_NAMES + 64, MAX_NAMES + 64 };
+
+	page_size = sysconf(_SC_PAGESIZE);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	setrlimit(RLIMIT_NOFILE, &limit);
+
+	if (argc == 1)
+		return live_run();
+	if (argc == 2 && !strcmp(argv[1], "--list")) {
+		kho_test_list();
+		return EXIT_SUCCESS;
+	}
+	if (argc >= 3 && !strcmp(argv[1], "--case"))
+		return run_case(argv[2], argv[3]);
+	if (argc == 2)
+		return run_script(argv[1]);
+	fprintf(stderr, "usage: handover [--list | --case NAME [HOP] | SCRIPT]\n");
+
+	return EXIT_FAILURE;
 }
