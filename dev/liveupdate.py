@@ -16,7 +16,6 @@ SEED = 20260601
 SEEDED_MIB = 64
 GUEST_MIB = 640             # a guest that holds no file, its scratch included
 HOST_SPARE_MIB = 256        # left to the host when a guest takes its memory
-SEALS = "seal,shrink,grow"
 SECONDS = 40                # with KVM, for the kernels themselves
 SECONDS_PER_MIB = 0.1
 
@@ -110,20 +109,6 @@ def copy(source, target):
     return digest.hexdigest(), size
 
 
-def scripts(kernel, sources, scratch):
-    """What the first and the second kernel have to do."""
-    numbers = range(len(sources))
-    first = ["compat out", "session-new files"]
-    first += [f"file f{n} /share/files/{n} seals={SEALS}" for n in numbers]
-    first += [f"preserve files {n} f{n}" for n in numbers]
-    first += [guest.load_line(kernel, guest.command_line(kernel, "live-update", 1, scratch)), "kexec"]
-    then = ["compat in", "session-get files"]
-    then += [f"retrieve files {n} f{n}" for n in numbers]
-    then += [f"check f{n} size={sources[n].size} seals={SEALS}" for n in numbers]
-    then += ["finish files"] + [f"sha256 f{n}" for n in numbers]
-    return first, then
-
-
 # ---- what came of it
 
 def live_update(run, kernel, files, memory=None):
@@ -138,9 +123,9 @@ def live_update(run, kernel, files, memory=None):
     guest.share_kernels(share, initrd, kernel)
     try:
         sources = gather(run, share, files)
-        for hop, script in enumerate(scripts(kernel, sources, scratch)):
-            (share / f"hop{hop}").write_text("\n".join(script) + "\n")
-        words = guest.command(kernel, accel, share, guest.command_line(kernel, "live-update", 0, scratch), memory)
+        lines = [guest.command_line(kernel, "live-update", hop, scratch) for hop in range(2)]
+        guest.share_lines(share, [kernel] * 2, lines)
+        words = guest.command(kernel, accel, share, lines[0], memory)
         run.say(f"live update of Linux {kernel.release} under {accel}, guest of {memory} MiB")
         seconds = SECONDS + SECONDS_PER_MIB * sum(s.size for s in sources) / MIB
         slower = guest.SLOWER[accel] * weight.slower

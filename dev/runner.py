@@ -10,6 +10,7 @@ from dev.host import Result, Stop, no_such, spell
 from dev.kernel import ARCH, build, like, unlike, words
 from dev.selftest import OTHER_PAGES, OURS
 
+LIVE_UPDATE = "live-update"     # is a verb
 GROUPS = ("luo", "compat", "hostile")
 # What is run for arm64 when nothing else is asked for: the other way into the second kernel, and
 # something of each kind.
@@ -29,7 +30,8 @@ def cases(run=None, base=None):
     """All cases, those with more in the guest prepared for it."""
     listed = selftest.cases(run, base)
     return listed and [vm.prepared(case) if case.name.split("-")[0] == "vm" else
-                       systemd.prepared(case) if case.name.split("-")[0] == "systemd" else case for case in listed]
+                       systemd.prepared(case) if case.name.split("-")[0] == "systemd" else case
+                       for case in listed if case.name != LIVE_UPDATE]
 
 
 def listing():
@@ -94,9 +96,7 @@ def run_case(run, kernels, initrd, accel, case, hear=None):
     scratch = guest.scratch(weights, memory)
     append = [guest.command_line(kernel, case.name, hop, f"kho_seed={seed()}", scratch, at(case.append, hop))
               for hop, kernel in enumerate(row)]
-    for hop, kernel in enumerate(row):
-        (share / f"kernel{hop}").write_text(guest.shared(kernel))
-        (share / f"append{hop}").write_text(append[hop])
+    guest.share_lines(share, row, append)
     argv = guest.command(row[0], accel, share, append[0], memory, [*case.extra, *nodes])
     slower = guest.SLOWER[accel] * max(weight.slower for weight in weights)
     outcome = guest.boot(argv, where, case.deadline * slower, case.allowed, hear)

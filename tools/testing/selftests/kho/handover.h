@@ -33,25 +33,10 @@
 #define __printf(a, b)	__attribute__((format(printf, a, b)))
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
-/*
- * An action gets the words of its line, NULL-terminated, without its own name.
- * It returns 0, or a negative errno after it told problem() the reason.
- */
-struct action {
-	const char *name;
-	const char *usage;
-	int min_words;
-	int (*run)(char **words);
-};
-
 /* Of this kernel, in bytes; none has larger ones. */
 extern unsigned long page_size;
 #define PAGE_MAX	(64UL << 10)
 
-extern const struct action luo_actions[];
-extern const struct action memfd_actions[];
-extern const struct action memory_actions[];
-extern const struct action bench_actions[];
 
 /* handover.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);
@@ -59,7 +44,7 @@ const char *problem_text(void);
 void __printf(1, 2) note(const char *fmt, ...);
 int shell(const char *command);
 
-/* "name=value" and plain "name" among the words of a line. */
+/* "name=value" and plain "name" among words. */
 const char *option(char **words, const char *name);
 int option_u64(char **words, const char *name, uint64_t def, uint64_t *value);
 int parse_u64(const char *text, uint64_t *value);
@@ -111,6 +96,10 @@ int hop_run(const struct kho_test *test, unsigned int hop);
 int hop_run_live(const struct kho_test *test);
 /* What is added to the command line of the next kernel. */
 const char *append_file(void);
+/* The end of the last hop. */
+int hop_end(void);
+/* handover_bench.c */
+int bench_run(char **words);
 /* live.c: all that can be run here */
 int live_run(void);
 uint64_t case_seed(void);
@@ -158,7 +147,10 @@ struct memfd {
 
 void step_memfd(const struct memfd *file);
 void step_check(const struct memfd *file);
+void step_check_properties(const struct memfd *file);
 void step_enforce(const char *name);
+void step_make_of_file(const char *name, const char *path, unsigned int seals);
+void step_sha256(const char *name);
 void step_keep(const char *session, const struct memfd *files, unsigned int nr);
 void step_claim(const char *session, const struct memfd *files, unsigned int nr,
 		bool end);
@@ -179,6 +171,7 @@ void step_churn(unsigned int rounds, unsigned int percent);
 void step_total_keep(void);
 void step_total_check(uint64_t slack);
 void step_cma_check(void);
+void step_formats(const char *direction);
 
 /* handover_ioctl.c */
 void step_table_new(void);

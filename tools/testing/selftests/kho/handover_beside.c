@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that preserve memfds while something else is done to them: their pages
+ * Steps that preserve memfds while something else is done to them: their pages
  * are collapsed or swapped out.
  */
 

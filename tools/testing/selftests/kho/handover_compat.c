@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that make this kernel offer its data in another version: the strings
+ * Steps that make this kernel offer its data in another version: the strings
  * of the handover are changed in memory, after they were written and before
  * the next kernel reads them.
  *

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that damage what the Live Update Orchestrator hands over: its records
+ * Steps that damage what the Live Update Orchestrator hands over: its records
  * as include/linux/kho/abi/{luo,block}.h describe them, changed through
  * /dev/mem before the kernel reads them.
  */

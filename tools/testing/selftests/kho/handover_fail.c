@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that make every allocation fail on which a call to the Live Update
+ * Steps that make every allocation fail on which a call to the Live Update
  * Orchestrator depends, one after the other.  A call may end in ENOMEM, or do
  * without what it did not get; afterwards it must work as if never tried.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that make processes hold an incoming session and let go of it at
+ * Steps that make processes hold an incoming session and let go of it at
  * every point there is, mostly by being killed.
  *
  * File number n of the session has token n, n * UNIT + 1 bytes, and seed n.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that write to handover data, in the kernel that preserves it, or in the
+ * Steps that write to handover data, in the kernel that preserves it, or in the
  * next one before it is read.
  *
  * Where to write, and what, are expressions: a place, followed by any number of

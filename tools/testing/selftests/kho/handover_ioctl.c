@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that call every ioctl of /dev/liveupdate in every state of a session,
+ * Steps that call every ioctl of /dev/liveupdate in every state of a session,
  * rightly and wrongly, and compare the errors with "LUO ioctl Interface" in
  * kernel/liveupdate/luo_core.c.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions on /dev/liveupdate: sessions, and the files kept in them.
+ * Steps on /dev/liveupdate: sessions, and the files kept in them.
  */
 
 #define _GNU_SOURCE
@@ -155,43 +155,3 @@ void step_finish(const char *session, bool force)
 	step("finish %s%s", session, force ? " force" : "");
 	step_end(finish(session, force));
 }
-
-/* The same for scripts. */
-
-static int session_new(char **words)
-{
-	return named("create session", words[0], luo_create(words[0]));
-}
-
-static int session_get(char **words)
-{
-	return named("retrieve session", words[0], luo_get(words[0]));
-}
-
-static int do_preserve(char **words)
-{
-	uint64_t token;
-
-	return parse_u64(words[1], &token) ?: preserve(words[0], token, words[2]);
-}
-
-static int do_retrieve(char **words)
-{
-	uint64_t token;
-
-	return parse_u64(words[1], &token) ?: retrieve(words[0], token, words[2]);
-}
-
-static int do_finish(char **words)
-{
-	return finish(words[0], option(words + 1, "force"));
-}
-
-const struct action luo_actions[] = {
-	{ "session-new", "SESSION", 1, session_new },
-	{ "session-get", "SESSION", 1, session_get },
-	{ "preserve", "SESSION TOKEN NAME", 3, do_preserve },
-	{ "retrieve", "SESSION TOKEN NAME", 3, do_retrieve },
-	{ "finish", "SESSION [force]", 1, do_finish },
-	{ }
-};

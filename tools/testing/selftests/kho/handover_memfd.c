@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions on memfds: create one, and check its properties.
+ * Steps on memfds: create one, and check its properties.
  */
 
 #define _GNU_SOURCE
@@ -18,45 +18,6 @@
 #include "handover.h"
 
 #define CHUNK	(64UL << 10)
-
-struct flag {
-	const char *name;
-	unsigned int value;
-};
-
-static const struct flag seal_flags[] = {
-	{ "seal", F_SEAL_SEAL },
-	{ "shrink", F_SEAL_SHRINK },
-	{ "grow", F_SEAL_GROW },
-	{ "write", F_SEAL_WRITE },
-	{ "future-write", F_SEAL_FUTURE_WRITE },
-	{ "exec", F_SEAL_EXEC },
-	{ }
-};
-
-/* "shrink,grow" to bits; "none" is 0. */
-static int parse_flags(const struct flag *known, const char *text,
-		       unsigned int *value)
-{
-	*value = 0;
-	if (!text || !*text || !strcmp(text, "none"))
-		return 0;
-
-	while (*text) {
-		size_t len = strcspn(text, ",");
-		const struct flag *flag = known;
-
-		while (flag->name && (strlen(flag->name) != len ||
-				      strncmp(flag->name, text, len)))
-			flag++;
-		if (!flag->name)
-			return problem(-EINVAL, "unknown flag at '%s'", text);
-		*value |= flag->value;
-		text += len + (text[len] == ',');
-	}
-
-	return 0;
-}
 
 static int write_at(int fd, const void *buf, size_t len, off_t offset)
 {
@@ -305,19 +266,15 @@ static int copy_file(int from, int to)
 	return len ? problem(-errno, "read: %s", strerror(errno)) : 0;
 }
 
-/* A memfd with the bytes of a file of the guest, sealed as asked. */
-static int memfd_file(char **words)
+/* A memfd with the bytes of a file of the guest. */
+static int memfd_of_file(const char *name, const char *path, unsigned int seals)
 {
-	unsigned int seals;
 	int from, fd, err;
 
-	err = parse_flags(seal_flags, option(words + 2, "seals"), &seals);
-	if (err)
-		return err;
-	from = open(words[1], O_RDONLY | O_CLOEXEC);
+	from = open(path, O_RDONLY | O_CLOEXEC);
 	if (from < 0)
-		return problem(-errno, "%s: %s", words[1], strerror(errno));
-	fd = memfd_create(words[0], MFD_ALLOW_SEALING | MFD_CLOEXEC);
+		return problem(-errno, "%s: %s", path, strerror(errno));
+	fd = memfd_create(name, MFD_ALLOW_SEALING | MFD_CLOEXEC);
 	if (fd < 0) {
 		close(from);
 		return problem(-errno, "memfd_create: %s", strerror(errno));
@@ -332,7 +289,7 @@ static int memfd_file(char **words)
 		return err;
 	}
 
-	return fd_add(words[0], fd);
+	return fd_add(name, fd);
 }
 
 static int check_properties(int fd, const struct memfd *file)
@@ -471,9 +428,9 @@ static int memfd_enforce(const char *name)
 }
 
 /* The digest comes from a program that knows nothing of this one. */
-static int memfd_sha256(char **words)
+static int memfd_sha256(const char *name)
 {
-	int fd = fd_find(words[0]);
+	int fd = fd_find(name);
 	char command[64], line[128];
 	bool got;
 	FILE *pipe;
@@ -488,7 +445,7 @@ static int memfd_sha256(char **words)
 	got = fgets(line, sizeof(line), pipe);
 	if (pclose(pipe) || !got || strlen(line) < 64)
 		return problem(-EIO, "sha256sum did not work");
-	note("sha256 %s %.64s", words[0], line);
+	note("sha256 %s %.64s", name, line);
 
 	return 0;
 }
@@ -566,26 +523,23 @@ void step_look(const struct memfd *files, unsigned int nr)
 		step_check(&files[i]);
 }
 
-/* What scripts look at: properties without the contents. */
-static int do_check(char **words)
+void step_make_of_file(const char *name, const char *path, unsigned int seals)
 {
-	const char *seals = option(words, "seals");
-	struct memfd file = { .name = words[0] };
-	int err, fd = fd_find(file.name);
-
-	if (fd < 0)
-		return fd;
-	err = parse_flags(seal_flags, seals, &file.seals) ?:
-	      option_u64(words, "size", 0, &file.size);
-	if (seals)
-		file.seals |= SEALED;
-
-	return err ? err : check_properties(fd, &file);
+	step("file %s %s seals=%#x", name, path, seals);
+	step_end(memfd_of_file(name, path, seals));
 }
 
-const struct action memfd_actions[] = {
-	{ "file", "NAME PATH [seals=]", 2, memfd_file },
-	{ "check", "NAME size= [seals=]", 2, do_check },
-	{ "sha256", "NAME", 1, memfd_sha256 },
-	{ }
-};
+void step_check_properties(const struct memfd *file)
+{
+	int fd;
+
+	step("check %s", describe(file));
+	fd = fd_find(file->name);
+	step_end(fd < 0 ? fd : check_properties(fd, file));
+}
+
+void step_sha256(const char *name)
+{
+	step("sha256 %s", name);
+	step_end(memfd_sha256(name));
+}

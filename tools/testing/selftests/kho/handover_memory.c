@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions on the memory of the guest as a whole: regions of reserve_mem=,
+ * Steps on the memory of the guest as a whole: regions of reserve_mem=,
  * use of all that is free, and the contents of the handover.
  */
 
@@ -328,25 +328,25 @@ static int cma_check(void)
  * ("out").  LUO gives its incoming page back early in the boot: it is only
  * believed as long as it still reads like one.  Only what came in must be there.
  */
-static int do_compat(char **words)
+static int formats(const char *direction)
 {
 	static struct blob blob;
 	const char *root = NULL, *luo = (const char *)blob.bytes;
 	char path[64];
 	size_t len;
 
-	snprintf(path, sizeof(path), KHO_DIR "%s/fdt", words[0]);
+	snprintf(path, sizeof(path), KHO_DIR "%s/fdt", direction);
 	if (!blob_read(&blob, path))
 		root = fdt_prop(&blob, "", "compatible", &len);
 	if (root)
-		note("compat %s kho %.*s", words[0], (int)len, root);
-	else if (!strcmp(words[0], "in"))
+		note("compat %s kho %.*s", direction, (int)len, root);
+	else if (!strcmp(direction, "in"))
 		return problem(-ENOENT, "no handover in %s", path);
 
-	snprintf(path, sizeof(path), KHO_DIR "%s/sub_fdts/LUO", words[0]);
+	snprintf(path, sizeof(path), KHO_DIR "%s/sub_fdts/LUO", direction);
 	if (!blob_read(&blob, path) && blob.len > 8 &&
 	    !strncmp(luo, "luo-v", 5))
-		note("compat %s luo %.64s", words[0], luo);
+		note("compat %s luo %.64s", direction, luo);
 
 	return 0;
 }
@@ -399,7 +399,8 @@ void step_cma_check(void)
 	step_end(cma_check());
 }
 
-const struct action memory_actions[] = {
-	{ "compat", "in|out", 1, do_compat },
-	{ }
-};
+void step_formats(const char *direction)
+{
+	step("compat %s", direction);
+	step_end(formats(direction));
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions of several threads at once.  Each has a session of its own; the
+ * Steps of several threads at once.  Each has a session of its own; the
  * memory of their files is interleaved, and so are their keys in the map of
  * preserved memory.
  */

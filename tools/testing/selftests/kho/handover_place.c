@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions on where memory is: pages that cannot be moved all over it, and
+ * Steps on where memory is: pages that cannot be moved all over it, and
  * memfds of single pages at borders.
  */
 

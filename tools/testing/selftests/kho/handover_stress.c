@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions with many sessions and files: random operations that a seed makes
+ * Steps with many sessions and files: random operations that a seed makes
  * again in the next kernel, plain large numbers, and a kexec while others work.
  */
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * An action that preserves a memfd while another thread holds the lock of its
+ * A step that preserves a memfd while another thread holds the lock of its
  * inode: in a write that waits for user space, by way of userfaultfd or of a file
  * system, or in one fallocate() after the other.
  */

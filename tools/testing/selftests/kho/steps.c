@@ -255,6 +255,14 @@ int hop_run_live(const struct kho_test *test)
 	return now.nr_failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+int hop_end(void)
+{
+	hop_plan();
+	note("end");
+
+	return EXIT_SUCCESS;
+}
+
 int hop_run(const struct kho_test *test, unsigned int hop)
 {
 	unsigned int hops = test->hops ? test->hops : 2;
@@ -268,10 +276,9 @@ int hop_run(const struct kho_test *test, unsigned int hop)
 		step_at("steps.c", __LINE__);
 		step_load("-s -l");
 	}
+	if (hop + 1 == hops)
+		return hop_end();
 	hop_plan();
-	if (hop + 1 < hops)
-		return leave();
-	note("end");
 
-	return EXIT_SUCCESS;
+	return leave();
 }

@@ -60,6 +60,11 @@
 #define make(...)		STEP(step_memfd(__VA_ARGS__))
 #define check(...)		STEP(step_check(__VA_ARGS__))
 #define enforce(name)		STEP(step_enforce(name))
+/* All but the contents, of which the digest can be told. */
+#define check_properties(...)	STEP(step_check_properties(__VA_ARGS__))
+#define sha256(name)		STEP(step_sha256(name))
+#define make_of_file(name, path, seals) \
+	STEP(step_make_of_file(name, path, seals))
 
 /* Sessions with the files of an array under the tokens from 1 on. */
 #define keep(session, files)	STEP(step_keep(session, files, ARRAY_SIZE(files)))
@@ -82,6 +87,8 @@
 #define total_keep()		STEP(step_total_keep())
 #define total_check(slack)	STEP(step_total_check(slack))
 #define cma_check()		STEP(step_cma_check())
+/* What the kernel before ("in") and this one ("out") write about their formats. */
+#define formats(direction)	STEP(step_formats(direction))
 
 /* Pages that cannot be moved all over memory, and what frees them. */
 #define memory_fragment(left)	STEP(step_memory_fragment(left))
