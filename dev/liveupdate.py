@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev import guest
+from dev import guest, khoctl
 from dev.kernel import PLAIN
 from dev.host import ROOT, Stop, need_space
 
@@ -110,17 +110,22 @@ def copy(source, target):
     return digest.hexdigest(), size
 
 
-def scripts(kernel, sources, scratch):
-    """What the first and the second kernel have to do."""
+def scripts(kernel, sources, scratch, checked):
+    """What the first and the second kernel have to do; checked: khoctl is there."""
     numbers = range(len(sources))
+    append = guest.command_line(kernel, "live-update", 1, scratch)
     first = ["compat out", "session-new files"]
     first += [f"file f{n} /share/files/{n} seals={SEALS}" for n in numbers]
     first += [f"preserve files {n} f{n}" for n in numbers]
-    first += [guest.load_line(kernel, guest.command_line(kernel, "live-update", 1, scratch)), "kexec"]
+    if checked:
+        first += [f"tell {khoctl.TOOL} check --to {khoctl.THIS}", khoctl.load_line(kernel, append), "kexec"]
+    else:
+        first += [guest.load_line(kernel, append), "kexec"]
     then = ["compat in", "session-get files"]
     then += [f"retrieve files {n} f{n}" for n in numbers]
     then += [f"check f{n} size={sources[n].size} seals={SEALS}" for n in numbers]
-    then += ["finish files"] + [f"sha256 f{n}" for n in numbers]
+    then += ["finish files"] + ([f"tell {khoctl.TOOL} timeline"] if checked else [])
+    then += [f"sha256 f{n}" for n in numbers]
     return first, then
 
 
@@ -138,7 +143,8 @@ def live_update(run, kernel, files, memory=None):
     guest.share_kernels(share, initrd, kernel)
     try:
         sources = gather(run, share, files)
-        for hop, script in enumerate(scripts(kernel, sources, scratch)):
+        without = khoctl.bring(run, kernel, share)
+        for hop, script in enumerate(scripts(kernel, sources, scratch, not without)):
             (share / f"hop{hop}").write_text("\n".join(script) + "\n")
         words = guest.command(kernel, accel, share, guest.command_line(kernel, "live-update", 0, scratch), memory)
         run.say(f"live update of Linux {kernel.release} under {accel}, guest of {memory} MiB")
@@ -157,6 +163,7 @@ def report(run, kernel, sources, outcome):
     digests = {words[1]: words[2] for words in notes if words[0] == "sha256" and len(words) == 3}
     compat = {tuple(words[1:3]): words[3] for words in notes if words[0] == "compat" and len(words) == 4}
     tell_formats(run, kernel, compat, digests)
+    tell_khoctl(run, told)
     tell_times(run, told, outcome)
     lost = tell_files(run, sources, told, digests)
     why = guest.problem(outcome, 2)
@@ -178,6 +185,20 @@ def tell_formats(run, kernel, compat, digests):
         missing = f"{offered} (only seen where it was written)" if offered else "not seen"
         run.say(f"  {name:6} {compat.get(('in', name), missing)}")
     run.say(f"  memfd  {handler(kernel) if digests else 'not seen'}")
+
+
+def tell_khoctl(run, told):
+    """What khoctl said: the last line of its check in the first kernel, its time line in the second."""
+    notes = [[line.text for line in hop.notes] for hop in told]
+    sentence = next((text for text in notes[0] if re.match("safe: |would lose: |cannot tell: ", text)), "") if notes else ""
+    if sentence:
+        run.say(f"khoctl check  {sentence}")
+    after = notes[1] if len(notes) > 1 else []
+    begin = next((n for n, text in enumerate(after) if text.startswith("clock: ")), None)
+    if begin is not None:
+        end = next((n for n, text in enumerate(after) if n > begin and text.startswith("sha256 ")), len(after))
+        run.say("khoctl timeline")
+        run.say("\n".join(f"  {text}" for text in after[begin:end] if text != "end"))
 
 
 def handler(kernel):

@@ -5,12 +5,12 @@ import os
 import shutil
 
 from dev import base as bases
-from dev import cases, compat, guest, hostile, systemd, vm
+from dev import cases, compat, guest, hostile, khoctl, systemd, vm
 from dev.cases import CRASH, LOAD, LOAD_REFUSED, LOADS, OTHER_PAGES, OURS, SEED, SWITCH
 from dev.host import Result, Stop, no_such, spell
 from dev.kernel import ARCH, build, like, unlike, words
 
-CASES = cases.CASES + compat.CASES + hostile.CASES + vm.CASES + systemd.CASES
+CASES = cases.CASES + compat.CASES + hostile.CASES + vm.CASES + systemd.CASES + khoctl.CASES
 GROUPS = ("luo", "compat", "hostile")
 # What is run for arm64 when nothing else is asked for: the other way into the second kernel, and
 # something of each kind.
