@@ -3,8 +3,8 @@
 
 QEMU's -icount lets the clock of a guest count instructions, so the figures do not
 depend on the machine.  Such a guest has one CPU and no external input: the
-kernels, the agent and the scripts are in its first file system
-(tools/testing/selftests/kho/handover_bench.c describes the lines of a script).
+kernels and the agent are in its first file system, and what the agent has to do is on the
+command line (tools/testing/selftests/kho/handover_bench.c).
 """
 import concurrent.futures
 import hashlib
@@ -32,7 +32,7 @@ NOISE = 100_000         # what two boots of the same kernel differ by
 DEADLINE = 1800
 MEMORY = 2048           # MiB of a guest, unless its load needs more
 APPEND = ("console={port} quiet loglevel=0 kho=on liveupdate=on panic=-1 reboot=t oops=panic mitigations=off nokaslr "
-          "transparent_hugepage_shmem={huge} initcall_blacklist=kho_test_init rdinit=/bin/handover -- /{script}")
+          "transparent_hugepage_shmem={huge} initcall_blacklist=kho_test_init rdinit=/bin/handover -- --bench {words}")
 FIGURES = ("preserve", "unpreserve", "boot", "retrieve", "finish", "metadata")
 
 
@@ -83,6 +83,7 @@ def small_files(number):
 NOTHING = Load("nothing", "the same boot with nothing handed over")
 LOADS = ([in_order(mib) for mib in (16, 128, 512, 2048)]
          + [alternate(mib) for mib in (16, 32, 64, 128, 256, 512, 1024, 2048)]
+         + [replace(make(16384), both=False, default=False) for make in (in_order, huge)]
          + [at_random(512), huge(1024)] + [small_files(number) for number in (500, 2000, 20000)])
 
 
@@ -103,38 +104,32 @@ def choose(names):
 
 # ---- one guest
 
-def scripts(load, wait):
-    """What the two kernels of a guest do."""
-    begin, through = f"bench-begin wait={wait}", "bench-load /kernel /initrd /line"
-    if not load.files:
-        return [begin, through, "bench-kexec"], [begin]
-    size = f"{load.files} {load.pages}"
-    return ([begin, through, f"bench-fill {load.fill} {size}", "bench-preserve", "bench-kexec"],
-            [begin, f"bench-retrieve {size}"])
-
-
-def append(kernel, load, script):
+def append(kernel, load, words):
     return APPEND.format(port=guest.MACHINES[kernel.arch].results, huge="always" if load.per > 1 else "never",
-                         script=script)
+                         words=words)
 
 
-def pack(where, agent, kernel, load, wait):
+def lines(kernel, load, wait):
+    """The command lines of both kernels of a guest."""
+    size = f"wait={wait} files={load.files} pages={load.pages}"
+    return append(kernel, load, f"before {size} fill={load.fill}"), append(kernel, load, f"after {size}")
+
+
+def pack(where, agent, kernel, line):
     """The file systems of both kernels, the second one inside the first; where the first one is."""
-    first, then = scripts(load, wait)
-    for name, text in (("hop0", "\n".join(first)), ("hop1", "\n".join(then)), ("line", append(kernel, load, "hop1"))):
-        (where / name).write_text(text + "\n")
-    guest.write_cpio(where / "initrd1", {"bin/handover": agent, "hop1": where / "hop1"})
-    guest.write_cpio(where / "initrd0", {"bin/handover": agent, "hop0": where / "hop0", "line": where / "line",
+    (where / "line").write_text(line + "\n")
+    guest.write_cpio(where / "initrd1", {"bin/handover": agent})
+    guest.write_cpio(where / "initrd0", {"bin/handover": agent, "line": where / "line",
                                          "kernel": kernel.image, "initrd": where / "initrd1"})
     return where / "initrd0"
 
 
-def command(kernel, initrd, load):
+def command(kernel, initrd, load, line):
     machine = guest.MACHINES[kernel.arch]
     return [machine.qemu, *machine.argv, *machine.cpu, *machine.ports, *machine.still, *nodes(kernel, load),
             "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01,clock=vm",
             "-m", f"{load.memory}M", "-smp", "1", "-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none",
-            "-kernel", str(kernel.image), "-initrd", str(initrd), "-append", append(kernel, load, "hop0")]
+            "-kernel", str(kernel.image), "-initrd", str(initrd), "-append", line]
 
 
 def nodes(kernel, load):
@@ -147,8 +142,9 @@ def measure(bench, kernel, load, number):
     """The figures of one guest in instructions, and bytes."""
     where = bench.run.path(f"{load.name}-{load.memory}-{kernel.flavour}-{number}")
     where.mkdir()
-    initrd = pack(where, bench.agent, kernel, load, number * 1_234_567)
-    words = command(kernel, initrd, load)
+    before, after = lines(kernel, load, number * 1_234_567)
+    initrd = pack(where, bench.agent, kernel, after)
+    words = command(kernel, initrd, load, before)
     known = bench.known(words, initrd) if bench.quick else None
     if known and known.exists():
         return json.loads(known.read_text())

@@ -14,10 +14,10 @@ def boot(run, agent, kernel, size, switch):
     """{field: KiB} of a guest of that size."""
     where = run.path(f"memory-{size}-{kernel.flavour}-{switch}")
     where.mkdir()
-    (where / "hop0").write_text("bench-begin wait=0\nbench-memory\n")
     initrd = where / "initrd"
-    guest.write_cpio(initrd, {"bin/handover": agent, "hop0": where / "hop0"})
-    words = bench.command(kernel, initrd, replace(bench.NOTHING, memory=size))
+    guest.write_cpio(initrd, {"bin/handover": agent})
+    load = replace(bench.NOTHING, memory=size)
+    words = bench.command(kernel, initrd, load, bench.append(kernel, load, "memory"))
     words[-1] = words[-1].replace("kho=on liveupdate=on", f"kho={switch}")
     outcome = guest.boot(words, where, bench.DEADLINE)
     told = guest.hops(outcome.results)

@@ -17,11 +17,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dev import base, debian, tools
+from dev import base, debian, selftest, tools
 from dev.kernel import split
 from dev.host import OUT, ROOT, Stop, end_group, output
 
-AGENT = ROOT / "tools/testing/selftests/kho"
+AGENT = selftest.DIR
 APPEND = "kho=on liveupdate=on panic=-1 oops=panic loglevel=7 mitigations=off"
 POLL = 0.02
 PROBE_SECONDS = 10
@@ -136,16 +136,15 @@ def programs(run, arch):
 
 def static(kernel, program, *sources):
     """The words that compile a program of guests."""
-    return [f"{tools.prefix(kernel.arch)}gcc", "-static", "-O2", "-Wall", "-idirafter", kernel.tree / "include/uapi",
-            "-o", program, *sources]
+    return selftest.compile_words(f"{tools.prefix(kernel.arch)}gcc", kernel.tree / "include/uapi", program, *sources)
 
 
 def build_agent(run, kernel):
-    """The program that does what the scripts of a guest say."""
+    """The program with all cases."""
     agent = run.path(f"handover-{kernel.arch}")
     if not agent.exists():
         run.step(f"building the guest's program ({kernel.arch})",
-                 static(kernel, agent, *sorted(AGENT.glob("handover*.c"))), log="guest-agent.log")
+                 static(kernel, agent, *selftest.sources()), log="guest-agent.log")
     return agent
 
 
@@ -268,10 +267,11 @@ def command_line(kernel, case, hop, *extra):
     return " ".join(word for word in words if word)
 
 
-def load_line(kernel, append, how="-s -l"):
-    """The line of a script that loads this kernel; only 'how' -s -l makes an image with a handover."""
-    return (f"run kexec {how} /share/{shared(kernel)} --initrd=/share/initrd "
-            f'--append="{append}$(cat /append 2>/dev/null)"')
+def share_lines(share, kernels, lines):
+    """Tell the guest which kernel it goes to in each hop, and with which command line."""
+    for hop, (kernel, line) in enumerate(zip(kernels, lines)):
+        (share / f"kernel{hop}").write_text(shared(kernel))
+        (share / f"append{hop}").write_text(line)
 
 
 stopping = threading.Event()
@@ -346,7 +346,6 @@ def probe(kernel, initrd):
     with tempfile.TemporaryDirectory(dir=OUT) as name:
         share = Path(name) / "share"
         share_kernels(share, initrd, kernel)
-        (share / "hop0").write_text("run true\n")
         words = command(kernel, "kvm", share, command_line(kernel, "probe", 0), 512)
         try:
             seen = boot(words, Path(name), PROBE_SECONDS)
@@ -359,7 +358,7 @@ def probe(kernel, initrd):
 
 @dataclass
 class Point:
-    """One line of a script, as the agent reported it."""
+    """One step of a case, as the agent reported it."""
     ok: bool
     text: str
     reason: str
@@ -505,7 +504,7 @@ def shell(run, kernel, memory=1024):
     (share / "welcome").write_text(
         f"Linux {kernel.release} under {accel}.  To go to the next kernel and back here:\n"
         f"  kexec -s -l /share/{shared(kernel)} --initrd=/share/initrd --reuse-cmdline && kexec -e\n"
-        "The agent of the tests is 'handover SCRIPT'; exit ends the guest.\n")
+        "'handover --list' shows the cases of the tests, 'handover' runs some; exit ends the guest.\n")
     words = command(kernel, accel, share, append, memory, ports=("-serial", "mon:stdio"))
     run.say("starting a guest; Ctrl-A X ends it at once")
     return subprocess.call(words)

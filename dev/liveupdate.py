@@ -16,7 +16,6 @@ SEED = 20260601
 SEEDED_MIB = 64
 GUEST_MIB = 640             # a guest that holds no file, its scratch included
 HOST_SPARE_MIB = 256        # left to the host when a guest takes its memory
-SEALS = "seal,shrink,grow"
 SECONDS = 40                # with KVM, for the kernels themselves
 SECONDS_PER_MIB = 0.1
 
@@ -110,25 +109,6 @@ def copy(source, target):
     return digest.hexdigest(), size
 
 
-def scripts(kernel, sources, scratch, checked):
-    """What the first and the second kernel have to do; checked: khoctl is there."""
-    numbers = range(len(sources))
-    append = guest.command_line(kernel, "live-update", 1, scratch)
-    first = ["compat out", "session-new files"]
-    first += [f"file f{n} /share/files/{n} seals={SEALS}" for n in numbers]
-    first += [f"preserve files {n} f{n}" for n in numbers]
-    if checked:
-        first += [f"tell {khoctl.TOOL} check --to {khoctl.THIS}", khoctl.load_line(kernel, append), "kexec"]
-    else:
-        first += [guest.load_line(kernel, append), "kexec"]
-    then = ["compat in", "session-get files"]
-    then += [f"retrieve files {n} f{n}" for n in numbers]
-    then += [f"check f{n} size={sources[n].size} seals={SEALS}" for n in numbers]
-    then += ["finish files"] + ([f"tell {khoctl.TOOL} timeline"] if checked else [])
-    then += [f"sha256 f{n}" for n in numbers]
-    return first, then
-
-
 # ---- what came of it
 
 def live_update(run, kernel, files, memory=None):
@@ -143,10 +123,10 @@ def live_update(run, kernel, files, memory=None):
     guest.share_kernels(share, initrd, kernel)
     try:
         sources = gather(run, share, files)
-        without = khoctl.bring(run, kernel, share)
-        for hop, script in enumerate(scripts(kernel, sources, scratch, not without)):
-            (share / f"hop{hop}").write_text("\n".join(script) + "\n")
-        words = guest.command(kernel, accel, share, guest.command_line(kernel, "live-update", 0, scratch), memory)
+        khoctl.bring(run, kernel, share)
+        lines = [guest.command_line(kernel, "live-update", hop, scratch) for hop in range(2)]
+        guest.share_lines(share, [kernel] * 2, lines)
+        words = guest.command(kernel, accel, share, lines[0], memory)
         run.say(f"live update of Linux {kernel.release} under {accel}, guest of {memory} MiB")
         seconds = SECONDS + SECONDS_PER_MIB * sum(s.size for s in sources) / MIB
         slower = guest.SLOWER[accel] * weight.slower
@@ -190,15 +170,13 @@ def tell_formats(run, kernel, compat, digests):
 def tell_khoctl(run, told):
     """What khoctl said: the last line of its check in the first kernel, its time line in the second."""
     notes = [[line.text for line in hop.notes] for hop in told]
-    sentence = next((text for text in notes[0] if re.match("safe: |would lose: |cannot tell: ", text)), "") if notes else ""
-    if sentence:
-        run.say(f"khoctl check  {sentence}")
-    after = notes[1] if len(notes) > 1 else []
+    before, after = [*notes, [], []][:2]
+    run.say(next((f"khoctl check: {text}" for text in before if re.match("safe: |would lose: |cannot tell: ", text)),
+                 "khoctl check: not made"))
     begin = next((n for n, text in enumerate(after) if text.startswith("clock: ")), None)
     if begin is not None:
         end = next((n for n, text in enumerate(after) if n > begin and text.startswith("sha256 ")), len(after))
-        run.say("khoctl timeline")
-        run.say("\n".join(f"  {text}" for text in after[begin:end] if text != "end"))
+        run.say("khoctl timeline\n" + "\n".join(f"  {text}" for text in after[begin:end]))
 
 
 def handler(kernel):

@@ -5,12 +5,12 @@ import os
 import shutil
 
 from dev import base as bases
-from dev import cases, compat, guest, hostile, khoctl, systemd, vm
-from dev.cases import CRASH, LOAD, LOAD_REFUSED, LOADS, OTHER_PAGES, OURS, SEED, SWITCH
+from dev import compat, guest, hostile, khoctl, selftest, systemd, vm
 from dev.host import Result, Stop, no_such, spell
 from dev.kernel import ARCH, build, like, unlike, words
+from dev.selftest import OTHER_PAGES, OURS
 
-CASES = cases.CASES + compat.CASES + hostile.CASES + vm.CASES + systemd.CASES + khoctl.CASES
+LIVE_UPDATE = "live-update"     # is a verb
 GROUPS = ("luo", "compat", "hostile")
 # What is run for arm64 when nothing else is asked for: the other way into the second kernel, and
 # something of each kind.
@@ -26,21 +26,34 @@ def seed():
     return text
 
 
+def cases(run=None, base=None):
+    """All cases, those with more in the guest prepared for it."""
+    listed = selftest.cases(run, base)
+    return listed and [khoctl.prepared(case) if "khoctl" in case.name.split("-") else
+                       vm.prepared(case) if case.name.split("-")[0] == "vm" else
+                       systemd.prepared(case) if case.name.split("-")[0] == "systemd" else case
+                       for case in listed if case.name != LIVE_UPDATE]
+
+
 def listing():
     """The cases, for --help."""
+    listed = cases()
+    if listed is None:
+        return "cases: listed here once a kernel has been built\n"
     lines = [f"  {c.name:28} {c.sentence}{'' if c.default else '  Only by name.'}"
              f"{'' if ARCH in c.arches else '  Only with -a ' + c.arches[0] + '.'}"
-             f"{'  Only with --base ' + c.base + '.' if c.base else ''}\n" for c in CASES]
+             f"{'  Only with --base ' + c.base + '.' if c.base else ''}\n" for c in listed]
     return f"cases, and {', '.join(GROUPS)} for all whose names begin so:\n" + "".join(lines)
 
 
-def choose(names, arch=ARCH, base=None):
+def choose(run, names, arch=ARCH, base=None):
     """The cases of these names, those of the default run without names; Stop at one that is not there."""
     seed()
     base = base or bases.default()
-    known = {case.name: case for case in CASES if arch in case.arches and case.base in ("", base)}
+    every = cases(run, base)
+    known = {case.name: case for case in every if arch in case.arches and case.base in ("", base)}
     found = {case.name: case for case in known.values() if case.default and not names}
-    elsewhere = {case.name: case for case in CASES if case.name not in known}
+    elsewhere = {case.name: case for case in every if case.name not in known}
     for name in names:
         if name in elsewhere:
             case = elsewhere[name]
@@ -58,24 +71,6 @@ def at(row, hop):
     return row[min(hop, len(row) - 1)]
 
 
-def script(case, hop, following, scratch):
-    """The text of one script, with the way to the kernel that follows, if any."""
-    lines = [line.replace(SEED, seed()) for line in case.scripts[hop]]
-    if not following:
-        return "\n".join(lines) + "\n"
-    append = guest.command_line(following, case.name, hop + 1, scratch, at(case.append, hop + 1))
-    loads = {line: guest.load_line(following, append, how) for line, how in LOADS.items()}
-    loads[LOAD_REFUSED] = loads[LOAD].replace("run ", "run ! ", 1)
-    if set(loads) & set(lines):
-        both = [loads.get(line, line) for line in lines]
-    else:
-        load = guest.load_line(following, append)
-        both = [load, *lines] if case.load_first else [*lines, load]
-    if both[-1] not in (CRASH, SWITCH):
-        both.append("kexec")
-    return "\n".join(both) + "\n"
-
-
 def place(run, kernel, case):
     """The folder of a case; one run may have it for several kernels."""
     return run.path(f"{kernel.arch}-{kernel.flavour}") / case.name
@@ -85,7 +80,7 @@ def run_case(run, kernels, initrd, accel, case, hear=None):
     """One guest through all kernels of a case; hear() is told of every line as it comes."""
     where = place(run, kernels[OURS], case)
     share = where / "share"
-    row = [kernels[at(case.kernels, hop)] for hop in range(len(case.scripts))]
+    row = [kernels[at(case.kernels, hop)] for hop in range(case.hops)]
     guest.share_kernels(share, initrd, *row)
     skipped = case.bring and case.bring(run, row[0], share)
     if skipped:
@@ -100,11 +95,10 @@ def run_case(run, kernels, initrd, accel, case, hear=None):
     if case.plug:
         nodes += guest.plugged(case.plug, case.nodes)
     scratch = guest.scratch(weights, memory)
-    for hop, following in enumerate([*row[1:], None]):
-        (share / f"hop{hop}").write_text(script(case, hop, following, scratch))
-    argv = guest.command(row[0], accel, share,
-                         guest.command_line(row[0], case.name, 0, scratch, case.append[0]),
-                         memory, [*case.extra, *nodes])
+    append = [guest.command_line(kernel, case.name, hop, f"kho_seed={seed()}", scratch, at(case.append, hop))
+              for hop, kernel in enumerate(row)]
+    guest.share_lines(share, row, append)
+    argv = guest.command(row[0], accel, share, append[0], memory, [*case.extra, *nodes])
     slower = guest.SLOWER[accel] * max(weight.slower for weight in weights)
     outcome = guest.boot(argv, where, case.deadline * slower, case.allowed, hear)
     why = (case.judge or guest.problem)(outcome, len(row), case.allowed)
@@ -136,7 +130,7 @@ def jobs():
 
 def run_cases(run, kernel, names):
     """Run the named cases, all without names; KTAP on stdout as they end, in order."""
-    chosen = choose(names, kernel.arch, kernel.base)
+    chosen = choose(run, names, kernel.arch, kernel.base)
     others = {flavour for case in chosen for flavour in case.kernels} - {OURS}
     kernels = {OURS: kernel}
     for name in sorted(others):
@@ -166,7 +160,7 @@ def run_cases(run, kernel, names):
             guest.stop_all()
             raise
     if "compat" in names:
-        run.say(compat.table(results))
+        run.say(compat.table(chosen, results))
     if "hostile" in names:
-        run.say(hostile.table(lambda case: place(run, kernel, case), results))
+        run.say(hostile.table(chosen, lambda case: place(run, kernel, case), results))
     return results

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """./kho live-update --vm, and the case vm: a virtual machine that counts over a real kexec.
 
-The machine (tools/testing/selftests/kho/vm_machine.c) runs in the guest, in the QEMU that is
-installed here, emulated.  The agent that takes it to the next kernel is the sample of the
+The machine (tools/testing/selftests/kho/vm_machine.c, or the guest's kernel with vm_linux.c) runs
+in the guest, in the QEMU that is installed here, emulated.  The agent that takes it to the next kernel is the sample of the
 kernel (samples/liveupdate/vm-agent.c).
 """
 import re
@@ -11,16 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from dev import guest, tools
-from dev.cases import Case
 from dev.guest import AGENT
 from dev.host import ROOT, output
 
-VM = "/share/vm"
-ROUNDS = 8              # of the machine, in which it compares every word once
 STATE_MAX = 1 << 20
 MACHINE_FLAGS = ("-m32 -O2 -Wall -ffreestanding -fno-pic -no-pie -fno-stack-protector -mgeneral-regs-only "
                  "-fno-asynchronous-unwind-tables -nostdlib -static -Wl,-N,-Ttext=0x100000,--build-id=none").split()
-FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "multiboot_dma.bin")
+FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "multiboot_dma.bin", "linuxboot_dma.bin")
 COUNT = re.compile(r"count (\d+) compared (\d+) wrong (\d+) clock (\d+) s")
 SAVED = re.compile(r"state saved and preserved, (\d+) bytes")
 LOST = "the virtual machine is lost: "
@@ -54,37 +51,25 @@ def bring(run, kernel, share):
     return ""
 
 
+def bring_linux(run, kernel, share):
+    """Likewise; the machine boots the kernel of the guest."""
+    skipped = bring(run, kernel, share)
+    if not skipped:
+        program = run.path("vm_linux")
+        run.quiet("building the virtual machine's program", guest.static(kernel, program, AGENT / "vm_linux.c"))
+        guest.write_cpio(share / "vm/initrd", {"init": program})
+        shutil.copy(kernel.image, share / "vm/linux")
+    return skipped
+
+
 # ---- what happens there
 
-def wait(rounds):
-    return f"{VM}/vm_wait.sh {rounds}"
-
-
-def link(name):
-    """/tmp/NAME for a memfd that the agent holds."""
-    holder = "/proc/$(pidof vm-agent)/fd"
-    return f"run ln -s {holder}/$(ls -l {holder} | awk '/vm-{name}/ {{ print $(NF - 3) }}') /tmp/{name}"
-
-
-def scripts(before=(), after=()):
-    """Of both kernels, with more lines before the kexec, and after it."""
-    cue = f"({wait(2)} >&2; echo; {wait(ROUNDS)} >&2; echo)"
-    first = [f"tell {cue} | {VM}/vm-agent save vm {VM}/vm_qemu.sh", f"tell {wait(ROUNDS)}", link("ram"), "frames /tmp/ram",
-             "run ! truncate -s 32M /tmp/ram", *before]
-    then = [*after, f"tell {VM}/vm-agent resume vm {VM}/vm_qemu.sh -incoming defer && {wait(1)} && {wait(ROUNDS)}",
-            "run ln -s /proc/$(pidof qemu-system-x86_64)/fd/10 /tmp/ram", "frames /tmp/ram"]
-    return [first, then]
-
-
-# Faults: a sentence, lines before the kexec and after it, and the loss that must be reported.
+# The loss that must be reported, of the cases vm-lost-*.
 BREAKS = {
-    "session": ("The agent dies before the kexec, and its session with it.", ["run kill $(pidof vm-agent)"], [],
-                LOST + "vm: No such file or directory"),
-    "state": ("The next kernel has no handler for the state of the VM.", [], ["damage-file vm 2 handler nobody-v1"],
-              LOST + "state: Operation not supported"),
-    "page": ("A page of RAM is overwritten with another page.",
-             ["run dd if=/tmp/ram of=/tmp/ram bs=4K skip=5000 seek=6000 count=1 conv=notrunc"], [], WRONG),
-    "pause": ("The VM runs on after its state is saved.", [link("state"), f"run {VM}/vm_run_on.sh"], [], WRONG),
+    "session": LOST + "vm: No such file or directory",
+    "state": LOST + "state: Operation not supported",
+    "page": WRONG,
+    "pause": WRONG,
 }
 
 
@@ -97,22 +82,15 @@ def judge(outcome, kernels, allowed=()):
     return failed.replace("FAILED: ", LOST) or guest.problem(outcome, kernels, allowed) or story.lost()
 
 
-def case(broken=None):
-    """The case, or the case of one fault, which passes when the loss is reported."""
-    settings = {"bring": bring, "judge": judge, "arches": ("x86_64",), "deadline": 30, "load_first": True}
-    if not broken:
-        return Case("vm", "A virtual machine in QEMU counts on in the next kernel, with its RAM in place.", scripts(), **settings)
-    sentence, *lines, loss = BREAKS[broken]
+def prepared(case):
+    """A case with a virtual machine: what it needs, and its verdict.  A fault passes when its loss is reported."""
+    loss = BREAKS.get(case.name.removeprefix("vm-lost-"))
 
     def seen(*args):
         told = judge(*args)
         return "" if loss in told else f"'{loss}' was expected, not '{told}'"
 
-    return Case(f"vm-lost-{broken}", f"{sentence}  The loss is reported.", scripts(*lines),
-                **{**settings, "judge": seen, "default": False})
-
-
-CASES = [case(), *map(case, BREAKS)]
+    return replace(case, bring=bring_linux if case.name == "vm-linux" else bring, judge=seen if loss else judge)
 
 
 # ---- for people
@@ -173,8 +151,11 @@ RAM        {pages} pages at {same}, from {address} on; 0 bytes copied
 state      {self.state} bytes copied""")
 
 
-def shown(run, broken=None):
+def shown(cases, run, broken=None, software="machine"):
     """Arguments of runner.alone(), to take a virtual machine to the next kernel."""
     story = Story(run)
-    return (replace(case(broken), judge=judge), story.hear, f"live-update --vm{' --break ' + broken if broken else ''}",
+    name = f"vm-lost-{broken}" if broken else "vm-linux" if software == "linux" else "vm"
+    verb = f"live-update --vm{'=linux' if software == 'linux' else ''}{' --break ' + broken if broken else ''}"
+    case = next(case for case in cases if case.name == name)
+    return (replace(case, judge=judge), story.hear, verb,
             "the virtual machine goes on, without any loss", story.summary)

@@ -305,7 +305,6 @@ void kho_put_subtree(const char *name)
 	if (kho_find_subtree(name, &nr) >= 0)
 		kho_subtree_put(nr);
 }
-EXPORT_SYMBOL_GPL(kho_put_subtree);
 
 /**
  * kho_incoming_differs - check whether a structure has another version
@@ -328,9 +327,8 @@ bool kho_incoming_differs(const char *component)
 		return false;
 
 	offered = fdt_getprop(fdt, 0, "compatible", &len);
-	return !offered || !kho_compat_offers(offered, len, component);
+	return !offered || !kho_compat_has(offered, len, component);
 }
-EXPORT_SYMBOL_GPL(kho_incoming_differs);
 
 #define KHO_METADATA_COMPATIBLE						\
 	KHO_METADATA_NODE_NAME "-v" __stringify(KHO_KEXEC_METADATA_VERSION)

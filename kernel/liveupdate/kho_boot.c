@@ -234,8 +234,8 @@ static bool __init kho_fdt_is_compatible(const void *fdt)
 	}
 
 	kho_compat_report(offered, len, KHO_FDT_COMPATIBLE);
-	kho_in.same = kho_compat_usable(offered, len, KHO_FDT_COMPATIBLE);
-	return kho_compat_covers(offered, len, KHO_NEEDED_TO_BOOT);
+	kho_in.same = kho_compat_match(offered, len, KHO_FDT_COMPATIBLE);
+	return kho_compat_includes(offered, len, KHO_NEEDED_TO_BOOT);
 }
 
 static bool __init kho_fdt_is_valid(const void *fdt, u64 len)

@@ -8,6 +8,7 @@
  * components are found by a linear search.
  */
 
+#include <kunit/visibility.h>
 #include <linux/array_size.h>
 #include <linux/ctype.h>
 #include <linux/export.h>
@@ -68,7 +69,7 @@ unsigned int kho_compat_name_len(const struct kho_compat_part *part)
 
 	return part->len;
 }
-EXPORT_SYMBOL_GPL(kho_compat_name_len);
+EXPORT_SYMBOL_IF_KUNIT(kho_compat_name_len);
 
 static bool kho_compat_same_name(const struct kho_compat_part *a,
 				 const struct kho_compat_part *b)
@@ -152,14 +153,14 @@ static const char *kho_compat_repetition(const char *s)
 }
 
 /**
- * kho_compat_defect - validate a composite string
+ * kho_compat_validate - validate a composite string
  * @s: the string, from anywhere
  * @size: bytes of the field that it is in
  *
  * Context: Any.
  * Return: the fault, or NULL for a valid string, which ends within @size bytes.
  */
-const char *kho_compat_defect(const char *s, size_t size)
+const char *kho_compat_validate(const char *s, size_t size)
 {
 	size_t len = strnlen(s, min_t(size_t, size, KHO_COMPAT_MAX));
 	const char *why;
@@ -179,16 +180,16 @@ const char *kho_compat_defect(const char *s, size_t size)
 	why = kho_compat_repetition(s);
 	return why ?: kho_compat_disorder(s);
 }
-EXPORT_SYMBOL_GPL(kho_compat_defect);
+EXPORT_SYMBOL_IF_KUNIT(kho_compat_validate);
 
 /**
- * kho_compat_full - expand the string of an earlier kernel
+ * kho_compat_expand - expand the string of an earlier kernel
  * @s: a valid string
  *
  * Return: the composite string that a bare base of earlier kernels stands for,
  * or @s itself.
  */
-const char *kho_compat_full(const char *s)
+const char *kho_compat_expand(const char *s)
 {
 	for (int i = 0; i < ARRAY_SIZE(kho_compat_legacy); i++) {
 		if (!strcmp(s, kho_compat_legacy[i].bare))
@@ -197,7 +198,7 @@ const char *kho_compat_full(const char *s)
 
 	return s;
 }
-EXPORT_SYMBOL_GPL(kho_compat_full);
+EXPORT_SYMBOL_IF_KUNIT(kho_compat_expand);
 
 /**
  * kho_compat_it_init - start comparing two strings
@@ -212,15 +213,15 @@ void kho_compat_it_init(struct kho_compat_it *it, const char *offered,
 			size_t size, const char *supported)
 {
 	*it = (struct kho_compat_it){
-		.ours = *supported ? kho_compat_full(supported) : NULL,
+		.ours = *supported ? kho_compat_expand(supported) : NULL,
 	};
 
-	if (!kho_compat_defect(offered, size)) {
-		it->theirs = kho_compat_full(offered);
+	if (!kho_compat_validate(offered, size)) {
+		it->theirs = kho_compat_expand(offered);
 		it->next = it->theirs;
 	}
 }
-EXPORT_SYMBOL_GPL(kho_compat_it_init);
+EXPORT_SYMBOL_IF_KUNIT(kho_compat_it_init);
 
 static bool kho_compat_next_offered(struct kho_compat_it *it)
 {
@@ -285,10 +286,10 @@ bool kho_compat_it_next(struct kho_compat_it *it)
 
 	return kho_compat_next_missing(it);
 }
-EXPORT_SYMBOL_GPL(kho_compat_it_next);
+EXPORT_SYMBOL_IF_KUNIT(kho_compat_it_next);
 
 /**
- * kho_compat_usable - check whether data of another kernel can be read
+ * kho_compat_match - check whether data of another kernel can be read
  * @offered: string of the other kernel, from anywhere
  * @size: bytes of the field that @offered is in
  * @supported: string of this kernel
@@ -296,7 +297,7 @@ EXPORT_SYMBOL_GPL(kho_compat_it_next);
  * Context: Any.
  * Return: true when both name the same components in the same versions.
  */
-bool kho_compat_usable(const char *offered, size_t size, const char *supported)
+bool kho_compat_match(const char *offered, size_t size, const char *supported)
 {
 	size_t len = strlen(supported);
 	struct kho_compat_it it;
@@ -313,10 +314,10 @@ bool kho_compat_usable(const char *offered, size_t size, const char *supported)
 
 	return true;
 }
-EXPORT_SYMBOL_GPL(kho_compat_usable);
+EXPORT_SYMBOL_IF_KUNIT(kho_compat_match);
 
 /**
- * kho_compat_covers - check whether a part of another kernel's data can be read
+ * kho_compat_includes - check whether a part of another kernel's data can be read
  * @offered: string of the other kernel, from anywhere
  * @size: bytes of the field that @offered is in
  * @needed: the components that the part is made of
@@ -325,7 +326,7 @@ EXPORT_SYMBOL_GPL(kho_compat_usable);
  * Return: true when @offered has all components of @needed, in the same
  * versions.  It may have other components as well.
  */
-bool kho_compat_covers(const char *offered, size_t size, const char *needed)
+bool kho_compat_includes(const char *offered, size_t size, const char *needed)
 {
 	struct kho_compat_it it;
 
@@ -338,10 +339,10 @@ bool kho_compat_covers(const char *offered, size_t size, const char *needed)
 
 	return true;
 }
-EXPORT_SYMBOL_GPL(kho_compat_covers);
+EXPORT_SYMBOL_IF_KUNIT(kho_compat_includes);
 
 /**
- * kho_compat_akin - check whether two strings have the same base
+ * kho_compat_same_base - check whether two strings have the same base
  * @offered: string of the other kernel, from anywhere
  * @size: bytes of the field that @offered is in
  * @supported: string of this kernel
@@ -349,17 +350,17 @@ EXPORT_SYMBOL_GPL(kho_compat_covers);
  * Context: Any.
  * Return: true when the names of the bases are the same.
  */
-bool kho_compat_akin(const char *offered, size_t size, const char *supported)
+bool kho_compat_same_base(const char *offered, size_t size, const char *supported)
 {
 	struct kho_compat_it it;
 
 	kho_compat_it_init(&it, offered, size, supported);
 	return kho_compat_it_next(&it) && it.supported.len;
 }
-EXPORT_SYMBOL_GPL(kho_compat_akin);
+EXPORT_SYMBOL_IF_KUNIT(kho_compat_same_base);
 
 /**
- * kho_compat_offers - check whether a string has a component
+ * kho_compat_has - check whether a string has a component
  * @offered: string of the other kernel, from anywhere
  * @size: bytes of the field that @offered is in
  * @component: name and version of the component
@@ -367,14 +368,14 @@ EXPORT_SYMBOL_GPL(kho_compat_akin);
  * Context: Any.
  * Return: true when the string has the component in this version.
  */
-bool kho_compat_offers(const char *offered, size_t size, const char *component)
+bool kho_compat_has(const char *offered, size_t size, const char *component)
 {
 	struct kho_compat_part found, named = { component, strlen(component) };
 
-	if (kho_compat_defect(offered, size))
+	if (kho_compat_validate(offered, size))
 		return false;
 
-	found = kho_compat_find(kho_compat_full(offered), &named);
+	found = kho_compat_find(kho_compat_expand(offered), &named);
 	return kho_compat_same(&found, &named);
 }
-EXPORT_SYMBOL_GPL(kho_compat_offers);
+EXPORT_SYMBOL_IF_KUNIT(kho_compat_has);

@@ -11,7 +11,6 @@
 
 #include <linux/array_size.h>
 #include <linux/cleanup.h>
-#include <linux/export.h>
 #include <linux/kho/compat.h>
 #include <linux/minmax.h>
 #include <linux/printk.h>
@@ -128,15 +127,15 @@ void kho_compat_report(const char *offered, size_t size, const char *supported)
 	if (!kho_compat_remember(offered, size, supported))
 		return;
 
-	why = kho_compat_defect(offered, size);
+	why = kho_compat_validate(offered, size);
 	if (why) {
 		kho_compat_print_malformed(offered, size, supported, why);
 		return;
 	}
 
-	if (kho_compat_full(offered) != offered)
+	if (kho_compat_expand(offered) != offered)
 		pr_info("'%s' stands for '%s'\n", offered,
-			kho_compat_full(offered));
+			kho_compat_expand(offered));
 
 	kho_compat_it_init(&it, offered, size, supported);
 	while (kho_compat_it_next(&it)) {
@@ -144,7 +143,6 @@ void kho_compat_report(const char *offered, size_t size, const char *supported)
 			kho_compat_print(&it);
 	}
 }
-EXPORT_SYMBOL_GPL(kho_compat_report);
 
 /**
  * kho_compat_reported - check whether a comparison was reported

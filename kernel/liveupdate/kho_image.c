@@ -25,6 +25,7 @@
 #include <linux/overflow.h>
 #include <linux/page-flags.h>
 #include <linux/printk.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -277,20 +278,31 @@ static phys_addr_t kho_areas_size(const struct kho_areas *areas)
 	return sum;
 }
 
-static int kho_alloc_all_areas(struct kho_areas *areas, phys_addr_t space)
+static bool kho_alloc_all_areas(struct kho_areas *areas, phys_addr_t space)
 {
-	if (!kho_alloc_area(areas, space, PHYS_ADDR_MAX, NUMA_NO_NODE) ||
-	    !kho_alloc_low(areas) || !kho_alloc_high(areas))
-		return -ENOMEM;
+	return kho_alloc_area(areas, space, PHYS_ADDR_MAX, NUMA_NO_NODE) &&
+	       kho_alloc_low(areas) && kho_alloc_high(areas);
+}
 
-	areas->list = kho_alloc_list();
-	return areas->list ? 0 : -ENOMEM;
+static void kho_free_all_areas(struct kho_areas *areas)
+{
+	while (areas->nr)
+		kho_free_area(&areas->area[--areas->nr]);
+}
+
+/* Pages of objects that RCU has not freed yet cannot be migrated. */
+static bool kho_retry_all_areas(struct kho_areas *areas, phys_addr_t space)
+{
+	kho_free_all_areas(areas);
+	kvfree_rcu_barrier();
+	rcu_barrier();
+
+	return kho_alloc_all_areas(areas, space);
 }
 
 static void kho_free_areas(struct kho_areas *areas)
 {
-	while (areas->nr)
-		kho_free_area(&areas->area[--areas->nr]);
+	kho_free_all_areas(areas);
 	if (areas->list)
 		kho_free_list(areas->list);
 	kfree(areas);
@@ -320,7 +332,10 @@ static int kho_alloc_image_areas(struct kimage *image)
 
 	/* Do not try to allocate more than the system can spare. */
 	if (found > need) {
-		if (!kho_alloc_all_areas(areas, space)) {
+		if (kho_alloc_all_areas(areas, space) ||
+		    kho_retry_all_areas(areas, space))
+			areas->list = kho_alloc_list();
+		if (areas->list) {
 			image->kho.areas = areas;
 			scoped_guard(mutex, &kho_all_areas_lock)
 				list_add_tail(&areas->node, &kho_all_areas);

@@ -148,7 +148,6 @@ int kho_preserve_folios(struct folio **folios, unsigned long nr)
 
 	return err;
 }
-EXPORT_SYMBOL_GPL(kho_preserve_folios);
 
 /**
  * kho_unpreserve_folio - undo kho_preserve_folio()
@@ -177,7 +176,6 @@ void kho_unpreserve_folios(struct folio **folios, unsigned long nr)
 		kho_unpreserve_block(folio_pfn(folios[i]),
 				     folio_order(folios[i]), &cursor);
 }
-EXPORT_SYMBOL_GPL(kho_unpreserve_folios);
 
 /*
  * Order of the block at @pfn when [pfn, end) is divided into blocks.
@@ -512,7 +510,6 @@ void kho_restore_batch_end(struct kho_restore_batch *batch)
 		adjust_managed_page_count(batch->page, batch->nr_pages);
 	batch->nr_pages = 0;
 }
-EXPORT_SYMBOL_GPL(kho_restore_batch_end);
 
 static void kho_init_page(struct page *page, int refcount)
 {
@@ -629,7 +626,6 @@ struct folio *kho_restore_folio_batched(phys_addr_t phys,
 	kho_batch_count(batch, pfn_to_page(pfn), BIT(order));
 	return kho_init_folio(pfn_to_page(pfn), order);
 }
-EXPORT_SYMBOL_GPL(kho_restore_folio_batched);
 
 /**
  * kho_restore_folio - restore a folio of the previous kernel
@@ -697,7 +693,6 @@ bool kho_pages_preserved(phys_addr_t phys, unsigned long nr_pages)
 
 	return kho_pages_preserved_at(phys, nr_pages, &cursor);
 }
-EXPORT_SYMBOL_GPL(kho_pages_preserved);
 
 /**
  * kho_claim_pages - claim memory of the previous kernel in place

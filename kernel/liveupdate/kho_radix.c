@@ -12,6 +12,7 @@
 
 #define pr_fmt(fmt) "KHO: " fmt
 
+#include <kunit/visibility.h>
 #include <linux/atomic.h>
 #include <linux/bitmap.h>
 #include <linux/bitops.h>
@@ -212,7 +213,7 @@ int kho_radix_add_key_at(struct kho_radix_tree *tree, unsigned long key,
 	set_bit(key % LEAF_KEYS, cursor->bitmap);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kho_radix_add_key_at);
+EXPORT_SYMBOL_IF_KUNIT(kho_radix_add_key_at);
 
 /**
  * kho_radix_take_key - test and remove a key
@@ -230,7 +231,7 @@ bool kho_radix_take_key(struct kho_radix_tree *tree, unsigned long key)
 
 	return kho_radix_take_key_at(tree, key, &cursor);
 }
-EXPORT_SYMBOL_GPL(kho_radix_take_key);
+EXPORT_SYMBOL_IF_KUNIT(kho_radix_take_key);
 
 /**
  * kho_radix_take_key_at - test and remove a key at a cursor
@@ -247,7 +248,7 @@ bool kho_radix_take_key_at(struct kho_radix_tree *tree, unsigned long key,
 	return kho_radix_cursor_move(cursor, tree, key) &&
 	       test_and_clear_bit(key % LEAF_KEYS, cursor->bitmap);
 }
-EXPORT_SYMBOL_GPL(kho_radix_take_key_at);
+EXPORT_SYMBOL_IF_KUNIT(kho_radix_take_key_at);
 
 /**
  * kho_radix_del_key - remove a key from a tree
@@ -278,7 +279,7 @@ bool kho_radix_test_key(const struct kho_radix_tree *tree, unsigned long key)
 
 	return kho_radix_test_key_at(tree, key, &cursor);
 }
-EXPORT_SYMBOL_GPL(kho_radix_test_key);
+EXPORT_SYMBOL_IF_KUNIT(kho_radix_test_key);
 
 /**
  * kho_radix_test_key_at - test if a key is present, at a cursor
@@ -356,7 +357,7 @@ bool kho_radix_next_run(const struct kho_radix_tree *tree, unsigned long *key,
 {
 	return kho_radix_next_run_to(tree, key, nr, ULONG_MAX);
 }
-EXPORT_SYMBOL_GPL(kho_radix_next_run);
+EXPORT_SYMBOL_IF_KUNIT(kho_radix_next_run);
 
 /**
  * kho_radix_next_run_to - find consecutive keys in a range
@@ -402,7 +403,7 @@ bool kho_radix_next_run_at(const struct kho_radix_tree *tree,
 	kho_radix_cursor_set(cursor, *key, kho_radix_find_leaf(tree, *key));
 	return true;
 }
-EXPORT_SYMBOL_GPL(kho_radix_next_run_at);
+EXPORT_SYMBOL_IF_KUNIT(kho_radix_next_run_at);
 
 /* Count runs by their first keys. */
 static unsigned long kho_radix_runs_in_leaf(const unsigned long *bitmap)
@@ -466,7 +467,7 @@ unsigned long kho_radix_count_runs(const struct kho_radix_tree *tree,
 
 	return kho_radix_runs_in_node(tree->root, ROOT_LEVEL, first, last);
 }
-EXPORT_SYMBOL_GPL(kho_radix_count_runs);
+EXPORT_SYMBOL_IF_KUNIT(kho_radix_count_runs);
 
 /**
  * kho_radix_init_tree - initialize a tree

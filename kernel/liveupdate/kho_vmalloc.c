@@ -314,7 +314,6 @@ int kho_vmalloc_check(const struct kho_vmalloc *preservation)
 
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kho_vmalloc_check);
 
 static void kho_vmalloc_fill_pages(const struct kho_vmalloc *desc,
 				   struct page **pages)

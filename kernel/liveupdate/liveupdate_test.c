@@ -8,6 +8,7 @@
  */
 
 #include <kunit/test.h>
+#include <kunit/visibility.h>
 #include <linux/build_bug.h>
 #include <linux/kho/abi/block.h>
 #include <linux/kho/abi/compat.h>
@@ -41,7 +42,7 @@ static void compat_test_rules(struct kunit *test)
 	const struct composite *c = test->param_value;
 
 	KUNIT_EXPECT_STREQ(test,
-			   kho_compat_defect(c->string, strlen(c->string) + 1) ?:
+			   kho_compat_validate(c->string, strlen(c->string) + 1) ?:
 			   "none",
 			   "none");
 }
@@ -100,8 +101,8 @@ static void compat_test_legacy(struct kunit *test)
 {
 	const struct legacy *l = test->param_value;
 
-	KUNIT_EXPECT_STREQ(test, kho_compat_full(l->bare), l->full);
-	KUNIT_EXPECT_STREQ(test, kho_compat_full(l->full), l->full);
+	KUNIT_EXPECT_STREQ(test, kho_compat_expand(l->bare), l->full);
+	KUNIT_EXPECT_STREQ(test, kho_compat_expand(l->full), l->full);
 }
 
 static void compat_test_sub_compat(struct kunit *test)
@@ -154,5 +155,6 @@ static struct kunit_suite compat_suite = {
 
 kunit_test_suite(compat_suite);
 
+MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
 MODULE_DESCRIPTION("KUnit tests of live update compatibility strings");
 MODULE_LICENSE("GPL");

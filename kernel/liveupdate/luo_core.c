@@ -198,7 +198,7 @@ static int __init luo_read_root(phys_addr_t phys, size_t size,
 	}
 
 	kho_compat_report(offered, size, LUO_ABI_COMPATIBLE);
-	if (!kho_compat_usable(offered, size, LUO_ABI_COMPATIBLE)) {
+	if (!kho_compat_match(offered, size, LUO_ABI_COMPATIBLE)) {
 		pr_err("incoming state: incompatible version (%zu bytes at %pa)\n",
 		       size, &phys);
 		return -EINVAL;

@@ -279,13 +279,13 @@ static bool luo_file_bind(struct luo_file *f)
 	guard(rwsem_read)(&luo_register_rwlock);
 
 	list_private_for_each_entry(fh, &luo_file_handlers, list) {
-		if (kho_compat_usable(f->compatible, size, fh->compatible)) {
+		if (kho_compat_match(f->compatible, size, fh->compatible)) {
 			known = fh->compatible;
 			if (try_module_get(fh->ops->owner))
 				luo_file_set_handler(f, fh);
 			break;
 		}
-		if (kho_compat_akin(f->compatible, size, fh->compatible))
+		if (kho_compat_same_base(f->compatible, size, fh->compatible))
 			known = fh->compatible;
 	}
 
@@ -834,12 +834,12 @@ int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
 	if (!ops->can_preserve || !ops->preserve || !ops->unpreserve ||
 	    !ops->retrieve || !ops->finish)
 		return -EINVAL;
-	if (kho_compat_defect(fh->compatible, LIVEUPDATE_HNDL_COMPAT_LENGTH))
+	if (kho_compat_validate(fh->compatible, LIVEUPDATE_HNDL_COMPAT_LENGTH))
 		return -EINVAL;
 
 	scoped_guard(rwsem_write, &luo_register_rwlock) {
 		list_private_for_each_entry(other, &luo_file_handlers, list) {
-			if (!kho_compat_usable(other->compatible,
+			if (!kho_compat_match(other->compatible,
 					       LIVEUPDATE_HNDL_COMPAT_LENGTH,
 					       fh->compatible))
 				continue;

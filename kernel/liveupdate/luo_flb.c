@@ -269,7 +269,7 @@ static int luo_flb_find_record(const char *name, struct luo_flb_ser *found)
 
 	rec = luo_flb_records(luo_flb_in);
 	for (u64 i = 0; i < luo_flb_in->count; i++) {
-		if (!kho_compat_usable(rec[i].name, sizeof(rec[i].name), name))
+		if (!kho_compat_match(rec[i].name, sizeof(rec[i].name), name))
 			continue;
 		*found = rec[i];
 		rec[i].count = 0;
@@ -509,7 +509,7 @@ static int luo_flb_add(struct liveupdate_flb *flb)
 		return -ENOSPC;
 
 	list_private_for_each_entry(other, &luo_flbs, private.list) {
-		if (kho_compat_usable(other->compatible,
+		if (kho_compat_match(other->compatible,
 				      LIVEUPDATE_FLB_COMPAT_LENGTH,
 				      flb->compatible))
 			return -EEXIST;
@@ -546,7 +546,7 @@ int liveupdate_register_flb(struct liveupdate_file_handler *fh,
 		return -EOPNOTSUPP;
 	if (!ops->preserve || !ops->unpreserve || !ops->retrieve || !ops->finish)
 		return -EINVAL;
-	if (kho_compat_defect(flb->compatible, LIVEUPDATE_FLB_COMPAT_LENGTH))
+	if (kho_compat_validate(flb->compatible, LIVEUPDATE_FLB_COMPAT_LENGTH))
 		return -EINVAL;
 
 	guard(rwsem_write)(&luo_register_rwlock);
@@ -679,7 +679,7 @@ static void __init luo_flb_drop_nameless(struct luo_flb_header_ser *header)
 	struct luo_flb_ser *rec = luo_flb_records(header);
 
 	for (u64 i = 0; i < header->count; i++) {
-		if (!kho_compat_defect(rec[i].name, sizeof(rec[i].name)))
+		if (!kho_compat_validate(rec[i].name, sizeof(rec[i].name)))
 			continue;
 		kho_compat_report(rec[i].name, sizeof(rec[i].name), "");
 		rec[i].count = 0;

@@ -57,13 +57,13 @@ void kho_compat_it_init(struct kho_compat_it *it, const char *offered,
 			size_t size, const char *supported);
 bool kho_compat_it_next(struct kho_compat_it *it);
 
-const char *kho_compat_defect(const char *s, size_t size);
-const char *kho_compat_full(const char *s);
+const char *kho_compat_validate(const char *s, size_t size);
+const char *kho_compat_expand(const char *s);
 unsigned int kho_compat_name_len(const struct kho_compat_part *part);
-bool kho_compat_usable(const char *offered, size_t size, const char *supported);
-bool kho_compat_covers(const char *offered, size_t size, const char *needed);
-bool kho_compat_akin(const char *offered, size_t size, const char *supported);
-bool kho_compat_offers(const char *offered, size_t size, const char *component);
+bool kho_compat_match(const char *offered, size_t size, const char *supported);
+bool kho_compat_includes(const char *offered, size_t size, const char *needed);
+bool kho_compat_same_base(const char *offered, size_t size, const char *supported);
+bool kho_compat_has(const char *offered, size_t size, const char *component);
 
 void kho_compat_report(const char *offered, size_t size, const char *supported);
 

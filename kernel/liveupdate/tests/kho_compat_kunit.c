@@ -8,6 +8,7 @@
  */
 
 #include <kunit/test.h>
+#include <kunit/visibility.h>
 #include <linux/array_size.h>
 #include <linux/ctype.h>
 #include <linux/kho/compat.h>
@@ -184,7 +185,7 @@ static void kho_compat_test_verdicts(struct kunit *test)
 	size_t size = strlen(c->offered) + 1;
 	char *offered = string_field(test, c->offered);
 
-	KUNIT_EXPECT_NULL(test, kho_compat_defect(offered, size));
+	KUNIT_EXPECT_NULL(test, kho_compat_validate(offered, size));
 	expect_verdicts(test, offered, size, c->supported, c->says);
 }
 
@@ -194,11 +195,11 @@ static void kho_compat_test_questions(struct kunit *test)
 	size_t size = strlen(c->offered) + 1;
 	char *offered = string_field(test, c->offered);
 
-	KUNIT_EXPECT_EQ(test, kho_compat_usable(offered, size, c->supported),
+	KUNIT_EXPECT_EQ(test, kho_compat_match(offered, size, c->supported),
 			c->usable);
-	KUNIT_EXPECT_EQ(test, kho_compat_covers(offered, size, c->supported),
+	KUNIT_EXPECT_EQ(test, kho_compat_includes(offered, size, c->supported),
 			c->covers);
-	KUNIT_EXPECT_EQ(test, kho_compat_akin(offered, size, c->supported),
+	KUNIT_EXPECT_EQ(test, kho_compat_same_base(offered, size, c->supported),
 			c->akin);
 }
 
@@ -226,7 +227,7 @@ static void kho_compat_test_offers(struct kunit *test)
 	const struct offer *o = test->param_value;
 
 	KUNIT_EXPECT_EQ(test,
-			kho_compat_offers(string_field(test, o->offered),
+			kho_compat_has(string_field(test, o->offered),
 					  strlen(o->offered) + 1, o->component),
 			o->found);
 }
@@ -316,14 +317,14 @@ KUNIT_ARRAY_PARAM_DESC(malformed, malformeds, name);
 static void expect_malformed(struct kunit *test, const char *s, size_t size,
 			     const char *why)
 {
-	KUNIT_EXPECT_STREQ(test, kho_compat_defect(s, size) ?: "nothing", why);
+	KUNIT_EXPECT_STREQ(test, kho_compat_validate(s, size) ?: "nothing", why);
 	expect_verdicts(test, s, size, "kho-v4;radix-v1", "malformed - -, ");
 	expect_verdicts(test, s, size, "", "malformed - -, ");
-	KUNIT_EXPECT_FALSE(test, kho_compat_usable(s, size, "kho-v4"));
-	KUNIT_EXPECT_FALSE(test, kho_compat_usable(s, size, ""));
-	KUNIT_EXPECT_FALSE(test, kho_compat_covers(s, size, "kho-v4"));
-	KUNIT_EXPECT_FALSE(test, kho_compat_akin(s, size, "kho-v4"));
-	KUNIT_EXPECT_FALSE(test, kho_compat_offers(s, size, "kho-v4"));
+	KUNIT_EXPECT_FALSE(test, kho_compat_match(s, size, "kho-v4"));
+	KUNIT_EXPECT_FALSE(test, kho_compat_match(s, size, ""));
+	KUNIT_EXPECT_FALSE(test, kho_compat_includes(s, size, "kho-v4"));
+	KUNIT_EXPECT_FALSE(test, kho_compat_same_base(s, size, "kho-v4"));
+	KUNIT_EXPECT_FALSE(test, kho_compat_has(s, size, "kho-v4"));
 }
 
 static void kho_compat_test_malformed(struct kunit *test)
@@ -347,8 +348,8 @@ static void kho_compat_test_longest(struct kunit *test)
 		KUNIT_ASSERT_NOT_NULL(test, s);
 
 		memset(s, 'x', KHO_COMPAT_MAX - 1);
-		KUNIT_EXPECT_NULL(test, kho_compat_defect(s, sizes[i]));
-		KUNIT_EXPECT_TRUE(test, kho_compat_usable(s, sizes[i], s));
+		KUNIT_EXPECT_NULL(test, kho_compat_validate(s, sizes[i]));
+		KUNIT_EXPECT_TRUE(test, kho_compat_match(s, sizes[i], s));
 
 		memset(s, 'x', sizes[i] - 1);
 		expect_malformed(test, s, sizes[i], TOO_LONG);
@@ -360,7 +361,7 @@ static void kho_compat_test_longest(struct kunit *test)
 	s = kunit_kzalloc(test, KHO_COMPAT_MAX, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, s);
 	memset(s, 'x', KHO_COMPAT_MAX - 1);
-	KUNIT_EXPECT_NULL(test, kho_compat_defect(s, KHO_COMPAT_MAX));
+	KUNIT_EXPECT_NULL(test, kho_compat_validate(s, KHO_COMPAT_MAX));
 }
 
 /* Every way to change the order of a string, and to have a part twice. */
@@ -376,7 +377,7 @@ static void expect_unusable(struct kunit *test, const char * const *parts,
 		strlcat(s, parts[order[i]], sizeof(s));
 	}
 
-	KUNIT_EXPECT_FALSE_MSG(test, kho_compat_usable(s, sizeof(s), right),
+	KUNIT_EXPECT_FALSE_MSG(test, kho_compat_match(s, sizeof(s), right),
 			       "%s", s);
 }
 
@@ -474,7 +475,7 @@ static void random_string(struct rnd_state *rnd, char *s, size_t size)
 static void expect_sense(struct kunit *test, const char *s, size_t size)
 {
 	static const char ours[] = "kho-v4;radix-v1;vmalloc-v1";
-	bool bad = kho_compat_defect(s, size);
+	bool bad = kho_compat_validate(s, size);
 	struct kho_compat_it it;
 	size_t nr = 0;
 
@@ -488,10 +489,10 @@ static void expect_sense(struct kunit *test, const char *s, size_t size)
 	KUNIT_EXPECT_GT(test, nr, 0);
 	KUNIT_EXPECT_LE(test, nr, bad ? 1 : size + 3);
 
-	KUNIT_EXPECT_EQ(test, kho_compat_usable(s, size, bad ? ours : s), !bad);
-	kho_compat_covers(s, size, ours);
-	kho_compat_akin(s, size, ours);
-	kho_compat_offers(s, size, "vmalloc-v1");
+	KUNIT_EXPECT_EQ(test, kho_compat_match(s, size, bad ? ours : s), !bad);
+	kho_compat_includes(s, size, ours);
+	kho_compat_same_base(s, size, ours);
+	kho_compat_has(s, size, "vmalloc-v1");
 }
 
 #define RANDOM_SIZES	301
@@ -516,7 +517,7 @@ static void kho_compat_test_random(struct kunit *test)
 
 		good = well_formed(copy, size);
 		nr_good += good;
-		KUNIT_EXPECT_EQ_MSG(test, !kho_compat_defect(s, size), good,
+		KUNIT_EXPECT_EQ_MSG(test, !kho_compat_validate(s, size), good,
 				    "string %d of seed %llu: '%*pE'", i, seed,
 				    (int)size, s);
 		expect_sense(test, s, size);
@@ -548,5 +549,6 @@ static struct kunit_suite kho_compat_suite = {
 
 kunit_test_suite(kho_compat_suite);
 
+MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
 MODULE_DESCRIPTION("KUnit tests of the matcher of KHO compatibility strings");
 MODULE_LICENSE("GPL");

@@ -4,6 +4,7 @@
  */
 
 #include <kunit/test.h>
+#include <kunit/visibility.h>
 #include <linux/array_size.h>
 #include <linux/bits.h>
 #include <linux/io.h>
@@ -572,5 +573,6 @@ static struct kunit_suite kho_radix_tree_suite = {
 
 kunit_test_suite(kho_radix_tree_suite);
 
+MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
 MODULE_DESCRIPTION("KUnit tests of the KHO radix tree");
 MODULE_LICENSE("GPL");

@@ -5,6 +5,7 @@
  */
 
 #include <kunit/test.h>
+#include <kunit/visibility.h>
 #include <linux/array_size.h>
 #include <linux/atomic.h>
 #include <linux/bitmap.h>
@@ -309,5 +310,6 @@ static struct kunit_suite kho_radix_stress_suite = {
 
 kunit_test_suite(kho_radix_stress_suite);
 
+MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
 MODULE_DESCRIPTION("KUnit stress tests of the KHO radix tree");
 MODULE_LICENSE("GPL");

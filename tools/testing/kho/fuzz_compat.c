@@ -44,12 +44,12 @@ static void check(const char *s, size_t size, const char *supported)
 		malformed |= it.verdict == KHO_COMPAT_MALFORMED;
 	}
 
-	BUG_ON(malformed != !!kho_compat_defect(s, size));
+	BUG_ON(malformed != !!kho_compat_validate(s, size));
 	BUG_ON(malformed && steps != 1);
-	BUG_ON(kho_compat_usable(s, size, supported) != same);
-	BUG_ON(kho_compat_covers(s, size, supported) != covers);
+	BUG_ON(kho_compat_match(s, size, supported) != same);
+	BUG_ON(kho_compat_includes(s, size, supported) != covers);
 	if (!malformed && *supported)
-		BUG_ON(same && !kho_compat_akin(s, size, supported));
+		BUG_ON(same && !kho_compat_same_base(s, size, supported));
 	kho_compat_report(s, size, supported);
 }
 
@@ -62,11 +62,11 @@ FUZZ_TARGET(compat)
 
 	memcpy(s, in->at, size);
 	check(s, size, supported);
-	kho_compat_offers(s, size, KHO_VMALLOC_COMPATIBLE);
+	kho_compat_has(s, size, KHO_VMALLOC_COMPATIBLE);
 
 	/* A string that is well formed is as good as itself. */
-	if (!kho_compat_defect(s, size))
-		BUG_ON(!kho_compat_usable(s, size, s) && strlen(s));
+	if (!kho_compat_validate(s, size))
+		BUG_ON(!kho_compat_match(s, size, s) && strlen(s));
 
 	m.used = 0;
 	kho_compat_show(&m, NULL);

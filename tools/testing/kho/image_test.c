@@ -194,6 +194,21 @@ static void image_test_no_memory(struct kunit *test)
 	}
 }
 
+/* Memory that RCU is about to free is waited for, and nothing of the first try stays. */
+static void image_test_rcu(struct kunit *test)
+{
+	struct kimage *image = new_image(test);
+
+	kho_add_subtree("owner", kho_out.fdt, 1);
+	sim_contig_left = 3;
+	sim_contig_rcu = 4;
+	KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
+	KUNIT_EXPECT_EQ(test, sim_contig_nr, 4);
+	expect_enough(test);
+	kho_release_kimage(image);
+	KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
+}
+
 /* kexec works without outgoing data. */
 static void image_test_unused(struct kunit *test)
 {
@@ -333,6 +348,7 @@ static void image_test_available(struct kunit *test)
 	/* What was found until one area was missing. */
 	sim_available = ULONG_MAX >> PAGE_SHIFT;
 	sim_contig_left = 2;
+	sim_contig_rcu = 2;
 	KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
 	KUNIT_EXPECT_TRUE(test, sim_logged("(594MiB needed, 96MiB available)"));
 }
@@ -524,6 +540,7 @@ static struct kunit_case image_test_cases[] = {
 	KUNIT_CASE(image_test_small_pieces),
 	KUNIT_CASE(image_test_in_place),
 	KUNIT_CASE(image_test_no_memory),
+	KUNIT_CASE(image_test_rcu),
 	KUNIT_CASE(image_test_unused),
 	KUNIT_CASE(image_test_marks),
 	KUNIT_CASE(image_test_not_shared),

@@ -10,6 +10,7 @@ struct sim_contig sim_contig[64];
 unsigned int sim_contig_nr;
 unsigned long sim_contig_largest = ULONG_MAX;
 unsigned int sim_contig_left = UINT_MAX;
+unsigned int sim_contig_rcu;
 struct sim_image_pages sim_image_pages;
 unsigned int sim_share_fails;
 int sim_add_err;
@@ -50,6 +51,12 @@ void free_contig_range(unsigned long pfn, unsigned long nr_pages)
 		return;
 	}
 	BUG_ON(true);
+}
+
+void rcu_barrier(void)
+{
+	sim_contig_left += sim_contig_rcu;
+	sim_contig_rcu = 0;
 }
 
 int arch_kexec_post_alloc_pages(void *mem, unsigned int nr, gfp_t gfp)

@@ -93,6 +93,10 @@ extern unsigned int sim_contig_nr;
 extern unsigned long sim_contig_largest;
 /* Number of allocations that succeed. */
 extern unsigned int sim_contig_left;
+/* As many more do once RCU has freed what it holds. */
+extern unsigned int sim_contig_rcu;
+void rcu_barrier(void);
+#define kvfree_rcu_barrier()	sim_might_sleep()
 extern unsigned long sim_available;
 
 void free_contig_range(unsigned long pfn, unsigned long nr_pages);

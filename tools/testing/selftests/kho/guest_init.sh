@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # First process of a guest.  kho_case= and kho_hop= of the kernel command line
-# say what to do: the script hopN of the shared directory, or an interactive
-# shell.  Results go to the second serial port, the console is for people.
+# say what to do: the part of that case, an interactive shell, or nothing.  Results go to the second serial port, the console is for people.
 
 /bin/busybox mkdir -p /proc /sys /dev /share /tmp
 /bin/busybox --install -s /bin
@@ -38,8 +37,11 @@ shell)
 	cat /share/welcome
 	setsid cttyhack sh
 	;;
+probe)
+	echo "# end" >"$results"
+	;;
 *)
-	handover "/share/hop$kho_hop" >"$results"
+	handover --case "$kho_case" "$kho_hop" >"$results"
 	status=$?
 	[ $status -le 1 ] || echo "Bail out! the agent ended with status $status" >"$results"
 	;;

@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * handover - the part of a kexec test that runs inside the guest
+ * handover - tests of handovers between kernels
  *
- * Reads a script and does what its lines say, one action each, in the kernel
- * before a kexec or in one after it.  Every line is a test point of a KTAP
- * document on stdout, announced before it starts, so that a reader knows where a
- * guest hangs.
- *
- * A line that fails does not end the script, but no kexec is done after it: a
- * failed handover must not be hidden by the next kernel.
+ * Without arguments it runs what needs no kexec.  In a guest, it runs the part of
+ * a case for one kernel: the report is a KTAP document on stdout.
  */
 
 #define _GNU_SOURCE
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -20,12 +14,11 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "handover.h"
+#include "kho_test.h"
 
-#define MAX_WORDS	32
 #define MAX_NAMES	8192
 #define NAME_SIZE	64
 
@@ -49,6 +42,11 @@ int problem(int err, const char *fmt, ...)
 	va_end(args);
 
 	return err;
+}
+
+const char *problem_text(void)
+{
+	return reason;
 }
 
 void note(const char *fmt, ...)
@@ -148,7 +146,7 @@ int fd_find(const char *name)
 	struct name *entry = name_lookup(name);
 
 	if (!entry || entry->fd < 0)
-		return problem(-ENOENT, "the script has no open '%s'", name);
+		return problem(-ENOENT, "no open '%s'", name);
 
 	return entry->fd;
 }
@@ -158,7 +156,7 @@ int fd_close(const char *name)
 	struct name *entry = name_lookup(name);
 
 	if (!entry || entry->fd < 0)
-		return problem(-ENOENT, "the script has no open '%s'", name);
+		return problem(-ENOENT, "no open '%s'", name);
 	close(entry->fd);
 	entry->fd = -1;
 
@@ -192,7 +190,7 @@ void pattern_fill(void *buf, size_t len, uint64_t seed, uint64_t offset)
 	}
 }
 
-static int run_shell(const char *command)
+int shell(const char *command)
 {
 	int status;
 	pid_t pid;
@@ -217,214 +215,37 @@ static int run_shell(const char *command)
 	return 0;
 }
 
-static int do_close(char **words)
+static int run_case(const char *name, const char *hop)
 {
-	return fd_close(words[0]);
-}
+	const struct kho_test *test = kho_test_find(name);
 
-static const struct action basic_actions[] = {
-	{ "close", "NAME", 1, do_close },
-	{ }
-};
-
-static const struct action *const all_actions[] = {
-	basic_actions, luo_actions, memfd_actions, memory_actions,
-	ioctl_actions, holder_actions, damage_actions, stress_actions,
-	compat_actions, bench_actions, hostile_actions, fail_actions,
-	parallel_actions, beside_actions, place_actions,
-	stuck_actions, vm_actions, service_actions, items_actions,
-};
-
-static const struct action *action_find(const char *name)
-{
-	for (unsigned int i = 0; i < ARRAY_SIZE(all_actions); i++) {
-		const struct action *action = all_actions[i];
-
-		for (; action->name; action++) {
-			if (!strcmp(action->name, name))
-				return action;
-		}
-	}
-
-	return NULL;
-}
-
-static int run_words(char **words)
-{
-	const struct action *action = action_find(words[0]);
-	int nr = 0;
-
-	if (!action)
-		return problem(-EINVAL, "no such action: %s", words[0]);
-	while (words[nr + 1])
-		nr++;
-	if (nr < action->min_words)
-		return problem(-EINVAL, "wants %s", action->usage);
-
-	return action->run(words + 1);
-}
-
-/* "fails ENAME action ..." is good when the action ends in that very error. */
-static int run_failing(char **words)
-{
-	const char *seen;
-	int err;
-
-	if (!words[1] || !words[2])
-		return problem(-EINVAL, "wants ERRNO ACTION...");
-	err = run_words(words + 2);
-	if (!err)
-		return problem(-EINVAL, "worked, expected %s", words[1]);
-	seen = strerrorname_np(-err);
-	if (!seen || strcmp(seen, words[1]))
-		return problem(-EINVAL, "%s instead of %s",
-			       seen ? seen : "unknown error", words[1]);
-
-	return 0;
-}
-
-static int run_line(const char *line)
-{
-	char *words[MAX_WORDS + 1];
-	int nr = 0, err;
-	char *copy, *word, *rest;
-
-	if (!strncmp(line, "run ", 4))
-		return run_shell(line + 4);
-	if (!strncmp(line, "tell ", 5))
-		return tell(line + 5);
-
-	copy = strdup(line);
-	if (!copy)
-		return problem(-ENOMEM, "no memory");
-	for (word = strtok_r(copy, " ", &rest); word && nr < MAX_WORDS;
-	     word = strtok_r(NULL, " ", &rest))
-		words[nr++] = word;
-	words[nr] = NULL;
-
-	if (word || !nr)
-		err = problem(-EINVAL, "too many words or none");
-	else if (!strcmp(words[0], "fails"))
-		err = run_failing(words);
-	else
-		err = run_words(words);
-	free(copy);
-
-	return err;
-}
-
-/* Last lines that lead to the next kernel, and their commands. */
-static const struct {
-	const char *line;
-	const char *command;
-} ways_out[] = {
-	{ "kexec", "exec kexec -e" },
-	{ "crash", "echo c >/proc/sysrq-trigger" },
-	/* The shutdown ends all services. */
-	{ "systemctl-kexec", "systemctl kexec && sleep 60" },
-};
-
-static const char *way_out(const char *line)
-{
-	for (unsigned int i = 0; i < ARRAY_SIZE(ways_out); i++) {
-		if (!strcmp(ways_out[i].line, line))
-			return ways_out[i].command;
-	}
-
-	return NULL;
-}
-
-/* Only returns when the kexec failed. */
-static int leave(const char *command, int nr_failed)
-{
-	if (nr_failed) {
-		printf("Bail out! no kexec after a failure\n");
+	if (!test) {
+		printf("Bail out! no case: %s\n", name);
 		return EXIT_FAILURE;
 	}
 
-	note("kexec");
-	/* A crash does not wait for what is still to be sent. */
-	tcdrain(STDOUT_FILENO);
-	run_shell(command);
-	printf("Bail out! kexec came back: %s\n", reason);
-
-	return EXIT_FAILURE;
-}
-
-static bool wanted(char *line)
-{
-	size_t len = strlen(line);
-
-	while (len && isspace((unsigned char)line[len - 1]))
-		line[--len] = '\0';
-
-	return len && line[0] != '#';
-}
-
-static char **read_script(const char *path, unsigned int *nr)
-{
-	char **lines = NULL, *line = NULL;
-	size_t size = 0, max = 0;
-	FILE *file;
-
-	file = fopen(path, "r");
-	if (!file)
-		return NULL;
-
-	*nr = 0;
-	while (getline(&line, &size, file) >= 0) {
-		if (!wanted(line))
-			continue;
-		if (*nr == max) {
-			max = max * 2 + 64;
-			lines = realloc(lines, max * sizeof(*lines));
-			if (!lines)
-				break;
-		}
-		lines[(*nr)++] = line;
-		line = NULL;
-		size = 0;
-	}
-	fclose(file);
-
-	return lines;
+	return hop_run(test, hop ? strtoul(hop, NULL, 0) : 0);
 }
 
 int main(int argc, char **argv)
 {
 	struct rlimit limit = { MAX_NAMES + 64, MAX_NAMES + 64 };
-	unsigned int nr, nr_failed = 0;
-	const char *command;
-	char **lines;
 
 	page_size = sysconf(_SC_PAGESIZE);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	setrlimit(RLIMIT_NOFILE, &limit);
-	lines = argc == 2 ? read_script(argv[1], &nr) : NULL;
-	if (!lines) {
-		printf("Bail out! no script: %s\n", argc == 2 ? argv[1] : "");
-		return EXIT_FAILURE;
+
+	if (argc == 1)
+		return live_run();
+	if (argc == 2 && !strcmp(argv[1], "--list")) {
+		kho_test_list();
+		return EXIT_SUCCESS;
 	}
+	if (argc >= 3 && !strcmp(argv[1], "--case"))
+		return run_case(argv[2], argv[3]);
+	if (argc >= 3 && !strcmp(argv[1], "--bench"))
+		return bench_run(argv + 2);
+	fprintf(stderr, "usage: handover [--list | --case NAME [HOP] | --bench WORD...]\n");
 
-	command = way_out(lines[nr - 1]);
-	if (command)
-		nr--;
-
-	printf("KTAP version 1\n1..%u\n", nr);
-	for (unsigned int i = 0; i < nr; i++) {
-		note("%u %s", i + 1, lines[i]);
-		if (!run_line(lines[i])) {
-			printf("ok %u - %s\n", i + 1, lines[i]);
-			continue;
-		}
-		nr_failed++;
-		note("%s", reason);
-		printf("not ok %u - %s\n", i + 1, lines[i]);
-	}
-
-	if (command)
-		return leave(command, nr_failed);
-	note("end");
-
-	return nr_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return EXIT_FAILURE;
 }

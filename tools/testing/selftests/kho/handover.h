@@ -6,52 +6,45 @@
 #ifndef SELFTESTS_KHO_HANDOVER_H
 #define SELFTESTS_KHO_HANDOVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+/* Not known to all libraries. */
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE	0x0010
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC		0x0020
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL		0x0008U
+#define MFD_EXEC		0x0010U
+#endif
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
 #define __printf(a, b)	__attribute__((format(printf, a, b)))
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-
-/*
- * An action gets the words of its line, NULL-terminated, without its own name.
- * It returns 0, or a negative errno after it told problem() the reason.
- */
-struct action {
-	const char *name;
-	const char *usage;
-	int min_words;
-	int (*run)(char **words);
-};
 
 /* Of this kernel, in bytes; none has larger ones. */
 extern unsigned long page_size;
 #define PAGE_MAX	(64UL << 10)
 
-extern const struct action luo_actions[];
-extern const struct action memfd_actions[];
-extern const struct action memory_actions[];
-extern const struct action ioctl_actions[];
-extern const struct action holder_actions[];
-extern const struct action damage_actions[];
-extern const struct action compat_actions[];
-extern const struct action hostile_actions[];
-extern const struct action stress_actions[];
-extern const struct action bench_actions[];
-extern const struct action fail_actions[];
-extern const struct action parallel_actions[];
-extern const struct action beside_actions[];
-extern const struct action place_actions[];
-extern const struct action stuck_actions[];
-extern const struct action vm_actions[];
-extern const struct action service_actions[];
-extern const struct action items_actions[];
 
 /* handover.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);
+const char *problem_text(void);
 void __printf(1, 2) note(const char *fmt, ...);
+int shell(const char *command);
 
-/* "name=value" and plain "name" among the words of a line. */
+/* "name=value" and plain "name" among words. */
 const char *option(char **words, const char *name);
 int option_u64(char **words, const char *name, uint64_t def, uint64_t *value);
 int parse_u64(const char *text, uint64_t *value);
@@ -83,8 +76,182 @@ int seeded_make(const char *name, uint64_t size, uint64_t seed);
 int seeded_write(int fd, uint64_t size, uint64_t seed);
 int seeded_check(int fd, uint64_t size, uint64_t seed);
 
-/* handover_vm.c: "tell COMMAND", for the output of which notes are made. */
-int tell(const char *command);
+/* handover_vm.c: notes are made of the output of a command, and of page frames. */
+void step_tell(const char *command);
+void step_frames(const char *path);
+
+/* handover_service.c */
+void step_listen_fds(void);
+void step_store(const char *name);
+void step_make_socket(const char *name);
+void step_session_name(const char *session, size_t len);
+
+/* handover_items.c */
+void step_items_set(uint64_t nr);
+void step_items_check(uint64_t nr);
+
+/* steps.c: what steps are made of, and those that need nothing else. */
+struct kho_test;
+int hop_run(const struct kho_test *test, unsigned int hop);
+int hop_run_live(const struct kho_test *test);
+/* What is added to the command line of the next kernel. */
+const char *append_file(void);
+/* The end of the last hop. */
+int hop_end(void);
+/* handover_bench.c */
+int bench_run(char **words);
+/* live.c: all that can be run here */
+int live_run(void);
+uint64_t case_seed(void);
+void step_at(const char *file, int line);
+void step_expect(int error);
+/* Goes on after a step that fails, up to the end of the hop. */
+void step_going_on(bool on);
+void __printf(1, 2) step(const char *fmt, ...);
+void step_end(int ret);
+void __printf(1, 2) step_run(const char *fmt, ...);
+void step_close(const char *name);
+void step_logs(const char *text);
+void step_logged(const char *text, int number);
+void step_log_clear(void);
+void step_load(const char *how);
+void step_load_by(const char *program);
+void step_load_refused(void);
+void step_leave_by(const char *command);
+
+/* handover_luo.c */
+void step_session_new(const char *name);
+void step_session_get(const char *name);
+void step_preserve(const char *session, uint64_t token, const char *name);
+void step_retrieve(const char *session, uint64_t token, const char *name);
+void step_finish(const char *session, bool force);
+
+/*
+ * handover_memfd.c: how a memfd is made, and what must be so of it.  Without a seed
+ * it is one hole.
+ */
+struct memfd {
+	const char *name;
+	uint64_t size;
+	uint64_t seed;
+	uint64_t step;		/* a page of data each, holes between them */
+	uint64_t pos;
+	unsigned int flags;	/* of memfd_create() */
+	unsigned int seals;	/* and SEALED if they are looked at */
+	unsigned int mode;	/* likewise, if it is not 0 */
+	int node;		/* NODE(n) is where it is made; any if 0 */
+	bool map;		/* filled by a mapping */
+};
+
+#define SEALED	(1u << 31)
+#define NODE(n)	((n) + 1)
+
+void step_memfd(const struct memfd *file);
+void step_check(const struct memfd *file);
+void step_check_properties(const struct memfd *file);
+void step_enforce(const char *name);
+void step_make_of_file(const char *name, const char *path, unsigned int seals);
+void step_sha256(const char *name);
+void step_keep(const char *session, const struct memfd *files, unsigned int nr);
+void step_claim(const char *session, const struct memfd *files, unsigned int nr,
+		bool end);
+void step_look(const struct memfd *files, unsigned int nr);
+
+/* handover_holder.c */
+void step_retrieve_in_group(const char *procs, const char *session,
+			    uint64_t token, bool or_killed);
+void step_holder_sweep(const char *session, unsigned int files);
+void step_holder_killed_in(const char *session, uint64_t token);
+
+/* handover_memory.c */
+void step_region_fill(const char *name, uint64_t seed);
+void step_region_check(const char *name, uint64_t seed);
+void step_region_release(const char *name);
+void step_region_reused(void);
+void step_churn(unsigned int rounds, unsigned int percent);
+void step_total_keep(void);
+void step_total_check(uint64_t slack);
+void step_cma_check(void);
+void step_formats(const char *direction);
+
+/* handover_ioctl.c */
+void step_table_new(void);
+void step_table_incoming(const char *session, uint64_t token);
+void step_unwritable_new(const char *session);
+void step_unwritable_get(const char *session);
+void step_unwritable_name(const char *session);
+void step_unwritable_retrieve(const char *session, uint64_t token);
+
+/* handover_damage.c */
+void step_damage_session(const char *session, const char *field, const char *value);
+void step_damage_block(const char *session, const char *field, const char *value);
+void step_damage_file(const char *session, uint64_t token, const char *field,
+		      const char *value);
+void step_damage_flbs(void);
+
+/* handover_compat.c */
+void step_offer_root(const char *offer, uint64_t lie);
+void step_offer_luo(const char *offer);
+void step_offer_flbs(const char *name, const char *const *offers);
+
+/* handover_fail.c: @nr equal files in a session that is open */
+void step_fail_create(const char *session);
+void step_fail_get(const char *session);
+void step_fail_preserve(const char *session, const char *name);
+void step_fail_keep(const char *session, uint64_t nr, uint64_t size, uint64_t seed);
+void step_fail_claim(const char *session, uint64_t nr, uint64_t size, uint64_t seed);
+
+/* handover_beside.c */
+void step_storm(const char *session, uint64_t count, int advice);
+void step_storm_check(const char *session, uint64_t count);
+void step_pageout(const char *name);
+void step_blocks(const char *name);
+void step_tag(const char *name);
+
+/* handover_stuck.c */
+void step_stuck(const char *session, const char *name, const char *way);
+
+/* handover_parallel.c */
+struct parallel {
+	unsigned int threads, files, rounds;
+	uint64_t size;
+};
+
+void step_parallel_keep(const struct parallel *work);
+void step_parallel_claim(const struct parallel *work);
+
+/* handover_stress.c */
+struct stress {
+	unsigned int sessions, files;
+};
+
+void step_stress_make(const struct stress *size, unsigned int hop);
+void step_stress_check(const struct stress *size, unsigned int hop);
+void step_many_keep(unsigned int sessions, uint64_t files);
+void step_many_claim(unsigned int sessions, uint64_t files);
+void step_at_work(const char *session, const char *diary, uint64_t size);
+void step_diary_check(const char *name);
+void step_reboot_kexec(void);
+
+/*
+ * handover_hostile.c: writes to handover data.  Where, and what, are expressions,
+ * see there.
+ */
+#define POKE_BIG_ENDIAN	(-32)
+
+void step_poke(const char *where, int bits, const char *what);
+void step_fill(const char *where, const char *length, uint8_t byte);
+void step_copy(const char *where, const char *what, size_t len);
+void step_map_add(const char *where, const char *size);
+void step_map_cover(unsigned int nr, const char *block);
+void step_scratch_set(bool size, const char *what);
+void step_boot_set(int offset, const char *what);
+
+/* handover_place.c */
+void step_memory_fragment(uint64_t left);
+void step_memory_mend(void);
+void step_borders(const char *session, uint64_t every, uint64_t count,
+		  uint64_t token);
 
 #define KHO_DIR		"/sys/kernel/debug/kho/"
 #define OUT_FDT		KHO_DIR "out/fdt"
@@ -122,7 +289,7 @@ int memory_write(const void *buf, size_t len, uint64_t pa);
 #define LUO_FLBS	32
 
 /* The record of a file in a session of the previous kernel. */
-int file_record(const char *session, const char *token, uint64_t *pa);
+int file_record(const char *session, uint64_t token, uint64_t *pa);
 
 /*
  * handover_compat.c: text that no kernel would write, in a field of @size bytes

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that measure a handover, for guests in which the time stamp counter
+ * Measures a handover, in guests in which the time stamp counter
  * counts instructions (QEMU's -icount).  The agent is the first process there
  * and all it needs is in the first file system: a guest without external input
  * does the same when it is started again.
@@ -67,7 +67,7 @@ static uint64_t now(void)
 static uint64_t born;
 
 /* Before main(): nothing of this program shall count as boot. */
-static void __attribute__((constructor)) birth(void)
+static void __attribute__((constructor(101))) birth(void)
 {
 	born = now();
 }
@@ -112,10 +112,9 @@ static int mount_all(void)
 }
 
 /* @wait shifts all that follows against the clocks of the machine. */
-static int bench_begin(char **words)
+static int bench_begin(uint64_t wait)
 {
 	struct rlimit limit = { 1 << 20, 1 << 20 };
-	uint64_t wait;
 	int err;
 
 	if (!now())
@@ -127,27 +126,26 @@ static int bench_begin(char **words)
 	setrlimit(RLIMIT_NOFILE, &limit);
 	err = mount_all();
 	if (!err)
-		err = option_u64(words, "wait", 0, &wait);
-	if (!err)
 		wait_until(now() + wait);
 
 	return err;
 }
 
-static int bench_load(char **words)
+/* The command line of the next kernel is in a file, as it is itself. */
+static int bench_load(void)
 {
 	static struct blob line;
 	int kernel, initrd, err;
 
-	err = blob_read(&line, words[2]);
+	err = blob_read(&line, "/line");
 	if (err)
 		return err;
 	line.bytes[line.len - 1] = '\0';
-	kernel = open(words[0], O_RDONLY | O_CLOEXEC);
-	initrd = open(words[1], O_RDONLY | O_CLOEXEC);
+	kernel = open("/kernel", O_RDONLY | O_CLOEXEC);
+	initrd = open("/initrd", O_RDONLY | O_CLOEXEC);
 	if (syscall(SYS_kexec_file_load, kernel, initrd, line.len, line.bytes,
 		    0))
-		err = problem(-errno, "load %s: %s", words[0], strerror(errno));
+		err = problem(-errno, "load: %s", strerror(errno));
 	close(kernel);
 	close(initrd);
 
@@ -285,7 +283,7 @@ static int load_runs(void)
 	return 0;
 }
 
-static int bench_fill(char **words)
+static int bench_fill(const char *how, uint64_t files, uint64_t pages)
 {
 	static const struct {
 		const char *name;
@@ -295,24 +293,18 @@ static int bench_fill(char **words)
 		{ "alternate", fill_alternate },
 		{ "random", fill_random },
 	};
-	uint64_t files, pages;
-	int err;
+	int err = load_open(files, pages);
 
-	err = parse_u64(words[1], &files);
-	if (!err)
-		err = parse_u64(words[2], &pages);
-	if (!err)
-		err = load_open(files, pages);
 	if (err)
 		return err;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(table); i++) {
-		if (strcmp(table[i].name, words[0]))
+		if (strcmp(table[i].name, how))
 			continue;
 		return table[i].fill();
 	}
 
-	return problem(-EINVAL, "no way to fill: %s", words[0]);
+	return problem(-EINVAL, "no way to fill: %s", how);
 }
 
 /* ---- before kexec */
@@ -459,12 +451,11 @@ static int keep(const char *what, int *session)
  * only.  That is the work of others, so the second time counts, and where the
  * pages are is looked at in between.
  */
-static int bench_preserve(char **words)
+static int bench_preserve(void)
 {
 	uint64_t begin, before;
 	int session, err;
 
-	(void)words;
 	err = warm_up();
 	if (err)
 		return err;
@@ -484,11 +475,10 @@ static int bench_preserve(char **words)
 }
 
 /* The time of the kexec is printed before it. */
-static int bench_kexec(char **words)
+static int bench_kexec(void)
 {
 	uint64_t when = now() + DRAIN;
 
-	(void)words;
 	when = when < SETTLED ? SETTLED : when;
 	note("bench kexec %llu", (unsigned long long)when);
 	tcdrain(STDOUT_FILENO);
@@ -510,18 +500,14 @@ static int load_check(void)
 	return err;
 }
 
-static int bench_retrieve(char **words)
+static int bench_retrieve(uint64_t files, uint64_t pages)
 {
-	uint64_t files, pages, begin, end;
+	uint64_t begin, end;
 	int session = luo_get(SESSION), err;
 
 	if (session < 0)
 		return problem(session, "get session: %s", strerror(-session));
-	err = parse_u64(words[0], &files);
-	if (!err)
-		err = parse_u64(words[1], &pages);
-	if (!err)
-		err = load_alloc(files, pages);
+	err = load_alloc(files, pages);
 	if (err)
 		return err;
 
@@ -541,26 +527,53 @@ static int bench_retrieve(char **words)
 	return err ? problem(err, "finish: %s", strerror(-err)) : 0;
 }
 
-static int bench_memory(char **words)
+static int bench_memory(void)
 {
 	static const char *const fields[] = {
 		"MemTotal", "MemAvailable", "CmaTotal", "CmaFree",
 	};
 
-	(void)words;
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		note("bench %s %llu", fields[i],
 		     (unsigned long long)memory_info(fields[i]) >> 10);
+
 	return 0;
 }
 
-const struct action bench_actions[] = {
-	{ "bench-memory", "", 0, bench_memory },
-	{ "bench-begin", "[wait=]", 0, bench_begin },
-	{ "bench-load", "KERNEL INITRD FILE-WITH-COMMAND-LINE", 3, bench_load },
-	{ "bench-fill", "order|alternate|random FILES PAGES", 3, bench_fill },
-	{ "bench-preserve", "", 0, bench_preserve },
-	{ "bench-kexec", "", 0, bench_kexec },
-	{ "bench-retrieve", "FILES PAGES", 2, bench_retrieve },
-	{ }
-};
+#define MEASURE(what, call)	(step(what), step_end(call))
+
+static void bench_before(const char *how, uint64_t files, uint64_t pages)
+{
+	MEASURE("bench-load", bench_load());
+	if (files) {
+		MEASURE("bench-fill", bench_fill(how, files, pages));
+		MEASURE("bench-preserve", bench_preserve());
+	}
+	MEASURE("bench-kexec", bench_kexec());
+}
+
+/* The word "before", "after" or "memory", then wait= and fill= files= pages= of the load. */
+int bench_run(char **words)
+{
+	const char *how = option(words, "fill");
+	uint64_t wait, files, pages;
+
+	step_at("bench", 0);
+	printf("KTAP version 1\n");
+	if (option_u64(words, "wait", 0, &wait) ||
+	    option_u64(words, "files", 0, &files) ||
+	    option_u64(words, "pages", 0, &pages)) {
+		printf("Bail out! %s\n", problem_text());
+		return EXIT_FAILURE;
+	}
+
+	MEASURE("bench-begin", bench_begin(wait));
+	if (option(words, "before"))
+		bench_before(how ? how : "order", files, pages);
+	else if (option(words, "memory"))
+		MEASURE("bench-memory", bench_memory());
+	else if (files)
+		MEASURE("bench-retrieve", bench_retrieve(files, pages));
+
+	return hop_end();
+}

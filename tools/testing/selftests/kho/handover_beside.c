@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that preserve memfds while something else is done to them: their pages
+ * Steps that preserve memfds while something else is done to them: their pages
  * are collapsed or swapped out.
  */
 
@@ -15,13 +15,6 @@
 #include <unistd.h>
 
 #include "handover.h"
-
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT	21
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
 
 #define HUGE		(2UL << 20)
 #define PROT_TAGS	0x20	/* PROT_MTE of arm64 */
@@ -73,18 +66,6 @@ static unsigned int adviser_stop(struct adviser *a)
 	return a->worked;
 }
 
-static int parse_advice(const char *name, int *advice)
-{
-	if (!strcmp(name, "collapse"))
-		*advice = MADV_COLLAPSE;
-	else if (!strcmp(name, "pageout"))
-		*advice = MADV_PAGEOUT;
-	else
-		return problem(-EINVAL, "no advice '%s'", name);
-
-	return 0;
-}
-
 /* What is written after the file was preserved is what has to come back. */
 static int storm_file(int session, uint64_t token, int advice, uint64_t *worked)
 {
@@ -109,16 +90,13 @@ static int storm_file(int session, uint64_t token, int advice, uint64_t *worked)
 	return err;
 }
 
-static int do_storm(char **words)
+static int storm(const char *name, uint64_t count, int advice)
 {
-	int session = fd_find(words[0]), advice, err;
-	uint64_t count, worked = 0;
+	int session = fd_find(name), err = 0;
+	uint64_t worked = 0;
 
 	if (session < 0)
 		return session;
-	err = parse_u64(words[1], &count);
-	if (!err)
-		err = parse_advice(words[2], &advice);
 	for (uint64_t token = 1; token <= count && !err; token++)
 		err = storm_file(session, token, advice, &worked);
 	note("the advice was taken %llu times", (unsigned long long)worked);
@@ -126,14 +104,12 @@ static int do_storm(char **words)
 	return err || worked ? err : problem(-EIO, "the advice was never taken");
 }
 
-static int do_storm_check(char **words)
+static int storm_check(const char *name, uint64_t count)
 {
-	int session = fd_find(words[0]), fd, err;
-	uint64_t count;
+	int session = fd_find(name), fd, err = 0;
 
 	if (session < 0)
 		return session;
-	err = parse_u64(words[1], &count);
 	for (uint64_t token = 1; token <= count && !err; token++) {
 		fd = luo_retrieve(session, token);
 		if (fd < 0)
@@ -147,9 +123,9 @@ static int do_storm_check(char **words)
 }
 
 /* Swaps a memfd out, which is no longer possible once it is preserved. */
-static int do_pageout(char **words)
+static int pageout(const char *name)
 {
-	int fd = fd_find(words[0]), err = 0;
+	int fd = fd_find(name), err = 0;
 	uint64_t before = memory_info("SwapFree"), after;
 	struct stat st;
 	void *map;
@@ -174,9 +150,9 @@ static int do_pageout(char **words)
 }
 
 /* As many blocks as a file that is made here. */
-static int do_blocks(char **words)
+static int blocks(const char *name)
 {
-	int fd = fd_find(words[0]), other, err = 0;
+	int fd = fd_find(name), other, err = 0;
 	struct stat st, made;
 
 	if (fd < 0)
@@ -197,9 +173,9 @@ static int do_blocks(char **words)
 }
 
 /* Gives the first page of a memfd memory tags. */
-static int do_tag(char **words)
+static int tag(const char *name)
 {
-	int fd = fd_find(words[0]);
+	int fd = fd_find(name);
 	volatile uint8_t *map;
 
 	if (fd < 0)
@@ -213,11 +189,33 @@ static int do_tag(char **words)
 	return 0;
 }
 
-const struct action beside_actions[] = {
-	{ "storm", "SESSION COUNT collapse|pageout", 3, do_storm },
-	{ "storm-check", "SESSION COUNT", 2, do_storm_check },
-	{ "pageout", "NAME", 1, do_pageout },
-	{ "blocks", "NAME", 1, do_blocks },
-	{ "tag", "NAME", 1, do_tag },
-	{ }
-};
+void step_storm(const char *session, uint64_t count, int advice)
+{
+	step("storm %s %llu %s", session, (unsigned long long)count,
+	     advice == MADV_COLLAPSE ? "collapse" : "pageout");
+	step_end(storm(session, count, advice));
+}
+
+void step_storm_check(const char *session, uint64_t count)
+{
+	step("storm-check %s %llu", session, (unsigned long long)count);
+	step_end(storm_check(session, count));
+}
+
+void step_pageout(const char *name)
+{
+	step("pageout %s", name);
+	step_end(pageout(name));
+}
+
+void step_blocks(const char *name)
+{
+	step("blocks %s", name);
+	step_end(blocks(name));
+}
+
+void step_tag(const char *name)
+{
+	step("tag %s", name);
+	step_end(tag(name));
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that make this kernel offer its data in another version: the strings
+ * Steps that make this kernel offer its data in another version: the strings
  * of the handover are changed in memory, after they were written and before
  * the next kernel reads them.
  *
@@ -169,34 +169,33 @@ static int root_set(const char *node, const char *prop, const void *value,
 	return err ? err : memory_write(blob.bytes, page_size, pa);
 }
 
-static int offer_root(char **words)
+/* @lie: another length than the text has, if not 0. */
+static int offer_root(const char *offer, uint64_t lie)
 {
 	char text[LONG_STRING];
-	uint64_t lie;
-	size_t len = bad_text(words[0], text, 24, sizeof(text));
-	int err = option_u64(words + 1, "length", 0, &lie);
+	size_t len = bad_text(offer, text, 24, sizeof(text));
 
 	if (!len)
-		len = snprintf(text, sizeof(text), "%s", words[0]) + 1;
-	else if (!strcmp(words[0], "empty"))
+		len = snprintf(text, sizeof(text), "%s", offer) + 1;
+	else if (!strcmp(offer, "empty"))
 		len = 1;
 
-	return err ? err : root_set("", "compatible", text, len, lie);
+	return root_set("", "compatible", text, len, lie);
 }
 
-static int offer_luo(char **words)
+static int offer_luo(const char *offer)
 {
 	const uint64_t size = 16 * page_size;
 	char text[PAGE_MAX];
 	uint64_t pa;
-	size_t len = bad_text(words[0], text, LUO_STRING, page_size);
+	size_t len = bad_text(offer, text, LUO_STRING, page_size);
 	int err = 0;
 
 	if (!len) {
 		len = LUO_STRING;
 		memset(text, 0, len);
-		memcpy(text, words[0], strnlen(words[0], len));
-	} else if (!strcmp(words[0], "huge")) {
+		memcpy(text, offer, strnlen(offer, len));
+	} else if (!strcmp(offer, "huge")) {
 		err = root_set("LUO", "blob-size", &size, sizeof(size), 0);
 	}
 	if (!err)
@@ -251,9 +250,9 @@ int page_frames(const void *map, size_t nr, uint64_t *frames)
 }
 
 /* Records are kept as they are up to the next kernel in a page of a memfd. */
-static int offer_flbs(char **words)
+static int offer_flbs(const char *name, const char *const *offers)
 {
-	int fd = fd_find(words[0]), err;
+	int fd = fd_find(name), err;
 	struct flb_page *page;
 	uint64_t luo, pa;
 
@@ -266,13 +265,13 @@ static int offer_flbs(char **words)
 	page->pages = 1;
 	page->count = ARRAY_SIZE(page->flb);
 	memset(page->flb, 0, sizeof(page->flb));
-	for (int i = 0; words[1 + i]; i++) {
+	for (int i = 0; offers[i]; i++) {
 		struct flb *flb = &page->flb[i];
 
-		if (!bad_text(words[1 + i], flb->name, FLB_NAME,
+		if (!bad_text(offers[i], flb->name, FLB_NAME,
 			      (char *)page + page_size - flb->name))
-			snprintf(flb->name, FLB_NAME, "%s", words[1 + i]);
-		if (strcmp(words[1 + i], "huge"))
+			snprintf(flb->name, FLB_NAME, "%s", offers[i]);
+		if (strcmp(offers[i], "huge"))
 			flb->data = FLB_MAGIC + i;
 		flb->count = 1;
 	}
@@ -285,11 +284,20 @@ static int offer_flbs(char **words)
 	return err ? err : memory_write(&pa, sizeof(pa), luo + LUO_FLBS);
 }
 
-const struct action compat_actions[] = {
-	{ "offer-root", "STRING|garbage|empty|endless|huge [length=]", 1,
-	  offer_root },
-	{ "offer-luo", "STRING|garbage|empty|endless|huge", 1, offer_luo },
-	{ "offer-flbs", "MEMFD STRING|garbage|empty|endless|huge...", 2,
-	  offer_flbs },
-	{ }
-};
+void step_offer_root(const char *offer, uint64_t lie)
+{
+	step("offer-root %s%s", offer, lie ? " of a wrong length" : "");
+	step_end(offer_root(offer, lie));
+}
+
+void step_offer_luo(const char *offer)
+{
+	step("offer-luo %s", offer);
+	step_end(offer_luo(offer));
+}
+
+void step_offer_flbs(const char *name, const char *const *offers)
+{
+	step("offer-flbs %s %s", name, offers[0]);
+	step_end(offer_flbs(name, offers));
+}

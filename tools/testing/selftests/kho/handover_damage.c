@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that damage what the Live Update Orchestrator hands over: its records
+ * Steps that damage what the Live Update Orchestrator hands over: its records
  * as include/linux/kho/abi/{luo,block}.h describe them, changed through
  * /dev/mem before the kernel reads them.
  */
@@ -142,13 +142,9 @@ static int block_find(uint64_t *pa)
 	return err;
 }
 
-static int file_find(const char *text, uint64_t *pa)
+static int file_find(uint64_t token, uint64_t *pa)
 {
-	uint64_t token;
-	int err = parse_u64(text, &token);
-
-	if (!err)
-		err = block_find(pa);
+	int err = block_find(pa);
 
 	return err ? err : record_find(*pa, FILE_SIZE, FILE_TOKEN, &token,
 				       sizeof(token), pa);
@@ -202,56 +198,75 @@ static int damage(const char *record, const char *name, const char *text,
 		       problem(-EINVAL, "a %s has no field %s", record, name);
 }
 
-static int damage_session(char **words)
+static int damage_session(const char *session, const char *field,
+			  const char *value)
 {
 	uint64_t pa;
-	int err = session_find(words[0], &pa);
+	int err = session_find(session, &pa);
 
-	return err ? err : damage("session", words[1], words[2], pa);
+	return err ? err : damage("session", field, value, pa);
 }
 
-static int damage_block(char **words)
+/* The first block of files. */
+static int damage_block(const char *session, const char *field, const char *value)
 {
 	uint64_t pa;
-	int err = session_find(words[0], &pa);
+	int err = session_find(session, &pa);
 
 	if (!err)
 		err = block_find(&pa);
 
-	return err ? err : damage("block", words[1], words[2], pa);
+	return err ? err : damage("block", field, value, pa);
 }
 
-int file_record(const char *session, const char *token, uint64_t *pa)
+int file_record(const char *session, uint64_t token, uint64_t *pa)
 {
 	int err = session_find(session, pa);
 
 	return err ? err : file_find(token, pa);
 }
 
-static int damage_file(char **words)
+static int damage_file(const char *session, uint64_t token, const char *field,
+		       const char *value)
 {
 	uint64_t pa;
-	int err = file_record(words[0], words[1], &pa);
+	int err = file_record(session, token, &pa);
 
-	return err ? err : damage("file", words[2], words[3], pa);
+	return err ? err : damage("file", field, value, pa);
 }
 
 /* In the kernel that hands over: what is written when it starts, stays. */
-static int damage_flbs(char **words)
+static int damage_flbs(void)
 {
 	const uint64_t pages = 7;
 	uint64_t pa;
 	int err = root_u64(KHO_DIR "out/sub_fdts/LUO", LUO_FLBS, &pa);
 
-	(void)words;
-
 	return err ? err : memory_write(&pages, sizeof(pages), pa);
 }
 
-const struct action damage_actions[] = {
-	{ "damage-session", "SESSION FIELD VALUE", 3, damage_session },
-	{ "damage-block", "SESSION FIELD VALUE", 3, damage_block },
-	{ "damage-file", "SESSION TOKEN FIELD VALUE", 4, damage_file },
-	{ "damage-flbs", "", 0, damage_flbs },
-	{ }
-};
+void step_damage_session(const char *session, const char *field, const char *value)
+{
+	step("damage-session %s %s %s", session, field, value);
+	step_end(damage_session(session, field, value));
+}
+
+void step_damage_block(const char *session, const char *field, const char *value)
+{
+	step("damage-block %s %s %s", session, field, value);
+	step_end(damage_block(session, field, value));
+}
+
+void step_damage_file(const char *session, uint64_t token, const char *field,
+		      const char *value)
+{
+	step("damage-file %s %llu %s %s", session, (unsigned long long)token,
+	     field, value);
+	step_end(damage_file(session, token, field, value));
+}
+
+void step_damage_flbs(void)
+{
+	step("damage-flbs");
+	step_end(damage_flbs());
+}

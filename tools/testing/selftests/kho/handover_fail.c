@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that make every allocation fail on which a call to the Live Update
+ * Steps that make every allocation fail on which a call to the Live Update
  * Orchestrator depends, one after the other.  A call may end in ENOMEM, or do
  * without what it did not get; afterwards it must work as if never tried.
  */
@@ -169,14 +169,16 @@ static int fail_session(const char *what, const char *session,
 	return luo_device() < 0 ? -ENODEV : attempt_sweep(&attempt);
 }
 
-static int fail_create(char **words)
+void step_fail_create(const char *session)
 {
-	return fail_session("create session", words[0], call_create);
+	step("fail-create %s", session);
+	step_end(fail_session("create session", session, call_create));
 }
 
-static int fail_get(char **words)
+void step_fail_get(const char *session)
 {
-	return fail_session("retrieve session", words[0], call_get);
+	step("fail-get %s", session);
+	step_end(fail_session("retrieve session", session, call_get));
 }
 
 static int call_preserve(struct attempt *attempt)
@@ -193,18 +195,18 @@ static int undo_preserve(struct attempt *attempt, int ret)
 	return attempt->fd < 0 ? attempt->fd : 0;
 }
 
-static int fail_preserve(char **words)
+static int fail_preserve(const char *session, const char *name)
 {
 	struct attempt attempt = {
-		.what = "preserve", .session = words[0], .token = 1,
+		.what = "preserve", .session = session, .token = 1,
 		.call = call_preserve, .undo = undo_preserve,
 	};
 	int err;
 
-	attempt.file = fd_find(words[1]);
+	attempt.file = fd_find(name);
 	if (attempt.file < 0)
 		return attempt.file;
-	attempt.fd = luo_create(words[0]);
+	attempt.fd = luo_create(session);
 	if (attempt.fd < 0)
 		return problem(attempt.fd, "create: %s", strerror(-attempt.fd));
 	err = attempt_sweep(&attempt);
@@ -214,32 +216,18 @@ static int fail_preserve(char **words)
 	return err;
 }
 
-/* The words SESSION FILES size= seed= */
-static int parse_files(char **words, struct attempt *attempt)
-{
-	attempt->fd = fd_find(words[0]);
-	if (attempt->fd < 0)
-		return attempt->fd;
-
-	return parse_u64(words[1], &attempt->nr) ?:
-	       option_u64(words, "size", 0, &attempt->size) ?:
-	       option_u64(words, "seed", 1, &attempt->seed);
-}
-
 /* As many equal files as there may be allocations, under tokens from 1 on. */
-static int fail_keep(char **words)
+static int fail_keep(const char *name, uint64_t nr, uint64_t size, uint64_t seed)
 {
-	struct attempt files = { };
-	int err = parse_files(words, &files), fd;
+	int session = fd_find(name), fd, err = 0;
 
-	if (err)
-		return err;
-
-	for (uint64_t token = 1; token <= files.nr && !err; token++) {
-		fd = seeded_make(words[0], files.size, files.seed);
+	if (session < 0)
+		return session;
+	for (uint64_t token = 1; token <= nr && !err; token++) {
+		fd = seeded_make(name, size, seed);
 		if (fd < 0)
 			return fd;
-		err = luo_preserve(files.fd, token, fd);
+		err = luo_preserve(session, token, fd);
 		close(fd);
 	}
 
@@ -264,21 +252,34 @@ static int next_file(struct attempt *attempt, int ret)
 	return err;
 }
 
-static int fail_claim(char **words)
+static int fail_claim(const char *session, uint64_t nr, uint64_t size,
+		      uint64_t seed)
 {
 	struct attempt attempt = {
-		.what = "retrieve", .session = words[0], .token = 1,
+		.what = "retrieve", .session = session, .token = 1,
+		.fd = fd_find(session), .nr = nr, .size = size, .seed = seed,
 		.call = call_retrieve, .undo = next_file,
 	};
 
-	return parse_files(words, &attempt) ?: attempt_sweep(&attempt);
+	return attempt.fd < 0 ? attempt.fd : attempt_sweep(&attempt);
 }
 
-const struct action fail_actions[] = {
-	{ "fail-create", "SESSION", 1, fail_create },
-	{ "fail-get", "SESSION", 1, fail_get },
-	{ "fail-preserve", "SESSION NAME", 2, fail_preserve },
-	{ "fail-keep", "SESSION FILES size= seed=", 2, fail_keep },
-	{ "fail-claim", "SESSION FILES size= seed=", 2, fail_claim },
-	{ }
-};
+void step_fail_preserve(const char *session, const char *name)
+{
+	step("fail-preserve %s %s", session, name);
+	step_end(fail_preserve(session, name));
+}
+
+void step_fail_keep(const char *session, uint64_t nr, uint64_t size, uint64_t seed)
+{
+	step("fail-keep %s %llu size=%llu", session, (unsigned long long)nr,
+	     (unsigned long long)size);
+	step_end(fail_keep(session, nr, size, seed));
+}
+
+void step_fail_claim(const char *session, uint64_t nr, uint64_t size, uint64_t seed)
+{
+	step("fail-claim %s %llu size=%llu", session, (unsigned long long)nr,
+	     (unsigned long long)size);
+	step_end(fail_claim(session, nr, size, seed));
+}

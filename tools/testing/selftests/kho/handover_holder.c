@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that make processes hold an incoming session and let go of it at
+ * Steps that make processes hold an incoming session and let go of it at
  * every point there is, mostly by being killed.
  *
  * File number n of the session has token n, n * UNIT + 1 bytes, and seed n.
@@ -99,16 +99,15 @@ static int run_holder(const char *name, unsigned int steps, enum end end)
 }
 
 /* After each of them, the next one gets everything. */
-static int holder_sweep(char **words)
+static int holder_sweep(const char *session, unsigned int nr)
 {
-	uint64_t nr;
-	int err = parse_u64(words[1], &nr);
+	int err = 0;
 
 	for (unsigned int steps = 0; steps <= nr + 1 && !err; steps++) {
 		for (enum end end = KILLED; end < NR_ENDS && !err; end++) {
-			err = run_holder(words[0], steps, end);
+			err = run_holder(session, steps, end);
 			if (!err)
-				err = run_holder(words[0], nr + 1, EXITS);
+				err = run_holder(session, nr + 1, EXITS);
 		}
 	}
 
@@ -155,14 +154,13 @@ static int kill_in_retrieve(const char *name, uint64_t token, useconds_t delay)
 }
 
 /* Killed sooner and later while a large file is being retrieved. */
-static int holder_killed_in(char **words)
+static int holder_killed_in(const char *session, uint64_t token)
 {
 	unsigned int kills = 0;
-	uint64_t token;
-	int ret = parse_u64(words[1], &token);
+	int ret = 0;
 
 	while (!ret && kills < MAX_KILLS)
-		ret = kill_in_retrieve(words[0], token, 500 * kills++);
+		ret = kill_in_retrieve(session, token, 500 * kills++);
 	note("%u holders were killed", kills);
 
 	return ret < 0 ? ret : 0;
@@ -185,22 +183,19 @@ static void retrieve_charged(int procs, int session, uint64_t token)
 
 /*
  * Retrieves a file by a process of a memory cgroup, and leaves it in its session.
- * With "or-killed" it is the same to be killed and not to get memory.
+ * With @or_killed it is the same to be killed and not to get memory.
  */
-static int retrieve_in_group(char **words)
+static int retrieve_in_group(const char *group, const char *name, uint64_t token,
+			     bool or_killed)
 {
-	int session = fd_find(words[1]), procs, status, err;
-	uint64_t token;
+	int session = fd_find(name), procs, status, err;
 	pid_t pid;
 
 	if (session < 0)
 		return session;
-	err = parse_u64(words[2], &token);
-	if (err)
-		return err;
-	procs = open(words[0], O_WRONLY | O_CLOEXEC);
+	procs = open(group, O_WRONLY | O_CLOEXEC);
 	if (procs < 0)
-		return problem(-errno, "%s: %s", words[0], strerror(errno));
+		return problem(-errno, "%s: %s", group, strerror(errno));
 
 	pid = fork();
 	if (!pid)
@@ -210,16 +205,29 @@ static int retrieve_in_group(char **words)
 		return problem(-errno, "fork: %s", strerror(errno));
 	waitpid(pid, &status, 0);
 	if (!WIFEXITED(status))
-		return problem(option(words + 3, "or-killed") ? -ENOMEM : -ECHILD,
+		return problem(or_killed ? -ENOMEM : -ECHILD,
 			       "the process was killed by signal %d", WTERMSIG(status));
 
 	err = -WEXITSTATUS(status);
 	return err ? problem(err, "retrieve: %s", strerror(-err)) : 0;
 }
 
-const struct action holder_actions[] = {
-	{ "holder-sweep", "SESSION FILES", 2, holder_sweep },
-	{ "holder-killed-in", "SESSION TOKEN", 2, holder_killed_in },
-	{ "retrieve-in-group", "CGROUP.PROCS SESSION TOKEN [or-killed]", 3, retrieve_in_group },
-	{ }
-};
+void step_retrieve_in_group(const char *procs, const char *session,
+			    uint64_t token, bool or_killed)
+{
+	step("retrieve-in-group %s %s %llu%s", procs, session,
+	     (unsigned long long)token, or_killed ? " or-killed" : "");
+	step_end(retrieve_in_group(procs, session, token, or_killed));
+}
+
+void step_holder_sweep(const char *session, unsigned int files)
+{
+	step("holder-sweep %s %u", session, files);
+	step_end(holder_sweep(session, files));
+}
+
+void step_holder_killed_in(const char *session, uint64_t token)
+{
+	step("holder-killed-in %s %llu", session, (unsigned long long)token);
+	step_end(holder_killed_in(session, token));
+}

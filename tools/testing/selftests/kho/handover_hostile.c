@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that write to handover data, in the kernel that preserves it, or in the
+ * Steps that write to handover data, in the kernel that preserves it, or in the
  * next one before it is read.
  *
  * Where to write, and what, are expressions: a place, followed by any number of
@@ -177,14 +177,19 @@ static int map_leaf(uint64_t root, uint64_t key, uint64_t *leaf)
 	return err;
 }
 
-static int map_count_key(uint64_t root, uint64_t key, unsigned int *nr)
+/* The keys from @key to @last, which are in one leaf. */
+static int map_count_leaf(uint64_t root, uint64_t key, uint64_t last,
+			  unsigned int *nr)
 {
-	uint64_t leaf, word = 0, bit = key % (1 << leaf_bits());
+	static uint8_t bits[PAGE_MAX];
+	uint64_t leaf, mask = (1 << leaf_bits()) - 1;
 	int err = map_leaf(root, key, &leaf);
 
-	if (!err && leaf)
-		err = memory_read(&word, sizeof(word), leaf + bit / 64 * 8);
-	*nr += word >> bit % 64 & 1;
+	if (err || !leaf)
+		return err;
+	err = memory_read(bits, page_size, leaf);
+	for (; !err && key <= last; key++)
+		*nr += bits[(key & mask) / 8] >> key % 8 & 1;
 
 	return err;
 }
@@ -198,8 +203,12 @@ int map_count(uint64_t pa, uint64_t len, unsigned int *nr)
 	for (unsigned int order = 0; order < 64 - 2 * page_shift(); order++) {
 		uint64_t last = map_key(pa + len - 1, order);
 
-		for (uint64_t key = map_key(pa, order); !err && key <= last; key++)
-			err = map_count_key(root, key, nr);
+		for (uint64_t key = map_key(pa, order), end; !err && key <= last; key = end + 1) {
+			end = key | ((1 << leaf_bits()) - 1);
+			if (end > last)
+				end = last;
+			err = map_count_leaf(root, key, end, nr);
+		}
 	}
 
 	return err;
@@ -246,7 +255,7 @@ static int place_file(char *rest, uint64_t *value)
 		return problem(-EINVAL, "wants file:SESSION:TOKEN");
 	*token++ = '\0';
 
-	return file_record(rest, token, value);
+	return file_record(rest, strtoull(token, NULL, 0), value);
 }
 
 /* @rest: "", or NODE:PROP, for the value of a property in the tree at @value. */
@@ -390,65 +399,50 @@ static int evaluate(const char *text, uint64_t *value)
 	return err;
 }
 
-/* Actions. */
-
-/* Print the name of the row that starts. */
-static int row(char **words)
-{
-	(void)words;
-
-	return 0;
-}
-
-static int poke(char **words)
+static int poke(const char *where, int bits, const char *what)
 {
 	uint64_t at, value;
 	uint32_t big;
-	int err = evaluate(words[0], &at);
+	int err = evaluate(where, &at);
 
 	if (!err)
-		err = evaluate(words[2], &value);
+		err = evaluate(what, &value);
 	if (err)
 		return err;
-	note("%s is %#llx, gets %#llx", words[0], (unsigned long long)at,
+	note("%s is %#llx, gets %#llx", where, (unsigned long long)at,
 	     (unsigned long long)value);
-	if (strcmp(words[1], "be32"))
-		return memory_write(&value, strtoul(words[1], NULL, 0) / 8, at);
+	if (bits != POKE_BIG_ENDIAN)
+		return memory_write(&value, bits / 8, at);
 	big = htobe32(value);
 
 	return memory_write(&big, sizeof(big), at);
 }
 
-static int fill(char **words)
+static int fill(const char *where, const char *length, uint8_t byte)
 {
 	uint8_t bytes[PAGE_MAX];
-	uint64_t at, len, value;
-	int err = evaluate(words[0], &at);
+	uint64_t at, len;
+	int err = evaluate(where, &at);
 
 	if (!err)
-		err = parse_u64(words[1], &len);
-	if (!err)
-		err = parse_u64(words[2], &value);
+		err = parse_u64(length, &len);
 	if (err || len > sizeof(bytes))
 		return err ? err : problem(-EINVAL, "more than a page");
-	memset(bytes, value, len);
+	memset(bytes, byte, len);
 
 	return memory_write(bytes, len, at);
 }
 
-static int copy(char **words)
+static int copy(const char *where, const char *what, size_t len)
 {
 	uint8_t bytes[PAGE_MAX];
-	uint64_t to, from, len;
-	int err = evaluate(words[0], &to);
+	uint64_t to, from;
+	int err = evaluate(where, &to);
 
 	if (!err)
-		err = evaluate(words[1], &from);
+		err = evaluate(what, &from);
 	if (!err)
-		err = parse_u64(words[2], &len);
-	if (err || len > sizeof(bytes))
-		return err ? err : problem(-EINVAL, "more than a page");
-	err = memory_read(bytes, len, from);
+		err = memory_read(bytes, len, from);
 
 	return err ? err : memory_write(bytes, len, to);
 }
@@ -465,13 +459,14 @@ static int parse_order(const char *text, uint64_t *order)
 	return err;
 }
 
-static int map_add(char **words)
+/* @size: NULL if @where is the key. */
+static int map_add(const char *where, const char *size)
 {
 	uint64_t value, order;
-	int err = evaluate(words[0], &value);
+	int err = evaluate(where, &value);
 
-	if (!err && words[1]) {
-		err = parse_order(words[1], &order);
+	if (!err && size) {
+		err = parse_order(size, &order);
 		value = map_key(value, order);
 	}
 
@@ -479,13 +474,11 @@ static int map_add(char **words)
 }
 
 /* Keys for all of a scratch area that aligned blocks of this order reach. */
-static int map_cover(char **words)
+static int map_cover(unsigned int nr, const char *block)
 {
-	uint64_t nr, order, start, size, bytes;
-	int err = parse_u64(words[0], &nr);
+	uint64_t order, start, size, bytes;
+	int err = parse_order(block, &order);
 
-	if (!err)
-		err = parse_order(words[1], &order);
 	if (!err)
 		err = scratch_area(nr, &start, &size);
 	if (err)
@@ -499,26 +492,24 @@ static int map_cover(char **words)
 }
 
 /*
- * Of the last area.  The array is at the start of a page, at an unknown address:
+ * The size, or the start, of the last area.  The array is at the start of a page, at an unknown address:
  * search for it.  There may be copies; it is the array when this kernel
  * takes notice.
  */
-static int scratch_set(char **words)
+static int scratch_set(bool size, const char *what)
 {
 	uint64_t area[64], value, pa, seen[2];
 	struct wanted wanted = { area, 0, page_size };
-	unsigned int count = 0, word = !strcmp(words[0], "size");
+	unsigned int count = 0;
 	int err = 0;
 
-	if (!word && strcmp(words[0], "start"))
-		err = problem(-EINVAL, "neither start nor size: %s", words[0]);
 	while (count < ARRAY_SIZE(area) / 2 &&
 	       !scratch_area(count, &area[2 * count], &area[2 * count + 1]))
 		count++;
 	if (!err && !count)
 		err = problem(-ENOENT, "no scratch areas");
 	if (!err)
-		err = evaluate(words[1], &value);
+		err = evaluate(what, &value);
 	if (err)
 		return err;
 
@@ -527,10 +518,10 @@ static int scratch_set(char **words)
 		err = ram_search(&wanted, &pa);
 		if (!err)
 			err = memory_write(&value, sizeof(value),
-					   pa + (count - 1) * 16 + word * 8);
+					   pa + (count - 1) * 16 + size * 8);
 		if (!err)
 			err = scratch_area(count - 1, &seen[0], &seen[1]);
-	} while (!err && seen[word] != value);
+	} while (!err && seen[size] != value);
 
 	return err;
 }
@@ -571,17 +562,15 @@ static void boot_words(struct boot_words *boot, uint64_t root)
  * Copies that are left from loading the image are changed, too; the one in here
  * is none, because the search passes over it.
  */
-static int boot_set(char **words)
+static int boot_set(int offset, const char *what)
 {
 	/* Nothing in RAM has these bytes at a multiple of 4 but for the images. */
 	static uint8_t pattern[sizeof(struct boot_words) + 1];
 	struct boot_words boot;
 	struct wanted wanted = { &pattern[1], 0, 4 };
-	uint64_t offset, value, root, pa, nr = 0;
-	int err = evaluate(words[0], &offset);
+	uint64_t value, root, pa, nr = 0;
+	int err = evaluate(what, &value);
 
-	if (!err)
-		err = evaluate(words[2], &value);
 	if (!err)
 		err = root_address(&root);
 	if (err)
@@ -595,8 +584,7 @@ static int boot_set(char **words)
 		value = htobe64(value);
 
 	while (!ram_search(&wanted, &pa)) {
-		err = memory_write(&value, strtoul(words[1], NULL, 0) / 8,
-				   pa + offset);
+		err = memory_write(&value, sizeof(value), pa + offset);
 		if (err)
 			return err;
 		nr++;
@@ -606,14 +594,45 @@ static int boot_set(char **words)
 	return nr ? 0 : problem(-ENOENT, "no image is loaded");
 }
 
-const struct action hostile_actions[] = {
-	{ "row", "NAME", 1, row },
-	{ "poke", "WHERE 8|16|32|64|be32 VALUE", 3, poke },
-	{ "fill", "WHERE LENGTH BYTE", 3, fill },
-	{ "copy", "TO FROM LENGTH", 3, copy },
-	{ "map-add", "KEY | PLACE ORDER", 1, map_add },
-	{ "map-cover", "AREA ORDER", 2, map_cover },
-	{ "boot-set", "OFFSET BITS VALUE", 3, boot_set },
-	{ "scratch-set", "start|size VALUE", 2, scratch_set },
-	{ }
-};
+void step_poke(const char *where, int bits, const char *what)
+{
+	step("poke %s %s%d %s", where, bits == POKE_BIG_ENDIAN ? "be" : "",
+	     bits == POKE_BIG_ENDIAN ? 32 : bits, what);
+	step_end(poke(where, bits, what));
+}
+
+void step_fill(const char *where, const char *length, uint8_t byte)
+{
+	step("fill %s %s %u", where, length, byte);
+	step_end(fill(where, length, byte));
+}
+
+void step_copy(const char *where, const char *what, size_t len)
+{
+	step("copy %s %s %zu", where, what, len);
+	step_end(copy(where, what, len));
+}
+
+void step_map_add(const char *where, const char *size)
+{
+	step("map-add %s %s", where, size ? size : "");
+	step_end(map_add(where, size));
+}
+
+void step_map_cover(unsigned int nr, const char *block)
+{
+	step("map-cover %u %s", nr, block);
+	step_end(map_cover(nr, block));
+}
+
+void step_scratch_set(bool size, const char *what)
+{
+	step("scratch-set %s %s", size ? "size" : "start", what);
+	step_end(scratch_set(size, what));
+}
+
+void step_boot_set(int offset, const char *what)
+{
+	step("boot-set %d %s", offset, what);
+	step_end(boot_set(offset, what));
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions that call every ioctl of /dev/liveupdate in every state of a session,
+ * Steps that call every ioctl of /dev/liveupdate in every state of a session,
  * rightly and wrongly, and compare the errors with "LUO ioctl Interface" in
  * kernel/liveupdate/luo_core.c.
  */
@@ -335,12 +335,11 @@ static int table_closed(int dev, int memfd)
 	return err;
 }
 
-static int do_table_new(char **words)
+static int table_of_new(void)
 {
 	const struct call create = { "device", CREATE, "table" };
 	int dev = luo_device(), session, memfd, other, pipes[2], err;
 
-	(void)words;
 	if (dev < 0 || pipe(pipes))
 		return problem(-EIO, "no device or no pipe");
 	memfd = seeded_make("one", 5000, 1);
@@ -446,19 +445,17 @@ static int table_exits(int dev, const char *name, uint64_t token)
 }
 
 /* Takes a parked session, parks it, takes it again, and ends it. */
-static int do_table_incoming(char **words)
+static int table_of_incoming(const char *session, uint64_t token)
 {
-	const struct call gone = { "ended", GET, words[0], 0, 0, ENOENT };
-	int dev = luo_device(), err;
-	uint64_t token;
+	const struct call gone = { "ended", GET, session, 0, 0, ENOENT };
+	int dev = luo_device(), err = 0;
 
 	if (dev < 0)
 		return problem(dev, "/dev/liveupdate: %s", strerror(-dev));
-	err = parse_u64(words[1], &token);
 	for (int round = 0; round < 2 && !err; round++)
-		err = table_exits(dev, words[0], token);
+		err = table_exits(dev, session, token);
 	if (!err)
-		err = table_parked(dev, words[0], token, true);
+		err = table_parked(dev, session, token, true);
 
 	return err ? err : expect_close(dev, gone);
 }
@@ -490,52 +487,56 @@ static int unwritable(int fd, struct call call)
 	return 0;
 }
 
-static int unwritable_device(char **words, int nr)
+static int unwritable_device(const char *session, int nr)
 {
 	int dev = luo_device();
 
 	if (dev < 0)
 		return problem(dev, "/dev/liveupdate: %s", strerror(-dev));
 
-	return unwritable(dev, (struct call){ .nr = nr, .name = words[0] });
+	return unwritable(dev, (struct call){ .nr = nr, .name = session });
 }
 
-static int unwritable_new(char **words)
+static int unwritable_session(const char *name, struct call call)
 {
-	return unwritable_device(words, CREATE);
+	int session = fd_find(name);
+
+	return session < 0 ? session : unwritable(session, call);
 }
 
-static int unwritable_get(char **words)
+void step_table_new(void)
 {
-	return unwritable_device(words, GET);
+	step("table-new");
+	step_end(table_of_new());
 }
 
-static int unwritable_name(char **words)
+void step_table_incoming(const char *session, uint64_t token)
 {
-	int session = fd_find(words[0]);
-
-	return session < 0 ? session :
-			     unwritable(session, (struct call){ .nr = NAME });
+	step("table-incoming %s %llu", session, (unsigned long long)token);
+	step_end(table_of_incoming(session, token));
 }
 
-static int unwritable_retrieve(char **words)
+void step_unwritable_new(const char *session)
 {
-	struct call call = { .nr = RETRIEVE };
-	int session = fd_find(words[0]), err;
-
-	if (session < 0)
-		return session;
-	err = parse_u64(words[1], &call.number);
-
-	return err ? err : unwritable(session, call);
+	step("unwritable-new %s", session);
+	step_end(unwritable_device(session, CREATE));
 }
 
-const struct action ioctl_actions[] = {
-	{ "table-new", "", 0, do_table_new },
-	{ "table-incoming", "SESSION TOKEN", 2, do_table_incoming },
-	{ "unwritable-new", "SESSION", 1, unwritable_new },
-	{ "unwritable-get", "SESSION", 1, unwritable_get },
-	{ "unwritable-name", "SESSION", 1, unwritable_name },
-	{ "unwritable-retrieve", "SESSION TOKEN", 2, unwritable_retrieve },
-	{ }
-};
+void step_unwritable_get(const char *session)
+{
+	step("unwritable-get %s", session);
+	step_end(unwritable_device(session, GET));
+}
+
+void step_unwritable_name(const char *session)
+{
+	step("unwritable-name %s", session);
+	step_end(unwritable_session(session, (struct call){ .nr = NAME }));
+}
+
+void step_unwritable_retrieve(const char *session, uint64_t token)
+{
+	step("unwritable-retrieve %s %llu", session, (unsigned long long)token);
+	step_end(unwritable_session(session, (struct call){ .nr = RETRIEVE,
+							    .number = token }));
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions of a client of memcached: items of seeded data are set, and each is
+ * Steps of a client of memcached: items of seeded data are set, and each is
  * compared.
  */
 
@@ -43,15 +43,11 @@ static int cache_connect(void)
 }
 
 /* Runs @talk on a connection. */
-static int with_cache(int (*talk)(FILE *in, FILE *out, uint64_t nr),
-		      const char *count)
+static int with_cache(int (*talk)(FILE *in, FILE *out, uint64_t nr), uint64_t nr)
 {
 	FILE *in, *out;
-	uint64_t nr;
-	int sock, err = parse_u64(count, &nr);
+	int sock, err;
 
-	if (err)
-		return err;
 	sock = cache_connect();
 	if (sock < 0)
 		return sock;
@@ -138,18 +134,14 @@ static int check_items(FILE *in, FILE *out, uint64_t nr)
 	return right == nr ? 0 : problem(-EIO, "items are lost");
 }
 
-static int items_set(char **words)
+void step_items_set(uint64_t nr)
 {
-	return with_cache(set_items, words[0]);
+	step("items-set %llu", (unsigned long long)nr);
+	step_end(with_cache(set_items, nr));
 }
 
-static int items_check(char **words)
+void step_items_check(uint64_t nr)
 {
-	return with_cache(check_items, words[0]);
+	step("items-check %llu", (unsigned long long)nr);
+	step_end(with_cache(check_items, nr));
 }
-
-const struct action items_actions[] = {
-	{ "items-set", "COUNT", 1, items_set },
-	{ "items-check", "COUNT", 1, items_check },
-	{ }
-};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions on /dev/liveupdate: sessions, and the files kept in them.
+ * Steps on /dev/liveupdate: sessions, and the files kept in them.
  */
 
 #define _GNU_SOURCE
@@ -96,62 +96,62 @@ int luo_finish(int session)
 	return finish_with(session, 0);
 }
 
-static int session_new(char **words)
+static int named(const char *what, const char *name, int fd)
 {
-	int fd = told("create session", luo_create(words[0]));
-
-	return fd < 0 ? fd : fd_add(words[0], fd);
+	return told(what, fd) < 0 ? fd : fd_add(name, fd);
 }
 
-static int session_get(char **words)
+void step_session_new(const char *name)
 {
-	int fd = told("retrieve session", luo_get(words[0]));
-
-	return fd < 0 ? fd : fd_add(words[0], fd);
+	step("session-new %s", name);
+	step_end(named("create session", name, luo_create(name)));
 }
 
-static int do_preserve(char **words)
+void step_session_get(const char *name)
 {
-	int session = fd_find(words[0]), fd = fd_find(words[2]), err;
-	uint64_t token;
+	step("session-get %s", name);
+	step_end(named("retrieve session", name, luo_get(name)));
+}
 
-	if (session < 0 || fd < 0)
+static int preserve(const char *session, uint64_t token, const char *name)
+{
+	int s = fd_find(session), fd = fd_find(name);
+
+	if (s < 0 || fd < 0)
 		return -ENOENT;
-	err = parse_u64(words[1], &token);
 
-	return err ? err : told("preserve", luo_preserve(session, token, fd));
+	return told("preserve", luo_preserve(s, token, fd));
 }
 
-static int do_retrieve(char **words)
+void step_preserve(const char *session, uint64_t token, const char *name)
 {
-	int session = fd_find(words[0]), fd, err;
-	uint64_t token;
-
-	if (session < 0)
-		return session;
-	err = parse_u64(words[1], &token);
-	if (err)
-		return err;
-	fd = told("retrieve", luo_retrieve(session, token));
-
-	return fd < 0 ? fd : fd_add(words[2], fd);
+	step("preserve %s %llu %s", session, (unsigned long long)token, name);
+	step_end(preserve(session, token, name));
 }
 
-static int do_finish(char **words)
+static int retrieve(const char *session, uint64_t token, const char *name)
 {
-	uint32_t flags = option(words + 1, "force") ?
-			 LIVEUPDATE_SESSION_FINISH_FORCE : 0;
-	int session = fd_find(words[0]);
+	int s = fd_find(session);
 
-	return session < 0 ? session :
-			     told("finish", finish_with(session, flags));
+	return s < 0 ? s : named("retrieve", name, luo_retrieve(s, token));
 }
 
-const struct action luo_actions[] = {
-	{ "session-new", "SESSION", 1, session_new },
-	{ "session-get", "SESSION", 1, session_get },
-	{ "preserve", "SESSION TOKEN NAME", 3, do_preserve },
-	{ "retrieve", "SESSION TOKEN NAME", 3, do_retrieve },
-	{ "finish", "SESSION [force]", 1, do_finish },
-	{ }
-};
+void step_retrieve(const char *session, uint64_t token, const char *name)
+{
+	step("retrieve %s %llu %s", session, (unsigned long long)token, name);
+	step_end(retrieve(session, token, name));
+}
+
+static int finish(const char *session, bool force)
+{
+	int s = fd_find(session);
+
+	return s < 0 ? s : told("finish", finish_with(s, force ?
+				LIVEUPDATE_SESSION_FINISH_FORCE : 0));
+}
+
+void step_finish(const char *session, bool force)
+{
+	step("finish %s%s", session, force ? " force" : "");
+	step_end(finish(session, force));
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions on memfds: create one, and check its properties.
+ * Steps on memfds: create one, and check its properties.
  */
 
 #define _GNU_SOURCE
@@ -17,64 +17,7 @@
 
 #include "handover.h"
 
-#ifndef F_SEAL_FUTURE_WRITE
-#define F_SEAL_FUTURE_WRITE	0x0010
-#endif
-#ifndef F_SEAL_EXEC
-#define F_SEAL_EXEC		0x0020
-#endif
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL		0x0008U
-#define MFD_EXEC		0x0010U
-#endif
-
 #define CHUNK	(64UL << 10)
-
-struct flag {
-	const char *name;
-	unsigned int value;
-};
-
-static const struct flag memfd_flags[] = {
-	{ "sealing", MFD_ALLOW_SEALING },
-	{ "exec", MFD_EXEC },
-	{ "noexec", MFD_NOEXEC_SEAL },
-	{ }
-};
-
-static const struct flag seal_flags[] = {
-	{ "seal", F_SEAL_SEAL },
-	{ "shrink", F_SEAL_SHRINK },
-	{ "grow", F_SEAL_GROW },
-	{ "write", F_SEAL_WRITE },
-	{ "future-write", F_SEAL_FUTURE_WRITE },
-	{ "exec", F_SEAL_EXEC },
-	{ }
-};
-
-/* "shrink,grow" to bits; "none" is 0. */
-static int parse_flags(const struct flag *known, const char *text,
-		       unsigned int *value)
-{
-	*value = 0;
-	if (!text || !*text || !strcmp(text, "none"))
-		return 0;
-
-	while (*text) {
-		size_t len = strcspn(text, ",");
-		const struct flag *flag = known;
-
-		while (flag->name && (strlen(flag->name) != len ||
-				      strncmp(flag->name, text, len)))
-			flag++;
-		if (!flag->name)
-			return problem(-EINVAL, "unknown flag at '%s'", text);
-		*value |= flag->value;
-		text += len + (text[len] == ',');
-	}
-
-	return 0;
-}
 
 static int write_at(int fd, const void *buf, size_t len, off_t offset)
 {
@@ -100,20 +43,14 @@ struct content {
 	uint64_t piece;
 };
 
-static int content_get(char **words, struct content *content)
+static struct content content_of(const struct memfd *file)
 {
-	int err;
-
-	err = option_u64(words, "size", 0, &content->size);
-	if (!err)
-		err = option_u64(words, "seed", 0, &content->seed);
-	if (!err)
-		err = option_u64(words, "step", 0, &content->step);
-	content->piece = content->step ? page_size : CHUNK;
-	if (!content->step)
-		content->step = CHUNK;
-
-	return err;
+	return (struct content){
+		.size = file->size,
+		.seed = file->seed,
+		.step = file->step ? file->step : CHUNK,
+		.piece = file->step ? page_size : CHUNK,
+	};
 }
 
 static size_t content_piece(const struct content *content, uint64_t offset)
@@ -185,7 +122,7 @@ static int content_check(int fd, const struct content *content)
 		size_t len;
 		int err;
 
-		if (in_step < content->piece) {
+		if (in_step < content->piece && content->seed) {
 			len = content_piece(content, at);
 			pattern_fill(want, len, content->seed, at);
 		} else {
@@ -240,102 +177,75 @@ int seeded_check(int fd, uint64_t size, uint64_t seed)
 	return content_check(fd, &content);
 }
 
-static int seals_add(int fd, const char *text)
+static int seals_add(int fd, unsigned int seals)
 {
-	unsigned int seals;
-	int err;
-
-	err = parse_flags(seal_flags, text, &seals);
-	if (err || !seals)
-		return err;
-	if (fcntl(fd, F_ADD_SEALS, seals))
-		return problem(-errno, "add seals %s: %s", text,
+	seals &= ~SEALED;
+	if (seals && fcntl(fd, F_ADD_SEALS, seals))
+		return problem(-errno, "add seals %#x: %s", seals,
 			       strerror(errno));
 
 	return 0;
 }
 
-static int memfd_fill(int fd, char **words)
+static int memfd_fill(int fd, const struct memfd *file)
 {
-	struct content content;
-	uint64_t pos;
-	int err;
+	const struct content content = content_of(file);
+	int err = 0;
 
-	err = content_get(words, &content);
-	if (err)
-		return err;
-	if (ftruncate(fd, content.size))
+	if (ftruncate(fd, file->size))
 		return problem(-errno, "truncate: %s", strerror(errno));
-	if (option(words, "seed"))
-		err = option(words, "map") ? content_map(fd, &content) :
-					     content_write(fd, &content);
-	if (err)
-		return err;
-
-	err = option_u64(words, "pos", 0, &pos);
-	if (!err && lseek(fd, pos, SEEK_SET) < 0)
+	if (file->seed)
+		err = file->map ? content_map(fd, &content) :
+				  content_write(fd, &content);
+	if (!err && lseek(fd, file->pos, SEEK_SET) < 0)
 		err = problem(-errno, "seek: %s", strerror(errno));
 
-	return err ? err : seals_add(fd, option(words, "seals"));
+	return err ? err : seals_add(fd, file->seals);
 }
 
-/* What this process allocates from now on is on the node; on any one, if NULL. */
-static int allocate_on(const char *text)
+/* What this process allocates from now on is on the node; on any one, if 0. */
+static int allocate_on(int node)
 {
-	unsigned long nodes = 0;
-	uint64_t node;
-	int err;
+	unsigned long nodes = node ? 1ul << (node - NODE(0)) : 0;
 
-	if (text) {
-		err = parse_u64(text, &node);
-		if (err)
-			return err;
-		nodes = 1ul << node;
-	}
-	if (syscall(SYS_set_mempolicy, text ? MPOL_BIND : MPOL_DEFAULT,
-		    text ? &nodes : NULL, text ? 8 * sizeof(nodes) : 0))
-		return problem(-errno, "memory of node %s: %s",
-			       text ? text : "any", strerror(errno));
+	if (syscall(SYS_set_mempolicy, node ? MPOL_BIND : MPOL_DEFAULT,
+		    node ? &nodes : NULL, node ? 8 * sizeof(nodes) : 0))
+		return problem(-errno, "memory of a node: %s", strerror(errno));
 
 	return 0;
 }
 
 /* Filled on one node, if asked for. */
-static int memfd_place(int fd, char **words)
+static int memfd_place(int fd, const struct memfd *file)
 {
-	const char *node = option(words, "node");
 	int err, err2;
 
-	if (!node)
-		return memfd_fill(fd, words);
-	err = allocate_on(node);
+	if (!file->node)
+		return memfd_fill(fd, file);
+	err = allocate_on(file->node);
 	if (err)
 		return err;
-	err = memfd_fill(fd, words);
-	err2 = allocate_on(NULL);
+	err = memfd_fill(fd, file);
+	err2 = allocate_on(0);
 
 	return err ? err : err2;
 }
 
-static int memfd_new(char **words)
+static int memfd_new(const struct memfd *file)
 {
-	unsigned int flags;
 	int fd, err;
 
-	err = parse_flags(memfd_flags, option(words + 1, "flags"), &flags);
-	if (err)
-		return err;
-	fd = memfd_create(words[0], flags | MFD_CLOEXEC);
+	fd = memfd_create(file->name, file->flags | MFD_CLOEXEC);
 	if (fd < 0)
 		return problem(-errno, "memfd_create: %s", strerror(errno));
 
-	err = memfd_place(fd, words + 1);
+	err = memfd_place(fd, file);
 	if (err) {
 		close(fd);
 		return err;
 	}
 
-	return fd_add(words[0], fd);
+	return fd_add(file->name, fd);
 }
 
 /* A request to the host is slow in an emulated guest: few and large ones. */
@@ -356,15 +266,15 @@ static int copy_file(int from, int to)
 	return len ? problem(-errno, "read: %s", strerror(errno)) : 0;
 }
 
-/* A memfd with the bytes of a file of the guest, sealed as asked. */
-static int memfd_file(char **words)
+/* A memfd with the bytes of a file of the guest. */
+static int memfd_of_file(const char *name, const char *path, unsigned int seals)
 {
 	int from, fd, err;
 
-	from = open(words[1], O_RDONLY | O_CLOEXEC);
+	from = open(path, O_RDONLY | O_CLOEXEC);
 	if (from < 0)
-		return problem(-errno, "%s: %s", words[1], strerror(errno));
-	fd = memfd_create(words[0], MFD_ALLOW_SEALING | MFD_CLOEXEC);
+		return problem(-errno, "%s: %s", path, strerror(errno));
+	fd = memfd_create(name, MFD_ALLOW_SEALING | MFD_CLOEXEC);
 	if (fd < 0) {
 		close(from);
 		return problem(-errno, "memfd_create: %s", strerror(errno));
@@ -373,92 +283,51 @@ static int memfd_file(char **words)
 	err = copy_file(from, fd);
 	close(from);
 	if (!err)
-		err = seals_add(fd, option(words + 2, "seals"));
+		err = seals_add(fd, seals);
 	if (err) {
 		close(fd);
 		return err;
 	}
 
-	return fd_add(words[0], fd);
+	return fd_add(name, fd);
 }
 
-static int check_stat(int fd, char **words)
+static int check_properties(int fd, const struct memfd *file)
 {
+	off_t pos = lseek(fd, 0, SEEK_CUR);
 	struct stat st;
-	uint64_t want;
-	int err;
+	int seals;
 
 	if (fstat(fd, &st))
 		return problem(-errno, "stat: %s", strerror(errno));
-
-	err = option_u64(words, "size", st.st_size, &want);
-	if (err)
-		return err;
-	if ((uint64_t)st.st_size != want)
+	if ((uint64_t)st.st_size != file->size)
 		return problem(-EIO, "size is %llu, expected %llu",
 			       (unsigned long long)st.st_size,
-			       (unsigned long long)want);
-
-	err = option_u64(words, "mode", st.st_mode & 07777, &want);
-	if (err)
-		return err;
-	if ((st.st_mode & 07777) != want)
+			       (unsigned long long)file->size);
+	if (file->mode && (st.st_mode & 07777) != file->mode)
 		return problem(-EIO, "mode is %04o, expected %04o",
-			       st.st_mode & 07777, (unsigned int)want);
-
-	return 0;
-}
-
-static int check_seals(int fd, const char *text)
-{
-	unsigned int want;
-	int seals, err;
-
-	if (!text)
-		return 0;
-	err = parse_flags(seal_flags, text, &want);
-	if (err)
-		return err;
+			       st.st_mode & 07777, file->mode);
+	if ((uint64_t)pos != file->pos)
+		return problem(-EIO, "position is %lld, expected %llu",
+			       (long long)pos, (unsigned long long)file->pos);
 	seals = fcntl(fd, F_GET_SEALS);
-	if (seals != (int)want)
+	if (file->seals & SEALED && seals != (int)(file->seals & ~SEALED))
 		return problem(-EIO, "seals are %#x, expected %#x", seals,
-			       want);
+			       file->seals & ~SEALED);
 
 	return 0;
 }
 
-static int check_position(int fd, char **words)
+static int memfd_check(const struct memfd *file)
 {
-	uint64_t want;
-	off_t pos = lseek(fd, 0, SEEK_CUR);
-	int err = option_u64(words, "pos", pos, &want);
-
-	if (!err && (uint64_t)pos != want)
-		err = problem(-EIO, "position is %lld, expected %llu",
-			      (long long)pos, (unsigned long long)want);
-
-	return err;
-}
-
-static int memfd_check(char **words)
-{
-	struct content content;
-	int fd = fd_find(words[0]);
-	int err;
+	const struct content content = content_of(file);
+	int fd = fd_find(file->name), err;
 
 	if (fd < 0)
 		return fd;
-	err = check_stat(fd, words + 1);
-	if (!err)
-		err = check_position(fd, words + 1);
-	if (!err)
-		err = check_seals(fd, option(words + 1, "seals"));
-	if (!err)
-		err = content_get(words + 1, &content);
-	if (!err && option(words + 1, "seed"))
-		err = content_check(fd, &content);
+	err = check_properties(fd, file);
 
-	return err;
+	return err ? err : content_check(fd, &content);
 }
 
 /* @failed: what a system call said about a thing that a seal forbids or not. */
@@ -529,9 +398,9 @@ static int try_size(int fd, const struct stat *st, unsigned int seals)
 }
 
 /* Each seal that a memfd has must hold, and each that it has not must not. */
-static int memfd_enforce(char **words)
+static int memfd_enforce(const char *name)
 {
-	int fd = fd_find(words[0]);
+	int fd = fd_find(name);
 	unsigned int seals;
 	struct stat st;
 	int err = 0;
@@ -559,9 +428,9 @@ static int memfd_enforce(char **words)
 }
 
 /* The digest comes from a program that knows nothing of this one. */
-static int memfd_sha256(char **words)
+static int memfd_sha256(const char *name)
 {
-	int fd = fd_find(words[0]);
+	int fd = fd_find(name);
 	char command[64], line[128];
 	bool got;
 	FILE *pipe;
@@ -576,18 +445,101 @@ static int memfd_sha256(char **words)
 	got = fgets(line, sizeof(line), pipe);
 	if (pclose(pipe) || !got || strlen(line) < 64)
 		return problem(-EIO, "sha256sum did not work");
-	note("sha256 %s %.64s", words[0], line);
+	note("sha256 %s %.64s", name, line);
 
 	return 0;
 }
 
-const struct action memfd_actions[] = {
-	{ "memfd", "NAME [size= seed= step= flags= seals= pos= node= map]", 1,
-	  memfd_new },
-	{ "file", "NAME PATH [seals=]", 2, memfd_file },
-	{ "check", "NAME [size= seed= step= pos= seals= mode=]", 1,
-	  memfd_check },
-	{ "enforce", "NAME", 1, memfd_enforce },
-	{ "sha256", "NAME", 1, memfd_sha256 },
-	{ }
-};
+/* What is not the default of a file, as it is told of a step. */
+static const char *describe(const struct memfd *file)
+{
+	static char text[200];
+	int len;
+
+	len = snprintf(text, sizeof(text), "%s size=%llu seed=%llu", file->name,
+		       (unsigned long long)file->size,
+		       (unsigned long long)file->seed);
+	if (file->step)
+		len += snprintf(text + len, sizeof(text) - len, " step=%llu",
+				(unsigned long long)file->step);
+	if (file->pos)
+		len += snprintf(text + len, sizeof(text) - len, " pos=%llu",
+				(unsigned long long)file->pos);
+	if (file->seals)
+		len += snprintf(text + len, sizeof(text) - len, " seals=%#x",
+				file->seals & ~SEALED);
+	if (file->mode)
+		snprintf(text + len, sizeof(text) - len, " mode=%04o", file->mode);
+
+	return text;
+}
+
+void step_memfd(const struct memfd *file)
+{
+	step("memfd %s", describe(file));
+	step_end(memfd_new(file));
+}
+
+void step_check(const struct memfd *file)
+{
+	step("check %s", describe(file));
+	step_end(memfd_check(file));
+}
+
+void step_enforce(const char *name)
+{
+	step("enforce %s", name);
+	step_end(memfd_enforce(name));
+}
+
+/* Make memfds, and preserve them under the tokens 1, 2, ... */
+void step_keep(const char *session, const struct memfd *files, unsigned int nr)
+{
+	step_session_new(session);
+	for (unsigned int i = 0; i < nr; i++) {
+		step_memfd(&files[i]);
+		step_preserve(session, i + 1, files[i].name);
+	}
+}
+
+/* Get the session and the memfds back, and look at each. */
+void step_claim(const char *session, const struct memfd *files, unsigned int nr,
+		bool end)
+{
+	step_session_get(session);
+	for (unsigned int i = 0; i < nr; i++) {
+		step_retrieve(session, i + 1, files[i].name);
+		step_check(&files[i]);
+	}
+	if (end) {
+		step_finish(session, false);
+		step_close(session);
+	}
+}
+
+void step_look(const struct memfd *files, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		step_check(&files[i]);
+}
+
+void step_make_of_file(const char *name, const char *path, unsigned int seals)
+{
+	step("file %s %s seals=%#x", name, path, seals);
+	step_end(memfd_of_file(name, path, seals));
+}
+
+void step_check_properties(const struct memfd *file)
+{
+	int fd;
+
+	step("check %s", describe(file));
+	fd = fd_find(file->name);
+	step_end(fd < 0 ? fd : check_properties(fd, file));
+}
+
+void step_sha256(const char *name)
+{
+	step("sha256 %s", name);
+	step_end(memfd_sha256(name));
+}

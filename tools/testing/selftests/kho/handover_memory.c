@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions on the memory of the guest as a whole: regions of reserve_mem=,
+ * Steps on the memory of the guest as a whole: regions of reserve_mem=,
  * use of all that is free, and the contents of the handover.
  */
 
@@ -50,16 +50,12 @@ static int region_map(const char *name, struct region *region, void **map)
  * The region holds its own address before the pattern: the next kernel
  * needs no other way to learn where it was.
  */
-static int region_fill(char **words)
+static int region_fill(const char *name, uint64_t seed)
 {
 	struct region region;
-	uint64_t seed;
 	void *map;
-	int err;
+	int err = region_map(name, &region, &map);
 
-	err = parse_u64(words[1], &seed);
-	if (!err)
-		err = region_map(words[0], &region, &map);
 	if (err)
 		return err;
 	pattern_fill(map, region.size, seed, 0);
@@ -69,17 +65,13 @@ static int region_fill(char **words)
 	return 0;
 }
 
-static int region_check(char **words)
+static int region_check(const char *name, uint64_t seed)
 {
 	static uint8_t want[PAGE_MAX];
 	struct region region;
-	uint64_t seed;
 	void *map;
-	int err;
+	int err = region_map(name, &region, &map);
 
-	err = parse_u64(words[1], &seed);
-	if (!err)
-		err = region_map(words[0], &region, &map);
 	if (err)
 		return err;
 
@@ -117,18 +109,18 @@ static int parameter_set(const char *path, const char *value)
 static struct region released;
 
 /* Its pages leave the outgoing memory map, and its node the tree of regions. */
-static int region_release(char **words)
+static int region_release(const char *name)
 {
 	unsigned int before, after;
 	uint64_t start;
 	int err;
 
-	err = region_find(words[0], &released);
+	err = region_find(name, &released);
 	if (!err)
 		err = map_count(released.start, released.size, &before);
 	if (!err)
 		err = parameter_set("/sys/module/test_kho/parameters/release",
-				    words[0]);
+				    name);
 	if (!err)
 		err = map_count(released.start, released.size, &after);
 	if (err)
@@ -137,19 +129,18 @@ static int region_release(char **words)
 	if (!before || after)
 		return problem(-EIO, "%u keys in the memory map, and %u without the region",
 			       before, after);
-	if (!kho_fdt_u64(KHO_DIR "out/sub_fdts/memblock", words[0], "start", &start))
+	if (!kho_fdt_u64(KHO_DIR "out/sub_fdts/memblock", name, "start", &start))
 		return problem(-EIO, "the next kernel is told of the region");
 
 	return 0;
 }
 
 /* Else nothing would be found that is preserved twice. */
-static int region_reused(char **words)
+static int region_reused(void)
 {
 	unsigned int nr;
 	int err = map_count(released.start, released.size, &nr);
 
-	(void)words;
 	if (err)
 		return err;
 	note("%u keys", nr);
@@ -198,22 +189,16 @@ static int churn_round(uint8_t *map, uint64_t pages, unsigned int round)
  * Write and read back most of what is free, more than once: memory that has
  * two owners shows here, or in the kernel it belongs to.
  */
-static int do_churn(char **words)
+static int churn(unsigned int rounds, unsigned int percent)
 {
-	uint64_t percent, rounds, size;
+	uint64_t size;
 	uint8_t *map;
-	int err;
-
-	err = option_u64(words, "percent", 75, &percent);
-	if (!err)
-		err = option_u64(words, "rounds", 2, &rounds);
-	if (err)
-		return err;
+	int err = 0;
 
 	size = memory_info("MemAvailable") / 100 * percent;
 	size -= size % page_size;
 	note("churn %llu MiB", (unsigned long long)size >> 20);
-	for (uint64_t round = 0; round < rounds && !err; round++) {
+	for (unsigned int round = 0; round < rounds && !err; round++) {
 		map = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (map == MAP_FAILED)
@@ -230,13 +215,12 @@ static int do_churn(char **words)
  * Leaked memory shows as a smaller total in the next kernel.
  * The total travels on its command line, which is made with /append.
  */
-static int total_keep(char **words)
+static int total_keep(void)
 {
-	FILE *file = fopen("/append", "we");
+	FILE *file = fopen(append_file(), "we");
 
-	(void)words;
 	if (!file)
-		return problem(-errno, "/append: %s", strerror(errno));
+		return problem(-errno, "%s: %s", append_file(), strerror(errno));
 	fprintf(file, " kho_total=%llu",
 		(unsigned long long)memory_info("MemTotal"));
 	fclose(file);
@@ -244,16 +228,13 @@ static int total_keep(char **words)
 	return 0;
 }
 
-static int total_check(char **words)
+static int total_check(uint64_t slack)
 {
 	static struct blob line;
-	uint64_t slack, then, now = memory_info("MemTotal");
+	uint64_t then, now = memory_info("MemTotal");
 	char *word;
-	int err;
+	int err = blob_read(&line, "/proc/cmdline");
 
-	err = option_u64(words, "slack", 0, &slack);
-	if (!err)
-		err = blob_read(&line, "/proc/cmdline");
 	if (err)
 		return err;
 	line.bytes[line.len - 1] = '\0';
@@ -326,12 +307,11 @@ static int cma_bytes(uint64_t *sum)
 }
 
 /* Page blocks are CMA when they are scratch memory, in each kernel. */
-static int cma_check(char **words)
+static int cma_check(void)
 {
 	uint64_t scratch = 0, cma = 0;
 	int err;
 
-	(void)words;
 	err = scratch_bytes(&scratch);
 	if (!err)
 		err = cma_bytes(&cma);
@@ -348,38 +328,79 @@ static int cma_check(char **words)
  * ("out").  LUO gives its incoming page back early in the boot: it is only
  * believed as long as it still reads like one.  Only what came in must be there.
  */
-static int do_compat(char **words)
+static int formats(const char *direction)
 {
 	static struct blob blob;
 	const char *root = NULL, *luo = (const char *)blob.bytes;
 	char path[64];
 	size_t len;
 
-	snprintf(path, sizeof(path), KHO_DIR "%s/fdt", words[0]);
+	snprintf(path, sizeof(path), KHO_DIR "%s/fdt", direction);
 	if (!blob_read(&blob, path))
 		root = fdt_prop(&blob, "", "compatible", &len);
 	if (root)
-		note("compat %s kho %.*s", words[0], (int)len, root);
-	else if (!strcmp(words[0], "in"))
+		note("compat %s kho %.*s", direction, (int)len, root);
+	else if (!strcmp(direction, "in"))
 		return problem(-ENOENT, "no handover in %s", path);
 
-	snprintf(path, sizeof(path), KHO_DIR "%s/sub_fdts/LUO", words[0]);
+	snprintf(path, sizeof(path), KHO_DIR "%s/sub_fdts/LUO", direction);
 	if (!blob_read(&blob, path) && blob.len > 8 &&
 	    !strncmp(luo, "luo-v", 5))
-		note("compat %s luo %.64s", words[0], luo);
+		note("compat %s luo %.64s", direction, luo);
 
 	return 0;
 }
 
-const struct action memory_actions[] = {
-	{ "region-fill", "NAME SEED", 2, region_fill },
-	{ "region-check", "NAME SEED", 2, region_check },
-	{ "region-release", "NAME", 1, region_release },
-	{ "region-reused", "", 0, region_reused },
-	{ "churn", "[percent= rounds=]", 0, do_churn },
-	{ "total-keep", "", 0, total_keep },
-	{ "total-check", "[slack=]", 0, total_check },
-	{ "cma-check", "", 0, cma_check },
-	{ "compat", "in|out", 1, do_compat },
-	{ }
-};
+void step_region_fill(const char *name, uint64_t seed)
+{
+	step("region-fill %s %llu", name, (unsigned long long)seed);
+	step_end(region_fill(name, seed));
+}
+
+void step_region_check(const char *name, uint64_t seed)
+{
+	step("region-check %s %llu", name, (unsigned long long)seed);
+	step_end(region_check(name, seed));
+}
+
+void step_region_release(const char *name)
+{
+	step("region-release %s", name);
+	step_end(region_release(name));
+}
+
+void step_region_reused(void)
+{
+	step("region-reused");
+	step_end(region_reused());
+}
+
+void step_churn(unsigned int rounds, unsigned int percent)
+{
+	step("churn, %u rounds of %u %%", rounds, percent);
+	step_end(churn(rounds, percent));
+}
+
+void step_total_keep(void)
+{
+	step("total-keep");
+	step_end(total_keep());
+}
+
+void step_total_check(uint64_t slack)
+{
+	step("total-check slack=%llu", (unsigned long long)slack);
+	step_end(total_check(slack));
+}
+
+void step_cma_check(void)
+{
+	step("cma-check");
+	step_end(cma_check());
+}
+
+void step_formats(const char *direction)
+{
+	step("compat %s", direction);
+	step_end(formats(direction));
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions of several threads at once.  Each has a session of its own; the
+ * Steps of several threads at once.  Each has a session of its own; the
  * memory of their files is interleaved, and so are their keys in the map of
  * preserved memory.
  */
@@ -17,33 +17,13 @@
 #define MAX_THREADS	64
 #define MAX_FILES	64
 
-struct work {
-	uint64_t threads, files, rounds, size, seed;
-};
-
 struct worker {
 	pthread_t thread;
-	const struct work *work;
+	const struct parallel *work;
 	unsigned int number;
 	const char *what;	/* that failed */
 	int err;
 };
-
-static int parse_work(char **words, struct work *work)
-{
-	int err = parse_u64(words[0], &work->threads) ?:
-		  option_u64(words, "files", 8, &work->files) ?:
-		  option_u64(words, "rounds", 1, &work->rounds) ?:
-		  option_u64(words, "size", 100000, &work->size) ?:
-		  option_u64(words, "seed", 1, &work->seed);
-
-	if (!err && (!work->threads || work->threads > MAX_THREADS ||
-		     !work->files || work->files > MAX_FILES))
-		err = problem(-EINVAL, "up to %u threads with %u files each",
-			      MAX_THREADS, MAX_FILES);
-
-	return err;
-}
 
 static void session_name(char *name, size_t size, const struct worker *w)
 {
@@ -52,7 +32,7 @@ static void session_name(char *name, size_t size, const struct worker *w)
 
 static uint64_t file_seed(const struct worker *w, unsigned int file)
 {
-	return w->work->seed * 10000 + w->number * 100 + file;
+	return case_seed() * 10000 + w->number * 100 + file;
 }
 
 /* Different threads have files of different sizes at the same time. */
@@ -85,7 +65,7 @@ static int make_files(struct worker *w, int *fds)
 static int keep_round(struct worker *w, const int *fds, unsigned int round)
 {
 	bool last = round + 1 == w->work->rounds;
-	uint64_t chosen = pattern_word(w->work->seed + w->number, round);
+	uint64_t chosen = pattern_word(case_seed() + w->number, round);
 	char name[32];
 	int session, err = 0;
 
@@ -153,23 +133,22 @@ static void *claim_thread(void *arg)
 	return NULL;
 }
 
-static int run_threads(char **words, void *(*run)(void *))
+static int run_threads(const struct parallel *work, void *(*run)(void *))
 {
 	struct worker workers[MAX_THREADS] = { };
 	unsigned int started;
-	struct work work;
-	int err = parse_work(words, &work);
+	int err = 0;
 
-	if (err)
-		return err;
+	if (work->threads > MAX_THREADS || work->files > MAX_FILES)
+		return problem(-EINVAL, "too many threads or files");
 	/* Opened by the first who needs it, who should not be one of many. */
 	if (luo_device() < 0)
 		return problem(-ENODEV, "no /dev/liveupdate");
 
-	for (started = 0; started < work.threads && !err; started++) {
+	for (started = 0; started < work->threads && !err; started++) {
 		struct worker *w = &workers[started];
 
-		w->work = &work;
+		w->work = work;
 		w->number = started;
 		err = -pthread_create(&w->thread, NULL, run, w);
 	}
@@ -188,20 +167,16 @@ static int run_threads(char **words, void *(*run)(void *))
 	return err ? problem(err, "pthread_create: %s", strerror(-err)) : 0;
 }
 
-static int parallel_keep(char **words)
+void step_parallel_keep(const struct parallel *work)
 {
-	return run_threads(words, keep_thread);
+	step("parallel-keep %u files=%u rounds=%u seed=%llu", work->threads,
+	     work->files, work->rounds, (unsigned long long)case_seed());
+	step_end(run_threads(work, keep_thread));
 }
 
-static int parallel_claim(char **words)
+void step_parallel_claim(const struct parallel *work)
 {
-	return run_threads(words, claim_thread);
+	step("parallel-claim %u files=%u seed=%llu", work->threads, work->files,
+	     (unsigned long long)case_seed());
+	step_end(run_threads(work, claim_thread));
 }
-
-const struct action parallel_actions[] = {
-	{ "parallel-keep", "THREADS [files=] [rounds=] [size=] [seed=]", 1,
-	  parallel_keep },
-	{ "parallel-claim", "THREADS [files=] [size=] [seed=]", 1,
-	  parallel_claim },
-	{ }
-};

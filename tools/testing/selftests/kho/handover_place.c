@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions on where memory is: pages that cannot be moved all over it, and
+ * Steps on where memory is: pages that cannot be moved all over it, and
  * memfds of single pages at borders.
  */
 
@@ -57,10 +57,9 @@ static int pipe_drain(int ends[2])
  * Fill memory with pages that cannot be moved, and free all but one page of
  * each MiB: much memory is free, and none of it contiguous.
  */
-static int memory_fragment(char **words)
+static int memory_fragment(uint64_t left)
 {
-	uint64_t left;
-	int err = option_u64(words, "left", 0, &left);
+	int err = 0;
 
 	while (!err && nr_pipes < PIPES_MAX &&
 	       memory_info("MemAvailable") > left + PIPE_SIZE)
@@ -72,9 +71,8 @@ static int memory_fragment(char **words)
 	return err;
 }
 
-static int memory_mend(char **words)
+static int memory_mend(void)
 {
-	(void)words;
 	while (nr_pipes) {
 		nr_pipes--;
 		close(pipes[nr_pipes][0]);
@@ -119,41 +117,43 @@ static int page_claim(int big, uint64_t index, uint64_t frame, int session,
 	return err;
 }
 
-/* Look for pages at multiples of @step among those of @big, which is mapped. */
-static int borders_claim(int big, const void *map, uint64_t nr, char **words)
+/* What is preserved in @session under tokens from @token on. */
+struct borders {
+	const char *session;
+	uint64_t step, count, token;
+};
+
+/* Look for pages at multiples of the step among those of @big, which is mapped. */
+static int borders_claim(int big, const void *map, uint64_t nr,
+			 const struct borders *want)
 {
-	uint64_t step, count, token, done = 0, *frames = calloc(nr, sizeof(*frames));
-	int session = fd_find(words[0]), err = frames ? 0 : -ENOMEM;
+	uint64_t done = 0, *frames = calloc(nr, sizeof(*frames));
+	int session = fd_find(want->session), err = frames ? 0 : -ENOMEM;
 
 	if (session < 0)
 		err = session;
 	if (!err)
-		err = option_u64(words, "step", 512, &step);
-	if (!err)
-		err = option_u64(words, "count", 1, &count);
-	if (!err)
-		err = option_u64(words, "token", 1, &token);
-	if (!err)
 		err = page_frames(map, nr, frames);
-	for (uint64_t i = 0; err >= 0 && i < nr && done < count; i++) {
-		if (frames[i] % step)
+	for (uint64_t i = 0; err >= 0 && i < nr && done < want->count; i++) {
+		if (frames[i] % want->step)
 			continue;
-		err = page_claim(big, i, frames[i], session, token + done);
+		err = page_claim(big, i, frames[i], session,
+				 want->token + done);
 		done += !err;
 	}
 	free(frames);
 	if (err < 0)
 		return err;
 
-	return done == count ? 0 : problem(-ENOENT, "%llu pages at borders",
+	return done == want->count ? 0 : problem(-ENOENT, "%llu pages at borders",
 					   (unsigned long long)done);
 }
 
 /*
- * Preserve memfds of one page each, which begins a block of STEP pages and has
+ * Preserve memfds of one page each, which begins a block of so many pages and has
  * nothing preserved beside it.
  */
-static int do_borders(char **words)
+static int borders(const struct borders *want)
 {
 	uint64_t size = memory_info("MemAvailable") / 100 * 85 / page_size * page_size;
 	int big = memfd_create("big", MFD_CLOEXEC), err;
@@ -171,16 +171,32 @@ static int do_borders(char **words)
 		   big, 0);
 	if (map == MAP_FAILED)
 		return problem(-errno, "mmap: %s", strerror(errno));
-	err = borders_claim(big, map, size / page_size, words);
+	err = borders_claim(big, map, size / page_size, want);
 	munmap(map, size);
 	close(big);
 
 	return err;
 }
 
-const struct action place_actions[] = {
-	{ "memory-fragment", "left=", 1, memory_fragment },
-	{ "memory-mend", "", 0, memory_mend },
-	{ "borders", "SESSION step= count= token=", 1, do_borders },
-	{ }
-};
+void step_memory_fragment(uint64_t left)
+{
+	step("memory-fragment left=%llu", (unsigned long long)left);
+	step_end(memory_fragment(left));
+}
+
+void step_memory_mend(void)
+{
+	step("memory-mend");
+	step_end(memory_mend());
+}
+
+void step_borders(const char *session, uint64_t every, uint64_t count,
+		  uint64_t token)
+{
+	const struct borders want = { session, every, count, token };
+
+	step("borders %s step=%llu count=%llu token=%llu", session,
+	     (unsigned long long)every, (unsigned long long)count,
+	     (unsigned long long)token);
+	step_end(borders(&want));
+}

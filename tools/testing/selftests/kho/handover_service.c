@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions of a service of systemd: descriptors it is started with, and those it
+ * Steps of a service of systemd: descriptors it is started with, and those it
  * gives to its file descriptor store.
  */
 
@@ -21,13 +21,12 @@
 #define FIRST_FD	3	/* of those a service is started with */
 
 /* Descriptors get the names that the service gave them; their order means nothing. */
-static int do_listen(char **words)
+static int listen_fds(void)
 {
 	const char *nr = getenv("LISTEN_FDS"), *list = getenv("LISTEN_FDNAMES");
 	char *names = strdup(list ? list : ""), *rest = names, *name;
 	int fd = FIRST_FD, err = 0;
 
-	(void)words;
 	if (!names)
 		return problem(-ENOMEM, "no memory");
 	note("listen %s: %s", nr ? nr : "0", names);
@@ -90,26 +89,25 @@ static int send_fd(const char *text, int fd)
 	return err;
 }
 
-static int do_store(char **words)
+static int store(const char *name)
 {
-	int fd = fd_find(words[0]);
+	int fd = fd_find(name);
 	char text[128];
 
 	if (fd < 0)
 		return fd;
-	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", words[0]);
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
 
 	return send_fd(text, fd);
 }
 
-/* The name of a session, by its link and by the kernel, of LEN bytes if given. */
-static int session_name(char **words)
+/* The name of a session, by its link and by the kernel, of @len bytes if not 0. */
+static int session_name(const char *session, size_t len)
 {
 	struct liveupdate_session_get_name arg = { .size = sizeof(arg) };
 	static const char prefix[] = "anon_inode:[luo_session] ";
 	char path[64], link[256] = "", *name = (char *)arg.name;
-	int fd = fd_find(words[0]);
-	uint64_t len;
+	int fd = fd_find(session);
 
 	if (fd < 0)
 		return fd;
@@ -121,25 +119,37 @@ static int session_name(char **words)
 	if (strncmp(link, prefix, strlen(prefix)) ||
 	    strcmp(link + strlen(prefix), name))
 		return problem(-EIO, "%s is a link to '%s'", path, link);
-	if (words[1] && (parse_u64(words[1], &len) || strlen(name) != len))
+	if (len && strlen(name) != len)
 		return problem(-EIO, "the name has %zu bytes", strlen(name));
 
 	return 0;
 }
 
-/* A descriptor that no kernel can preserve. */
-static int do_socket(char **words)
+void step_listen_fds(void)
 {
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	return fd < 0 ? problem(-errno, "socket: %s", strerror(errno)) :
-			fd_add(words[0], fd);
+	step("listen");
+	step_end(listen_fds());
 }
 
-const struct action service_actions[] = {
-	{ "listen", "", 0, do_listen },
-	{ "store", "NAME", 1, do_store },
-	{ "socket", "NAME", 1, do_socket },
-	{ "session-name", "SESSION [LEN]", 1, session_name },
-	{ }
-};
+void step_store(const char *name)
+{
+	step("store %s", name);
+	step_end(store(name));
+}
+
+/* A descriptor that no kernel can preserve. */
+void step_make_socket(const char *name)
+{
+	int fd;
+
+	step("socket %s", name);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	step_end(fd < 0 ? problem(-errno, "socket: %s", strerror(errno)) :
+			  fd_add(name, fd));
+}
+
+void step_session_name(const char *session, size_t len)
+{
+	step("session-name %s %zu", session, len);
+	step_end(session_name(session, len));
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions with many sessions and files: random operations that a seed makes
+ * Steps with many sessions and files: random operations that a seed makes
  * again in the next kernel, plain large numbers, and a kexec while others work.
  */
 
@@ -228,26 +228,14 @@ static int model_step(struct model *m)
 	return op_preserve(m);
 }
 
-static int model_get(struct model *m, char **words, bool real)
+static int model_get(struct model *m, const struct stress *size, unsigned int hop,
+		     bool real)
 {
-	uint64_t sessions, files, hop;
-	int err;
-
-	err = option_u64(words, "seed", 1, &m->seed);
-	if (!err)
-		err = option_u64(words, "hop", 0, &hop);
-	if (!err)
-		err = option_u64(words, "sessions", 40, &sessions);
-	if (!err)
-		err = option_u64(words, "files", 600, &files);
-	if (err)
-		return err;
-
-	m->seed += hop << 32;
+	m->seed = case_seed() + ((uint64_t)hop << 32);
 	m->real = real;
-	m->max_sessions = sessions;
-	m->max_files = files;
-	m->sessions = calloc(sessions, sizeof(*m->sessions));
+	m->max_sessions = size->sessions;
+	m->max_files = size->files;
+	m->sessions = calloc(size->sessions, sizeof(*m->sessions));
 
 	return m->sessions ? 0 : problem(-ENOMEM, "no memory");
 }
@@ -269,10 +257,10 @@ static int model_run(struct model *m)
 	return err;
 }
 
-static int stress_make(char **words)
+static int stress_make(const struct stress *size, unsigned int hop)
 {
 	struct model m = { };
-	int err = model_get(&m, words, true);
+	int err = model_get(&m, size, hop, true);
 
 	return err ? err : model_run(&m);
 }
@@ -400,11 +388,11 @@ static int place_check(struct model *m, const struct session *s)
 	return err;
 }
 
-static int stress_check(char **words)
+static int stress_check(const struct stress *size, unsigned int hop)
 {
 	struct model m = { };
 	unsigned int first;
-	int err = model_get(&m, words, false);
+	int err = model_get(&m, size, hop, false);
 
 	if (!err)
 		err = model_run(&m);
@@ -505,44 +493,42 @@ static int many_claim(const char *name, uint64_t files)
 }
 
 /* Many sessions of one file, one of some files, one of many. */
-static int many_do(char **words, int (*one)(const char *name, uint64_t files))
+static int many_do(unsigned int sessions, uint64_t files,
+		   int (*one)(const char *name, uint64_t files))
 {
-	uint64_t sessions, files, few;
 	char name[32];
-	int err;
+	int err = 0;
 
-	err = option_u64(words, "sessions", 100, &sessions);
-	if (!err)
-		err = option_u64(words, "files", 1000, &files);
-	if (!err)
-		err = option_u64(words, "few", 500, &few);
-	for (uint64_t i = 0; i < sessions && !err; i++) {
-		snprintf(name, sizeof(name), "many%llu", (unsigned long long)i);
+	for (unsigned int i = 0; i < sessions && !err; i++) {
+		snprintf(name, sizeof(name), "many%u", i);
 		err = one(name, 1);
 	}
 	if (!err)
-		err = one("few", few);
+		err = one("few", 500);
 
 	return err ? err : one("huge", files);
 }
 
-static int do_many_keep(char **words)
+void step_many_keep(unsigned int sessions, uint64_t files)
 {
-	return many_do(words, many_keep);
+	step("many-keep sessions=%u files=%llu", sessions,
+	     (unsigned long long)files);
+	step_end(many_do(sessions, files, many_keep));
 }
 
-static int do_many_claim(char **words)
+void step_many_claim(unsigned int sessions, uint64_t files)
 {
-	return many_do(words, many_claim);
+	step("many-claim sessions=%u files=%llu", sessions,
+	     (unsigned long long)files);
+	step_end(many_do(sessions, files, many_claim));
 }
 
 /* Only returns when the kexec failed. */
-static int do_reboot_kexec(char **words)
+void step_reboot_kexec(void)
 {
-	(void)words;
+	step("reboot-kexec");
 	reboot(LINUX_REBOOT_CMD_KEXEC);
-
-	return problem(-errno, "reboot: %s", strerror(errno));
+	step_end(problem(-errno, "reboot: %s", strerror(errno)));
 }
 
 /* Results of a thread that runs until the kexec; in a preserved page. */
@@ -610,19 +596,17 @@ static void *witness_work(void *data)
 	return NULL;
 }
 
-/* @words: session, memfd that is preserved in it, size of the large hole. */
-static int do_at_work(char **words)
+/* @diary: a memfd that is preserved in @session; @size: of the large hole. */
+static int at_work(const char *session, const char *diary, uint64_t size)
 {
 	static struct witness w;
-	int fd = fd_find(words[1]), err;
+	int fd = fd_find(diary);
 	pthread_t thread;
 
-	w.session = fd_find(words[0]);
+	w.session = fd_find(session);
+	w.size = size;
 	if (w.session < 0 || fd < 0)
 		return -ENOENT;
-	err = parse_u64(words[2], &w.size);
-	if (err)
-		return err;
 	w.diary = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 		       0);
 	if (w.diary == MAP_FAILED)
@@ -639,10 +623,10 @@ static int do_at_work(char **words)
 	return 0;
 }
 
-static int do_diary_check(char **words)
+static int diary_check(const char *name)
 {
 	struct diary diary;
-	int fd = fd_find(words[0]);
+	int fd = fd_find(name);
 
 	if (fd < 0)
 		return fd;
@@ -663,13 +647,28 @@ static int do_diary_check(char **words)
 	return 0;
 }
 
-const struct action stress_actions[] = {
-	{ "stress-make", "[seed= hop= sessions= files=]", 0, stress_make },
-	{ "stress-check", "[seed= hop= sessions= files=]", 0, stress_check },
-	{ "many-keep", "[sessions= files= few=]", 0, do_many_keep },
-	{ "many-claim", "[sessions= files= few=]", 0, do_many_claim },
-	{ "reboot-kexec", "", 0, do_reboot_kexec },
-	{ "at-work", "SESSION MEMFD SIZE", 3, do_at_work },
-	{ "diary-check", "MEMFD", 1, do_diary_check },
-	{ }
-};
+void step_at_work(const char *session, const char *diary, uint64_t size)
+{
+	step("at-work %s %s %llu", session, diary, (unsigned long long)size);
+	step_end(at_work(session, diary, size));
+}
+
+void step_diary_check(const char *name)
+{
+	step("diary-check %s", name);
+	step_end(diary_check(name));
+}
+
+void step_stress_make(const struct stress *size, unsigned int hop)
+{
+	step("stress-make seed=%llu hop=%u sessions=%u files=%u",
+	     (unsigned long long)case_seed(), hop, size->sessions, size->files);
+	step_end(stress_make(size, hop));
+}
+
+void step_stress_check(const struct stress *size, unsigned int hop)
+{
+	step("stress-check seed=%llu hop=%u sessions=%u files=%u",
+	     (unsigned long long)case_seed(), hop, size->sessions, size->files);
+	step_end(stress_check(size, hop));
+}

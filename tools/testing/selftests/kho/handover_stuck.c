@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * An action that preserves a memfd while another thread holds the lock of its
+ * A step that preserves a memfd while another thread holds the lock of its
  * inode: in a write that waits for user space, by way of userfaultfd or of a file
  * system, or in one fallocate() after the other.
  */
@@ -195,25 +195,26 @@ static int stuck_start(struct stuck *s, void *(*first)(void *))
 	return 0;
 }
 
-static int do_stuck(char **words)
+static int stuck(const char *session, const char *name, const char *way)
 {
 	static struct stuck s;
 
-	s.session = fd_find(words[0]);
-	s.fd = fd_find(words[1]);
+	s.session = fd_find(session);
+	s.fd = fd_find(name);
 	if (s.session < 0 || s.fd < 0)
 		return -ENOENT;
-	if (!strcmp(words[2], "fallocate"))
+	if (!strcmp(way, "fallocate"))
 		return stuck_start(&s, stuck_allocate);
 
-	s.page = strcmp(words[2], "fuse") ? page_of_uffd() : page_of_fuse();
+	s.page = strcmp(way, "fuse") ? page_of_uffd() : page_of_fuse();
 	if (!s.page)
-		return problem(-errno, "%s: %s", words[2], strerror(errno));
+		return problem(-errno, "%s: %s", way, strerror(errno));
 
 	return stuck_start(&s, stuck_write);
 }
 
-const struct action stuck_actions[] = {
-	{ "stuck", "SESSION NAME userfaultfd|fuse|fallocate", 3, do_stuck },
-	{ }
-};
+void step_stuck(const char *session, const char *name, const char *way)
+{
+	step("stuck %s %s %s", session, name, way);
+	step_end(stuck(session, name, way));
+}

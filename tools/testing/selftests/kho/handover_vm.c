@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Actions for virtual machines: programs that tell something, and where the pages
+ * Steps of virtual machines: programs that tell something, and where the pages
  * of a file are.
  */
 
@@ -17,7 +17,7 @@
 #include "handover.h"
 
 /* Every line of the command's output is a note.  The last one says why it failed. */
-int tell(const char *command)
+static int tell(const char *command)
 {
 	char line[256] = "no output";
 	FILE *output = popen(command, "re");
@@ -63,14 +63,14 @@ static int note_frames(const char *map, size_t nr)
 }
 
 /* Physical addresses of all pages of a file, which no page may be missing in. */
-static int do_frames(char **words)
+static int frames(const char *path)
 {
-	int fd = open(words[0], O_RDONLY | O_CLOEXEC), err;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
 	struct stat stat;
 	char *map;
 
 	if (fd < 0 || fstat(fd, &stat))
-		return problem(-errno, "%s: %s", words[0], strerror(errno));
+		return problem(-errno, "%s: %s", path, strerror(errno));
 	map = mmap(NULL, stat.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
 	close(fd);
 	if (map == MAP_FAILED)
@@ -81,7 +81,14 @@ static int do_frames(char **words)
 	return err;
 }
 
-const struct action vm_actions[] = {
-	{ "frames", "PATH", 1, do_frames },
-	{ }
-};
+void step_frames(const char *path)
+{
+	step("frames %s", path);
+	step_end(frames(path));
+}
+
+void step_tell(const char *command)
+{
+	step("tell %s", command);
+	step_end(tell(command));
+}

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # First process of a guest with systemd: all that systemd does not do by itself.  One
-# service of the guest does what the script hopN says, and has a file descriptor store
+# service of the guest runs the case, and has a file descriptor store
 # of the size kho_store= and a session; the other is memcached, where that is there.
 
 /bin/busybox mkdir -p /proc /sys /dev /run /share /tmp /etc /var /usr/bin /usr/sbin
@@ -14,7 +14,7 @@ mount -t devtmpfs devtmpfs /dev 2>/dev/null
 kho_store=8
 for word in $(cat /proc/cmdline); do
 	case "$word" in
-	kho_hop=*|kho_results=*|kho_store=*) eval "$word" ;;
+	kho_case=*|kho_hop=*|kho_results=*|kho_store=*) eval "$word" ;;
 	esac
 done
 mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=262144,cache=readahead kho /share
@@ -53,7 +53,7 @@ $session
 Environment=PATH=$PATH
 StandardOutput=null
 StandardError=file:/dev/console
-ExecStart=/bin/sh -c 'handover /share/hop$kho_hop >/dev/$kho_results; sleep 1; reboot -f'
+ExecStart=/bin/sh -c 'handover --case $kho_case $kho_hop >/dev/$kho_results; sleep 1; reboot -f'
 END
 cat >/etc/systemd/system/test.target <<END
 [Unit]

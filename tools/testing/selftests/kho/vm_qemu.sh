@@ -1,15 +1,26 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# vm_qemu.sh WORDS...: QEMU with the virtual machine of vm_machine.c, emulated.
+# vm_qemu.sh WORDS...: QEMU with the virtual machine of vm_machine.c, or with Linux
+# and vm_linux.c if there is a kernel for it.  Emulated, unless there is KVM.
 #
 # RAM is descriptor 10 and QMP descriptor 11, as samples/liveupdate/vm-agent.c has
 # them, unless the environment has others.
 
 here=/share/vm
 export LD_LIBRARY_PATH=$here QEMU_MODULE_DIR=$here
-exec $here/qemu-system-x86_64 -L $here -M pc,memory-backend=ram -accel tcg -m 64M \
-	-object memory-backend-file,id=ram,size=64M,mem-path="${ram:-/proc/self/fd/10}",share=on \
+accel=tcg
+[ -c /dev/kvm ] && accel=kvm
+if [ -e $here/linux ]; then
+	size=192M
+	append="console=ttyS0 quiet panic=-1 mitigations=off"
+	set -- -kernel $here/linux -initrd $here/initrd -append "$append" "$@"
+else
+	size=64M
+	set -- -kernel $here/vm_machine "$@"
+fi
+exec $here/qemu-system-x86_64 -L $here -M pc,memory-backend=ram -accel $accel -m $size \
+	-object memory-backend-file,id=ram,size=$size,mem-path="${ram:-/proc/self/fd/10}",share=on \
 	-chardev "${qmp:-socket,fd=11}",id=qmp -mon chardev=qmp,mode=control \
-	-kernel $here/vm_machine -serial file:"${serial:-/tmp/serial}" \
+	-serial file:"${serial:-/tmp/serial}" \
 	-nodefaults -no-user-config -display none -no-reboot "$@"

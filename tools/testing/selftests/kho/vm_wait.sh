@@ -1,9 +1,12 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# vm_wait.sh N: wait until the virtual machine of vm_machine.c has said N lines, and
-# print the last one.  Gives up after 30 seconds without a new one.
+# vm_wait.sh N: wait until the virtual machine of vm_qemu.sh has said N lines, and
+# print the last one.  Gives up after 30 seconds without a new one, and with Linux
+# in it, whose boot is emulated in a guest that is emulated itself, after 300.
 
+patience=30
+[ -e /share/vm/linux ] && patience=300
 lines=0
 since=$(date +%s)
 while [ "$lines" -lt "$1" ]; do
@@ -11,7 +14,7 @@ while [ "$lines" -lt "$1" ]; do
 	if [ "${now:-0}" -gt "$lines" ]; then
 		lines=$now
 		since=$(date +%s)
-	elif [ $(($(date +%s) - since)) -gt 30 ]; then
+	elif [ $(($(date +%s) - since)) -gt $patience ]; then
 		echo "FAILED: it has said $lines of $1 lines, and no more"
 		exit 1
 	fi

@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Cases of how kernels boot: switched off, with other pages, without a handover, with
+ * much memory, in a crash.
+ */
+
+#include <stdio.h>
+
+#include "steps.h"
+
+static const struct memfd file[] = { { "a", 16 * MIB, 1 } };
+
+/* arm64 lists what memblock has reserved there, and took a walk over the list for each line. */
+KHO_TEST(iomem, "Memory that comes in hundreds of pieces is not listed piece by piece in /proc/iomem.",
+	 .arch = "arm64")
+{
+	char gap[16], name[16];
+
+	if (hop) {
+		session_get("main");
+		run("test $(grep -c reserved /proc/iomem) -lt 50");
+		return;
+	}
+	session_new("main");
+	for (unsigned int i = 0; i < 300; i++) {
+		snprintf(gap, sizeof(gap), "gap%u", i);
+		snprintf(name, sizeof(name), "f%u", i);
+		memfd(gap, page_size, i + 1);
+		memfd(name, page_size, i + 1);
+		preserve("main", i, name);
+	}
+}
+
+KHO_TEST(kho_off, "A second kernel with kho=off boots and preserves nothing; the third one starts again.",
+	 .hops = 3, .deadline = 40, .append = { "", "kho=off", "" })
+{
+	static const struct memfd a[] = { { "a", 16 * MIB, 8 } };
+	static const struct memfd b[] = { { "b", MIB, 9 } };
+
+	switch (hop) {
+	case 0:
+		keep("main", a);
+		break;
+	case 1:
+		run("test ! -e /dev/liveupdate");
+		churn();
+		break;
+	case 2:
+		fails(ENOENT, session_get("main"));
+		keep("main", b);
+		churn();
+		break;
+	}
+}
+
+KHO_TEST(debugfs_off, "A second kernel with debugfs=off keeps the memfd and its own memory.",
+	 .deadline = 30, .append = { "", "debugfs=off" })
+{
+	static const struct memfd a[] = { { "a", 32 * MIB, 10 } };
+
+	if (!hop) {
+		keep("main", a);
+		return;
+	}
+	claim("main", a);
+	run("test ! -e /sys/kernel/debug/kho");
+	churn();
+	look(a);
+}
+
+static void other_pages(void)
+{
+	logs("KHO: root tree: incompatible page size");
+	fails(ENOENT, session_get("main"));
+}
+
+/* To a kernel with other pages, and from it back. */
+KHO_TEST(other_page_size, "A handover with another page size is refused in one line, and the boot is cold.",
+	 .name = "page-size", .hops = 3, .kernels = { "ours", "other-pages", "ours" }, .arch = "arm64", .deadline = 40)
+{
+	static const struct memfd b[] = { { "b", MIB, 2 } };
+
+	if (hop) {
+		other_pages();
+		churn();
+	}
+	if (hop == 0)
+		keep("main", file);
+	else if (hop == 1)
+		keep("main", b);
+}
+
+/* A device tree that leads to no handover, and is complete. */
+static void forgotten(void)
+{
+	run("! ls /proc/device-tree/chosen | grep linux,kho");
+	run("test -s /sys/firmware/fdt");
+}
+
+static void cold_boot(void)
+{
+	logged("found kexec handover", 0);
+	logged("KHO revival", 0);
+}
+
+/* On arm64 kexec-tools copies the device tree of the running kernel, with the properties of its handover. */
+KHO_TEST(stale_handover, "An image without a handover boots cold after an earlier handover.",
+	 .hops = 4, .arch = "arm64", .deadline = 40)
+{
+	switch (hop) {
+	case 0:
+		keep("main", file);
+		break;
+	case 1:
+		claim("main", file);
+		close_fd("a");
+		forgotten();
+		load_plain();
+		break;
+	case 2:
+		fails(ENOENT, session_get("main"));
+		cold_boot();
+		churn();
+		keep("main", file);
+		break;
+	case 3:
+		claim("main", file);
+		break;
+	}
+}
+
+/* The kernel between cannot use the handover, and the one after it could. */
+KHO_TEST(stale_refused, "An image without a handover boots cold, where one was refused before.",
+	 .hops = 3, .kernels = { "ours", "other-pages", "ours" }, .arch = "arm64", .deadline = 40)
+{
+	switch (hop) {
+	case 0:
+		keep("main", file);
+		break;
+	case 1:
+		other_pages();
+		forgotten();
+		load_plain();
+		break;
+	case 2:
+		fails(ENOENT, session_get("main"));
+		cold_boot();
+		churn();
+		break;
+	}
+}
+
+/*
+ * The kernel that crashes has its crash memory in the scratch areas of the one before it.
+ * There is so much memory that 1G of it is in one piece, wherever KASLR puts the kernel.
+ */
+#define KDUMP(scratch)	.hops = 3, .memory = 4096, .deadline = 40, .arch = "x86_64", \
+	.append = { "crashkernel=256M " scratch, "crashkernel=256M " scratch, "nr_cpus=1" }, \
+	.allowed = { "sysrq triggered crash", "Call [Tt]race:" }
+#define KDUMP_SCRATCH	"kho_scratch=64M,1G,64M"
+
+/* True when the kernel for the crash is still to be loaded. */
+static bool kdump(unsigned int hop)
+{
+	switch (hop) {
+	case 0:
+		keep("main", file);
+		break;
+	case 1:
+		claim("main", file);
+		return true;
+	case 2:
+		run("test \"$(head -c 4 /proc/vmcore | tail -c 3)\" = ELF");
+		logs("KHO: disabled in the kdump kernel");
+		run("test ! -e /dev/liveupdate");
+		cold_boot();
+		break;
+	}
+
+	return false;
+}
+
+KHO_TEST(kdump_after_handover,
+	 "A kernel that took a handover crashes; the kdump kernel has the dump, and no handover.",
+	 KDUMP(KDUMP_SCRATCH))
+{
+	if (!kdump(hop))
+		return;
+	load_crash();
+	leave_by_crash();
+}
+
+KHO_TEST(kdump_after_handover_plain, "The same with a kdump kernel that kexec_load() loads.",
+	 KDUMP(KDUMP_SCRATCH))
+{
+	if (!kdump(hop))
+		return;
+	load_crash_plain();
+	leave_by_crash();
+}
+
+KHO_TEST(kdump_on_demand, "The same with scratch memory on demand.", KDUMP(""))
+{
+	if (!kdump(hop))
+		return;
+	load_crash();
+	leave_by_crash();
+}
+
+/* Where scratch memory is extended, it may share a region of memblock with what is not. */
+KHO_TEST(above_4g, "Memory above 4 GiB is handed over twice, with free memory around it.",
+	 .hops = 3, .append = { "kho_scratch=200%" }, .memory = 6144, .deadline = 40)
+{
+	static const struct memfd files[] = { { "a", 40 * MIB, 20 }, { "b", 12345, 21 } };
+
+	switch (hop) {
+	case 0:
+		cma_check();
+		keep("main", files);
+		break;
+	case 1:
+		claim("main", files);
+		cma_check();
+		close_fd("a");
+		close_fd("b");
+		keep("main", files);
+		break;
+	case 2:
+		claim("main", files);
+		look(files);
+		cma_check();
+		break;
+	}
+}
+
+/* LUO restores records, and frees its header, before the struct pages around them are set up. */
+KHO_TEST(early_restore, "Pages of deferred struct pages are restored and freed by an early initcall.",
+	 .memory = 6144, .deadline = 40)
+{
+	char session[16], name[16];
+
+	if (!hop)
+		total_keep();
+	else
+		run("dmesg | grep 'deferred pages initialised'");
+	for (unsigned int i = 0; i < 120; i++) {
+		struct memfd one = { name, page_size, i + 1 };
+
+		snprintf(session, sizeof(session), "s%u", i);
+		snprintf(name, sizeof(name), "f%u", i);
+		if (!hop) {
+			keep_one(session, &one);
+			continue;
+		}
+		claim_one(session, &one);
+		close_fd(name);
+	}
+	if (hop) {
+		total_check(16 * MIB);
+		churn();
+	}
+}
+
+/* The memory of the device is that of the processor on which this runs. */
+static void plugged_memory(void)
+{
+	run("for i in $(seq 60); do awk '/MemTotal/ { exit $4 < 400000 }' "
+	    "/sys/devices/system/node/node1/meminfo && exit; sleep 1; done; exit 1");
+	run("taskset -p 2 $PPID");
+}
+
+static const struct memfd far = { "far", 8 * MIB, 9, .node = NODE(1) };
+static const struct memfd near[] = {
+	{ "near1", 1 * MIB, 1, .node = NODE(0) }, { "near2", 2 * MIB, 2, .node = NODE(0) },
+	{ "near3", 3 * MIB, 3, .node = NODE(0) }, { "near4", 4 * MIB, 4, .node = NODE(0) },
+};
+
+static void hotplug_before(bool kept)
+{
+	plugged_memory();
+	log_clear();
+	session_new("hot");
+	make(&far);
+	if (kept)
+		preserve("hot", 9, "far");
+	else
+		fails(EOPNOTSUPP, preserve("hot", 9, "far"));
+	check(&far);
+	keep("main", near);
+}
+
+static void hotplug_after(bool kept)
+{
+	logged("is lost", 0);
+	logged("]: discarded", 0);
+	claim("main", near);
+	session_get("hot");
+	if (kept) {
+		retrieve("hot", 9, "far");
+		check(&far);
+	} else {
+		fails(ENOENT, retrieve("hot", 9, "far"));
+	}
+	finish("hot");
+}
+
+static void hotplug(unsigned int hop, bool kept)
+{
+	char session[16];
+
+	if (!hop)
+		hotplug_before(kept);
+	else
+		hotplug_after(kept);
+	/* Records of sessions fill several pages. */
+	for (unsigned int i = 0; i < 150; i++) {
+		snprintf(session, sizeof(session), "s%u", i);
+		if (!hop)
+			keep_none(session);
+		else
+			claim_none(session);
+	}
+	if (!hop) {
+		logged("preserve: in hot-added memory", kept ? 0 : 1);
+		return;
+	}
+	plugged_memory();
+	churn();
+	look(near);
+}
+
+#define HOTPLUG(online)	.arch = "x86_64", .deadline = 40, .append = { "memhp_default_state=" online }
+
+KHO_TEST(hotplug_dimm, "Memory of a DIMM that is added is refused, and costs nothing else.",
+	 HOTPLUG("online_kernel"), .plug = "pc-dimm")
+{
+	hotplug(hop, false);
+}
+
+KHO_TEST(hotplug_dimm_movable,
+	 "A memfd in movable memory of a DIMM that is added moves, and is kept.",
+	 HOTPLUG("online_movable"), .plug = "pc-dimm")
+{
+	hotplug(hop, true);
+}
+
+KHO_TEST(hotplug_virtio_mem, "Memory that a hypervisor adds is refused, and costs nothing else.",
+	 HOTPLUG("online_kernel"), .plug = "virtio-mem-pci,requested-size=512M",
+	 .kernels = { "virtio-mem" }, .by_name = true)
+{
+	hotplug(hop, false);
+}
+
+/* Whatever walks all page blocks, or all sections, comes across pages that are set up on their own. */
+KHO_TEST(page_owner,
+	 "Pages that begin page blocks and sections come back where each page has an owner recorded.",
+	 .append = { "page_owner=on", "page_owner=on" }, .memory = 2048, .deadline = 60)
+{
+	const struct memfd files[] = {
+		{ "b1", page_size, 1 }, { "b2", page_size, 2 }, { "b3", page_size, 3 },
+		{ "b4", page_size, 4 }, { "b5", page_size, 5 }, { "b6", page_size, 6 },
+	};
+
+	if (hop) {
+		claim("main", files);
+		churn();
+		return;
+	}
+	session_new("main");
+	borders("main", 512, 4, 1);
+	borders("main", 32768, 2, 5);
+}
+
+/* In KiB, with the pages that processors keep at hand. */
+#define FREE_KIB "awk '$1 == \"nr_free_pages\" || $1 == \"count:\" {n += $2} END {print 4 * n}' /proc/zoneinfo"
+#define FREE_THEN "grep -o 'kho_free=[0-9]*' /proc/cmdline"
+#define CHAIN_HOPS 100
+
+/* Free memory after the second hop travels on the command line, and is compared after the last. */
+KHO_TEST(chain_100, "After 100 kexecs with a memfd of 64 MiB free memory is that after two, but for 1 MiB.",
+	 .hops = CHAIN_HOPS + 1, .memory = 512, .deadline = 15 + 10 * CHAIN_HOPS, .by_name = true)
+{
+	static const struct memfd kept[] = { { "a", 64 * MIB, 1 } };
+
+	if (!hop) {
+		keep("main", kept);
+		return;
+	}
+	claim("main", kept);
+	run("echo 1 > /sys/kernel/debug/kho/in/release");
+	run("echo 3 > /proc/sys/vm/drop_caches");
+	run("echo hop %u: $(" FREE_KIB ") KiB free", hop);
+	if (hop == 2)
+		run("echo -n \" kho_free=$(" FREE_KIB ")\" > /append");
+	else if (hop > 2)
+		run("echo -n \" $(" FREE_THEN ")\" > /append");
+	if (hop < CHAIN_HOPS) {
+		session_new("main");
+		preserve("main", 1, "a");
+		return;
+	}
+	run("less=$(($(" FREE_THEN " | cut -d= -f2) - $(" FREE_KIB "))); test ${less#-} -le 1024");
+	churn();
+}

@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Cases of the compatibility table: a handover between two kernels that differ.
+ *
+ * The first kernel hands over a reserve_mem= region, the folios of lib/test_kho.c and
+ * memfds in two sessions; that it is of another version is brought about by changing
+ * the strings in its handover.  The sentence of a case is what must happen.
+ */
+
+#include <stdio.h>
+
+#include "steps.h"
+
+#define IN	"/sys/kernel/debug/kho/in"
+#define ROOT	"kho-v4;radix-v1;vmalloc-v1"
+#define LUO	"luo-v5;block-v1"
+#define MEMFD	"memfd-v2;vmalloc-v1"
+
+#define COMPAT_HOPS(n)	.hops = (n), .append = { "reserve_mem=4M:4096:khotest" }, \
+			.memory = 512, .deadline = 15 + 10 * (n)
+
+static const struct memfd large[] = { { "a", 64 * MIB, 1 }, { "b", 5000, 2 } };
+static const struct memfd small[] = { { "c", 300000, 3 }, { "d", 1, 4 } };
+static const struct memfd tiny[] = { { "e", 5000, 6 } };
+static const struct memfd new[] = { { "n", MIB, 5 } };
+
+/* ---- handover data, in the versions of this kernel */
+
+static void give_region(void)
+{
+	region_fill("khotest", 77);
+	total_keep();
+}
+
+static void give(void)
+{
+	give_region();
+	keep("main", large);
+	keep("other", small);
+}
+
+static void give_tiny(void)
+{
+	give_region();
+	keep("main", tiny);
+	keep("other", small);
+}
+
+/* ---- what must be found */
+
+static void shows(const char *name, const char *offered, const char *supported,
+		  const char *verdict, const char *base)
+{
+	run("grep -x '%s %s %s %s %s *' " IN "/compat", name, offered, supported,
+	    verdict, base);
+}
+
+/* A component of another version is named, in the log and in debugfs. */
+static void differs(const char *name, const char *offered, const char *supported,
+		    const char *base)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "KHO: compat: %s: previous kernel has %s, this one %s",
+		 name, offered, supported);
+	logs(line);
+	shows(name, offered, supported, "other", base);
+}
+
+static void same_formats(void)
+{
+	shows("kho", "kho-v4", "kho-v4", "same", "kho");
+	shows("radix", "radix-v1", "radix-v1", "same", "kho");
+	shows("vmalloc", "vmalloc-v1", "vmalloc-v1", "same", "kho");
+	shows("luo", "luo-v5", "luo-v5", "same", "luo");
+	shows("block", "block-v1", "block-v1", "same", "luo");
+	shows("memfd", "memfd-v2", "memfd-v2", "same", "memfd");
+	shows("vmalloc", "vmalloc-v1", "vmalloc-v1", "same", "memfd");
+}
+
+static void region_kept(void)
+{
+	logs("Revived memory reservation 'khotest'");
+	region_check("khotest", 77);
+}
+
+static void memory_kept(void)
+{
+	region_kept();
+	logs("KHO restore succeeded");
+}
+
+static void files_kept(void)
+{
+	claim("main", large);
+	claim("other", small);
+}
+
+static void legacy_strings(void)
+{
+	logs("KHO: compat: 'kho-v4' stands for '" ROOT "'");
+	logs("KHO: compat: 'luo-v5' stands for '" LUO "'");
+	logs("KHO: compat: 'memfd-v2' stands for '" MEMFD "'");
+}
+
+/* Unclaimed memory is free after that, and nothing else. */
+static void release(void)
+{
+	run("echo 1 > " IN "/release");
+	total_check(MIB);
+	churn_once();
+	region_kept();
+}
+
+static void boots_cold(void)
+{
+	logs("disabling KHO revival");
+	logged("Revived memory", 0);
+	logged("KHO restore", 0);
+	total_check(4 * MIB);
+	fails(ENOENT, session_get("main"));
+	churn_once();
+}
+
+static void sessions_lost(void)
+{
+	fails(ENOENT, session_get("main"));
+	fails(ENOENT, session_get("other"));
+}
+
+/* The kernel goes on, and the next one has all of that. */
+static void go_on(void)
+{
+	keep("next", new);
+	region_fill("khotest", 77);
+}
+
+static void gone_on(void)
+{
+	memory_kept();
+	claim("next", new);
+}
+
+/* End a session with files that nothing here can free. */
+static void give_up(const char *session)
+{
+	fails(EBUSY, finish(session));
+	finish_force(session);
+	close_fd(session);
+}
+
+/* ---- kernels of the same, and of other sources */
+
+KHO_TEST(compat_ours_ours, "all kept", COMPAT_HOPS(2))
+{
+	if (!hop) {
+		give();
+		return;
+	}
+	memory_kept();
+	files_kept();
+	same_formats();
+	logged("compat:", 0);
+}
+
+KHO_TEST(compat_stock_ours, "all kept, the log says what the strings stand for",
+	 COMPAT_HOPS(2), .kernels = { "stock", "ours" })
+{
+	if (!hop) {
+		give();
+		return;
+	}
+	memory_kept();
+	files_kept();
+	legacy_strings();
+	same_formats();
+}
+
+KHO_TEST(compat_stock_ours_ours, "all kept twice",
+	 COMPAT_HOPS(3), .kernels = { "stock", "ours" })
+{
+	switch (hop) {
+	case 0:
+		give();
+		break;
+	case 1:
+		memory_kept();
+		files_kept();
+		go_on();
+		break;
+	case 2:
+		gone_on();
+		break;
+	}
+}
+
+KHO_TEST(compat_ours_stock, "stock boots cold; back to ours all kept",
+	 COMPAT_HOPS(3), .kernels = { "ours", "stock", "ours" })
+{
+	switch (hop) {
+	case 0:
+		give();
+		break;
+	case 1:
+		boots_cold();
+		go_on();
+		break;
+	case 2:
+		gone_on();
+		break;
+	}
+}
+
+KHO_TEST(compat_stock_older_ours, "all kept, the log says what the strings stand for",
+	 .name = "compat-stock-7.2-ours", COMPAT_HOPS(3), .base = "7.2",
+	 .kernels = { "stock", "guest@7.3" })
+{
+	switch (hop) {
+	case 0:
+		give();
+		break;
+	case 1:
+		memory_kept();
+		files_kept();
+		legacy_strings();
+		same_formats();
+		go_on();
+		break;
+	case 2:
+		gone_on();
+		break;
+	}
+}
+
+KHO_TEST(compat_ours_older_ours, "all kept, and kept on the way back",
+	 .name = "compat-ours-7.2-ours", COMPAT_HOPS(3), .base = "7.2",
+	 .kernels = { "ours", "guest@7.3", "ours" })
+{
+	switch (hop) {
+	case 0:
+		give();
+		break;
+	case 1:
+		memory_kept();
+		files_kept();
+		same_formats();
+		logged("compat:", 0);
+		go_on();
+		break;
+	case 2:
+		gone_on();
+		break;
+	}
+}
+
+/* ---- one component of another version */
+
+KHO_TEST(compat_vmalloc_v2, "memfds -EOPNOTSUPP, region and folios kept, memory free again",
+	 COMPAT_HOPS(3))
+{
+	switch (hop) {
+	case 0:
+		give();
+		offer_root("kho-v4;radix-v1;vmalloc-v2");
+		break;
+	case 1:
+		region_kept();
+		logs("named folios succeeded");
+		differs("vmalloc", "vmalloc-v2", "vmalloc-v1", "kho");
+		damage_file("main", 1, "handler", "memfd-v2;vmalloc-v2");
+		damage_file("main", 2, "handler", "memfd-v2;vmalloc-v2");
+		session_get("main");
+		fails(EOPNOTSUPP, retrieve("main", 1, "a"));
+		fails(EOPNOTSUPP, retrieve("main", 2, "b"));
+		run("! echo 1 > " IN "/release");
+		differs("vmalloc", "vmalloc-v2", "vmalloc-v1", "memfd");
+		give_up("main");
+		session_get("other");
+		fails(EOPNOTSUPP, retrieve("other", 1, "c"));
+		finish("other");
+		close_fd("other");
+		release();
+		go_on();
+		break;
+	case 2:
+		region_kept();
+		claim("next", new);
+		break;
+	}
+}
+
+static void luo_version(unsigned int hop, const char *offer, const char *name,
+			const char *offered, const char *supported)
+{
+	switch (hop) {
+	case 0:
+		give();
+		offer_luo(offer);
+		break;
+	case 1:
+		memory_kept();
+		differs(name, offered, supported, "luo");
+		sessions_lost();
+		release();
+		go_on();
+		break;
+	case 2:
+		gone_on();
+		break;
+	}
+}
+
+KHO_TEST(compat_block_v2, "LUO empty, region and folios kept, live updates go on", COMPAT_HOPS(3))
+{
+	luo_version(hop, "luo-v5;block-v2", "block", "block-v2", "block-v1");
+}
+
+KHO_TEST(compat_luo_v6, "LUO empty, region and folios kept, live updates go on", COMPAT_HOPS(3))
+{
+	luo_version(hop, "luo-v6;block-v1", "luo", "luo-v6", "luo-v5");
+}
+
+KHO_TEST(compat_memfd_v3, "that file -EOPNOTSUPP, the rest kept, memory free again", COMPAT_HOPS(3))
+{
+	switch (hop) {
+	case 0:
+		give();
+		break;
+	case 1:
+		memory_kept();
+		damage_file("main", 1, "handler", "memfd-v3;vmalloc-v1");
+		session_get("main");
+		fails(EOPNOTSUPP, retrieve("main", 1, "a"));
+		retrieve("main", 2, "b");
+		check(&large[1]);
+		differs("memfd", "memfd-v3", "memfd-v2", "memfd");
+		give_up("main");
+		claim("other", small);
+		release();
+		go_on();
+		break;
+	case 2:
+		gone_on();
+		break;
+	}
+}
+
+static void root_version(unsigned int hop, const char *offer, const char *name,
+			 const char *offered, const char *supported)
+{
+	switch (hop) {
+	case 0:
+		give();
+		offer_root(offer);
+		break;
+	case 1:
+		differs(name, offered, supported, "kho");
+		boots_cold();
+		run("test ! -e " IN "/fdt");
+		go_on();
+		break;
+	case 2:
+		gone_on();
+		break;
+	}
+}
+
+KHO_TEST(compat_radix_v2, "boots cold and says so", COMPAT_HOPS(3))
+{
+	root_version(hop, "kho-v4;radix-v2;vmalloc-v1", "radix", "radix-v2", "radix-v1");
+}
+
+KHO_TEST(compat_kho_v5, "boots cold and says so", COMPAT_HOPS(3))
+{
+	root_version(hop, "kho-v5;radix-v1;vmalloc-v1", "kho", "kho-v5", "kho-v4");
+}
+
+KHO_TEST(compat_foo_v1, "all kept, foo is named", COMPAT_HOPS(2))
+{
+	if (!hop) {
+		give();
+		offer_root("kho-v4;foo-v1;radix-v1;vmalloc-v1");
+		return;
+	}
+	memory_kept();
+	files_kept();
+	same_formats();
+	shows("foo", "foo-v1", "-", "unknown", "kho");
+	logs("KHO: compat: foo: previous kernel has foo-v1, this one none");
+}
+
+/* ---- text that no kernel would write; one kernel after the other gets another */
+
+static const char *const bad[] = { "garbage", "empty", "endless", "huge" };
+
+KHO_TEST(compat_bad_root, "boots cold each time and says so", COMPAT_HOPS(7))
+{
+	if (hop == 6) {
+		gone_on();
+		return;
+	}
+	if (hop) {
+		logs("instead of '" ROOT "'");
+		shows("kho", "-", "-", "malformed", "kho");
+		boots_cold();
+	}
+	if (hop == 5) {
+		go_on();
+		return;
+	}
+	give_tiny();
+	if (hop == 4)
+		offer_root_of("huge", 65536);
+	else
+		offer_root(bad[hop]);
+}
+
+KHO_TEST(compat_bad_luo, "LUO empty each time, region and folios kept", COMPAT_HOPS(6))
+{
+	if (hop == 5) {
+		gone_on();
+		return;
+	}
+	if (hop == 4) {
+		logs("subtree 'LUO': not preserved");
+	} else if (hop) {
+		logs("instead of '" LUO "'");
+		shows("luo", "-", "-", "malformed", "luo");
+	}
+	if (hop) {
+		memory_kept();
+		sessions_lost();
+		release();
+	}
+	if (hop == 4) {
+		go_on();
+		return;
+	}
+	give_tiny();
+	offer_luo(bad[hop]);
+}
+
+KHO_TEST(compat_bad_file, "those files -EOPNOTSUPP or unknown, the rest kept, memory free again",
+	 COMPAT_HOPS(3))
+{
+	static const struct memfd files[] = {
+		{ "f1", 4 * MIB, 1 }, { "f2", 4 * MIB, 2 }, { "f3", 4 * MIB, 3 },
+		{ "f4", 4 * MIB, 4 }, { "f5", 4 * MIB, 5 }, { "f6", 4 * MIB, 6 },
+	};
+
+	switch (hop) {
+	case 0:
+		give_region();
+		keep("main", files);
+		keep("other", small);
+		break;
+	case 1:
+		for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++)
+			damage_file("main", i + 2, "handler", bad[i]);
+		session_get("main");
+		retrieve("main", 1, "f1");
+		check(&files[0]);
+		for (unsigned int i = 1; i <= 3; i++)
+			fails(EOPNOTSUPP, retrieve("main", i + 1, files[i].name));
+		for (unsigned int i = 4; i <= 5; i++)
+			fails(ENOENT, retrieve("main", i + 1, files[i].name));
+		logs("compat: '");
+		give_up("main");
+		memory_kept();
+		claim("other", small);
+		release();
+		go_on();
+		break;
+	case 2:
+		gone_on();
+		break;
+	}
+}
+
+/* The records stay in their page until all sessions are finished, so the one with the page is not. */
+KHO_TEST(compat_bad_flb, "that FLB is lost, the rest kept", COMPAT_HOPS(3))
+{
+	static const struct memfd page = { "p", 4096, 1 };
+
+	switch (hop) {
+	case 0:
+		give_tiny();
+		session_new("page");
+		make(&page);
+		preserve("page", 1, "p");
+		offer_flbs("p", "liveupdate-test-flb-v0", "garbage", "empty", "endless", "huge");
+		break;
+	case 1:
+		memory_kept();
+		logged("flb-v0: found", 1);
+		logged("flb-v1: found", 0);
+		logged("ERROR", 0);
+		logs("compat: '");
+		claim("main", tiny);
+		claim("other", small);
+		go_on();
+		break;
+	case 2:
+		gone_on();
+		flbs("finish was", 1);
+		break;
+	}
+}

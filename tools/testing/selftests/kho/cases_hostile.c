@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Cases of hostile handovers: a damaged field, and the expected result.
+ *
+ * A guest goes through many kernels.  Each damages what it hands over, in one row of the
+ * table or in several that do not disturb each other; the next one must boot, say so in its
+ * log, keep all that is not concerned, and go on to the next rows.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "hostile.h"
+
+#define IN		"/sys/kernel/debug/kho/in"
+#define FAR		"0x4000000000"	/* a processor has that address, and no memory */
+#define LAST_SIZE	"0x20000000"	/* of the last scratch area, aligned with all pages */
+#define TOP		"0xfffffffffffff000"	/* the last page that there is an address for */
+#define MAP		"root::preserved-memory-map"
+#define INFO		"sub:kho_test:data:folios_info"
+#define START		"sub:memblock:khotest:start"
+#define X64		"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
+/* Handover data of each kernel, and what a row loses of it. */
+enum { FILES = 1, FOLIOS = 2, REGION = 4, ALL = 8, COLD = 16 };
+#define EVERYTHING	(FILES | FOLIOS | REGION)
+
+struct row {
+	const char *name;
+	struct harm harm[HARMS];
+	bool beside;		/* in the same kernel as the row above it */
+	const char *log;	/* line in the log of the next kernel, if any */
+	unsigned int loses;
+	const char *see;	/* a command that must work then */
+	void (*then)(unsigned int hop);		/* what else must be so, of what that hop handed over */
+};
+
+/* ---- handover data of each kernel: names are not used again, what came back is still open */
+
+static char file_names[5][8];
+static struct memfd files[5];
+
+/* The files that were handed over by that hop; after this, "@" stands for its number. */
+static void name_files(unsigned int hop)
+{
+	static const struct memfd made[5] = {
+		{ "a", MIB, 1 }, { "b", 5000, 2 }, { "c", 300000, 3 },
+		{ "h", 2 * MIB, 5 }, { "x", 5, 6 },
+	};
+
+	for (int i = 0; i < 5; i++) {
+		snprintf(file_names[i], sizeof(file_names[i]), "%u%s", hop, made[i].name);
+		files[i] = made[i];
+		files[i].name = file_names[i];
+	}
+}
+
+static void hand_over(unsigned int hop, unsigned int there)
+{
+	char name[8];
+	const struct memfd page = { name, 4096, 4 };
+
+	snprintf(name, sizeof(name), "%up", hop);
+	name_files(hop);
+	if (there & REGION)
+		region_fill("khotest", 77);
+	STEP(step_keep("main", files, 2));
+	STEP(step_keep("other", files + 2, 1));
+	keep_one("page", &page);
+	HUGE_FOLIOS("always");
+	STEP(step_keep("huge", files + 3, 2));
+	HUGE_FOLIOS("never");
+}
+
+/* One owner of the memory with two keys comes, and gets all of it. */
+static void huge_comes_back(unsigned int hop)
+{
+	name_files(hop);
+	session_get("huge");
+	retrieve("huge", 1, files[3].name);
+	check(&files[3]);
+	close_fd("huge");
+}
+
+static const struct row users_rows[] = {
+	{ "luo-nowhere",
+	  { POKE("root:LUO:preserved-data", NOWHERE) },
+	  .log = "subtree 'LUO': not preserved", .loses = FILES },
+	{ "test-size-0", .beside = true,
+	  .harm = { POKE("root:kho_test:blob-size", "0") },
+	  .log = "subtree 'kho_test': not preserved", .loses = FOLIOS },
+	{ "memblock-wraps", .beside = true,
+	  .harm = { POKE("root:memblock:blob-size", "0xffffffffffff0000") },
+	  .log = "subtree 'memblock': not preserved", .loses = REGION },
+	{ "metadata-foreign", .beside = true,
+	  .harm = { POKE("root:kexec-metadata:preserved-data", "spare") },
+	  .log = "subtree 'kexec-metadata': not preserved" },
+	{ "root-magic",
+	  { POKE_BE32("root", "0x12345678") },
+	  .log = "root tree: invalid FDT (FDT_ERR_BADMAGIC", .loses = COLD },
+	{ "luo-size-huge",
+	  { POKE("root:LUO:blob-size", "0x10000000000") },
+	  .log = "subtree 'LUO': not preserved", .loses = FILES },
+	{ "memblock-foreign", .beside = true,
+	  .harm = { POKE("root:memblock:preserved-data", "spare") },
+	  .log = "subtree 'memblock': not preserved", .loses = REGION },
+	{ "test-unaligned", .beside = true,
+	  .harm = { POKE("root:kho_test:preserved-data", "sub:kho_test+8") },
+	  .log = "subtree: not preserved", .loses = FOLIOS },
+	{ "metadata-size-small", .beside = true,
+	  .harm = { POKE("root:kexec-metadata:blob-size", "8") },
+	  .log = "kexec-metadata: invalid size (8 bytes" },
+	{ "root-totalsize-huge",
+	  { POKE_BE32("root+4", "0x100000") },
+	  .log = "root tree: invalid FDT (larger than its memory", .loses = COLD },
+	{ "luo-unaligned",
+	  { POKE("root:LUO:preserved-data", "sub:LUO+8") },
+	  .log = "incoming state: not preserved", .loses = FILES },
+	{ "test-size-huge", .beside = true,
+	  .harm = { POKE("root:kho_test:blob-size", "0x4000000000000000") },
+	  .log = "subtree 'kho_test': not preserved", .loses = FOLIOS },
+	{ "memblock-size-0", .beside = true,
+	  .harm = { POKE("root:memblock:blob-size", "0") },
+	  .log = "subtree 'memblock': not preserved", .loses = REGION },
+	{ "metadata-wraps", .beside = true,
+	  .harm = { POKE("root:kexec-metadata:preserved-data", "0xffffffffffffff00") },
+	  .log = "subtree 'kexec-metadata': not preserved" },
+	{ "root-totalsize-small",
+	  { POKE_BE32("root+4", "0x20") },
+	  .log = "root tree: invalid FDT (", .loses = COLD },
+	{ "luo-address-length",
+	  { POKE_BE32("root:LUO:preserved-data+-8", "7") },
+	  .log = "'LUO': invalid address or size", .loses = FILES },
+	{ "metadata-version", .beside = true,
+	  .harm = { POKE32("sub:kexec-metadata", "2") },
+	  .log = "incompatible version (2, expected 1)" },
+	{ "region-start-unaligned", .beside = true,
+	  .harm = { POKE(START, ODD) },
+	  .log = "'khotest' has wrong alignment", .loses = REGION },
+	{ "test-magic", .beside = true,
+	  .harm = { POKE_BE32("sub:kho_test", "1") },
+	  .log = "invalid device tree (", .loses = FOLIOS },
+	{ "root-struct-beyond",
+	  { POKE_BE32("root+8", "0xffffff00") },
+	  .log = "root tree: invalid FDT (", .loses = COLD },
+	{ "sessions-nowhere",
+	  { COPY("memfd:@p", "sub:LUO", 40), POKE("memfd:@p+24", NOWHERE), POKE("root:LUO:preserved-data", "memfd:@p") },
+	  .log = "all sessions are lost", .loses = FILES },
+	{ "metadata-endless", .beside = true,
+	  .harm = { FILL("sub:kexec-metadata+4", "65", 120) },
+	  .log = "exec from: " X64 " (count" },
+	{ "region-size-wrong", .beside = true,
+	  .harm = { POKE("sub:memblock:khotest:size", "0x800000") },
+	  .log = "'khotest' has wrong size", .loses = REGION },
+	{ "test-totalsize", .beside = true,
+	  .harm = { POKE_BE32("sub:kho_test+4", "0x1000000") },
+	  .log = "invalid device tree (", .loses = FOLIOS },
+	{ "root-struct-shifted",
+	  { POKE_BE32("root+8", "0x3c") },
+	  .log = "compat: ", .loses = COLD },
+	{ "sessions-unaligned",
+	  { COPY("memfd:@p", "sub:LUO", 40), POKE("memfd:@p+24", ODD), POKE("root:LUO:preserved-data", "memfd:@p") },
+	  .log = "all sessions are lost", .loses = FILES },
+	{ "metadata-count", .beside = true,
+	  .harm = { POKE32("sub:kexec-metadata+69", "0xffffffff") },
+	  .log = "(count 4294967295)" },
+	{ "memblock-magic", .beside = true,
+	  .harm = { POKE_BE32("sub:memblock", "1") },
+	  .log = "'memblock' is incompatible", .loses = REGION },
+	{ "test-nr-folios", .beside = true,
+	  .harm = { POKE32("sub:kho_test:data:nr_folios", "0xffffffff") },
+	  .log = "header: invalid", .loses = FOLIOS },
+	{ "root-strings-beyond",
+	  { POKE_BE32("root+12", "0x7fffffff") },
+	  .log = "root tree: invalid FDT (", .loses = COLD },
+	/* This loses the region permanently, so it is the last. */
+	{ "region-start-foreign",
+	  { POKE(START, "memfd:@a") },
+	  .log = "not in preserved memory", .loses = REGION },
+};
+
+static const struct row users_more_rows[] = {
+	{ "sessions-foreign",
+	  { COPY("memfd:@p", "sub:LUO", 40), POKE("memfd:@p+24", "spare"), POKE("root:LUO:preserved-data", "memfd:@p") },
+	  .log = "all sessions are lost", .loses = FILES },
+	{ "region-size-0", .beside = true,
+	  .harm = { POKE("sub:memblock:khotest:size", "0") },
+	  .log = "'khotest' has wrong size", .loses = REGION },
+	{ "test-chunk-nowhere", .beside = true,
+	  .harm = { POKE(INFO, NOWHERE) },
+	  .log = "vmalloc area: chunk not preserved", .loses = FOLIOS },
+	{ "root-version",
+	  { POKE_BE32("root+20", "99"), POKE_BE32("root+24", "99") },
+	  .log = "root tree: invalid FDT (FDT_ERR_BADVERSION", .loses = COLD },
+	{ "flbs-nowhere",
+	  { POKE("sub:LUO+32", NOWHERE) },
+	  .log = "all FLBs are lost" },
+	{ "luo-number", .beside = true,
+	  .harm = { POKE("sub:LUO+16", HUGE_NUMBER) },
+	  .log = "liveupdate number: 18446744073709551615" },
+	{ "test-order-huge", .beside = true,
+	  .harm = { POKE16(INFO "+14", "40") },
+	  .log = "vmalloc area: order out of range", .loses = FOLIOS },
+	{ "memblock-totalsize", .beside = true,
+	  .harm = { POKE_BE32("sub:memblock+4", "0x7fffffff") },
+	  .log = "'memblock' is incompatible", .loses = REGION },
+	{ "root-struct-short",
+	  { POKE_BE32("root+36", "8") },
+	  .log = "disabling KHO revival", .loses = COLD },
+	{ "memblock-struct-beyond",
+	  { POKE_BE32("sub:memblock+4", "0x7ffffffe"), POKE_BE32("sub:memblock+8", "0x7ff00000") },
+	  .log = "'memblock' is incompatible", .loses = REGION },
+	{ "map-length",
+	  { POKE_BE32(MAP "+-8", "7") },
+	  .log = "root tree: invalid memory map address", .loses = COLD },
+	{ "flbs-unaligned",
+	  { POKE("sub:LUO+32", ODD) },
+	  .log = "all FLBs are lost" },
+	{ "test-next-self", .beside = true,
+	  .harm = { POKE(INFO ">", INFO ">") },
+	  .log = "vmalloc area: partial chunk before the last one", .loses = FOLIOS },
+	{ "map-zero",
+	  { POKE(MAP, "0") },
+	  .log = "root tree: invalid memory map address", .loses = COLD },
+	{ "flbs-foreign",
+	  { POKE("sub:LUO+32", "spare") },
+	  .log = "all FLBs are lost" },
+	{ "test-entry-foreign", .beside = true,
+	  .harm = { POKE(INFO ">+8", "spare") },
+	  .log = "vmalloc area: page not preserved", .loses = FOLIOS },
+	{ "map-unaligned",
+	  { POKE(MAP, ODD) },
+	  .log = "root tree: invalid memory map address", .loses = COLD },
+	{ "flbs-pages",
+	  { POKE("sub:LUO+32>", "7") },
+	  .log = "FLB records: invalid size" },
+	{ "test-folio-nowhere", .beside = true,
+	  .harm = { POKE(INFO ">+8>", NOWHERE) },
+	  .log = "folio 0x0000200000010000: not preserved", .loses = FOLIOS },
+	{ "map-missing",
+	  { POKE_BE32(MAP "+-4", "12") },
+	  .log = "root tree: invalid memory map address", .loses = COLD },
+	{ "flbs-count",
+	  { OFFER_FLBS("@p", "nobody-v1"), POKE("memfd:@p+8", "10000") },
+	  .log = "FLB records: too many" },
+	{ "test-csum", .beside = true,
+	  .harm = { POKE32("sub:kho_test:data:csum", "1") },
+	  .log = "checksum", .loses = FOLIOS },
+	{ "scratch-unaligned",
+	  { SCRATCH_SIZE(LAST_SIZE), SCRATCH_START(ODD) },
+	  .log = "misaligned or out of range (0x0000000020000000 bytes at 0x0000000000123457", .loses = COLD },
+	{ "scratch-size-odd",
+	  { SCRATCH_SIZE("0x1001") },
+	  .log = "misaligned or out of range (0x0000000000001001 bytes at", .loses = COLD },
+	{ "scratch-wraps",
+	  { SCRATCH_SIZE(LAST_SIZE), SCRATCH_START(TOP) },
+	  .log = "misaligned or out of range (0x0000000020000000 bytes at 0xfffffffffffff000", .loses = COLD },
+	{ "scratch-nowhere",
+	  { SCRATCH_SIZE(LAST_SIZE), SCRATCH_START("0x200000000000") },
+	  .log = ": not in RAM (0x0000000020000000 bytes at 0x0000200000000000)", .loses = COLD },
+	/* 32 MiB with the smallest pages, and an area of any machine with the largest ones */
+	{ "scratch-overlap",
+	  { SCRATCH_SIZE("8192P"), SCRATCH_START("scratch:0") } },
+	{ "scratch-empty",
+	  { SCRATCH_SIZE("0") } },
+	/* This loses the region permanently, so it is the last. */
+	{ "region-start-nowhere",
+	  { POKE(START, NOWHERE) },
+	  .log = "not in preserved memory", .loses = REGION },
+};
+
+static const struct row map_rows[] = {
+	{ "key-beyond-ram",
+	  { MAP_ADD(NOWHERE, "0") },
+	  .see = "dmesg | grep \"[[]0x0000200000010000-0x[0-9a-f]*]: discarded, not in RAM\"" },
+	{ "key-in-hole", .beside = true,
+	  .harm = { MAP_ADD(HOLE, "0") },
+	  .see = "dmesg | grep \"[[]0x00000000000a0000-0x[0-9a-f]*]: discarded, not in RAM\"" },
+	{ "key-of-no-order", .beside = true,
+	  .harm = { MAP_KEY("5"), MAP_KEY("0") } },
+	{ "key-too-wide", .beside = true,
+	  .harm = { MAP_KEY("0x40000000000000") } },
+	/* One owner comes, and gets all of its memory. */
+	{ "key-twice", .beside = true,
+	  .harm = { MAP_ADD("memfd:@h", "0") },
+	  .log = "duplicate, the first owner gets it",
+	  .then = huge_comes_back },
+	{ "root-twice", .beside = true,
+	  .harm = { MAP_ADD("root", "1") },
+	  .log = "duplicate, the first owner gets it" },
+	{ "key-over-node", .beside = true,
+	  .harm = { MAP_ADD("node:0:0:memfd:@a", "0") },
+	  .log = "discarded, in use by this kernel" },
+	/* Somewhere in there is where the next kernel will be. */
+	{ "key-kernel",
+	  { MAP_COVER(0, "2^22"), MAP_COVER(1, "2^22") },
+	  .log = "discarded, in " },
+	{ "key-in-scratch",
+	  { MAP_ADD("scratch:0", "2^22") },
+	  .log = "discarded, in " },
+	/*
+	 * A leaf with all keys names free memory, memory in use and memory of owners.
+	 * The folios of test_kho are asked for without their size, and are not told from
+	 * stale pages.
+	 */
+	{ "leaf-full", .beside = true,
+	  .harm = { FILL("node:0:0:root", "1P", 255) },
+	  .log = "discarded, in use by this kernel", .loses = FOLIOS },
+	{ "key-order-huge", .beside = true,
+	  .harm = { MAP_ADD("0", "2^45") },
+	  .log = "[0x0000000000000000-0x00001fffffffffff]: discarded, not in RAM" },
+	{ "region-twice",
+	  { MAP_ADD(START ">+4096", "0") },
+	  .log = "duplicate, the first owner gets it" },
+	{ "map-nowhere",
+	  { POKE(MAP, NOWHERE) },
+	  .log = "memory map: invalid node address", .loses = ALL },
+	{ "map-in-scratch",
+	  { POKE(MAP, "scratch:0") },
+	  .log = "memory map: invalid node address", .loses = ALL },
+	{ "map-empty",
+	  { POKE(MAP, "spare") },
+	  .log = "root tree: not preserved", .loses = ALL },
+	{ "entry-nowhere",
+	  { POKE("slot:1:0:memfd:@a", NOWHERE) },
+	  .log = "memory map: invalid node address", .loses = ALL },
+	{ "entry-unaligned",
+	  { POKE("slot:1:0:memfd:@a", ODD) },
+	  .log = "memory map: invalid node address", .loses = ALL },
+	{ "entry-in-scratch",
+	  { POKE("slot:0:0:memfd:@a", "scratch:0") },
+	  .log = "memory map: invalid node address", .loses = ALL },
+	{ "entry-self",
+	  { POKE("slot:2:0:memfd:@a", "node:3:0:memfd:@a") },
+	  .log = "handover: discarded, invalid root tree or memory map", .loses = ALL },
+	{ "entry-root",
+	  { POKE("slot:0:0:memfd:@a+64", MAP ">") },
+	  .log = "handover: discarded, invalid memory map:", .loses = ALL },
+	{ "entry-shared-child",
+	  { POKE("slot:0:0:memfd:@a+64", "slot:0:0:memfd:@a>") },
+	  .log = "handover: discarded, invalid memory map:", .loses = ALL },
+	{ "entry-leaf-as-table",
+	  { POKE("slot:1:0:memfd:@a", "node:0:0:memfd:@a") },
+	  .log = "memory map: invalid node address", .loses = ALL },
+	{ "table-of-itself",
+	  { POKE(MAP ">", MAP ">"), COPY(MAP ">+8", MAP ">", 8), COPY(MAP ">+16", MAP ">", 16),
+	    COPY(MAP ">+32", MAP ">", 32), COPY(MAP ">+64", MAP ">", 64), COPY(MAP ">+128", MAP ">", 128),
+	    COPY(MAP ">+256", MAP ">", 256), COPY(MAP ">+512", MAP ">", 512),
+	    COPY(MAP ">+1024", MAP ">", 1024), COPY(MAP ">+2048", MAP ">", 2048) },
+	  .log = "memory map: loop detected", .loses = ALL },
+};
+
+static const struct row boot_rows[] = {
+	{ "boot-tree-size-0",
+	  { LOADED, BOOT(8, "0") },
+	  .log = "root tree: failed to map (0 bytes at", .loses = COLD },
+	{ "boot-tree-size-huge",
+	  { LOADED, BOOT(8, "0x10000000000") },
+	  .log = "root tree: failed to map (1099511627776 bytes at", .loses = COLD },
+	{ "boot-tree-size-small",
+	  { LOADED, BOOT(8, "32") },
+	  .log = "root tree: failed to map (32 bytes at", .loses = COLD },
+	{ "boot-scratch-size-0",
+	  { LOADED, BOOT(24, "0") },
+	  .log = "scratch array: failed to map (0 bytes at", .loses = COLD },
+	{ "boot-scratch-size-odd",
+	  { LOADED, BOOT(24, "17") },
+	  .log = "scratch array: invalid size (17 bytes)", .loses = COLD },
+	{ "boot-scratch-size-huge",
+	  { LOADED, BOOT(24, "0x10000000000") },
+	  .log = "scratch array: failed to map (1099511627776 bytes at", .loses = COLD },
+	/* Addresses outside of RAM are not read.  The root tree has a page of any size. */
+	{ "boot-tree-nowhere",
+	  { LOADED, BOOT(0, FAR) }, .loses = COLD,
+	  .see = "dmesg | grep -E \"root tree: failed to map .[0-9]+ bytes at 0x0000004000000000.$\"" },
+	{ "boot-scratch-nowhere",
+	  { LOADED, BOOT(16, FAR) }, .loses = COLD,
+	  .see = "dmesg | grep -E \"scratch array: failed to map .[0-9]+ bytes at 0x0000004000000000.$\"" },
+};
+
+/* ---- what must be so of all that was handed over */
+
+static void files_are(bool lost, unsigned int hop)
+{
+	if (lost) {
+		fails(ENOENT, session_get("main"));
+		fails(ENOENT, session_get("other"));
+		return;
+	}
+	name_files(hop);
+	STEP(step_claim("main", files, 2, true));
+	STEP(step_claim("other", files + 2, 1, true));
+	claim_none("page");
+	claim_none("huge");
+}
+
+static void folios_are(bool lost)
+{
+	if (lost)
+		logged("KHO restore succeeded", 0);
+	else
+		logs("KHO restore succeeded");
+}
+
+/* Early boot may find out later what the memory of a revived region is. */
+static void region_is(bool lost)
+{
+	if (lost) {
+		run("test $(dmesg | grep -c 'Revived memory') -eq $(dmesg | grep -c \"'khotest' is lost\")");
+		return;
+	}
+	logs("Revived memory reservation 'khotest'");
+	region_check("khotest", 77);
+}
+
+static void fate(unsigned int loses, unsigned int there, unsigned int hop)
+{
+	unsigned int lost = loses & (ALL | COLD) ? there : loses;
+
+	if (there & FILES)
+		files_are(lost & FILES, hop);
+	if (there & FOLIOS)
+		folios_are(lost & FOLIOS);
+	if (there & REGION)
+		region_is(lost & REGION);
+}
+
+/* What the next kernel hands over in turn: no region that it had to put into scratch memory. */
+static unsigned int left(unsigned int loses, unsigned int there)
+{
+	unsigned int lost = loses & there & FOLIOS;
+
+	if (loses & COLD)
+		return EVERYTHING;
+	if (loses & (ALL | REGION) || !(there & REGION))
+		lost |= REGION;
+
+	return EVERYTHING & ~lost;
+}
+
+/* ---- the way through the kernels */
+
+struct chain {
+	const struct row *rows;
+	unsigned int nr;
+};
+
+/* The rows of a hop, from @first on; returns their number. */
+static unsigned int rows_of_hop(const struct chain *chain, unsigned int hop, unsigned int *first)
+{
+	unsigned int at = 0, nr = 1;
+
+	for (;; at++) {
+		if (at == chain->nr)
+			return 0;
+		if (!chain->rows[at].beside && !hop--)
+			break;
+	}
+	*first = at;
+	while (at + nr < chain->nr && chain->rows[at + nr].beside)
+		nr++;
+
+	return nr;
+}
+
+static unsigned int losses(const struct chain *chain, unsigned int hop)
+{
+	unsigned int first = 0, nr = rows_of_hop(chain, hop, &first), loses = 0;
+
+	while (nr--)
+		loses |= chain->rows[first++].loses;
+
+	return loses;
+}
+
+static void harm_is_seen(const struct chain *chain, unsigned int hop)
+{
+	unsigned int first = 0, nr = rows_of_hop(chain, hop, &first);
+
+	for (const struct row *row = &chain->rows[first]; nr--; row++) {
+		row_begins(row->name);
+		if (row->log)
+			logs(row->log);
+		if (row->see)
+			run("%s", row->see);
+		if (row->then)
+			row->then(hop);
+	}
+}
+
+static void harm_is_done(const struct chain *chain, unsigned int hop)
+{
+	unsigned int first = 0, nr = rows_of_hop(chain, hop, &first);
+	char at[8];
+
+	snprintf(at, sizeof(at), "%u", hop);
+	for (const struct row *row = &chain->rows[first]; nr--; row++) {
+		row_begins(row->name);
+		harm_all(row->harm, HARMS, at);
+	}
+}
+
+static void chain_hop(const struct chain *chain, unsigned int hop)
+{
+	unsigned int there = EVERYTHING, first;
+
+	step_going_on(true);
+	for (unsigned int past = 0; past + 1 < hop; past++)
+		there = left(losses(chain, past), there);
+	if (hop) {
+		harm_is_seen(chain, hop - 1);
+		fate(losses(chain, hop - 1), there, hop - 1);
+		run("test ! -e " IN "/unclaimed || echo 1 > " IN "/release");
+		churn_some();
+		there = left(losses(chain, hop - 1), there);
+	}
+	if (!rows_of_hop(chain, hop, &first))
+		return;
+	hand_over(hop, there);
+	harm_is_done(chain, hop);
+}
+
+static void chain_rows(const struct chain *chain, kho_test_row_fn each)
+{
+	for (unsigned int i = 0; i < chain->nr; i++) {
+		const struct row *row = &chain->rows[i];
+
+		each(row->name, row->log, row->loses & COLD ? "boots cold" :
+		     row->loses & ALL ? "all lost, boots" :
+		     row->loses & FILES ? "files lost, the rest kept" :
+		     row->loses & FOLIOS ? "folios lost, the rest kept" :
+		     row->loses & REGION ? "region lost, the rest kept" : "all kept");
+	}
+}
+
+#define CHAIN(id, sentence, table, kernels, ...)				\
+	static const struct chain id##_chain = { table, ARRAY_SIZE(table) };	\
+	static void id##_rows_each(kho_test_row_fn each)			\
+	{									\
+		chain_rows(&id##_chain, each);					\
+	}									\
+	KHO_TEST(id, sentence, .hops = kernels, .deadline = 15 + 8 * (kernels),	\
+		 .append = { "reserve_mem=4M:4096:khotest kho_scratch=200%" },	\
+		 .memory = 512, .rows = id##_rows_each, ##__VA_ARGS__)		\
+	{									\
+		chain_hop(&id##_chain, hop);					\
+	}
+
+CHAIN(hostile_users, "Damage to the data of one user loses the data of that user only.",
+      users_rows, 14)
+CHAIN(hostile_users_more, "The same, other fields.", users_more_rows, 21)
+CHAIN(hostile_map, "A corrupted memory map loses only the memory it no longer describes.",
+      map_rows, 16)
+/* Linux 7.2 has purgatory look for damage, which then does not go on. */
+CHAIN(hostile_boot, "Damage to the data of the boot protocol loses the handover.",
+      boot_rows, 9, .base = "7.3")

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Not a test: takes files of the host, /share/files/0 and so on, to the next kernel, and
+ * tells their digests there.
+ */
+
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "steps.h"
+
+/* Is there if this machine could build it. */
+#define KHOCTL	"/share/khoctl/run"
+
+#define SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
+
+/* False past the last file. */
+static bool file_of(unsigned int nr, char *name, char *path, uint64_t *size)
+{
+	struct stat st;
+
+	snprintf(name, 16, "f%u", nr);
+	snprintf(path, 32, "/share/files/%u", nr);
+	*size = stat(path, &st) ? 0 : st.st_size;
+
+	return !access(path, R_OK);
+}
+
+static void files_leave(void)
+{
+	char name[16], path[32];
+	uint64_t size;
+
+	formats("out");
+	session_new("files");
+	for (unsigned int i = 0; file_of(i, name, path, &size); i++)
+		make_of_file(name, path, SEALS);
+	for (unsigned int i = 0; file_of(i, name, path, &size); i++)
+		preserve("files", i, name);
+	if (access(KHOCTL, X_OK))
+		return;
+	tell(KHOCTL " check --to /share/$(cat /share/kernel1)");
+	load_by(KHOCTL " load");
+}
+
+static void files_arrive(void)
+{
+	char name[16], path[32];
+	uint64_t size;
+
+	formats("in");
+	session_get("files");
+	for (unsigned int i = 0; file_of(i, name, path, &size); i++)
+		retrieve("files", i, name);
+	for (unsigned int i = 0; file_of(i, name, path, &size); i++)
+		check_properties(&(struct memfd){ name, size, .seals = SEALS | SEALED });
+	finish("files");
+	if (!access(KHOCTL, X_OK))
+		tell(KHOCTL " timeline");
+	for (unsigned int i = 0; file_of(i, name, path, &size); i++)
+		sha256(name);
+}
+
+KHO_TEST(live_update, "Files of the host are taken to the next kernel.", .by_name = true)
+{
+	if (!hop)
+		files_leave();
+	else
+		files_arrive();
+}

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Cases of the Live Update Orchestrator: its interface, holders, sessions and FLBs.
+ */
+
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "steps.h"
+
+static const struct memfd one[] = { { "a", MIB, 1 } };
+static const struct memfd more[] = { { "b", MIB, 2 } };
+
+KHO_TEST(luo_ioctl_table, "Every ioctl in every state of a session, right and wrong, has its error.",
+	 .live = true)
+{
+	static const struct memfd kept[] = { { "a", 100, 1 } };
+	static const struct memfd next[] = { { "b", 1, 2 } };
+
+	if (!hop) {
+		table_new();
+		keep("kept", kept);
+		keep("next", next);
+		return;
+	}
+	table_incoming("kept", 1);
+	session_get("next");
+	retrieve("next", 1, "b");
+	session_new("out");
+	fails(EBUSY, preserve("out", 1, "b"));
+	finish("next");
+	preserve("out", 1, "b");
+	close_fd("next");
+	close_fd("out");
+	table_new();
+}
+
+KHO_TEST(luo_holder_dies,
+	 "The holder of a session is killed at any point; the next holder retrieves everything.",
+	 .deadline = 40)
+{
+	static const struct memfd files[] = {
+		{ "f1", 3001, 1 }, { "f2", 6001, 2 }, { "f3", 9001, 3 }, { "f4", 12001, 4 },
+	};
+	static const struct memfd big[] = { { "big", 96 * MIB, 7 } };
+
+	if (!hop) {
+		keep("main", files);
+		keep("large", big);
+		return;
+	}
+	holder_sweep("main", ARRAY_SIZE(files));
+	holder_killed_in("large", 1);
+	claim("large", big);
+	claim("main", files);
+	look(files);
+	look(big);
+	churn();
+}
+
+/* 51 records of sessions fill a block: the refused one would need another. */
+KHO_TEST(luo_duplicate_at_block_edge, "A refused name next to a full block of sessions does no harm.",
+	 .hops = 3, .deadline = 30)
+{
+	static const struct memfd file[] = { { "a", 5000, 1 } };
+	static const unsigned int nr[] = { 51, 102, 0 };
+	char session[16];
+
+	if (hop)
+		claim("s0", file);
+	for (unsigned int i = 1; hop && i < nr[hop - 1]; i++) {
+		snprintf(session, sizeof(session), "s%u", i);
+		claim_none(session);
+	}
+	if (!nr[hop])
+		return;
+	if (hop)
+		close_fd("a");
+	keep("s0", file);
+	for (unsigned int i = 1; i < nr[hop]; i++) {
+		snprintf(session, sizeof(session), "s%u", i);
+		session_new(session);
+	}
+	fails(EEXIST, session_new("s3"));
+}
+
+KHO_TEST(luo_unwritable_argument, "An answer that cannot be written has taken nothing.",
+	 .live = true)
+{
+	if (!hop) {
+		unwritable_new("main");
+		keep("main", one);
+		unwritable_name("main");
+		return;
+	}
+	unwritable_get("main");
+	session_get("main");
+	unwritable_retrieve("main", 1);
+	retrieve("main", 1, "a");
+	check(one);
+	unwritable_retrieve("main", 1);
+	finish("main");
+}
+
+/* An image without a handover is refused as long as there is a session. */
+static void plain_image_is_refused(void)
+{
+	keep("main", one);
+	load_plain();
+	fails(EOPNOTSUPP, reboot_kexec());
+	make(more);
+	preserve("main", 2, "b");
+	look(one);
+}
+
+KHO_TEST(luo_image_without_handover,
+	 "kexec is refused while it would lose sessions, and works without sessions or after kexec -s.",
+	 .hops = 3, .deadline = 30)
+{
+	static const struct memfd both[] = { { "a", MIB, 1 }, { "b", MIB, 2 } };
+
+	switch (hop) {
+	case 0:
+		plain_image_is_refused();
+		close_fd("main");
+		break;
+	case 1:
+		fails(ENOENT, session_get("main"));
+		plain_image_is_refused();
+		load();
+		break;
+	case 2:
+		claim("main", both);
+		break;
+	}
+}
+
+/* What programs do that were written for 7.3. */
+static void luo_close_hop(unsigned int hop)
+{
+	static const struct memfd files[] = { { "a", 3 * MIB, 1 }, { "b", 5000, 2 } };
+
+	switch (hop) {
+	case 0:
+		keep("main", files);
+		break;
+	case 1:
+		claim_open("main", files);
+		close_fd("main");
+		fails(ENOENT, session_get("main"));
+		session_new("main");
+		preserve("main", 1, "a");
+		preserve("main", 2, "b");
+		break;
+	case 2:
+		claim("main", files);
+		break;
+	}
+}
+
+KHO_TEST(luo_close,
+	 "A program for 7.3 retrieves its files, closes the session, and preserves them again.",
+	 .hops = 3)
+{
+	luo_close_hop(hop);
+}
+
+KHO_TEST(luo_close_stock, "The same on the stock kernel.", .hops = 3, .kernels = { "stock" })
+{
+	luo_close_hop(hop);
+}
+
+KHO_TEST(luo_unknown_handler, "A file that no handler knows costs nothing but itself.",
+	 .hops = 3, .deadline = 30)
+{
+	static const struct memfd files[] = {
+		{ "f1", 1 * MIB, 1 }, { "f2", 2 * MIB, 2 }, { "f3", 3 * MIB, 3 },
+	};
+	static const struct memfd other[] = { { "o", 2 * MIB, 9 } };
+	static const struct memfd new[] = { { "n", 5, 5 } };
+
+	switch (hop) {
+	case 0:
+		keep("main", files);
+		keep("other", other);
+		break;
+	case 1:
+		damage_file("main", 2, "handler", "nobody-v1");
+		session_get("main");
+		fails(EOPNOTSUPP, retrieve("main", 2, "f2"));
+		retrieve("main", 1, "f1");
+		check(&files[0]);
+		fails(EOPNOTSUPP, retrieve("main", 2, "f2"));
+		retrieve("main", 3, "f3");
+		check(&files[2]);
+		claim("other", other);
+		fails(EBUSY, finish("main"));
+		finish_force("main");
+		close_fd("main");
+		fails(ENOENT, session_get("main"));
+		keep("next", new);
+		break;
+	case 2:
+		claim("next", new);
+		churn();
+		break;
+	}
+}
+
+KHO_TEST(luo_damaged_root,
+	 "Damaged FLBs cost the FLBs, another version all sessions; the device works.",
+	 .hops = 4, .deadline = 40)
+{
+	switch (hop) {
+	case 0:
+		keep("main", one);
+		damage_flbs();
+		break;
+	case 1:
+		logged("FLBs are lost", 1);
+		logged("found flb data", 0);
+		claim("main", one);
+		keep("main", more);
+		offer_luo("luo-v0");
+		break;
+	case 2:
+		fails(ENOENT, session_get("main"));
+		churn();
+		keep("last", one);
+		break;
+	case 3:
+		claim("last", one);
+		flbs("finish was", 1);
+		break;
+	}
+}
+
+/* Two pages of the list of folios, and more than one node of the page cache. */
+KHO_TEST(luo_fail_nth, "Every allocation of a call fails once: ENOMEM at most, and the next try works.",
+	 .deadline = 40)
+{
+	static const struct memfd file = { "a", 1200 * KIB, 1 };
+
+	if (!hop) {
+		total_keep();
+		fail_create("new");
+		make(&file);
+		fail_preserve("try", "a");
+		check(&file);
+		session_new("main");
+		fail_keep("main", 64, file.size, file.seed);
+		return;
+	}
+	fail_get("main");
+	session_get("main");
+	fail_claim("main", 64, file.size, file.seed);
+	finish("main");
+	close_fd("main");
+	total_check(16 * MIB);
+	churn();
+}
+
+KHO_TEST(luo_off, "A second kernel with liveupdate=off boots and preserves nothing; the third one starts again.",
+	 .hops = 3, .append = { "", "liveupdate=off", "" }, .deadline = 30)
+{
+	static const struct memfd file[] = { { "a", 16 * MIB, 1 } };
+
+	switch (hop) {
+	case 0:
+		keep("main", file);
+		break;
+	case 1:
+		run("test ! -e /dev/liveupdate");
+		logged("FLB", 0);
+		churn();
+		break;
+	case 2:
+		fails(ENOENT, session_get("main"));
+		keep("main", more);
+		churn();
+		break;
+	}
+}
+
+/* What the FLBs of lib/tests/liveupdate.c have logged, so many times each. */
+void flbs(const char *text, int number)
+{
+	char line[100];
+
+	for (int i = 0; i < 3; i++) {
+		snprintf(line, sizeof(line), "liveupdate-test-flb-v%d: %s", i, text);
+		logged(line, number);
+	}
+	logged("ERROR", 0);
+}
+
+static const struct memfd a_files[] = { { "a1", MIB, 1 }, { "a2", 7, 2 } };
+static const struct memfd b_files[] = { { "b1", 9, 3 } };
+
+static void flb_counts_second(void)
+{
+	static const struct memfd c[] = { { "c1", MIB, 4 } };
+
+	flbs("found flb data", 1);
+	session_get("empty");
+	finish("empty");
+	close_fd("empty");
+	session_get("a");
+	finish("a");
+	close_fd("a");
+	flbs("finish was", 0);
+	keep("c", c);
+	flbs("preserve was", 1);
+	claim("b", b_files);
+	flbs("finish was", 1);
+	flbs("unpreserve was", 0);
+}
+
+static void flb_counts_third(void)
+{
+	static const struct memfd d[] = { { "d1", 1, 1 } };
+
+	flbs("found flb data", 1);
+	session_get("c");
+	close_fd("c");
+	flbs("finish was", 0);
+	session_get("c");
+	finish("c");
+	flbs("finish was", 1);
+	keep("d", d);
+	close_fd("d");
+	flbs("preserve was", 1);
+	flbs("unpreserve was", 1);
+}
+
+/* FLBs go with the first file and end with the last one, whatever comes in between. */
+KHO_TEST(luo_flb_counts, "Every FLB is preserved once and finished once, in any order of files.",
+	 .hops = 4, .deadline = 40)
+{
+	static const struct memfd gone[] = { { "g", 1, 1 } };
+	static const struct memfd e[] = { { "e1", 1, 1 } };
+
+	switch (hop) {
+	case 0:
+		flbs("preserve was", 0);
+		keep("a", a_files);
+		keep("gone", gone);
+		keep("b", b_files);
+		session_new("empty");
+		close_fd("gone");
+		flbs("preserve was", 1);
+		flbs("unpreserve was", 0);
+		break;
+	case 1:
+		flb_counts_second();
+		break;
+	case 2:
+		flb_counts_third();
+		break;
+	case 3:
+		flbs("found flb data", 0);
+		flbs("finish was", 0);
+		keep("e", e);
+		flbs("preserve was", 1);
+		break;
+	}
+}
+
+KHO_TEST(luo_kexec_at_work, "kexec does not wait for the end of a long preserve, nor lose preserved files.",
+	 .deadline = 40)
+{
+	static const struct memfd file[] = { { "a", 3 * MIB, 1 } };
+
+	if (!hop) {
+		load();
+		keep("main", file);
+		memfd("diary", 4096);
+		preserve("main", 2, "diary");
+		at_work("main", "diary", 400 * MIB);
+		return;
+	}
+	claim_open("main", file);
+	retrieve("main", 2, "diary");
+	diary_check("diary");
+	finish("main");
+	churn();
+}
+
+static void luo_stuck(unsigned int hop, const char *way)
+{
+	if (hop) {
+		claim("main", one);
+		return;
+	}
+	load();
+	keep("main", one);
+	memfd("stuck", MIB);
+	stuck("main", "stuck", way);
+}
+
+KHO_TEST(luo_stuck_writer,
+	 "A kexec does not wait for a preserve that waits for a write that waits for user space.")
+{
+	luo_stuck(hop, "userfaultfd");
+}
+
+KHO_TEST(luo_stuck_fuse, "The same with a file system in user space that does not answer.")
+{
+	luo_stuck(hop, "fuse");
+}
+
+KHO_TEST(luo_stuck_fallocate, "A kexec does not wait for a preserve that waits for long allocations.")
+{
+	luo_stuck(hop, "fallocate");
+}

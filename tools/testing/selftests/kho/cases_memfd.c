@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Cases of memfds that are preserved in sessions: sizes, holes, positions, seals.
+ */
+
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "steps.h"
+
+KHO_TEST(one_memfd, "One memfd of 4 MiB comes back whole and outlives its session.")
+{
+	static const struct memfd file[] = { { "a", 4 * MIB, 11 } };
+
+	if (!hop) {
+		keep("main", file);
+		return;
+	}
+	claim("main", file);
+	churn();
+	look(file);
+}
+
+/* More sessions than fit into an entry block of LUO, and more files in one of them. */
+KHO_TEST(many_memfds_sessions,
+	 "60 sessions of two memfds and one of 140; kernel loaded first.", .deadline = 40)
+{
+	struct memfd big[140] = { }, two[2] = { };
+	char session[16], names[140][16];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(big); i++) {
+		snprintf(names[i], sizeof(names[i]), "big.%u", i);
+		big[i] = (struct memfd){ names[i], 1000 * i + 1, i + 1 };
+	}
+	if (!hop)
+		load();
+	else
+		claim("big", big);
+	for (unsigned int s = 0; s < 60; s++) {
+		char name[2][16];
+
+		snprintf(session, sizeof(session), "s%u", s);
+		for (unsigned int i = 0; i < 2; i++) {
+			snprintf(name[i], sizeof(name[i]), "f%u.%u", s, i);
+			two[i] = (struct memfd){ name[i], (1 + (s + i) % 5) * page_size,
+						 100 * s + i + 1 };
+		}
+		if (!hop)
+			keep(session, two);
+		else
+			claim(session, two);
+	}
+	if (!hop)
+		keep("big", big);
+}
+
+static uint64_t order_token(unsigned int nr)
+{
+	return ~0ull - 0x1234567890ull * nr;
+}
+
+KHO_TEST(out_of_order, "Files and sessions are retrieved in another order than preserved.")
+{
+	static const char *const names[8] = { "f0", "f1", "f2", "f3", "f4", "f5", "f6", "f7" };
+	const struct memfd other = { "other", MIB, 5 };
+	struct memfd files[8];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(files); i++)
+		files[i] = (struct memfd){ names[i], (i + 1) * page_size, i + 10 };
+
+	if (!hop) {
+		session_new("x");
+		session_new("y");
+		for (unsigned int i = 0; i < ARRAY_SIZE(files); i++) {
+			make(&files[i]);
+			preserve("x", order_token(i), names[i]);
+		}
+		make(&other);
+		preserve("y", 0, "other");
+		return;
+	}
+	session_get("y");
+	session_get("x");
+	for (int i = ARRAY_SIZE(files) - 1; i >= 0; i--) {
+		retrieve("x", order_token(i), names[i]);
+		check(&files[i]);
+	}
+	fails(ENOENT, retrieve("x", 7, "none"));
+	retrieve("y", 0, "other");
+	finish("x");
+	check(&other);
+	finish("y");
+}
+
+KHO_TEST(position, "File positions, in and beyond the file, come back.")
+{
+	static const struct memfd files[] = {
+		{ "at0", 64 * KIB, 1 },
+		{ "at1", 64 * KIB, 2, .pos = 1 },
+		{ "at4096", 64 * KIB, 4097, .pos = 4096 },
+		{ "at65535", 64 * KIB, 65536, .pos = 65535 },
+		{ "at65536", 64 * KIB, 65537, .pos = 65536 },
+		{ "at8G", 64 * KIB, 3, .pos = 8 * GIB },
+	};
+
+	if (!hop)
+		keep("main", files);
+	else
+		claim("main", files);
+}
+
+KHO_TEST(odd_size, "Sizes that are not a multiple of the page size are preserved to the byte.")
+{
+	static const struct memfd files[] = {
+		{ "s1", 1, 1 }, { "s7", 7, 7 }, { "s4095", 4095, 4095 },
+		{ "s4097", 4097, 4097 }, { "s12345", 12345, 12345 },
+		{ "s65535", 65535, 65535 }, { "s1M1", MIB + 1, MIB + 1 },
+		{ "s2M-1", 2 * MIB - 1, 2 * MIB - 1 },
+	};
+
+	if (!hop)
+		keep("main", files);
+	else
+		claim("main", files);
+}
+
+/* F_SEAL_EXEC on an executable file adds the seals that keep its contents. */
+static unsigned int seals_in_force(unsigned int seals, bool noexec)
+{
+	if (noexec)
+		return seals | F_SEAL_EXEC;
+	if (seals & F_SEAL_EXEC)
+		return seals | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE |
+		       F_SEAL_FUTURE_WRITE;
+
+	return seals;
+}
+
+/* Every set of seals on an executable memfd, every set with exec on one that is not. */
+KHO_TEST(seals, "Every set of seals comes back, forbids what it must and nothing more.",
+	 .deadline = 40, .live = true)
+{
+	char name[16];
+
+	if (!hop)
+		session_new("main");
+	else
+		session_get("main");
+	for (unsigned int i = 0; i < 96; i++) {
+		bool noexec = i >= 64;
+		struct memfd file = { name, 5000, i + 1, .map = true };
+
+		snprintf(name, sizeof(name), noexec ? "noexec%u" : "exec%u", i % 64);
+		file.flags = noexec ? MFD_NOEXEC_SEAL : MFD_ALLOW_SEALING;
+		file.seals = i % 64 | SEALED;
+		if (!hop)
+			make(&file);
+		else
+			retrieve("main", i, name);
+		file.seals = seals_in_force(file.seals, noexec);
+		check(&file);
+		if (!hop) {
+			preserve("main", i, name);
+			continue;
+		}
+		enforce(name);
+		check(&(struct memfd){ name, 5000, i + 1 });
+	}
+	if (hop)
+		finish("main");
+}
+
+KHO_TEST(mode, "A memfd made without exec stays so, and can still be mapped and written.",
+	 .live = true)
+{
+	static const struct memfd made[] = {
+		{ "noexec", 64 * KIB, 1, .flags = MFD_NOEXEC_SEAL },
+		{ "exec", 64 * KIB, 2, .flags = MFD_EXEC | MFD_ALLOW_SEALING },
+		{ "plain", 64 * KIB, 3 },
+	};
+	static const struct memfd seen[] = {
+		{ "noexec", 64 * KIB, 1, .mode = 0666, .seals = SEALED | F_SEAL_EXEC },
+		{ "exec", 64 * KIB, 2, .mode = 0777, .seals = SEALED },
+		{ "plain", 64 * KIB, 3, .mode = 0777, .seals = SEALED | F_SEAL_SEAL },
+	};
+
+	if (!hop) {
+		keep("main", made);
+		look(seen);
+		return;
+	}
+	claim("main", seen);
+	for (unsigned int i = 0; i < ARRAY_SIZE(seen); i++)
+		enforce(seen[i].name);
+}
+
+KHO_TEST(empty_memfd, "Memfds of no bytes, and of one hole, come back.")
+{
+	static const struct memfd files[] = {
+		{ "none" }, { "hole", MIB }, { "last", 4096, 3 },
+	};
+
+	if (!hop)
+		keep("main", files);
+	else
+		claim("main", files);
+}
+
+KHO_TEST(sparse, "The holes of a memfd read as zeroes, its pages as they were.")
+{
+	static const struct memfd files[] = {
+		{ "a", 8 * MIB, 4, .step = 64 * KIB },
+		{ "b", 3000000, 5, .step = 12 * KIB },
+	};
+
+	if (!hop)
+		keep("main", files);
+	else
+		claim("main", files);
+}
+
+KHO_TEST(huge_folios, "A memfd of huge folios comes back, its small tail too.", .deadline = 30)
+{
+	static const struct memfd files[] = {
+		{ "a", 33 * MIB, 16 }, { "b", 2000001, 17, .map = true },
+	};
+
+	if (hop) {
+		claim("main", files);
+		return;
+	}
+	HUGE_FOLIOS("always");
+	keep("main", files);
+}
+
+KHO_TEST(large, "A memfd of 640 MiB needs more than one page of its list of pages.",
+	 .memory = 2048, .deadline = 60)
+{
+	static const struct memfd file[] = { { "a", 640 * MIB, 18 } };
+
+	if (!hop)
+		keep("main", file);
+	else
+		claim("main", file);
+}
+
+KHO_TEST(two_nodes, "A memfd that spreads over both nodes of a NUMA machine comes back.",
+	 .nodes = 2, .deadline = 30)
+{
+	static const struct memfd file[] = { { "a", 300 * MIB, 19 } };
+
+	if (!hop)
+		keep("main", file);
+	else
+		claim("main", file);
+}
+
+/* One file goes all the way, one is given up after each hop, a new one starts. */
+KHO_TEST(three_hops, "A memfd is carried through three kexecs in a row.",
+	 .hops = 4, .deadline = 40)
+{
+	const struct memfd far = { "far", 3 * MIB, 70 };
+	const struct memfd files[] = { far, { "near", MIB, 70 + hop } };
+
+	if (hop) {
+		claim("main", files);
+		close_fd("near");
+	}
+	if (hop == 3)
+		return;
+
+	session_new("main");
+	if (!hop)
+		make(&far);
+	preserve("main", 1, "far");
+	memfd("near", MIB, 71 + hop);
+	preserve("main", 2, "near");
+}
+
+KHO_TEST(session_never_retrieved,
+	 "A session that is never retrieved does not affect the next two kernels.",
+	 .hops = 3, .deadline = 40)
+{
+	static const struct memfd lost[] = { { "a", 32 * MIB, 12 } };
+	static const struct memfd new[] = { { "b", 2 * MIB, 13 } };
+
+	switch (hop) {
+	case 0:
+		keep("lost", lost);
+		break;
+	case 1:
+		churn();
+		keep("new", new);
+		churn();
+		break;
+	case 2:
+		fails(ENOENT, session_get("lost"));
+		claim("new", new);
+		churn();
+		break;
+	}
+}
+
+KHO_TEST(preserve_unpreserve, "What was unpreserved is neither found nor missing after the kexec.",
+	 .deadline = 30, .live = true)
+{
+	static const struct memfd files[] = { { "a", 64 * MIB, 14 }, { "b", 100000, 15 } };
+
+	if (!hop) {
+		total_keep();
+		keep("main", files);
+		close_fd("main");
+		look(files);
+		return;
+	}
+	fails(ENOENT, session_get("main"));
+	total_check(16 * MIB);
+	churn();
+}
+
+#define GROUP		"/tmp/cgroup/guest"
+#define GROUP_USED	"$(cat " GROUP "/memory.current)"
+#define HUGE_SIZE	"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
+#define LIMITED_SIZE	(40 * MIB)
+#define LIMITED_SPACE	(24 * MIB)
+
+static void memory_max(uint64_t more)
+{
+	run("echo $((" GROUP_USED " + %llu)) > " GROUP "/memory.max",
+	    (unsigned long long)more);
+}
+
+/*
+ * Page by page through the first folios, then the middle of the file.  An inode is
+ * charged, too, and the kernel may kill who asks for one.  What was charged before
+ * the limit stays charged, and the rest comes when the limit is raised.
+ */
+static void retrieve_at_limit(const struct memfd *file, uint64_t token, bool huge)
+{
+	for (int i = 0; i < 12; i++) {
+		memory_max(4096);
+		fails(ENOMEM, retrieve_in_group(GROUP "/cgroup.procs", "main", token, true));
+	}
+	memory_max(LIMITED_SPACE);
+	for (int i = 0; i < 2; i++)
+		fails(ENOMEM, retrieve_in_group(GROUP "/cgroup.procs", "main", token, false));
+	/* With pages of 64 KiB, a huge folio alone has 512 MiB. */
+	run("test " GROUP_USED " -gt %llu%s",
+	    LIMITED_SIZE * (token - 1) + LIMITED_SPACE / 2,
+	    huge ? " -o $(cat " HUGE_SIZE ") -gt 25165824" : "");
+	run("echo max > " GROUP "/memory.max");
+	retrieve_in_group(GROUP "/cgroup.procs", "main", token, false);
+	run("test " GROUP_USED " -ge %llu", LIMITED_SIZE * token);
+	retrieve("main", token, file->name);
+	check(file);
+}
+
+KHO_TEST(memcg_limit,
+	 "A memory cgroup that is full in the middle of a retrieve costs nothing but time.",
+	 .deadline = 40, .allowed = { "Call Trace:", "Call trace:" })
+{
+	static const struct memfd files[] = {
+		{ "small", LIMITED_SIZE, 1 }, { "huge", LIMITED_SIZE, 2 },
+	};
+
+	if (!hop) {
+		session_new("main");
+		for (unsigned int i = 0; i < 2; i++) {
+			run("echo %s > /sys/kernel/mm/transparent_hugepage/shmem_enabled",
+			    i ? "always" : "never");
+			make(&files[i]);
+			preserve("main", i + 1, files[i].name);
+		}
+		return;
+	}
+	run("mkdir /tmp/cgroup && mount -t cgroup2 none /tmp/cgroup");
+	run("echo +memory > /tmp/cgroup/cgroup.subtree_control && mkdir " GROUP);
+	session_get("main");
+	for (unsigned int i = 0; i < 2; i++)
+		retrieve_at_limit(&files[i], i + 1, i);
+	finish("main");
+	close_fd("main");
+	close_fd("small");
+	close_fd("huge");
+	run("test " GROUP_USED " -lt %llu", LIMITED_SPACE);
+	churn();
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Cases of regions of reserve_mem=, and of the pages of lib/test_kho.c.
+ */
+
+#include <stdio.h>
+
+#include "steps.h"
+
+KHO_TEST(test_kho, "lib/test_kho.c finds the pages its first half kept.")
+{
+	if (hop)
+		logs("KHO restore succeeded");
+}
+
+static void revived(const char *name)
+{
+	char line[100];
+
+	snprintf(line, sizeof(line), "Revived memory reservation '%s'", name);
+	logs(line);
+}
+
+KHO_TEST(reserve_mem, "A reserve_mem= region keeps its place and its bytes through two kexecs.",
+	 .hops = 3, .deadline = 30, .append = { "reserve_mem=4M:4096:khotest" })
+{
+	if (!hop)
+		region_fill("khotest", 77);
+	else
+		revived("khotest");
+	region_check("khotest", 77);
+	if (hop != 1)
+		return;
+	churn();
+	region_check("khotest", 77);
+}
+
+/* The base leaves out the page with the last bytes, and puts regions side by side in one page. */
+KHO_TEST(reserve_mem_odd_size, "Regions that end within a page keep every byte through two kexecs.",
+	 .hops = 3, .deadline = 30,
+	 .append = { "reserve_mem=9001:64:first reserve_mem=4000001:64:second reserve_mem=64:64:third" })
+{
+	static const struct {
+		const char *name;
+		uint64_t size;
+	} regions[] = { { "first", 9001 }, { "second", 4000001 }, { "third", 64 } };
+
+	if (hop)
+		churn();
+	for (unsigned int i = 0; !hop && i < ARRAY_SIZE(regions); i++)
+		region_fill(regions[i].name, regions[i].size);
+	for (unsigned int i = 0; i < ARRAY_SIZE(regions); i++)
+		region_check(regions[i].name, regions[i].size);
+}
+
+static void no_faults(void)
+{
+	logged("duplicate, the first owner", 0);
+	logged("]: discarded", 0);
+	logged("is lost", 0);
+	logged("not preserved", 0);
+}
+
+static void not_revived(const char *name)
+{
+	char line[100];
+
+	snprintf(line, sizeof(line), "Revived memory reservation '%s'", name);
+	logged(line, 0);
+}
+
+#define RELEASED(size) \
+	"reserve_mem=" size ":2M:gone reserve_mem=1048577:64:khotest reserve_mem=5000:64:early"
+
+/*
+ * Before regions are preserved, by the kernel that preserved the region, and by the
+ * one after it.  File, region and scratch are more than all memory: some of the file
+ * is where the region was.
+ */
+KHO_TEST(reserve_mem_released,
+	 "A reserve_mem= region that is released is preserved no longer; its memory can be.",
+	 .hops = 3, .deadline = 40,
+	 .append = { RELEASED("520M") " kho_scratch=32M,96M,32M test_kho.release=early", RELEASED("20M") })
+{
+	static const struct memfd a[] = { { "a", 480 * MIB, 3 } };
+	static const struct memfd b[] = { { "b", 400 * MIB, 4 } };
+
+	switch (hop) {
+	case 0:
+		/* in pages of 4 KiB, and of 64 */
+		run("dmesg | grep -E 'Freeing reserve_mem:early memory: (8|64)K'");
+		region_fill("khotest", 77);
+		region_release("gone");
+		keep("main", a);
+		region_reused();
+		region_check("khotest", 77);
+		break;
+	case 1:
+		no_faults();
+		not_revived("early");
+		not_revived("gone");
+		revived("khotest");
+		region_check("khotest", 77);
+		claim("main", a);
+		close_fd("a");
+		region_release("khotest");
+		run("dmesg | grep -E 'Freeing reserve_mem:khotest memory: (1028|1088)K'");
+		keep("main", b);
+		break;
+	case 2:
+		no_faults();
+		not_revived("khotest");
+		claim("main", b);
+		churn();
+		break;
+	}
+}

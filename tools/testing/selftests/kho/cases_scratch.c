@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Cases of scratch memory: it is there while an image is loaded.
+ */
+
+#include <stdio.h>
+
+#include "steps.h"
+
+#define AREAS	"/sys/kernel/debug/kho/out/scratch_len"
+#define RELOAD	"kexec -s -l $(ls /share/kernel-* | head -n 1) --initrd=/share/initrd --reuse-cmdline"
+#define BLOCKS	"/sys/devices/system/memory"
+
+static void no_areas(void)
+{
+	run("! grep 0x " AREAS);
+	run("awk '/CmaTotal/ && $2 > 0 { exit 1 }' /proc/meminfo");
+}
+
+static void free_memory(const char *name)
+{
+	run("echo 3 > /proc/sys/vm/drop_caches");
+	run("awk '/MemFree/ { print $2 }' /proc/meminfo > /tmp/%s", name);
+}
+
+/* An image that replaces another one has areas of its own before the other's are freed. */
+KHO_TEST(scratch_unload,
+	 "Scratch memory is there while an image is loaded, and free before and after.",
+	 .deadline = 60)
+{
+	static const struct memfd file[] = { { "a", 16 * MIB, 1 } };
+
+	no_areas();
+	if (hop) {
+		claim("main", file);
+		churn();
+		return;
+	}
+	load();
+	run("kexec -u");
+	free_memory("before");
+	for (int i = 0; i < 4; i++) {
+		load();
+		load();
+		run("grep -q 0x " AREAS);
+		run("kexec -u");
+		no_areas();
+	}
+	free_memory("after");
+	run("test $(($(cat /tmp/before) - $(cat /tmp/after))) -lt 8192");
+	keep("main", file);
+	load();
+}
+
+static void scratch_full(unsigned int hop)
+{
+	static const struct memfd file[] = { { "a", 540 * MIB, 2 } };
+
+	if (!hop) {
+		keep("main", file);
+	} else {
+		no_areas();
+		claim("main", file);
+	}
+	churn();
+}
+
+KHO_TEST(scratch_load_first, "An image is loaded, and then most of the memory is preserved.",
+	 .deadline = 60)
+{
+	if (!hop)
+		load();
+	scratch_full(hop);
+}
+
+KHO_TEST(scratch_load_last, "Most of the memory is preserved, and then an image is loaded.",
+	 .deadline = 60)
+{
+	scratch_full(hop);
+}
+
+/*
+ * Preserved memory leaves no space for an image until a session is closed.
+ * Kernels of arm64 need less, and find it.
+ */
+KHO_TEST(scratch_refused, "Without memory for the next kernel no image is loaded, and nothing is lost.",
+	 .deadline = 60, .arch = "x86_64")
+{
+	static const struct memfd a[] = { { "a", 400 * MIB, 3 } };
+	static const struct memfd b[] = { { "b", 400 * MIB, 4 } };
+
+	if (hop) {
+		claim("main", a);
+		fails(ENOENT, session_get("other"));
+		churn();
+		return;
+	}
+	keep("main", a);
+	keep("other", b);
+	load_refused();
+	no_areas();
+	logged("scratch memory: failed to allocate for image", 1);
+	look(a);
+	close_fd("other");
+	close_fd("b");
+	load();
+}
+
+/* kexec works without sessions; a session that is created later must not be lost by it. */
+KHO_TEST(scratch_unused, "With nothing preserved and no memory, an image is loaded without a handover.",
+	 .append = { "initcall_blacklist=kho_test_init" }, .deadline = 60, .arch = "x86_64")
+{
+	static const struct memfd file[] = { { "b", MIB, 6 } };
+
+	if (hop) {
+		claim("main", file);
+		churn();
+		return;
+	}
+	memfd("a", 800 * MIB, 5);
+	load();
+	no_areas();
+	logs("image: loaded without a handover, nothing");
+	keep("main", file);
+	fails(EOPNOTSUPP, reboot_kexec());
+	close_fd("a");
+	load();
+}
+
+/* Much of the file is in CMA, without enough memory elsewhere. */
+KHO_TEST(scratch_reserved_full,
+	 "A memfd that is too large for the memory outside CMA is refused, and no task is killed.",
+	 .append = { "kho_scratch=64M,320M,64M" }, .deadline = 60)
+{
+	static const struct memfd big = { "a", 700 * MIB, 11 };
+	static const struct memfd small = { "b", 50 * MIB, 12 };
+
+	if (hop) {
+		session_get("main");
+		retrieve("main", 2, "b");
+		check(&small);
+		finish("main");
+		churn();
+		return;
+	}
+	session_new("main");
+	make(&big);
+	fails(ENOMEM, preserve("main", 1, "a"));
+	check(&big);
+	logged("Out of memory", 0);
+	close_fd("a");
+	make(&small);
+	preserve("main", 2, "b");
+}
+
+static void scratch_of_16g(unsigned int hop, bool huge)
+{
+	static const struct memfd file[] = { { "a", 16 * GIB, 13 } };
+
+	if (hop) {
+		claim("main", file);
+		return;
+	}
+	run("echo %s > /sys/kernel/mm/transparent_hugepage/shmem_enabled",
+	    huge ? "always" : "never");
+	keep("main", file);
+}
+
+#define SCRATCH_16G	.memory = 19456, .deadline = 900, .by_name = true
+
+KHO_TEST(scratch_16g, "A memfd of 16 GiB in small folios is kept in a guest of 19 GiB.",
+	 SCRATCH_16G)
+{
+	scratch_of_16g(hop, false);
+}
+
+KHO_TEST(scratch_16g_huge, "A memfd of 16 GiB in huge folios is kept in a guest of 19 GiB.",
+	 SCRATCH_16G)
+{
+	scratch_of_16g(hop, true);
+}
+
+/* The purgatory compares a digest of all segments, and of the zeros up to the end of each. */
+KHO_TEST(scratch_used_memory, "An image is complete in memory that had other contents before.",
+	 .arch = "x86_64", .deadline = 60)
+{
+	static const struct memfd file[] = { { "a", 16 * MIB, 17 } };
+
+	if (hop) {
+		claim("main", file);
+		return;
+	}
+	churn();
+	keep("main", file);
+	load();
+}
+
+/* Areas reserved at boot are inherited; a kernel on demand frees them, and the next one starts again. */
+KHO_TEST(scratch_modes, "Kernels with scratch memory on demand and from boot on follow each other.",
+	 .hops = 4, .append = { "kho_scratch=200%", "", "kho_scratch=300%", "kho_bootmem=300%" },
+	 .memory = 2048, .deadline = 60)
+{
+	static const struct memfd files[][1] = {
+		{ { "a", 64 * MIB, 7 } }, { { "b", 9 * MIB, 8 } }, { { "c", 9 * MIB, 9 } },
+	};
+
+	if (hop == 1)
+		no_areas();
+	else
+		cma_check();
+	if (hop)
+		claim("main", files[hop - 1]);
+	if (hop < 3)
+		keep("main", files[hop]);
+	else
+		churn();
+}
+
+KHO_TEST(scratch_hugetlb,
+	 "HugeTLB pages of the next kernel's command line do not come out of its scratch memory.",
+	 .append = { "", "hugepages=300" }, .memory = 2048, .deadline = 60)
+{
+	static const struct memfd file[] = { { "a", 64 * MIB, 10 } };
+
+	if (!hop) {
+		keep("main", file);
+		return;
+	}
+	claim("main", file);
+	churn();
+	run("awk '/HugePages_Total/ && $2 != 300 { exit 1 }' /proc/meminfo");
+}
+
+/* There may be as many of them as fit; all else has to. */
+KHO_TEST(scratch_large_pieces,
+	 "A kernel that is told to reserve gigantic pages and CMA in early boot has memory for the rest.",
+	 .append = { "", "hugepagesz=1G hugepages=2 cma=64M" }, .memory = 6144,
+	 .qemu = { "-cpu", "qemu64,+pdpe1gb" }, .arch = "x86_64", .deadline = 60)
+{
+	static const struct memfd file[] = { { "a", 64 * MIB, 17 } };
+
+	if (!hop) {
+		keep("main", file);
+		return;
+	}
+	claim("main", file);
+	churn();
+}
+
+static void loop(const char *what)
+{
+	run("(for i in 1 2 3 4 5 6 7 8; do %s; done) > /dev/null 2>&1 & echo $! >> /tmp/loops", what);
+}
+
+/* Loading and unloading meet the lock of kexec, and an image that has just been replaced. */
+KHO_TEST(scratch_two_loaders,
+	 "Images that are loaded and unloaded at the same time cost no scratch memory, and no session.",
+	 .deadline = 60)
+{
+	char session[16], name[16];
+
+	if (!hop) {
+		loop(RELOAD);
+		loop(RELOAD);
+		loop("kexec -u");
+	}
+	for (unsigned int i = 0; i < 8; i++) {
+		struct memfd file = { name, MIB, i + 1 };
+
+		snprintf(session, sizeof(session), "s%u", i);
+		snprintf(name, sizeof(name), "f%u", i);
+		if (!hop)
+			keep_one(session, &file);
+		else
+			claim_one(session, &file);
+	}
+	if (hop) {
+		churn();
+		return;
+	}
+	run("for loop in $(cat /tmp/loops); do while [ -d /proc/$loop ]; do sleep 0.1; done; done");
+	run("kexec -u");
+	no_areas();
+	load();
+}
+
+static void load_both(void)
+{
+	load_crash();
+	load();
+	load_crash();
+	load();
+	run("grep -q 0x " AREAS);
+}
+
+/* The image for a crash has memory of its own, and one image goes when another comes. */
+KHO_TEST(scratch_two_images,
+	 "Images for a kexec and for a crash are loaded, replaced and unloaded together.",
+	 .hops = 3, .append = { "crashkernel=256M" }, .memory = 2048, .deadline = 60)
+{
+	static const struct memfd file[] = { { "a", 16 * MIB, 14 } };
+
+	switch (hop) {
+	case 0:
+		keep("main", file);
+		load_both();
+		break;
+	case 1:
+		no_areas();
+		claim("main", file);
+		look(file);
+		load_both();
+		run("kexec -u");
+		run("kexec -s -p -u");
+		no_areas();
+		close_fd("a");
+		keep("main", file);
+		load_crash();
+		load();
+		break;
+	case 2:
+		claim("main", file);
+		churn();
+		break;
+	}
+}
+
+/*
+ * There is enough free memory in all, and a page that cannot move in each MiB of it.
+ * Little is left unfragmented.  Some of what the pipes had is freed after a while only.
+ */
+KHO_TEST(scratch_fragmented, "Without contiguous memory no image is loaded; with it, the same handover goes on.",
+	 .deadline = 60, .arch = "x86_64")
+{
+	static const struct memfd file[] = { { "a", 16 * MIB, 15 } };
+
+	if (hop) {
+		claim("main", file);
+		churn();
+		return;
+	}
+	keep("main", file);
+	run("echo 2048 > /proc/sys/vm/min_free_kbytes");
+	memory_fragment(24 * MIB);
+	load_refused();
+	no_areas();
+	logged("scratch memory: failed to allocate for image", 1);
+	look(file);
+	memory_mend();
+	run("n=0; for i in $(seq 90); do " RELOAD " && n=$((n + 1)) || n=0; [ $n = 3 ] && break; sleep 0.5; done; test $n = 3");
+	run("kexec -u");
+	load();
+}
+
+/* Memory that the next kernel boots in cannot be taken away under a loaded image. */
+KHO_TEST(scratch_offline, "Memory with a scratch area in it cannot be taken offline.",
+	 .deadline = 40, .arch = "x86_64")
+{
+	static const struct memfd file[] = { { "a", 16 * MIB, 16 } };
+
+	if (hop) {
+		claim("main", file);
+		churn();
+		return;
+	}
+	keep("main", file);
+	load();
+	run("for area in $(cat /sys/kernel/debug/kho/out/scratch_phys); do "
+	    "block=$((area / 0x$(cat " BLOCKS "/block_size_bytes))); "
+	    "echo offline > " BLOCKS "/memory$block/state && exit 1; done; true");
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Cases of a virtual machine that counts in QEMU, in the guest.  The agent that takes it
+ * to the next kernel is the sample of the kernel, samples/liveupdate/vm-agent.c; both, and
+ * the machine, have to be in /share/vm.
+ */
+
+#include "steps.h"
+
+#define VM	"/share/vm"
+#define WAIT	VM "/vm_wait.sh "
+#define ROUNDS	"8"		/* of the machine, in which it compares every word once */
+/* A virtual machine of KVM has a folder there. */
+#define IN_KVM	"[ ! -c /dev/kvm ] || ls -d /sys/kernel/debug/kvm/*-* >/dev/null || echo FAILED: not in KVM >&2"
+#define CUE	"(" WAIT "2 >&2; " IN_KVM "; echo; " WAIT ROUNDS " >&2; echo)"
+#define HOLDER	"/proc/$(pidof vm-agent)/fd"
+
+/* /tmp/NAME for a memfd that the agent holds. */
+static void link_to(const char *name)
+{
+	run("ln -s " HOLDER "/$(ls -l " HOLDER " | awk '/vm-%s/ { print $(NF - 3) }') /tmp/%s",
+	    name, name);
+}
+
+static void vm_leaves(void)
+{
+	load();
+	tell(CUE " | " VM "/vm-agent save vm " VM "/vm_qemu.sh");
+	tell(WAIT ROUNDS);
+	link_to("ram");
+	frames("/tmp/ram");
+	run("! truncate -s 32M /tmp/ram");
+}
+
+static void vm_arrives(void)
+{
+	tell(VM "/vm-agent resume vm " VM "/vm_qemu.sh -incoming defer && " WAIT "1 && " WAIT ROUNDS);
+	run("ln -s /proc/$(pidof qemu-system-x86_64)/fd/10 /tmp/ram");
+	frames("/tmp/ram");
+}
+
+#define VM_NEEDS	.arch = "x86_64", .deadline = 30
+
+KHO_TEST(vm, "A virtual machine in QEMU counts on in the next kernel, with its RAM in place.",
+	 VM_NEEDS)
+{
+	if (!hop)
+		vm_leaves();
+	else
+		vm_arrives();
+}
+
+KHO_TEST(vm_linux, "A virtual machine with Linux goes on in the next kernel, with its RAM in place.",
+	 .arch = "x86_64", .deadline = 300, .memory = 1536, .by_name = true)
+{
+	if (!hop)
+		vm_leaves();
+	else
+		vm_arrives();
+}
+
+KHO_TEST(vm_kvm, "The RAM of a virtual machine is preserved while KVM has it mapped.",
+	 .arch = "x86_64", .kernels = { "kvm" }, .qemu = { "-cpu", "max" }, .deadline = 60,
+	 .by_name = true)
+{
+	run("test -c /dev/kvm");
+	if (!hop)
+		vm_leaves();
+	else
+		vm_arrives();
+}
+
+/* Faults.  The host expects that the loss is reported. */
+
+KHO_TEST(vm_lost_session,
+	 "The agent dies before the kexec, and its session with it.  The loss is reported.",
+	 VM_NEEDS, .by_name = true)
+{
+	if (hop) {
+		vm_arrives();
+		return;
+	}
+	vm_leaves();
+	run("kill $(pidof vm-agent)");
+}
+
+KHO_TEST(vm_lost_state,
+	 "The next kernel has no handler for the state of the VM.  The loss is reported.",
+	 VM_NEEDS, .by_name = true)
+{
+	if (!hop) {
+		vm_leaves();
+		return;
+	}
+	damage_file("vm", 2, "handler", "nobody-v1");
+	vm_arrives();
+}
+
+KHO_TEST(vm_lost_page, "A page of RAM is overwritten with another page.  The loss is reported.",
+	 VM_NEEDS, .by_name = true)
+{
+	if (hop) {
+		vm_arrives();
+		return;
+	}
+	vm_leaves();
+	run("dd if=/tmp/ram of=/tmp/ram bs=4K skip=5000 seek=6000 count=1 conv=notrunc");
+}
+
+KHO_TEST(vm_lost_pause, "The VM runs on after its state is saved.  The loss is reported.",
+	 VM_NEEDS, .by_name = true)
+{
+	if (hop) {
+		vm_arrives();
+		return;
+	}
+	vm_leaves();
+	link_to("state");
+	run(VM "/vm_run_on.sh");
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Cases: one function each, which does in every kernel what is to be done there.
+ *
+ *	KHO_TEST(odd_size, "Sizes come back to the byte.", .memory = 2048)
+ *	{
+ *		if (!hop)
+ *			keep("main", files);
+ *		else
+ *			claim("main", files);
+ *	}
+ *
+ * The case is called "odd-size".  After each hop but the last, the next kernel is
+ * loaded, unless the hop has loaded it, and entered.
+ */
+
+#ifndef SELFTESTS_KHO_TEST_H
+#define SELFTESTS_KHO_TEST_H
+
+#include <stdbool.h>
+
+#define KHO_TEST_ROW	8
+
+/* What rows of a table there are in a case: its field, line in the log, and result. */
+typedef void (*kho_test_row_fn)(const char *name, const char *log, const char *must);
+
+/* A row that ends early says the same about all further kernels. */
+struct kho_test {
+	const char *id;
+	const char *name;		/* if it is not that of the function */
+	const char *sentence;
+	void (*run)(unsigned int hop);
+	unsigned int hops;		/* kernels; 2 if 0 */
+	unsigned int memory;		/* MiB; 1024 if 0 */
+	unsigned int pages;		/* more, however large they are */
+	unsigned int nodes;		/* of NUMA, with a processor each */
+	unsigned int deadline;		/* seconds with KVM; 20 if 0 */
+	bool live;			/* the first hop is a test by itself */
+	bool by_name;			/* is not run with all others */
+	const char *arch;		/* the only one, if any */
+	const char *base;		/* the only kernel series, if any */
+	const char *plug;		/* a device with more memory, in one more node */
+	const char *kernels[KHO_TEST_ROW];	/* "ours" is the one that is tested */
+	const char *append[KHO_TEST_ROW];	/* additions to the command lines */
+	const char *allowed[KHO_TEST_ROW];	/* console lines it brings about */
+	const char *qemu[KHO_TEST_ROW];
+	void (*rows)(kho_test_row_fn each);	/* of its table, if it has one */
+	struct kho_test *next;
+};
+
+void kho_test_register(struct kho_test *test);
+
+/* Constructors of a file run in the order of their definition. */
+#define KHO_TEST(function, about, ...)					\
+	static void function(unsigned int hop);				\
+	static void __attribute__((constructor)) function##_register(void) \
+	{								\
+		static struct kho_test test = {				\
+			.id = #function, .sentence = about,		\
+			.run = function, __VA_ARGS__			\
+		};							\
+									\
+		kho_test_register(&test);				\
+	}								\
+	static void function(unsigned int hop __attribute__((unused)))
+
+/* kho_test.c */
+const struct kho_test *kho_test_find(const char *name);
+const struct kho_test *kho_test_first(void);
+const char *kho_test_name(const struct kho_test *test);
+void kho_test_list(void);
+
+#endif

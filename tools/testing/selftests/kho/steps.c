@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Steps of cases: test points of a KTAP document, announced before they start, so
+ * that a reader knows where a guest hangs.
+ *
+ * After a step that fails no kexec is done: a failed handover must not be hidden
+ * by the next kernel.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/klog.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "handover.h"
+#include "kho_test.h"
+
+#define LOG_MAX		(4UL << 20)
+#define LOG_READ_ALL	3
+#define LOG_CLEAR	5
+
+static struct {
+	char text[400];
+	const char *file;
+	int line;
+	int expected;		/* errno, or 0 */
+	unsigned int nr, nr_failed;
+	bool going_on;
+} now;
+
+/* Of the hop: what it has loaded, and how it wants to leave. */
+static unsigned int hop_nr;
+static bool loaded;
+static const char *way_out = "exec kexec -e";
+static const char *append = "/append";
+
+/* What random cases start from; the host says it on the command line. */
+uint64_t case_seed(void)
+{
+	static struct blob line;
+	char *word;
+
+	if (!line.len && blob_read(&line, "/proc/cmdline"))
+		return 1;
+	line.bytes[line.len - 1] = '\0';
+	word = strstr((char *)line.bytes, " kho_seed=");
+
+	return word ? strtoull(strchr(word, '=') + 1, NULL, 0) : 1;
+}
+
+void step_at(const char *file, int line)
+{
+	now.file = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
+	now.line = line;
+}
+
+void step_expect(int error)
+{
+	now.expected = error;
+}
+
+void step_going_on(bool on)
+{
+	now.going_on = on;
+}
+
+void step(const char *fmt, ...)
+{
+	size_t len = 0;
+	va_list args;
+
+	if (now.expected)
+		len = snprintf(now.text, sizeof(now.text), "fails %s ",
+			       strerrorname_np(now.expected));
+	va_start(args, fmt);
+	vsnprintf(now.text + len, sizeof(now.text) - len, fmt, args);
+	va_end(args);
+	now.text[strcspn(now.text, "\n")] = '\0';
+
+	problem(0, "%s", "");
+	note("%u %s", ++now.nr, now.text);
+}
+
+static void hop_plan(void)
+{
+	printf("1..%u\n", now.nr);
+}
+
+static void __attribute__((noreturn)) hop_fail(const char *why)
+{
+	hop_plan();
+	printf("Bail out! %s\n", why);
+	exit(EXIT_FAILURE);
+}
+
+/* Compare what came of a step with what was expected; true if that is the same. */
+static bool as_expected(int ret)
+{
+	const char *seen = ret < 0 ? strerrorname_np(-ret) : NULL;
+
+	if (!now.expected && ret < 0 && !*problem_text())
+		problem(ret, "%s", strerror(-ret));
+	if (!now.expected)
+		return ret >= 0;
+	if (ret >= 0)
+		problem(-EINVAL, "worked, expected %s",
+			strerrorname_np(now.expected));
+	else if (ret != -now.expected)
+		problem(-EINVAL, "%s instead of %s", seen ? seen : "unknown error",
+			strerrorname_np(now.expected));
+
+	return ret == -now.expected;
+}
+
+void step_end(int ret)
+{
+	bool good = as_expected(ret);
+
+	now.expected = 0;
+	if (good) {
+		printf("ok %u - %s\n", now.nr, now.text);
+		return;
+	}
+	note("%s:%d: %s", now.file, now.line, problem_text());
+	printf("not ok %u - %s\n", now.nr, now.text);
+	now.nr_failed++;
+	if (!now.going_on)
+		hop_fail("no kexec after a failure");
+}
+
+void step_run(const char *fmt, ...)
+{
+	char command[2048];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(command, sizeof(command), fmt, args);
+	va_end(args);
+	step("run %s", command);
+	step_end(shell(command));
+}
+
+void step_close(const char *name)
+{
+	step("close %s", name);
+	step_end(fd_close(name));
+}
+
+/* The lines of the kernel log with this text in them, or a negative errno. */
+static int log_count(const char *text)
+{
+	char *log = malloc(LOG_MAX), *line, *rest;
+	int len = log ? klogctl(LOG_READ_ALL, log, LOG_MAX - 1) : -1, nr = 0;
+
+	if (len < 0) {
+		free(log);
+		return problem(-EIO, "the kernel log cannot be read");
+	}
+	log[len] = '\0';
+	for (line = strtok_r(log, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest))
+		nr += !!strstr(line, text);
+	free(log);
+
+	return nr;
+}
+
+void step_logs(const char *text)
+{
+	int nr;
+
+	step("log has '%s'", text);
+	nr = log_count(text);
+	step_end(nr ? nr : problem(-ENOENT, "no such line in the kernel log"));
+}
+
+void step_logged(const char *text, int number)
+{
+	int nr;
+
+	step("log has '%s' %d times", text, number);
+	nr = log_count(text);
+	if (nr >= 0 && nr != number)
+		nr = problem(-EINVAL, "%d such lines in the kernel log", nr);
+	step_end(nr);
+}
+
+void step_log_clear(void)
+{
+	step("clear the log");
+	step_end(klogctl(LOG_CLEAR, NULL, 0) ? -errno : 0);
+}
+
+/* What the host says about the kernel after this hop: its file and its command line. */
+static int load_by(const char *program)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command),
+		 "%s /share/$(cat /share/kernel%u) --initrd=/share/initrd "
+		 "--append=\"$(cat /share/append%u)$(cat /append 2>/dev/null)\"",
+		 program, hop_nr + 1, hop_nr + 1);
+
+	return shell(command);
+}
+
+static int load_with(const char *how)
+{
+	char program[32];
+
+	snprintf(program, sizeof(program), "kexec %s", how);
+	return load_by(program);
+}
+
+void step_load(const char *how)
+{
+	step("load the next kernel (kexec %s)", how);
+	loaded = true;
+	step_end(load_with(how));
+}
+
+void step_load_by(const char *program)
+{
+	step("load the next kernel (%s)", program);
+	loaded = true;
+	step_end(load_by(program));
+}
+
+void step_load_refused(void)
+{
+	step("the next kernel is refused");
+	loaded = true;
+	step_end(load_with("-s -l") ? 0 : problem(-EINVAL, "it was loaded"));
+}
+
+void step_leave_by(const char *command)
+{
+	way_out = command;
+}
+
+/* Only returns when the kexec failed. */
+static int leave(void)
+{
+	note("kexec");
+	/* A crash does not wait for what is still to be sent. */
+	tcdrain(STDOUT_FILENO);
+	shell(way_out);
+	printf("Bail out! kexec came back: %s\n", problem_text());
+
+	return EXIT_FAILURE;
+}
+
+const char *append_file(void)
+{
+	return append;
+}
+
+/* The first hop without a kexec, on a machine that may be in use. */
+int hop_run_live(const struct kho_test *test)
+{
+	append = "/dev/null";
+	test->run(0);
+	hop_plan();
+
+	return now.nr_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int hop_end(void)
+{
+	hop_plan();
+	note("end");
+
+	return EXIT_SUCCESS;
+}
+
+int hop_run(const struct kho_test *test, unsigned int hop)
+{
+	unsigned int hops = test->hops ? test->hops : 2;
+
+	hop_nr = hop;
+	printf("KTAP version 1\n");
+	test->run(hop);
+	if (now.nr_failed)
+		hop_fail("no kexec after a failure");
+	if (hop + 1 < hops && !loaded) {
+		step_at("steps.c", __LINE__);
+		step_load("-s -l");
+	}
+	if (hop + 1 == hops)
+		return hop_end();
+	hop_plan();
+
+	return leave();
+}

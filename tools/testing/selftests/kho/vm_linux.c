@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vm_linux - first and only process of a virtual machine with Linux that counts
+ *
+ * Counts in memory of its own, see vm_count.h, which the kernel below it has
+ * scattered over the memory of the machine.
+ */
+
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/io.h>
+#include <sys/mman.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "vm_count.h"
+
+#define FROM	0x10000000u
+#define TO	(FROM + (64u << 20))
+
+static void check(int err, const char *what)
+{
+	if (!err)
+		return;
+	perror(what);
+	exit(EXIT_FAILURE);
+}
+
+/* Lines end as those of vm_machine do. */
+static void console_set_raw(void)
+{
+	struct termios settings;
+
+	check(tcgetattr(STDOUT_FILENO, &settings), "console");
+	cfmakeraw(&settings);
+	check(tcsetattr(STDOUT_FILENO, TCSANOW, &settings), "console");
+}
+
+int main(void)
+{
+	void *want = (void *)(unsigned long)FROM;
+	u32 compared = 0, wrong = 0;
+
+	console_set_raw();
+	check(iopl(3), "ports");
+	check(mmap(want, TO - FROM, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != want,
+	      "memory");
+	fill(FROM, TO);
+	for (u32 count = 0;; count++) {
+		u32 slice = count % SLICES * SLICE_SIZE;
+
+		for (u32 page = FROM; page < TO; page += PAGE_SIZE)
+			wrong += renew(page + slice, count / SLICES);
+		compared += (TO - FROM) / SLICES / sizeof(u32);
+
+		printf("count %u compared %u wrong %u clock %u s\n", count + 1,
+		       compared, wrong, second_of_day());
+		fflush(stdout);
+	}
+}
