@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev import guest
+from dev import guest, khoctl
 from dev.kernel import PLAIN
 from dev.host import ROOT, Stop, need_space
 
@@ -123,6 +123,7 @@ def live_update(run, kernel, files, memory=None):
     guest.share_kernels(share, initrd, kernel)
     try:
         sources = gather(run, share, files)
+        khoctl.bring(run, kernel, share)
         lines = [guest.command_line(kernel, "live-update", hop, scratch) for hop in range(2)]
         guest.share_lines(share, [kernel] * 2, lines)
         words = guest.command(kernel, accel, share, lines[0], memory)
@@ -142,6 +143,7 @@ def report(run, kernel, sources, outcome):
     digests = {words[1]: words[2] for words in notes if words[0] == "sha256" and len(words) == 3}
     compat = {tuple(words[1:3]): words[3] for words in notes if words[0] == "compat" and len(words) == 4}
     tell_formats(run, kernel, compat, digests)
+    tell_khoctl(run, told)
     tell_times(run, told, outcome)
     lost = tell_files(run, sources, told, digests)
     why = guest.problem(outcome, 2)
@@ -163,6 +165,18 @@ def tell_formats(run, kernel, compat, digests):
         missing = f"{offered} (only seen where it was written)" if offered else "not seen"
         run.say(f"  {name:6} {compat.get(('in', name), missing)}")
     run.say(f"  memfd  {handler(kernel) if digests else 'not seen'}")
+
+
+def tell_khoctl(run, told):
+    """What khoctl said: the last line of its check in the first kernel, its time line in the second."""
+    notes = [[line.text for line in hop.notes] for hop in told]
+    before, after = [*notes, [], []][:2]
+    run.say(next((f"khoctl check: {text}" for text in before if re.match("safe: |would lose: |cannot tell: ", text)),
+                 "khoctl check: not made"))
+    begin = next((n for n, text in enumerate(after) if text.startswith("clock: ")), None)
+    if begin is not None:
+        end = next((n for n, text in enumerate(after) if n > begin and text.startswith("sha256 ")), len(after))
+        run.say("khoctl timeline\n" + "\n".join(f"  {text}" for text in after[begin:end]))
 
 
 def handler(kernel):

@@ -5,7 +5,7 @@ import os
 import shutil
 
 from dev import base as bases
-from dev import compat, guest, hostile, selftest, systemd, vm
+from dev import compat, guest, hostile, khoctl, selftest, systemd, vm
 from dev.host import Result, Stop, no_such, spell
 from dev.kernel import ARCH, build, like, unlike, words
 from dev.selftest import OTHER_PAGES, OURS
@@ -29,7 +29,8 @@ def seed():
 def cases(run=None, base=None):
     """All cases, those with more in the guest prepared for it."""
     listed = selftest.cases(run, base)
-    return listed and [vm.prepared(case) if case.name.split("-")[0] == "vm" else
+    return listed and [khoctl.prepared(case) if "khoctl" in case.name.split("-") else
+                       vm.prepared(case) if case.name.split("-")[0] == "vm" else
                        systemd.prepared(case) if case.name.split("-")[0] == "systemd" else case
                        for case in listed if case.name != LIVE_UPDATE]
 

@@ -29,6 +29,7 @@
 #include <linux/kho/abi/kexec_metadata.h>
 #include <linux/kho/abi/luo.h>
 #include <linux/kho/abi/note.h>
+#include <linux/kho/abi/timeline.h>
 #include <linux/kho/compat.h>
 #include <linux/kstrtox.h>
 #include <linux/libfdt.h>
@@ -176,8 +177,8 @@ EXPORT_SYMBOL_GPL(kho_remove_subtree);
 /**
  * kho_out_is_unused - check whether the outgoing handover is empty
  *
- * The next kernel can only find data that has a subtree.  Two subtrees always
- * exist: the kexec metadata, and the list of sessions.
+ * The next kernel can only find data that has a subtree.  Three subtrees always
+ * exist: the kexec metadata, the time line, and the list of sessions.
  *
  * Context: May sleep.
  * Return: true without any other subtree and without an outgoing session.
@@ -194,6 +195,7 @@ bool kho_out_is_unused(void)
 		const char *name = fdt_get_name(kho_out.fdt, node, NULL);
 
 		if (strcmp(name, KHO_METADATA_NODE_NAME) &&
+		    strcmp(name, KHO_TIMELINE_NODE_NAME) &&
 		    strcmp(name, LUO_KHO_ENTRY_NAME))
 			return false;
 	}
@@ -461,6 +463,9 @@ static int __init kho_init(void)
 	if (err)
 		pr_warn("kexec-metadata: failed to preserve: %pe\n",
 			ERR_PTR(err));
+
+	kho_timeline_read();
+	kho_timeline_write();
 	return 0;
 }
 fs_initcall(kho_init);

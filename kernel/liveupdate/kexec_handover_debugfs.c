@@ -139,6 +139,10 @@ static int kho_out_fdt_show(struct seq_file *m, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(kho_out_fdt);
 
+DEFINE_SHOW_ATTRIBUTE(kho_out_compat);
+
+DEFINE_SHOW_ATTRIBUTE(kho_out_preserved);
+
 static struct debugfs_blob_wrapper kho_in_fdt_page;
 
 static void __init kho_out_debugfs_init(struct dentry *root)
@@ -146,6 +150,8 @@ static void __init kho_out_debugfs_init(struct dentry *root)
 	struct dentry *dir = debugfs_create_dir("out", root);
 
 	debugfs_create_file("fdt", 0400, dir, NULL, &kho_out_fdt_fops);
+	debugfs_create_file("compat", 0400, dir, NULL, &kho_out_compat_fops);
+	debugfs_create_file("preserved", 0400, dir, NULL, &kho_out_preserved_fops);
 	debugfs_create_file("scratch_phys", 0400, dir, NULL, &scratch_phys_fops);
 	debugfs_create_file("scratch_len", 0400, dir, NULL, &scratch_len_fops);
 	kho_out_dir = debugfs_create_dir("sub_fdts", dir);
@@ -154,6 +160,8 @@ static void __init kho_out_debugfs_init(struct dentry *root)
 DEFINE_SHOW_ATTRIBUTE(kho_compat);
 
 DEFINE_SHOW_ATTRIBUTE(kho_unclaimed);
+
+DEFINE_SHOW_ATTRIBUTE(kho_timeline);
 
 static ssize_t kho_release_write(struct file *file, const char __user *buf,
 				 size_t count, loff_t *pos)
@@ -222,6 +230,7 @@ void __init kho_debugfs_init(void)
 		return;
 	}
 
+	debugfs_create_file("timeline", 0400, root, NULL, &kho_timeline_fops);
 	if (kho_out.fdt)
 		kho_out_debugfs_init(root);
 	if (kho_compat_reported())

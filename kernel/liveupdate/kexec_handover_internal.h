@@ -185,6 +185,15 @@ struct seq_file;
 bool kho_compat_reported(void);
 int kho_compat_show(struct seq_file *m, void *v);
 
+/* kho_out_report.c */
+int kho_out_compat_show(struct seq_file *m, void *v);
+int kho_out_preserved_show(struct seq_file *m, void *v);
+
+/* kho_timeline.c */
+void kho_timeline_read(void);
+void kho_timeline_write(void);
+int kho_timeline_show(struct seq_file *m, void *v);
+
 /* kho_unclaimed.c */
 void kho_incoming_get(void);
 void kho_incoming_put(void);

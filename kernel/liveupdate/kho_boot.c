@@ -21,6 +21,7 @@
 #include <linux/kho/abi/note.h>
 #include <linux/kho/compat.h>
 #include <linux/kho/radix_tree.h>
+#include <linux/kho/timeline.h>
 #include <linux/libfdt.h>
 #include <linux/memblock.h>
 #include <linux/overflow.h>
@@ -419,6 +420,8 @@ static bool __init kho_accept(phys_addr_t fdt_phys, u64 fdt_len,
 void __init kho_populate(phys_addr_t fdt_phys, u64 fdt_len,
 			 phys_addr_t scratch_phys, u64 scratch_len)
 {
+	kho_timeline_mark(KHO_TIMELINE_ENTERED);
+
 	if (!kho_accept(fdt_phys, fdt_len, scratch_phys, scratch_len)) {
 		pr_warn("disabling KHO revival\n");
 		return;

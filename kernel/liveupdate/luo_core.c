@@ -75,6 +75,7 @@
 #include <linux/kho/abi/luo.h>
 #include <linux/kho/abi/note.h>
 #include <linux/kho/compat.h>
+#include <linux/kho/timeline.h>
 #include <linux/liveupdate.h>
 #include <linux/miscdevice.h>
 #include <linux/rwsem.h>
@@ -334,6 +335,8 @@ int liveupdate_reboot(void)
 		luo_flb_serialize();
 		luo_session_warn_unfinished();
 	}
+	if (!err)
+		kho_timeline_mark(KHO_TIMELINE_FROZEN);
 	WRITE_ONCE(luo_freeze_state, err ? LUO_RUNNING : LUO_FROZEN);
 	up_write(&luo_freeze_sem);
 

@@ -61,6 +61,7 @@
 #include <linux/kho/abi/luo.h>
 #include <linux/kho/block.h>
 #include <linux/kho/compat.h>
+#include <linux/kho/timeline.h>
 #include <linux/list.h>
 #include <linux/list_private.h>
 #include <linux/liveupdate.h>
@@ -74,43 +75,6 @@
 
 #define LUO_FILE_HASH_BITS	12
 
-/**
- * struct luo_file - a file in a session
- * @set: the files of the session
- * @list: position in @set
- * @node: position among all files, by @set and @token
- * @token: its number in the session
- * @fh: the handler, NULL until it is found
- * @file: the file, NULL until it is retrieved
- * @claim: position in luo_claims, when @file is claimed
- * @id: key of @file there
- * @given: the present holder of the session has a descriptor of @file
- * @retrieve_status: as &struct liveupdate_file_op_args
- * @serialized_data: as &struct liveupdate_file_op_args, set by preserve()
- * @frozen_data: the same, after freeze()
- * @private_data: as &struct liveupdate_file_op_args
- * @compatible: string of the handler that preserved it, unchecked; only in an
- *              incoming file
- *
- * Protected by the mutex of the session.
- */
-struct luo_file {
-	struct luo_file_set *set;
-	struct list_head list;
-	struct hlist_node node;
-	u64 token;
-	struct liveupdate_file_handler *fh;
-	struct file *file;
-	struct hlist_node claim;
-	unsigned long id;
-	bool given;
-	int retrieve_status;
-	u64 serialized_data;
-	u64 frozen_data;
-	void *private_data;
-	char compatible[];
-};
-
 /* The number of kinds of files is small, so a list is sufficient. */
 static LIST_HEAD(luo_file_handlers);
 
@@ -118,14 +82,15 @@ static LIST_HEAD(luo_file_handlers);
 static DEFINE_HASHTABLE(luo_files, LUO_FILE_HASH_BITS);
 /* Files that must not be in another session, by id. */
 static DEFINE_HASHTABLE(luo_claims, LUO_FILE_HASH_BITS);
-/* Protects both. */
-static DEFINE_SPINLOCK(luo_files_lock);
+/* Protects both, and all that debugfs reads of a file and of its position. */
+DEFINE_SPINLOCK(luo_files_lock);
 
 void luo_file_set_init(struct luo_file_set *set, bool incoming)
 {
 	set->incoming = incoming;
 	INIT_LIST_HEAD(&set->files);
 	set->count = 0;
+	set->next_nr = 0;
 	kho_block_set_init(&set->block_set, sizeof(struct luo_file_ser));
 }
 
@@ -134,9 +99,19 @@ static u64 luo_file_key(const struct luo_file_set *set, u64 token)
 	return token ^ hash_ptr(set, 32);
 }
 
-static struct luo_file *luo_file_find_locked(struct luo_file_set *set, u64 token)
+/**
+ * luo_file_find_locked - find a file by its token
+ * @set: files of the session
+ * @token: number of the file
+ *
+ * Context: With luo_files_lock held.
+ * Return: the file, or NULL.
+ */
+struct luo_file *luo_file_find_locked(struct luo_file_set *set, u64 token)
 {
 	struct luo_file *f;
+
+	lockdep_assert_held(&luo_files_lock);
 
 	hash_for_each_possible(luo_files, f, node, luo_file_key(set, token)) {
 		if (f->set == set && f->token == token)
@@ -177,10 +152,32 @@ static struct luo_file *luo_file_alloc(struct luo_file_set *set, u64 token,
 	return f;
 }
 
+/* Count a file for its handler, which it has, or no longer has. */
+static void luo_file_count(struct luo_file *f, int change)
+{
+	lockdep_assert_held(&luo_files_lock);
+	ACCESS_PRIVATE(f->fh, nr_files)[f->set->incoming] += change;
+}
+
 static void luo_file_add(struct luo_file *f)
 {
+	guard(spinlock)(&luo_files_lock);
+
 	list_add_tail(&f->list, &f->set->files);
 	f->set->count++;
+	f->nr = f->set->next_nr++;
+	if (f->fh)
+		luo_file_count(f, 1);
+}
+
+static void luo_file_del(struct luo_file *f)
+{
+	lockdep_assert_held(&luo_files_lock);
+
+	list_del(&f->list);
+	f->set->count--;
+	if (f->fh)
+		luo_file_count(f, -1);
 }
 
 /* Free a file in any state. */
@@ -189,12 +186,10 @@ static void luo_file_free(struct luo_file *f)
 	scoped_guard(spinlock, &luo_files_lock) {
 		hash_del(&f->node);
 		hash_del(&f->claim);
+		if (!list_empty(&f->list))
+			luo_file_del(f);
 	}
 
-	if (!list_empty(&f->list)) {
-		list_del(&f->list);
-		f->set->count--;
-	}
 	if (f->file)
 		fput(f->file);
 	if (f->fh)
@@ -263,6 +258,14 @@ static struct liveupdate_file_handler *luo_handler_for(struct file *file)
 	return NULL;
 }
 
+static void luo_file_set_handler(struct luo_file *f,
+				 struct liveupdate_file_handler *fh)
+{
+	guard(spinlock)(&luo_files_lock);
+	f->fh = fh;
+	luo_file_count(f, 1);
+}
+
 /* Find the handler of an incoming file, and get its module. */
 static bool luo_file_bind(struct luo_file *f)
 {
@@ -279,7 +282,7 @@ static bool luo_file_bind(struct luo_file *f)
 		if (kho_compat_match(f->compatible, size, fh->compatible)) {
 			known = fh->compatible;
 			if (try_module_get(fh->ops->owner))
-				f->fh = fh;
+				luo_file_set_handler(f, fh);
 			break;
 		}
 		if (kho_compat_same_base(f->compatible, size, fh->compatible))
@@ -366,6 +369,7 @@ int luo_file_preserve(struct luo_file_set *set, u64 token, int fd)
 		goto err_shrink;
 
 	luo_file_add(f);
+	kho_timeline_mark(KHO_TIMELINE_PRESERVE_END);
 	return 0;
 
 err_shrink:
@@ -534,6 +538,8 @@ static int luo_file_call_retrieve(struct luo_file *f)
 
 	err = f->fh->ops->retrieve(&args);
 	f->private_data = args.private_data;
+
+	guard(spinlock)(&luo_files_lock);
 	if (!err) {
 		f->file = args.file;
 		f->retrieve_status = 1;
@@ -785,6 +791,32 @@ bool luo_file_any_outgoing(const struct liveupdate_file_handler *fh)
 }
 
 /**
+ * luo_file_for_each_handler - call a function for each registered handler
+ * @fn: gets the string of the handler and the number of its files
+ * @incoming: count the files of incoming sessions whose handler was looked up,
+ *	      and not those of outgoing sessions
+ * @data: passed to @fn
+ *
+ * Context: May sleep.  The files are counted when they come and go, so the cost
+ * does not depend on their number.
+ */
+void luo_file_for_each_handler(void (*fn)(const char *name, u64 nr, void *data),
+			       bool incoming, void *data)
+{
+	struct liveupdate_file_handler *fh;
+
+	guard(rwsem_read)(&luo_register_rwlock);
+
+	list_private_for_each_entry(fh, &luo_file_handlers, list) {
+		u64 nr;
+
+		scoped_guard(spinlock, &luo_files_lock)
+			nr = ACCESS_PRIVATE(fh, nr_files)[incoming];
+		fn(fh->compatible, nr, data);
+	}
+}
+
+/**
  * liveupdate_register_file_handler - register a handler for a kind of files
  * @fh: the handler, with its ops and a string that no other handler has
  *
@@ -817,6 +849,8 @@ int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
 		}
 
 		INIT_LIST_HEAD(&ACCESS_PRIVATE(fh, flb_list));
+		memset(ACCESS_PRIVATE(fh, nr_files), 0,
+		       sizeof(ACCESS_PRIVATE(fh, nr_files)));
 		list_add_tail(&ACCESS_PRIVATE(fh, list), &luo_file_handlers);
 	}
 

@@ -740,3 +740,22 @@ void luo_flb_serialize(void)
 
 	luo_flb_out->count = count;
 }
+
+/**
+ * luo_flb_for_each - call a function for each registered FLB
+ * @fn: gets the string of the FLB and the number of outgoing files that need it
+ * @data: passed to @fn
+ *
+ * Context: May sleep.
+ */
+void luo_flb_for_each(void (*fn)(const char *name, u64 nr, void *data), void *data)
+{
+	struct liveupdate_flb *flb;
+
+	guard(rwsem_read)(&luo_register_rwlock);
+
+	/* The lock of an FLB is held during its callbacks, which may take long. */
+	list_private_for_each_entry(flb, &luo_flbs, private.list)
+		fn(flb->compatible,
+		   READ_ONCE(luo_flb_private(flb)->outgoing.files), data);
+}

@@ -7,12 +7,14 @@
 #ifndef _LINUX_LUO_INTERNAL_H
 #define _LINUX_LUO_INTERNAL_H
 
+#include <linux/hashtable.h>
 #include <linux/kho/abi/luo.h>
 #include <linux/kho/block.h>
 #include <linux/list.h>
 #include <linux/liveupdate.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 
 /* Large enough for the structure of each ioctl. */
@@ -56,21 +58,71 @@ long luo_ioctl(const struct luo_ioctl_op *ops, unsigned int nr_ops, void *ctx,
 bool luo_enter_close(void);
 void luo_leave(void);
 
-struct luo_file;
-
 /**
  * struct luo_file_set - the files of a session
  * @files: the files, in the order in which they were preserved
  * @count: number of @files
+ * @next_nr: &struct luo_file @nr of the next file
  * @incoming: the previous kernel preserved them
  * @block_set: blocks for their records, only in an outgoing set
+ *
+ * @files and @count change with the mutex of the session and luo_files_lock held,
+ * so either one is sufficient to read them.
  */
 struct luo_file_set {
 	struct list_head files;
 	u64 count;
+	u64 next_nr;
 	bool incoming;
 	struct kho_block_set block_set;
 };
+
+/**
+ * struct luo_file - a file in a session
+ * @set: the files of the session
+ * @list: position in @set
+ * @node: position among all files, by @set and @token
+ * @nr: grows along @list, so that a reader finds its place again
+ * @token: its number in the session
+ * @fh: the handler, NULL until it is found
+ * @file: the file, NULL until it is retrieved
+ * @claim: position among all files that must not be in another session, when
+ *	   @file is claimed
+ * @id: key of @file there
+ * @given: the present holder of the session has a descriptor of @file
+ * @retrieve_status: as &struct liveupdate_file_op_args
+ * @serialized_data: as &struct liveupdate_file_op_args, set by preserve()
+ * @frozen_data: the same, after freeze()
+ * @private_data: as &struct liveupdate_file_op_args
+ * @compatible: string of the handler that preserved it, unchecked; only in an
+ *              incoming file
+ *
+ * Protected by the mutex of the session.  As long as a file is in a set, @fh,
+ * @file and @retrieve_status change with luo_files_lock held in addition.
+ */
+struct luo_file {
+	struct luo_file_set *set;
+	struct list_head list;
+	struct hlist_node node;
+	u64 nr;
+	u64 token;
+	struct liveupdate_file_handler *fh;
+	struct file *file;
+	struct hlist_node claim;
+	unsigned long id;
+	bool given;
+	int retrieve_status;
+	u64 serialized_data;
+	u64 frozen_data;
+	void *private_data;
+	char compatible[];
+};
+
+extern spinlock_t luo_files_lock;
+
+struct luo_file *luo_file_find_locked(struct luo_file_set *set, u64 token);
+void luo_file_for_each_handler(void (*fn)(const char *name, u64 nr, void *data),
+			       bool incoming, void *data);
 
 void luo_file_set_init(struct luo_file_set *set, bool incoming);
 int luo_file_preserve(struct luo_file_set *set, u64 token, int fd);
@@ -90,6 +142,59 @@ bool luo_file_leave(struct luo_file *f);
 bool luo_file_handler_is_registered(const struct liveupdate_file_handler *fh);
 bool luo_file_any_outgoing(const struct liveupdate_file_handler *fh);
 
+#define LUO_NAME_HASH_BITS	10
+
+/**
+ * struct luo_session - a session
+ * @list: position in &struct luo_sessions @list
+ * @node: position in &struct luo_sessions @names
+ * @nr: grows along @list, so that a reader finds its place again
+ * @dir: all sessions of its direction
+ * @mutex: protects @files, @ser, @unread and @finished
+ * @files: the files in it
+ * @ser: records of its files, until they are read
+ * @held: it has a file descriptor; protected by @dir's lock
+ * @unread: @ser is valid; changes with @dir's lock held in addition
+ * @finished: it has no files, and is freed with its file descriptor
+ * @name: its name, unique in its direction
+ */
+struct luo_session {
+	struct list_head list;
+	struct hlist_node node;
+	u64 nr;
+	struct luo_sessions *dir;
+	struct mutex mutex;
+	struct luo_file_set files;
+	struct luo_file_set_ser ser;
+	bool held;
+	bool unread;
+	bool finished;
+	char name[];
+};
+
+/**
+ * struct luo_sessions - all sessions of one direction
+ * @lock: protects this structure, and &struct luo_session @held
+ * @list: the sessions, in the order of their creation
+ * @count: number of sessions
+ * @next_nr: &struct luo_session @nr of the next session
+ * @names: the sessions by name
+ * @blocks: blocks for their records, or, if incoming, the records
+ * @it: first record that has not been read
+ */
+struct luo_sessions {
+	struct mutex lock;
+	struct list_head list;
+	u64 count;
+	u64 next_nr;
+	DECLARE_HASHTABLE(names, LUO_NAME_HASH_BITS);
+	struct kho_block_set blocks;
+	struct kho_block_set_it it;
+};
+
+extern struct luo_sessions luo_incoming, luo_outgoing;
+
+struct luo_session *luo_session_find(struct luo_sessions *dir, const char *name);
 int luo_session_create(const char *name, struct file **filep);
 int luo_session_retrieve(const char *name, struct file **filep);
 void luo_session_read_incoming(void);
@@ -107,6 +212,7 @@ void luo_flb_unregister_all(struct liveupdate_file_handler *fh);
 int luo_flb_setup_outgoing(u64 *flbs_pa);
 void luo_flb_setup_incoming(u64 flbs_pa);
 void luo_flb_serialize(void);
+void luo_flb_for_each(void (*fn)(const char *name, u64 nr, void *data), void *data);
 
 /* Protects the lists of file handlers, of FLBs, and of the links between them. */
 extern struct rw_semaphore luo_register_rwlock;

@@ -53,6 +53,7 @@
 #include <linux/hashtable.h>
 #include <linux/kho/abi/luo.h>
 #include <linux/kho/block.h>
+#include <linux/kho/timeline.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
@@ -61,52 +62,6 @@
 
 #include "kexec_handover_internal.h"
 #include "luo_internal.h"
-
-#define LUO_NAME_HASH_BITS	10
-
-/**
- * struct luo_session - a session
- * @list: position in &struct luo_sessions @list
- * @node: position in &struct luo_sessions @names
- * @dir: all sessions of its direction
- * @mutex: protects @files, @ser, @unread and @finished
- * @files: the files in it
- * @ser: records of its files, until they are read
- * @held: it has a file descriptor; protected by @dir's lock
- * @unread: @ser is valid
- * @finished: it has no files, and is freed with its file descriptor
- * @name: its name, unique in its direction
- */
-struct luo_session {
-	struct list_head list;
-	struct hlist_node node;
-	struct luo_sessions *dir;
-	struct mutex mutex;
-	struct luo_file_set files;
-	struct luo_file_set_ser ser;
-	bool held;
-	bool unread;
-	bool finished;
-	char name[];
-};
-
-/**
- * struct luo_sessions - all sessions of one direction
- * @lock: protects this structure, and &struct luo_session @held
- * @list: the sessions, in the order of their creation
- * @count: number of sessions
- * @names: the sessions by name
- * @blocks: blocks for their records, or, if incoming, the records
- * @it: first record that has not been read
- */
-struct luo_sessions {
-	struct mutex lock;
-	struct list_head list;
-	u64 count;
-	DECLARE_HASHTABLE(names, LUO_NAME_HASH_BITS);
-	struct kho_block_set blocks;
-	struct kho_block_set_it it;
-};
 
 /* For %*pE: names come from user space, or from the previous kernel. */
 #define LUO_NAME(session)	(int)strlen((session)->name), (session)->name
@@ -118,11 +73,11 @@ struct luo_sessions {
 				     sizeof(struct luo_session_ser)),	\
 }
 
-static struct luo_sessions luo_incoming = LUO_SESSIONS_INIT(luo_incoming);
+struct luo_sessions luo_incoming = LUO_SESSIONS_INIT(luo_incoming);
 /* Unclaimed memory has records until all sessions are read and finished. */
 static bool luo_incoming_holds;
 
-static struct luo_sessions luo_outgoing = LUO_SESSIONS_INIT(luo_outgoing);
+struct luo_sessions luo_outgoing = LUO_SESSIONS_INIT(luo_outgoing);
 
 static const struct file_operations luo_session_fops;
 
@@ -131,8 +86,15 @@ static u32 luo_name_hash(const char *name)
 	return full_name_hash(NULL, name, strlen(name));
 }
 
-static struct luo_session *luo_session_find(struct luo_sessions *dir,
-					    const char *name)
+/**
+ * luo_session_find - find a session by its name
+ * @dir: the sessions of one direction
+ * @name: the name
+ *
+ * Context: With the lock of @dir held.
+ * Return: the session, or NULL.
+ */
+struct luo_session *luo_session_find(struct luo_sessions *dir, const char *name)
 {
 	struct luo_session *session;
 
@@ -175,6 +137,7 @@ static void luo_session_add(struct luo_session *session)
 
 	lockdep_assert_held(&dir->lock);
 
+	session->nr = dir->next_nr++;
 	list_add_tail(&session->list, &dir->list);
 	hash_add(dir->names, &session->node, luo_name_hash(session->name));
 	dir->count++;
@@ -242,6 +205,8 @@ int luo_session_create(const char *name, struct file **filep)
 	if (err)
 		goto err_shrink;
 
+	if (!dir->count)
+		kho_timeline_mark(KHO_TIMELINE_PRESERVE_BEGIN);
 	luo_session_add(session);
 	return 0;
 
@@ -304,7 +269,10 @@ int luo_session_retrieve(const char *name, struct file **filep)
 	if (err)
 		return err;
 
-	return luo_session_hold(session, filep);
+	err = luo_session_hold(session, filep);
+	if (!err)
+		kho_timeline_session_retrieved(session->name);
+	return err;
 }
 
 static void luo_session_release_outgoing(struct luo_session *session)
@@ -342,6 +310,16 @@ static void luo_incoming_done(void)
 		luo_session_unhold_incoming();
 }
 
+/* Called with the mutex of the session held. */
+static void luo_session_finished(struct luo_session *session)
+{
+	if (session->finished)
+		return;
+
+	session->finished = true;
+	kho_timeline_session_finished(session->name);
+}
+
 /* A descriptor that is in flight on a socket is closed by a kernel thread. */
 static bool luo_holder_is_gone(void)
 {
@@ -355,8 +333,9 @@ static void luo_session_release_incoming(struct luo_session *session)
 
 	scoped_guard(mutex, &session->mutex) {
 		/* A retrieved file whose user has exited stays for the next holder. */
-		if (!luo_holder_is_gone())
-			session->finished |= luo_file_finish_given(&session->files);
+		if (!luo_holder_is_gone() &&
+		    luo_file_finish_given(&session->files))
+			luo_session_finished(session);
 		luo_file_park_all(&session->files);
 	}
 
@@ -418,6 +397,8 @@ static bool luo_session_take_parked(int fd)
 	scoped_guard(mutex, &session->mutex) {
 		left = luo_file_leave(f);
 		empty = list_empty(&set->files);
+		if (empty)
+			luo_session_finished(session);
 	}
 	if (empty) {
 		luo_session_del(session);
@@ -479,7 +460,7 @@ static int luo_do_finish(void *ctx, void *arg, struct file **filep)
 	err = luo_file_finish_all(&session->files,
 				  finish->reserved & LIVEUPDATE_SESSION_FINISH_FORCE);
 	if (!err)
-		session->finished = true;
+		luo_session_finished(session);
 	return err;
 }
 

@@ -262,7 +262,7 @@ static void lose_any(struct check *check, const struct component *c)
 		append(check->lost, "all sessions");
 	else if (!strcmp(c->name, "memblock") || !strcmp(c->name, "reserve-mem"))
 		append(check->lost, "reserve_mem regions");
-	else if (c->kind == KIND_SUBTREE && strcmp(c->name, OWN_NODE))
+	else if (c->kind == KIND_SUBTREE)
 		append(check->lost, "the subtree %s", c->name);
 }
 
@@ -294,6 +294,8 @@ static void lose_in_doubt(struct check *check, const struct component *c)
 
 static void lose(struct check *check, const struct component *c, int users)
 {
+	if (c->kind == KIND_SUBTREE && is_own(c->name))
+		return;
 	if (!check->use)
 		lose_any(check, c);
 	else if (users == IN_DOUBT)

@@ -25,6 +25,9 @@
 #define FOLIO_DIRTY	(1ULL << 52)
 #define FOLIO_UPTODATE	(1ULL << 53)
 #define VMALLOC_HEADER	8
+#define METADATA_SIZE	73
+#define METADATA_RELEASE	65
+#define TIMELINE_SIZE	288
 
 /* Of a damaged handover; a real one has less. */
 #define RECORDS_MAX	1000000
@@ -447,4 +450,45 @@ struct json_object *decode_luo(const struct blob *blob, struct memory *memory)
 	add(luo, "sessions", chain(sessions, SESSION_SIZE, session_record, memory));
 	add(luo, "flbs", flbs(flb, memory));
 	return luo;
+}
+
+/* ---- subtrees of the core */
+
+struct json_object *decode_metadata(const struct blob *blob, struct memory *memory)
+{
+	struct json_object *metadata;
+
+	(void)memory;
+	if (blob->size < METADATA_SIZE || get32(blob->data) != 1)
+		return fail("is not kexec metadata of version 1"), NULL;
+	metadata = json_object_new_object();
+	add_field(metadata, "release", blob->data + 4, METADATA_RELEASE);
+	add_number(metadata, "kexecs", get32(blob->data + 4 + METADATA_RELEASE));
+	return metadata;
+}
+
+/* Raw values of the counter; the kernel that runs knows what they are. */
+struct json_object *decode_timeline(const struct blob *blob, struct memory *memory)
+{
+	static const char * const events[] = {
+		"entered", "init", "preserve-begin", "preserve-end", "kexec", "frozen", "left",
+		"retrieve-begin", "retrieve-end", "finish-end",
+	};
+	struct json_object *line, *at;
+
+	(void)memory;
+	if (blob->size < TIMELINE_SIZE)
+		return fail("is too short for a time line"), NULL;
+	line = json_object_new_object();
+	at = json_object_new_object();
+	add_field(line, "compatible", blob->data, 16);
+	add_number(line, "frequency", get64(blob->data + 16));
+	add_number(line, "clock", get32(blob->data + 24));
+	add_number(line, "reliable", get32(blob->data + 28));
+	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++) {
+		if (get64(blob->data + 32 + 8 * i))
+			add_number(at, events[i], get64(blob->data + 32 + 8 * i));
+	}
+	add(line, "at", at);
+	return line;
 }

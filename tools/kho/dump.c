@@ -6,7 +6,8 @@
  *     sub_fdts/NAME   the data of a subtree
  *     mem/ADDRESS     pages, by their physical address in hexadecimal
  *
- * The first two are as in /sys/kernel/debug/kho/in and out, which are such folders.
+ * The first two are as in /sys/kernel/debug/kho/in and out, which are such folders;
+ * their pages are in the memory of the running kernel.
  */
 
 #define _GNU_SOURCE
@@ -16,10 +17,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "khoctl.h"
 
+#define KCORE		"/proc/kcore"
 #define PAGE_DEFAULT	4096
 #define PAGES_MAX	200000
 
@@ -50,18 +54,22 @@ static const struct type {
 	{ "sessions", decode_sessions },
 	{ "files", decode_files },
 	{ "memfd", decode_memfd },
+	{ "metadata", decode_metadata },
+	{ "timeline", decode_timeline },
 };
 
 const char *dump_types(void)
 {
-	return "tree, luo, sessions, files, memfd";
+	return "tree, luo, sessions, files, memfd, metadata, timeline";
 }
 
-/* Trees and the header of LUO can be told by what they begin with. */
+/* What most of them begin with tells what they are. */
 static const char *guess(const struct blob *blob)
 {
 	if (fdt_is(blob))
 		return "tree";
+	if (blob_starts(blob, "timeline-v", 10))
+		return "timeline";
 	return blob_starts(blob, "luo-v", 5) ? "luo" : NULL;
 }
 
@@ -69,7 +77,7 @@ struct json_object *dump_blob(const struct blob *blob, const char *as, struct me
 {
 	as = as ?: guess(blob);
 	if (!as)
-		return fail("is neither a device tree nor LUO data; '--as' tells what it is"), NULL;
+		return fail("is not data that can be told by its start; '--as' tells what it is"), NULL;
 	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
 		if (!strcmp(types[i].name, as))
 			return types[i].decode(blob, memory);
@@ -109,7 +117,8 @@ static struct json_object *dump_subtrees(const char *path, struct memory *memory
 		if (*entry->d_name == '.')
 			continue;
 		snprintf(name, sizeof(name), "%s/sub_fdts/%s", path, entry->d_name);
-		one = dump_file(name, NULL, memory);
+		one = dump_file(name, strcmp(entry->d_name, "kexec-metadata") ? NULL : "metadata",
+				memory);
 		if (!one) {
 			one = json_object_new_object();
 			json_object_object_add(one, "not_decoded",
@@ -144,29 +153,53 @@ static uint64_t map_address(struct json_object *tree)
 	return strtoull(json_object_get_string(at), NULL, 16);
 }
 
-static struct json_object *dump_folder(const char *path)
+/* What the root tree leads to. */
+static struct json_object *dump_tree(const char *path, struct json_object *tree,
+				     struct memory *memory)
 {
-	struct memory memory = { folder_page, (void *)path, PAGE_DEFAULT, PAGES_MAX };
-	struct json_object *all, *tree;
+	struct json_object *all = json_object_new_object();
 	char name[4200];
 	struct stat st;
 
-	snprintf(name, sizeof(name), "%s/fdt", path);
-	tree = dump_file(name, "tree", NULL);
-	if (!tree)
-		return NULL;
-	learn_page_size(name, &memory);
-
-	all = json_object_new_object();
-	json_object_object_add(all, "root", tree);
-	json_object_object_add(all, "subtrees", dump_subtrees(path, &memory));
 	snprintf(name, sizeof(name), "%s/mem", path);
-	if (!stat(name, &st) && map_address(tree))
-		json_object_object_add(all, "memory_map", decode_map(map_address(tree), &memory));
+	json_object_object_add(all, "root", tree);
+	json_object_object_add(all, "subtrees", dump_subtrees(path, memory));
+	if ((memory->page != folder_page || !stat(name, &st)) && map_address(tree))
+		json_object_object_add(all, "memory_map", decode_map(map_address(tree), memory));
 	return all;
 }
 
-struct json_object *dump_path(const char *path, const char *as)
+static bool is_running(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && fs.f_type == DEBUGFS_MAGIC;
+}
+
+static struct json_object *dump_folder(const char *path, const char *core)
+{
+	struct memory memory = { folder_page, (void *)path, PAGE_DEFAULT, PAGES_MAX };
+	struct json_object *all = NULL, *tree;
+	char name[4200];
+
+	if (core && memory_open(core, &memory))
+		return NULL;
+	/* A kernel may hide its memory: then only what is in the files is decoded. */
+	if (!core && is_running(path))
+		memory_open(KCORE, &memory);
+
+	snprintf(name, sizeof(name), "%s/fdt", path);
+	tree = dump_file(name, "tree", NULL);
+	if (tree) {
+		learn_page_size(name, &memory);
+		all = dump_tree(path, tree, &memory);
+	}
+	if (memory.page != folder_page)
+		memory_close(&memory);
+	return all;
+}
+
+struct json_object *dump_path(const char *path, const char *as, const char *core)
 {
 	struct json_object *what, *all;
 	struct stat st;
@@ -175,7 +208,7 @@ struct json_object *dump_path(const char *path, const char *as)
 		return fail("%.40s...: the name is too long", path), NULL;
 	if (stat(path, &st))
 		return fail("%s: %s", path, strerror(errno)), NULL;
-	what = S_ISDIR(st.st_mode) ? dump_folder(path) : dump_file(path, as, NULL);
+	what = S_ISDIR(st.st_mode) ? dump_folder(path, core) : dump_file(path, as, NULL);
 	if (!what)
 		return NULL;
 

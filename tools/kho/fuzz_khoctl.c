@@ -47,11 +47,13 @@ static void fuzz_notes(const struct blob *blob, bool scan)
 
 static void fuzz_dump(const struct blob *blob, unsigned int type)
 {
-	static const char * const types[] = { NULL, "tree", "luo", "sessions", "files", "memfd" };
+	static const char * const types[] = { NULL, "tree", "luo", "sessions", "files", "memfd",
+					      "metadata", "timeline" };
 	struct memory memory = { fuzz_page, (void *)blob, PAGE, 40 };
 
-	json_object_put(dump_blob(blob, types[type % 6], &memory));
-	if (type == 6)
+	if (type < 8)
+		json_object_put(dump_blob(blob, types[type], &memory));
+	else
 		json_object_put(decode_map(blob->size, &memory));
 }
 
@@ -64,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unpack_limit = 16UL << 20;
 	if (!size)
 		return 0;
-	switch (*data % 10) {
+	switch (*data % 13) {
 	case 0:
 		fuzz_image(&blob);
 		break;
@@ -74,8 +76,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 2:
 		fuzz_notes(&blob, true);
 		break;
+	case 12:
+		json_object_put(timeline_parse(&blob));
+		break;
 	default:
-		fuzz_dump(&blob, *data % 10 - 3);
+		fuzz_dump(&blob, *data % 13 - 3);
 	}
 	return 0;
 }

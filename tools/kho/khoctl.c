@@ -20,6 +20,9 @@ struct options {
 	const char *from;
 	const char *to;
 	const char *as;
+	const char *memory;
+	bool force;
+	bool yes;
 	int nr;
 	char **words;
 };
@@ -96,23 +99,29 @@ static struct json_object *check(const struct options *o, struct set *from, stru
 	return result;
 }
 
-static int verb_check(const struct options *o)
+/* The comparison that the options ask for; NULL and a failure if it cannot be made. */
+static struct json_object *make_check(const struct options *o, int *status)
 {
 	struct set *sets = calloc(2, sizeof(*sets));
-	int status = EXIT_UNKNOWN, failed;
+	struct json_object *result;
 
-	if (!sets) {
-		fail("out of memory");
-		return complain();
-	}
-	if (o->nr || !o->to) {
-		free(sets);
-		return wrong_words("check", "--to IMAGE, and --from IMAGE if it is not running");
-	}
-	failed = show_result(o, check(o, &sets[0], &sets[1], &status), print_check);
+	*status = EXIT_UNKNOWN;
+	if (!sets)
+		return fail("out of memory"), NULL;
+	result = check(o, &sets[0], &sets[1], status);
 	set_free(&sets[0]);
 	set_free(&sets[1]);
 	free(sets);
+	return result;
+}
+
+static int verb_check(const struct options *o)
+{
+	int status, failed;
+
+	if (o->nr || !o->to)
+		return wrong_words("check", "--to IMAGE, and --from IMAGE if it is not running");
+	failed = show_result(o, make_check(o, &status), print_check);
 	return failed ?: status;
 }
 
@@ -120,7 +129,7 @@ static int verb_dump(const struct options *o)
 {
 	if (o->nr != 1)
 		return wrong_words("dump", "one file or folder");
-	return show_result(o, dump_path(o->words[0], o->as), print_tree);
+	return show_result(o, dump_path(o->words[0], o->as, o->memory), print_tree);
 }
 
 static int verb_show(const struct options *o)
@@ -130,14 +139,95 @@ static int verb_show(const struct options *o)
 	return show_result(o, running_show(o->root), print_tree);
 }
 
+static int verb_timeline(const struct options *o)
+{
+	if (o->nr)
+		return wrong_words("timeline", "no words");
+	return show_result(o, timeline_show(o->root), print_timeline);
+}
+
+/* What was done, with what it was done to, if there is something. */
+static int show_done(const struct options *o, const char *verb, const char *key, const char *what)
+{
+	struct json_object *done = json_object_new_object();
+
+	json_object_object_add(done, "verb", json_object_new_string(verb));
+	json_object_object_add(done, "schema", json_object_new_int(1));
+	if (key)
+		json_object_object_add(done, key, json_text(what, strlen(what)));
+	return show_result(o, done, print_done);
+}
+
+/*
+ * With an image that loses something, nothing is loaded unless it is forced.  The
+ * check goes where errors go, so that a result in JSON is one object.
+ */
+static int verb_load(const struct options *o)
+{
+	struct options words = *o;
+	struct json_object *result;
+	int status;
+
+	if (o->nr < 1)
+		return wrong_words("load", "an image, and words for kexec after it");
+	words.to = o->words[0];
+	words.from = NULL;
+	result = make_check(&words, &status);
+	if (!result && !o->force)
+		return complain();
+	if (!result)
+		complain();
+	else if (status != EXIT_SAFE)
+		fprintf(stderr, "khoctl: %s: %s\n", words.to, json_string(result, "sentence"));
+	json_object_put(result);
+	if (status != EXIT_SAFE && !o->force)
+		return status;
+
+	return load_image(o->words) ? complain() : show_done(o, "load", "image", words.to);
+}
+
+/* Asks unless it is not to be asked. */
+static int agreed(const struct options *o, const char *question)
+{
+	return o->yes || confirm(question) ? 0 : fail("nothing was done");
+}
+
+static int verb_finish(const struct options *o)
+{
+	char question[256];
+
+	if (o->nr != 1)
+		return wrong_words("finish", "the name of one session");
+	snprintf(question, sizeof(question),
+		 "Finish session '%.64s'? What was not retrieved of it is lost.", o->words[0]);
+	if (agreed(o, question) || finish_session(o->root, o->words[0], o->force))
+		return complain();
+	return show_done(o, "finish", "session", o->words[0]);
+}
+
+static int verb_release(const struct options *o)
+{
+	if (o->nr)
+		return wrong_words("release", "no words");
+	if (agreed(o, "Release unclaimed memory? Owners that start later find nothing.") ||
+	    release_unclaimed(o->root))
+		return complain();
+	return show_done(o, "release", NULL, NULL);
+}
+
 static const struct verb {
 	const char *name;
 	int (*run)(const struct options *o);
+	bool passes_words;	/* options after the first word are for another program */
 } verbs[] = {
-	{ "abi", verb_abi },
-	{ "check", verb_check },
-	{ "dump", verb_dump },
-	{ "show", verb_show },
+	{ "abi", verb_abi, false },
+	{ "check", verb_check, false },
+	{ "dump", verb_dump, false },
+	{ "finish", verb_finish, false },
+	{ "load", verb_load, true },
+	{ "release", verb_release, false },
+	{ "show", verb_show, false },
+	{ "timeline", verb_timeline, false },
 };
 
 static const char help[] =
@@ -145,12 +235,19 @@ static const char help[] =
 "       khoctl check [--from IMAGE] --to IMAGE  can the second kernel read what the first writes?\n"
 "       khoctl dump [--as TYPE] FILE|FOLDER    data of a handover, decoded\n"
 "       khoctl show                            what this kernel hands over, and what came in\n"
+"       khoctl timeline                        when both kernels reached each step\n"
+"       khoctl load [--force] IMAGE [WORDS]    check, then 'kexec -s -l IMAGE WORDS'\n"
+"       khoctl finish [-y] [--force] SESSION   end an incoming session\n"
+"       khoctl release [-y]                    give unclaimed memory back\n"
 "\n"
 "  -j, --json       the result as JSON\n"
 "  -R, --root DIR   look below DIR instead of /\n"
 "  -f, --from IMAGE the first kernel, instead of the running one\n"
 "  -t, --to IMAGE   the kernel that is started\n"
-"  -a, --as TYPE    of a file to dump: tree, luo, sessions, files, memfd\n"
+"  -a, --as TYPE    of a file to dump: tree, luo, sessions, files, memfd, metadata, timeline\n"
+"  -m, --memory CORE  where pages are, of a folder to dump: a vmcore\n"
+"  -F, --force      load what the check refuses; finish files without a handler\n"
+"  -y, --yes        do not ask\n"
 "  -h, --help       this text\n"
 "\n"
 "IMAGE is a vmlinux, bzImage, arm64 Image, EFI zboot image or UKI, compressed or not.\n"
@@ -162,31 +259,43 @@ static const struct option long_options[] = {
 	{ "from", required_argument, NULL, 'f' },
 	{ "to", required_argument, NULL, 't' },
 	{ "as", required_argument, NULL, 'a' },
+	{ "memory", required_argument, NULL, 'm' },
+	{ "force", no_argument, NULL, 'F' },
+	{ "yes", no_argument, NULL, 'y' },
 	{ "help", no_argument, NULL, 'h' },
 	{ }
 };
 
-int main(int argc, char **argv)
+/* Returns -1, or the status to exit with. */
+static int read_options(struct options *o, int argc, char **argv, const char *letters)
 {
-	struct options o = { .root = "" };
 	int c;
 
-	while ((c = getopt_long(argc, argv, "jR:f:t:a:h", long_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
 		switch (c) {
 		case 'j':
-			o.json = true;
+			o->json = true;
 			break;
 		case 'R':
-			o.root = optarg;
+			o->root = optarg;
 			break;
 		case 'f':
-			o.from = optarg;
+			o->from = optarg;
 			break;
 		case 't':
-			o.to = optarg;
+			o->to = optarg;
 			break;
 		case 'a':
-			o.as = optarg;
+			o->as = optarg;
+			break;
+		case 'm':
+			o->memory = optarg;
+			break;
+		case 'F':
+			o->force = true;
+			break;
+		case 'y':
+			o->yes = true;
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -195,17 +304,45 @@ int main(int argc, char **argv)
 			return EXIT_UNKNOWN;
 		}
 	}
+	return -1;
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	}
+	fail("'%s' is not a verb: 'khoctl --help' has all of them", name);
+	return NULL;
+}
+
+#define LETTERS	"jR:f:t:a:m:Fyh"
+
+int main(int argc, char **argv)
+{
+	struct options o = { .root = "" };
+	const struct verb *verb;
+	int at, status = read_options(&o, argc, argv, "+" LETTERS);
+
+	if (status >= 0)
+		return status;
 	if (optind == argc) {
 		fputs(help, stderr);
 		return EXIT_UNKNOWN;
 	}
+	verb = find_verb(argv[optind]);
+	if (!verb)
+		return complain();
 
-	o.nr = argc - optind - 1;
-	o.words = argv + optind + 1;
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
-		if (!strcmp(verbs[i].name, argv[optind]))
-			return verbs[i].run(&o);
-	}
-	fail("'%s' is not a verb: abi, check, dump, show", argv[optind]);
-	return complain();
+	/* Options may follow the verb, which is in the place of the program. */
+	at = optind;
+	argv[at] = argv[0];
+	optind = 0;
+	status = read_options(&o, argc - at, argv + at, verb->passes_words ? "+" LETTERS : LETTERS);
+	if (status >= 0)
+		return status;
+	o.nr = argc - at - optind;
+	o.words = argv + at + optind;
+	return verb->run(&o);
 }

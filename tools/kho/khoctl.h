@@ -86,9 +86,6 @@ struct set {
 	char format[120];
 };
 
-/* Names of the kernels in a chain, which have no user. */
-#define OWN_NODE	"kexec-metadata"
-
 /* notes.c */
 const char *kind_name(enum kind kind);
 int notes_parse(const struct blob *notes, struct set *set);
@@ -127,8 +124,23 @@ struct use {
 #define DEBUGFS	"/sys/kernel/debug/kho"
 int running_set(const char *root, struct set *set);
 int running_use(const char *root, struct use *use);
+int read_below(const char *root, const char *path, struct blob *blob);
+typedef void (*line_visit)(void *ctx, const char *key, const char *value);
+void text_lines(const struct blob *text, line_visit visit, void *ctx);
+bool is_own(const char *node);
 void use_free(struct use *use);
 struct json_object *running_show(const char *root);
+
+/* timeline.c */
+struct json_object *timeline_parse(const struct blob *text);
+struct json_object *timeline_read(const char *root);
+struct json_object *timeline_show(const char *root);
+
+/* act.c */
+bool confirm(const char *question);
+int load_image(char * const *words);
+int finish_session(const char *root, const char *name, bool force);
+int release_unclaimed(const char *root);
 
 /* check.c */
 enum verdict {
@@ -156,8 +168,12 @@ struct memory {
 	unsigned int left;
 };
 
+/* memory.c */
+int memory_open(const char *path, struct memory *memory);
+void memory_close(struct memory *memory);
+
 /* dump.c */
-struct json_object *dump_path(const char *path, const char *as);
+struct json_object *dump_path(const char *path, const char *as, const char *core);
 struct json_object *dump_blob(const struct blob *blob, const char *as, struct memory *memory);
 const char *dump_types(void);
 
@@ -167,6 +183,8 @@ struct json_object *decode_map(uint64_t root, struct memory *memory);
 struct json_object *decode_luo(const struct blob *blob, struct memory *memory);
 struct json_object *decode_sessions(const struct blob *block, struct memory *memory);
 struct json_object *decode_files(const struct blob *block, struct memory *memory);
+struct json_object *decode_metadata(const struct blob *blob, struct memory *memory);
+struct json_object *decode_timeline(const struct blob *blob, struct memory *memory);
 struct json_object *decode_memfd(const struct blob *page, struct memory *memory);
 
 /* fdt.c */
@@ -180,6 +198,8 @@ struct json_object *set_json(const struct set *set);
 void print_json(struct json_object *what);
 void print_abi(struct json_object *what);
 void print_check(struct json_object *what);
+void print_timeline(struct json_object *what);
+void print_done(struct json_object *what);
 void print_tree(struct json_object *what);
 const char *json_string(struct json_object *what, const char *key);
 struct json_object *json_text(const void *text, size_t size);

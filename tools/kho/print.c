@@ -221,3 +221,29 @@ void print_tree(struct json_object *what)
 			print_member(key, value, 0);
 	}
 }
+
+void print_timeline(struct json_object *what)
+{
+	static const char * const keys[] = { "at", "kernel", "event", NULL };
+	static const char * const titles[] = { "seconds", "kernel", "event" };
+	struct json_object *line = get_list(what, "timeline");
+
+	printf("clock: %s, reliable: %s, previous kernel: %s, zero is the %s\n",
+	       json_string(line, "clock"), json_string(line, "reliable"),
+	       json_string(line, "previous"), json_string(line, "zero"));
+	print_table(get_list(line, "events"), keys, titles, false);
+	print_member("sessions", get_list(line, "sessions"), 0);
+	print_member("took", get_list(line, "took"), 0);
+}
+
+/* A verb that did something, and what it did it to. */
+void print_done(struct json_object *what)
+{
+	json_object_object_foreach(what, key, value) {
+		if (!strcmp(key, "verb"))
+			printf("%s: done", json_object_get_string(value));
+		else if (strcmp(key, "schema"))
+			printf(": %s", json_object_get_string(value));
+	}
+	putchar('\n');
+}

@@ -20,7 +20,7 @@
 #define SESSIONS	"/sys/kernel/debug/liveupdate/"
 #define SESSION_LINK	"anon_inode:[luo_session] "
 
-static int read_below(const char *root, const char *path, struct blob *blob)
+int read_below(const char *root, const char *path, struct blob *blob)
 {
 	char name[4096];
 
@@ -119,43 +119,59 @@ static void count_files(struct json_object *files, const char *handler, int64_t 
 	json_object_object_add(files, handler, json_object_new_int64(count));
 }
 
-/*
- * A line is a key, a colon and a value.  "session" starts a session; "handler" and
- * "flb" have a string and how many files there are of it.
- */
-static void session_line(char *line, struct json_object *sessions, struct json_object *files)
+/* Calls @visit for each line of a text: a key, a colon and a value. */
+void text_lines(const struct blob *text, line_visit visit, void *ctx)
 {
-	char *value = strstr(line, ": "), *count;
+	char *copy = strndup((const char *)text->data, text->size), *line, *value, *rest = NULL;
 
-	if (!value)
-		return;
-	*value = '\0';
-	value += 2;
-	count = strrchr(value, ' ');
-	if (!strcmp(line, "session")) {
-		json_object_array_add(sessions, json_text(value, strlen(value)));
-	} else if ((!strcmp(line, "handler") || !strcmp(line, "flb")) && count) {
-		*count = '\0';
-		count_files(files, value, strtoll(count + 1, NULL, 10));
+	for (line = copy ? strtok_r(copy, "\n", &rest) : NULL; line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		value = strstr(line, ": ");
+		if (!value)
+			continue;
+		*value = '\0';
+		visit(ctx, line, value + 2);
 	}
+	free(copy);
 }
 
-static int read_sessions(const char *root, const char *path, struct json_object *sessions,
-			 struct json_object *files)
+/* The same of a file of debugfs. */
+static int running_lines(const char *root, const char *path, line_visit visit, void *ctx)
 {
 	struct blob text;
-	char *copy, *line, *rest = NULL;
 	int err = read_below(root, path, &text);
 
 	if (err)
 		return err;
-	copy = strndup((const char *)text.data, text.size);
+	text_lines(&text, visit, ctx);
 	blob_free(&text);
-	for (line = copy ? strtok_r(copy, "\n", &rest) : NULL; line;
-	     line = strtok_r(NULL, "\n", &rest))
-		session_line(line, sessions, files);
-	free(copy);
 	return 0;
+}
+
+/* The sessions of one direction, and how many files each handler and FLB has. */
+struct sessions {
+	struct json_object *names;
+	struct json_object *files;
+	struct json_object *unfinished;		/* NULL: of no interest */
+};
+
+/* "state" is that of the last session; "handler" and "flb" have a string and a count. */
+static void session_line(void *ctx, const char *key, const char *value)
+{
+	struct sessions *s = ctx;
+	size_t nr = json_object_array_length(s->names);
+	const char *count = strrchr(value, ' ');
+	char string[100];
+
+	if (!strcmp(key, "session")) {
+		json_object_array_add(s->names, json_text(value, strlen(value)));
+	} else if (!strcmp(key, "state") && s->unfinished && nr && strcmp(value, "finished")) {
+		json_object_array_add(s->unfinished, json_object_get(
+			json_object_array_get_idx(s->names, nr - 1)));
+	} else if ((!strcmp(key, "handler") || !strcmp(key, "flb")) && count) {
+		snprintf(string, sizeof(string), "%.*s", (int)(count - value), value);
+		count_files(s->files, string, strtoll(count + 1, NULL, 10));
+	}
 }
 
 /* Adds the session that a descriptor is of, if it is one. */
@@ -202,7 +218,9 @@ static int find_holders(const char *root, struct json_object *sessions)
 
 static int find_sessions(const char *root, struct use *use)
 {
-	if (!read_sessions(root, SESSIONS "outgoing", use->sessions, use->files))
+	struct sessions s = { use->sessions, use->files, NULL };
+
+	if (!running_lines(root, SESSIONS "outgoing", session_line, &s))
 		return 0;
 	json_object_put(use->files);
 	use->files = NULL;
@@ -217,10 +235,10 @@ static bool has_device(const char *root)
 	return !access(name, F_OK);
 }
 
-/* Every kernel writes this one for itself. */
-static bool is_own(const char *node)
+/* Every kernel writes these for itself, and nothing is lost without them. */
+bool is_own(const char *node)
 {
-	return !strcmp(node, OWN_NODE);
+	return !strcmp(node, "kexec-metadata") || !strcmp(node, "timeline");
 }
 
 /* Takes the subtrees that have lists of their own out of @subtrees. */
@@ -277,6 +295,27 @@ void use_free(struct use *use)
 
 /* ---- show */
 
+static void add_number_line(void *ctx, const char *key, const char *value)
+{
+	json_object_object_add(ctx, key, json_object_new_uint64(strtoull(value, NULL, 10)));
+}
+
+static void add_text_line(void *ctx, const char *key, const char *value)
+{
+	json_object_object_add(ctx, key, json_text(value, strlen(value)));
+}
+
+/* The lines of a file by their keys, NULL if the file does not exist. */
+static struct json_object *object_of(const char *root, const char *path, line_visit add)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (!running_lines(root, path, add, object))
+		return object;
+	json_object_put(object);
+	return NULL;
+}
+
 static struct json_object *outgoing(const char *root)
 {
 	struct json_object *out = json_object_new_object();
@@ -288,6 +327,10 @@ static struct json_object *outgoing(const char *root)
 	json_object_object_add(out, "files", json_object_get(use.files));
 	json_object_object_add(out, "reserve_mem", json_object_get(use.regions));
 	json_object_object_add(out, "other_subtrees", json_object_get(use.subtrees));
+	json_object_object_add(out, "preserved_bytes",
+			       object_of(root, DEBUGFS "/out/preserved", add_number_line));
+	json_object_object_add(out, "writes",
+			       object_of(root, DEBUGFS "/out/compat", add_text_line));
 	use_free(&use);
 	return out;
 }
@@ -312,17 +355,33 @@ static struct json_object *lines_of(const char *root, const char *path)
 	return lines;
 }
 
+/* The kernels before this one, of which the last one is known by its name. */
+static struct json_object *chain(const char *root)
+{
+	struct json_object *chain;
+	struct blob blob;
+
+	if (read_below(root, DEBUGFS "/in/sub_fdts/kexec-metadata", &blob))
+		return NULL;
+	chain = decode_metadata(&blob, NULL);
+	blob_free(&blob);
+	return chain;
+}
+
 static struct json_object *incoming(const char *root)
 {
 	struct json_object *in = json_object_new_object();
-	struct json_object *sessions = json_object_new_array(), *files = json_object_new_object();
 	struct json_object *subtrees = json_object_new_array();
+	struct sessions s = { json_object_new_array(), json_object_new_object(),
+			      json_object_new_array() };
 
 	tree_names(root, DEBUGFS "/in/fdt", subtrees);
-	read_sessions(root, SESSIONS "incoming", sessions, files);
+	running_lines(root, SESSIONS "incoming", session_line, &s);
+	json_object_object_add(in, "previous_kernel", chain(root));
 	json_object_object_add(in, "subtrees", subtrees);
-	json_object_object_add(in, "sessions", sessions);
-	json_object_object_add(in, "files", files);
+	json_object_object_add(in, "sessions", s.names);
+	json_object_object_add(in, "unfinished", s.unfinished);
+	json_object_object_add(in, "files", s.files);
 	json_object_object_add(in, "compat", lines_of(root, DEBUGFS "/in/compat"));
 	json_object_object_add(in, "unclaimed", lines_of(root, DEBUGFS "/in/unclaimed"));
 	return in;
@@ -350,6 +409,7 @@ struct json_object *running_show(const char *root)
 	json_object_object_add(show, "release", json_object_new_string(set->release));
 	json_object_object_add(show, "outgoing", outgoing(root));
 	json_object_object_add(show, "incoming", incoming(root));
+	json_object_object_add(show, "timeline", timeline_read(root));
 	free(set);
 	return show;
 }

@@ -33,6 +33,7 @@ OURS = [("root", "kho", "kho-v4;radix-v1;vmalloc-v1", "kho-v4;radix-v1"),
         ("subtree", "kexec-metadata", "kexec-metadata-v1", "kexec-metadata-v1"),
         ("subtree", "luo", "luo-v5;block-v1", "luo-v5;block-v1"),
         ("subtree", "memblock", "memblock-v1", "memblock-v1"),
+        ("subtree", "timeline", "timeline-v1", "timeline-v1"),
         ("file", "memfd", "memfd-v2;vmalloc-v1", "memfd-v2;vmalloc-v1"),
         ("alias", "kho-v4", "", "kho-v4;radix-v1;vmalloc-v1"),
         ("alias", "luo-v5", "", "luo-v5;block-v1"),
@@ -220,17 +221,45 @@ def handover(place):
     root = fdt({"compatible": b"kho-v4;radix-v1;vmalloc-v1\0", "preserved-memory-map": u64(0x66000),
                 "LUO": {"preserved-data": u64(0x1000), "blob-size": u64(40)},
                 "memblock": {"preserved-data": u64(0x2000), "blob-size": u64(4096)},
-                "kexec-metadata": {"preserved-data": u64(0x3000), "blob-size": u64(73)}})
+                "kexec-metadata": {"preserved-data": u64(0x3000), "blob-size": u64(73)},
+                "timeline": {"preserved-data": u64(0x4000), "blob-size": u64(288)}})
     files = {"fdt": root, "sub_fdts/LUO": b"luo-v5;block-v1\0" + u64(3, 0x10000, 0),
              "sub_fdts/memblock": fdt({"compatible": b"memblock-v1\0",
                                        "logs": {"compatible": b"reserve-mem-v1\0", "start": u64(1 << 30),
                                                 "size": u64(4 << 20)}}),
-             "sub_fdts/kexec-metadata": b"\1\0\0\0" + b"7.3.4".ljust(65, b"\0") + b"\2\0\0\0"}
+             "sub_fdts/kexec-metadata": b"\1\0\0\0" + b"7.3.4".ljust(65, b"\0") + b"\2\0\0\0",
+             "sub_fdts/timeline": b"timeline-v1".ljust(16, b"\0") + u64(2 * 10**9) + struct.pack("<II", 1, 1) +
+                                  u64(7, 8, 0, 0, 9) + bytes(27 * 8)}
     files.update({f"mem/{address:x}": data for address, data in mem.items()})
     for name, data in files.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_bytes(data)
     return place
+
+
+TIMELINE = """\
+clock: tsc
+frequency: 2000000000
+reliable: yes
+previous: valid
+previous preserve-begin: 90.000000000
+previous preserve-end: 91.500000000
+previous kexec: 100.000000000
+previous frozen: 100.250000000
+previous left: 101.000000000
+entered: 101.500000000
+init: 103.000000000
+retrieve-begin: 104.000000000
+retrieve-end: 105.000000000
+finish-end: 106.000000001
+session: main
+retrieved: 104.000000000
+finished: 106.000000001
+session: other\\012
+retrieved: 105.000000000
+more-sessions: 3
+now: 200.000000000
+"""
 
 
 def machine(place, sessions=None, debugfs=True, device=True, rows=OURS):
@@ -244,12 +273,32 @@ def machine(place, sessions=None, debugfs=True, device=True, rows=OURS):
         (place / name).write_bytes(data)
     if debugfs:
         handover(place / "sys/kernel/debug/kho/out")
-        (place / "sys/kernel/debug/kho/in").mkdir()
+        handover(place / "sys/kernel/debug/kho/in")
+        for name, text in (("timeline", TIMELINE), ("in/release", ""),
+                           ("out/compat", "kho: kho-v4;radix-v1;vmalloc-v1\nluo: luo-v5;block-v1\n"),
+                           ("out/preserved", "order 0: 8192\norder 9: 4194304\ntotal: 4202496\nmap: 28672\n")):
+            (place / "sys/kernel/debug/kho" / name).write_text(text)
     if sessions is not None:
         shown = place / "sys/kernel/debug/liveupdate"
         shown.mkdir(parents=True)
         (shown / "outgoing").write_text(sessions)
+        (shown / "incoming").write_text(INCOMING)
     return place
+
+
+INCOMING = """\
+sessions: 3
+handler: memfd-v2;vmalloc-v1 1
+session: held
+files: 2
+state: held
+session: done
+files: 0
+state: finished
+session: left
+files: 7
+state: parked
+"""
 
 
 SESSIONS = """\
@@ -270,9 +319,11 @@ def matches(value, schema, where="result"):
     if "oneOf" in schema:
         wrong = [matches(value, one, where) for one in schema["oneOf"]]
         return "" if not all(wrong) else min(wrong, key=len)
-    names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", type(None): "null"}
+    names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number",
+             type(None): "null"}
     types = schema.get("type", names[type(value)])
-    if names[type(value)] not in (types if isinstance(types, list) else [types]):
+    number = types == "number" and isinstance(value, int)
+    if not number and names[type(value)] not in (types if isinstance(types, list) else [types]):
         return f"{where} is {names[type(value)]}, not {types}"
     if value not in schema.get("enum", [value]) or value != schema.get("const", value):
         return f"{where} is {value!r}"
@@ -310,8 +361,8 @@ class Tool:
             (self.corpus / path.name).write_bytes(bytes([kind]) + data)
         return path
 
-    def run(self, *words, status=0):
-        done = subprocess.run([self.program, *map(str, words)], stdin=subprocess.DEVNULL, text=True,
+    def run(self, *words, status=0, answer="", env=None):
+        done = subprocess.run([self.program, *map(str, words)], input=answer, text=True, env=env,
                               capture_output=True, timeout=120, check=False, user=self.user)
         want(done.returncode == status, f"{' '.join(map(str, words))}: status {done.returncode}, not {status}: "
              f"{(done.stderr or done.stdout).strip()}")
@@ -323,8 +374,8 @@ class Tool:
         want(not why, why)
         return result
 
-    def refuses(self, *words, said=""):
-        done = self.run(*words, status=2)
+    def refuses(self, *words, said="", **more):
+        done = self.run(*words, status=2, **more)
         lines = done.stderr.splitlines()
         want(len(lines) == 1 and lines[0].startswith("khoctl: "), f"not one line: {done.stderr!r}")
         want(not done.stdout, f"something was printed: {done.stdout[:80]!r}")
@@ -536,6 +587,18 @@ def test_check_not_known(tool):
             "safe: Linux 7.3.4 reads all that Linux 7.3.4-run writes")
 
 
+def test_check_timeline(tool):
+    """A time line that cannot be read costs nothing, whatever is known."""
+    foo = [("flb", "foo", "foo-v1", "foo-v1")]
+    newer = changed(("timeline-v1", "timeline-v2"))
+    older = [row for row in OURS if row[1] != "timeline"]
+    compared(tool, kernel(), kernel(newer), 0, "safe: ", timeline="other")
+    compared(tool, kernel(), kernel(older), 0, "safe: ", timeline="unknown")
+    for place in (machine(tool.place / "line", SESSIONS), machine(tool.place / "blind-line", debugfs=False)):
+        running(tool, place, kernel(newer + foo), 0, "safe: Linux 7.3.4 reads all that Linux 7.3.4-run writes")
+        running(tool, place, kernel(older + foo), 0, "safe: Linux 7.3.4 reads all that Linux 7.3.4-run writes")
+
+
 # ---- running kernel and handovers
 
 def test_abi_running(tool):
@@ -549,8 +612,144 @@ def test_show(tool):
     out = tool.json("--root", place, "show")["outgoing"]
     want(out["sessions"] == ["main", "other"] and out["reserve_mem"] == ["logs"], f"outgoing is {out}")
     want(out["files"] == {"memfd-v2;vmalloc-v1": 3, "foo-v1": 1}, f"files are {out['files']}")
+    want(out["preserved_bytes"] == {"order 0": 8192, "order 9": 4194304, "total": 4202496, "map": 28672},
+         f"preserved: {out['preserved_bytes']}")
+    want(out["writes"] == {"kho": "kho-v4;radix-v1;vmalloc-v1", "luo": "luo-v5;block-v1"}, f"writes {out['writes']}")
     tool.run("--root", place, "show")
     tool.refuses("--root", tool.place / "nothing", "show", said="No such file")
+
+
+def test_show_incoming(tool):
+    place = machine(tool.place / "incoming", SESSIONS)
+    result = tool.json("--root", place, "show")
+    came = result["incoming"]
+    want(came["sessions"] == ["held", "done", "left"] and came["unfinished"] == ["held", "left"], f"incoming: {came}")
+    want(came["files"] == {"memfd-v2;vmalloc-v1": 1}, f"files are {came['files']}")
+    want(came["previous_kernel"] == {"release": "7.3.4", "kexecs": 2}, f"chain: {came['previous_kernel']}")
+    want(result["timeline"]["took"]["blackout"] == 5, f"time line: {result['timeline']}")
+    # A kernel without any of these files.
+    for name in ("timeline", "out/compat", "out/preserved", "in/sub_fdts/kexec-metadata"):
+        (place / "sys/kernel/debug/kho" / name).unlink()
+    result = tool.json("--root", place, "show")
+    want(result["timeline"] is None and result["incoming"]["previous_kernel"] is None, "something is made up")
+    want(result["outgoing"]["writes"] is None and result["outgoing"]["preserved_bytes"] is None, "or of the other way")
+
+
+def test_timeline(tool):
+    place = machine(tool.place / "timeline")
+    line = tool.json("--root", place, "timeline")["timeline"]
+    want((line["clock"], line["previous"], line["zero"]) == ("tsc", "valid", "kexec"), f"clock: {line}")
+    seen = [(e["at"], e["kernel"], e["event"]) for e in line["events"]]
+    want(seen[0] == (-10, "previous", "preserve-begin") and seen[2] == (0, "previous", "kexec") and
+         seen[5] == (1.5, "this", "entered") and seen == sorted(seen) and len(seen) == 10, f"events: {seen}")
+    want(line["took"] == {"preserve": 1.5, "freeze": .25, "shut_down": .75, "kexec": .5, "boot": 1.5,
+                          "to_last_session": 2, "blackout": 5}, f"took {line['took']}")
+    want(line["sessions"] == [{"name": "main", "retrieved": 4, "finished": 6}, {"name": "other\\012", "retrieved": 5}],
+         f"sessions: {line['sessions']}")
+    want(line["more_sessions"] == 3, "other sessions are not counted")
+    text = tool.run("--root", place, "timeline").stdout
+    want("blackout: 5.000000" in text and "0.250000" in text, f"prints {text}")
+
+
+def test_timeline_bad(tool):
+    """Text that no kernel prints is left out."""
+    place = machine(tool.place / "timeline-bad")
+    path = place / "sys/kernel/debug/kho/timeline"
+    head = "clock: none\nfrequency: 0\nreliable: no\nprevious: other clock\n"
+    bad = ["entered: 1", "init: 99999999999999999999.000000000", "left: -1.000000000", "kexec: x.000000000",
+           "finish-end: 1.0000000000", "frozen: 5.12345678x", "nothing", "session: a", "retrieved: 3", ": ", ""]
+    path.write_text(head + "\n".join(bad) + "\nretrieve-end: 3.000000000\n" * 100)
+    line = tool.json("--root", place, "timeline")["timeline"]
+    want({e["event"] for e in line["events"]} == {"retrieve-end"} and line["zero"] == "clock", f"time line: {line}")
+    path.unlink()
+    tool.refuses("--root", place, "timeline", said="No such file")
+    tool.refuses("timeline", "now", said="no words")
+
+
+# ---- what changes the machine
+
+def fake_kexec(tool, status=0):
+    """An environment in which kexec writes its words to a file."""
+    folder = tool.place / "bin"
+    folder.mkdir(exist_ok=True)
+    (folder / "kexec").write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {folder}/words\nexit {status}\n")
+    (folder / "kexec").chmod(0o755)
+    (folder / "words").unlink(missing_ok=True)
+    return {"PATH": f"{folder}:/bin:/usr/bin"}, folder / "words"
+
+
+def test_load(tool):
+    place = machine(tool.place / "load", SESSIONS)
+    good = tool.file(kernel(OURS + [("flb", "foo", "foo-v1", "foo-v1")]))
+    env, words = fake_kexec(tool)
+    done = tool.run("--root", place, "load", good, "--initrd=a b", "--force", "-l", "x", env=env)
+    want(words.read_text().splitlines() == ["-s", "-l", str(good), "--initrd=a b", "--force", "-l", "x"],
+         f"kexec got {words.read_text()}")
+    want(done.stdout == f"load: done: {good}\n" and not done.stderr, f"says {done.stdout}{done.stderr}")
+    why = matches(json.loads(tool.run("--root", place, "--json", "load", good, env=env).stdout), SCHEMA)
+    want(not why, why)
+
+
+def test_load_refused(tool):
+    place = machine(tool.place / "load-refused", SESSIONS)
+    env, words = fake_kexec(tool)
+    for image, status, said in ((stock(), 1, "would lose: 2 sessions (main, other), 1 reserve_mem region (logs)"),
+                                (b"no kernel", 2, "not a kernel image")):
+        image = tool.file(image)
+        done = tool.run("--root", place, "load", image, "--reuse-cmdline", status=status, env=env)
+        want(said in done.stderr and done.stderr.count("\n") == 1 and not words.exists(), f"{status}: {done.stderr}")
+        done = tool.run("--root", place, "load", "--force", image, "--reuse-cmdline", env=env)
+        want(said in done.stderr and words.exists(), "it is not forced")
+        words.unlink()
+    (place / "sys/kernel/debug/liveupdate/outgoing").unlink()
+    foo = [("flb", "foo", "foo-v1", "foo-v1")]
+    (place / "proc/1/fd").mkdir(parents=True)
+    (place / "proc/1/fd/3").symlink_to("anon_inode:[luo_session] main")
+    doubt = tool.file(kernel(changed(("memfd-v2", "memfd-v3")) + foo))
+    tool.run("--root", place, "load", doubt, status=2, env=env)
+    want(not words.exists(), "an image in doubt is loaded")
+
+
+def test_load_fails(tool):
+    place = machine(tool.place / "load-fails", "")
+    image = tool.file(kernel(OURS + [("flb", "foo", "foo-v1", "foo-v1")]))
+    env, words = fake_kexec(tool, status=1)
+    tool.refuses("--root", place, "load", image, env=env, said="kexec: exit status 1")
+    words.unlink()
+    for bad in ("-c", "--kexec-syscall", "-p"):
+        tool.refuses("--root", place, "load", image, "--reuse-cmdline", bad, env=env, said="no handover")
+    want(not words.exists(), "kexec was run")
+    tool.refuses("--root", place, "load", image, env={"PATH": "/nowhere"}, said="kexec: No such file")
+    tool.refuses("load", said="an image")
+
+
+def test_release(tool):
+    place = machine(tool.place / "release")
+    path = place / "sys/kernel/debug/kho/in/release"
+    for answer in ("", "n\n", "yesterday\n", "\n"):
+        done = tool.run("--root", place, "release", answer=answer, status=2)
+        want("nothing was done" in done.stderr and path.read_text() == "", f"released after {answer!r}")
+    tool.run("--root", place, "release", answer="y\n")
+    want(path.read_text() == "1", "nothing was written")
+    path.write_text("")
+    done = tool.run("--root", place, "release", "-y")
+    want(path.read_text() == "1" and "[y/N]" not in done.stderr, "it asks")
+    tool.json("--root", place, "release", "--yes")
+    path.unlink()
+    tool.refuses("--root", place, "release", "-y", said="No such file")
+    tool.refuses("release", "all", said="no words")
+
+
+def test_finish(tool):
+    """Without a kernel: what is not a device is refused, and the question is asked."""
+    place = machine(tool.place / "finish")
+    done = tool.run("--root", place, "finish", "main", answer="n\n", status=2)
+    want("session 'main'" in done.stderr and "nothing was done" in done.stderr, f"says {done.stderr}")
+    tool.refuses("--root", place, "finish", "-y", "main", said="session 'main': Inappropriate ioctl")
+    tool.refuses("--root", place, "finish", "-y", "x" * 64, said="too long")
+    (place / "dev/liveupdate").unlink()
+    tool.refuses("--root", place, "finish", "-y", "main", said="No such file")
+    tool.refuses("finish", said="one session")
 
 
 def test_dump_folder(tool):
@@ -564,7 +763,9 @@ def test_dump_folder(tool):
     want(memfd["folios_at_hand"] == {"found": 2, "dirty": 1, "uptodate": 2}, f"memfd is {memfd}")
     want(data["memory_map"] == {"blocks_of_order_0": 4}, f"map is {data['memory_map']}")
     want(data["subtrees"]["memblock"]["/"]["logs"]["size"] == "0x400000", "the region has another size")
-    want("not_decoded" in data["subtrees"]["kexec-metadata"], "the metadata is decoded")
+    want(data["subtrees"]["kexec-metadata"] == {"release": "7.3.4", "kexecs": 2}, "the metadata is another one")
+    line = data["subtrees"]["timeline"]
+    want(line["at"] == {"entered": 7, "init": 8, "kexec": 9} and line["frequency"] == 2 * 10**9, f"time line: {line}")
     text = tool.run("dump", tool.place / "handover").stdout
     want("name: main" in text and "\033" not in text, "the text has no session, or colours")
 
@@ -578,9 +779,47 @@ def test_dump_files(tool):
         tool.json("dump", "--as", kind, place / "mem" / name)
     tool.file((place / "fdt").read_bytes(), 4)
     tool.file((place / "sub_fdts/LUO").read_bytes(), 5)
+    tool.file((place / "sub_fdts/kexec-metadata").read_bytes(), 9)
+    tool.file((place / "sub_fdts/timeline").read_bytes(), 10)
+    tool.file(TIMELINE.encode(), 12)
     tool.file(notes(OURS), 1)
     tool.file(notes(OURS), 2)
     tool.refuses("dump", "--as", "folio", place / "fdt", said="is not one of")
+
+
+def core(pages):
+    """An ELF core file of two segments, with a note in between."""
+    half = sorted(pages)[len(pages) // 2]
+    parts = [{a: p for a, p in pages.items() if a < half}, {a: p for a, p in pages.items() if a >= half}]
+    at, heads, body = 64 + 56 * 3, b"", b""
+    for part in (parts[0], {}, parts[1]):
+        first = min(part, default=0)
+        data = b"".join(part.get(a, bytes(4096)) for a in range(first, max(part) + 1, 4096)) if part else b"note"
+        heads += struct.pack("<IIQQQQQQ", 1 if part else 4, 4, at + len(body), 1 << 63 | first, first, len(data), len(data), 0)
+        body += data
+    ident = b"\x7fELF\x02\x01\x01" + b"\0" * 9
+    return ident + struct.pack("<HHIQQQIHHHHHH", 4, 62, 1, 0, 64, 0, 0, 64, 56, 3, 0, 0, 0) + heads + body
+
+
+def test_dump_memory(tool):
+    """Pages in a core file are decoded as those in a folder are."""
+    place = handover(tool.place / "memory")
+    want_data = tool.json("dump", place)["data"]
+    pages = {int(p.name, 16): p.read_bytes() for p in (place / "mem").iterdir()}
+    shutil.rmtree(place / "mem")
+    vmcore = tool.file(core(pages))
+    want(tool.json("dump", "--memory", vmcore, place)["data"] == want_data, "the core file has other data")
+    want(tool.json("dump", place)["data"] != want_data, "pages are found without it")
+    whole = vmcore.read_bytes()
+    for size in (0, 63, 64, 100, 64 + 56 * 3):
+        vmcore.write_bytes(whole[:size])
+        done = subprocess.run([tool.program, "dump", "--memory", vmcore, place], capture_output=True, check=False)
+        want(done.returncode == (0 if size == 64 + 56 * 3 else 2), f"cut to {size}: status {done.returncode}")
+    for at in range(64 + 56 * 3):
+        vmcore.write_bytes(whole[:at] + bytes([whole[at] ^ 0xff]) + whole[at + 1:])
+        done = subprocess.run([tool.program, "dump", "--memory", vmcore, place], capture_output=True, check=False)
+        want(done.returncode in (0, 2), f"byte {at} damaged: status {done.returncode}")
+    tool.refuses("dump", "--memory", tool.place / "missing", place, said="No such file")
 
 
 def test_dump_loops(tool):
@@ -667,6 +906,21 @@ def test_words(tool):
     tool.run(status=2)
 
 
+def test_completion(tool):
+    """Verbs, options of a verb, and files."""
+    bash = shutil.which("bash")
+    if not bash:
+        raise Skipped("bash is not installed")
+    (tool.place / "vmlinuz-1").write_bytes(b"")
+    for words, found in ((["li"], []), (["fi"], ["finish"]), (["--json", "t"], ["timeline"]), (["load", "--f"], ["--force"]),
+                         (["load", str(tool.place / "vmli")], [str(tool.place / "vmlinuz-1")]),
+                         (["dump", "--as", "t"], ["tree", "timeline"]), (["release", "--"], ["--yes", "--json"])):
+        script = (f"source {HERE}/khoctl-completion.bash; COMP_WORDS=(khoctl {' '.join(words)}); "
+                  f"COMP_CWORD={len(words)}; _khoctl; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
+        seen = subprocess.run([bash, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+        want(seen == found, f"{words} is completed to {seen}, not {found}")
+
+
 TESTS = [
     test_vmlinux, test_vmlinux_stripped,
     *((f"bzimage_{name}", bzimage_test(name)) for name in PACKERS),
@@ -674,9 +928,11 @@ TESTS = [
     test_zboot, test_uki, test_uki_zboot, test_pages_of_64k, test_newer_notes, test_stock,
     test_notes_of_sources, test_check_same, test_check_table, test_check_stock, test_check_two_versions,
     test_check_page_size, test_check_no_handler, test_check_running, test_check_nothing_in_use,
-    test_check_holders, test_check_not_known, test_abi_running, test_show, test_dump_folder, test_dump_files,
-    test_dump_loops, test_garbage, test_empty_and_missing, test_folder_and_device, test_no_permission, test_truncated,
-    test_damaged, test_words,
+    test_check_holders, test_check_not_known, test_check_timeline, test_abi_running, test_show, test_show_incoming,
+    test_timeline, test_timeline_bad, test_load, test_load_refused, test_load_fails, test_release, test_finish,
+    test_dump_folder, test_dump_files,
+    test_dump_memory, test_dump_loops, test_garbage, test_empty_and_missing, test_folder_and_device, test_no_permission, test_truncated,
+    test_damaged, test_words, test_completion,
 ]
 
 

@@ -24,6 +24,7 @@
 #include <linux/kho/abi/memfd.h>
 #include <linux/kho/abi/ptr.h>
 #include <linux/kho/abi/radix_tree.h>
+#include <linux/kho/abi/timeline.h>
 #include <linux/kho/abi/vmalloc.h>
 #include <linux/libfdt.h>
 #include <linux/minmax.h>
@@ -38,7 +39,7 @@
 #define PAGED(k4, k16, k64)						\
 	(PAGE_SHIFT == 12 ? (k4) : PAGE_SHIFT == 14 ? (k16) : (k64))
 
-enum { BLOCK, KHO, LUO, MEMBLOCK, MEMFD, METADATA, RADIX, RESERVE_MEM, VMALLOC };
+enum { BLOCK, KHO, LUO, MEMBLOCK, MEMFD, METADATA, RADIX, RESERVE_MEM, TIMELINE, VMALLOC };
 
 /* What is written down in this file, and what the headers say. */
 #define VERSION(macro, string)	{ #macro, string, macro }
@@ -57,6 +58,7 @@ static const struct version {
 		       "version " __stringify(KHO_KEXEC_METADATA_VERSION) },
 	[RADIX] = VERSION(KHO_RADIX_COMPATIBLE, "radix-v1"),
 	[RESERVE_MEM] = VERSION(RESERVE_MEM_KHO_NODE_COMPATIBLE, "reserve-mem-v1"),
+	[TIMELINE] = VERSION(KHO_TIMELINE_COMPATIBLE, "timeline-v1"),
 	[VMALLOC] = VERSION(KHO_VMALLOC_COMPATIBLE, "vmalloc-v1"),
 };
 
@@ -138,6 +140,13 @@ static const struct layout {
 	FIELD(METADATA, struct kho_kexec_metadata, version, 0, 4),
 	FIELD(METADATA, struct kho_kexec_metadata, previous_release, 4, 65),
 	FIELD(METADATA, struct kho_kexec_metadata, kexec_count, 69, 4),
+
+	SIZE(TIMELINE, struct kho_timeline_ser, 288),
+	FIELD(TIMELINE, struct kho_timeline_ser, compatible, 0, 16),
+	FIELD(TIMELINE, struct kho_timeline_ser, hz, 16, 8),
+	FIELD(TIMELINE, struct kho_timeline_ser, clock, 24, 4),
+	FIELD(TIMELINE, struct kho_timeline_ser, reliable, 28, 4),
+	FIELD(TIMELINE, struct kho_timeline_ser, at, 32, 256),
 };
 
 #define NUMBER(version, macro, value)	{ version, #macro, value, macro }
@@ -163,6 +172,19 @@ static const struct number {
 	NUMBER(MEMFD, MEMFD_LUO_FOLIO_DIRTY, 1),
 	NUMBER(MEMFD, MEMFD_LUO_FOLIO_UPTODATE, 2),
 	NUMBER(MEMFD, MEMFD_LUO_ALL_SEALS, 0x3f),
+	NUMBER(TIMELINE, KHO_TIMELINE_SLOTS, 32),
+	NUMBER(TIMELINE, KHO_TIMELINE_CLOCK_TSC, 1),
+	NUMBER(TIMELINE, KHO_TIMELINE_CLOCK_ARCH, 2),
+	NUMBER(TIMELINE, KHO_TIMELINE_ENTERED, 0),
+	NUMBER(TIMELINE, KHO_TIMELINE_INIT, 1),
+	NUMBER(TIMELINE, KHO_TIMELINE_PRESERVE_BEGIN, 2),
+	NUMBER(TIMELINE, KHO_TIMELINE_PRESERVE_END, 3),
+	NUMBER(TIMELINE, KHO_TIMELINE_KEXEC, 4),
+	NUMBER(TIMELINE, KHO_TIMELINE_FROZEN, 5),
+	NUMBER(TIMELINE, KHO_TIMELINE_LEFT, 6),
+	NUMBER(TIMELINE, KHO_TIMELINE_RETRIEVE_BEGIN, 7),
+	NUMBER(TIMELINE, KHO_TIMELINE_RETRIEVE_END, 8),
+	NUMBER(TIMELINE, KHO_TIMELINE_FINISH_END, 9),
 };
 
 #define NAME(version, macro, string)	{ version, #macro, string, macro }
@@ -179,6 +201,7 @@ static const struct name {
 	NAME(LUO, LIVEUPDATE_TEST_FLB_COMPATIBLE(3), "liveupdate-test-flb-v3"),
 	NAME(MEMBLOCK, MEMBLOCK_KHO_FDT, "memblock"),
 	NAME(METADATA, KHO_METADATA_NODE_NAME, "kexec-metadata"),
+	NAME(TIMELINE, KHO_TIMELINE_NODE_NAME, "timeline"),
 };
 
 /* A difference is named, together with what to do about it. */

@@ -127,11 +127,12 @@ static void core_test_no_memory(struct kunit *test)
 		failed = sim_failed();
 		sim_fail_nth(0);
 		if (sim_logged("kexec-metadata: failed to preserve")) {
-			KUNIT_EXPECT_EQ(test, fdt_first_subnode(sim_core_fdt(), 0),
+			KUNIT_EXPECT_EQ(test, fdt_subnode_offset(sim_core_fdt(), 0,
+								 KHO_METADATA_NODE_NAME),
 					-FDT_ERR_NOTFOUND);
-			/* The root tree, and the map. */
-			KUNIT_EXPECT_EQ(test, sim_balance().pages, 1);
-			KUNIT_EXPECT_EQ(test, sim_balance().keys, 1);
+			/* The root tree, and the time line. */
+			KUNIT_EXPECT_EQ(test, sim_balance().pages, 2);
+			KUNIT_EXPECT_EQ(test, sim_balance().keys, 2);
 			unnamed++;
 		}
 		if (!sim_logged("failed to initialize, disabling kexec handover"))

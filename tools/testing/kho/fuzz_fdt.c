@@ -10,7 +10,7 @@
 #include <linux/libfdt.h>
 
 static const char * const names[] = {
-	"LUO", "memblock", "kexec-metadata", "a", "some-longer-name", "",
+	"LUO", "memblock", "kexec-metadata", "timeline", "a", "some-longer-name", "",
 };
 
 static void try_all(void)

@@ -11,7 +11,7 @@
 static struct {
 	enum sim_level level;
 	int (*fn)(void);
-} initcalls[16];
+} initcalls[24];
 
 static struct {
 	const char *name;
@@ -174,6 +174,9 @@ static void forget_variables(void)
 
 bool sim_liveupdate;
 bool sim_kdump;
+u64 sim_tsc, sim_tsc_step = 1000;
+unsigned int tsc_khz = 1000000;
+bool sim_tsc_unstable;
 unsigned int sim_nr_nodes = 1;
 unsigned long sim_grace_periods;
 
@@ -207,6 +210,7 @@ static void forget(void)
 	sim_kmalloc_forget();
 	sim_vmalloc_forget();
 	sim_files_forget();
+	sim_debugfs_forget();
 	sim_memblock_reset();
 	forget_variables();
 	memset(pending, 0, sizeof(pending));

@@ -75,6 +75,15 @@ extern unsigned int sim_nr_nodes;
 extern bool sim_kdump;
 #define is_kdump_kernel()	sim_kdump
 
+/* The counter of the machine goes on by @sim_tsc_step each time it is read. */
+extern u64 sim_tsc, sim_tsc_step;
+extern unsigned int tsc_khz;
+extern bool sim_tsc_unstable;
+#define rdtsc_ordered()		(sim_tsc += sim_tsc_step)
+#define check_tsc_unstable()	sim_tsc_unstable
+#define boot_cpu_has(feature)	true
+#define NSEC_PER_SEC		1000000000L
+
 /* Boot with "@name=@value", or without when @value is NULL. */
 void sim_boot_with(const char *name, const char *value);
 

@@ -6,6 +6,7 @@
 #include <kernel/liveupdate/kexec_handover_internal.h>
 #include <linux/kho/abi/kexec_metadata.h>
 #include <linux/kho/abi/radix_tree.h>
+#include <linux/kho/abi/timeline.h>
 #include <linux/libfdt.h>
 
 static void mark(struct ref *ref, phys_addr_t start, u64 size, u8 what)
@@ -194,9 +195,9 @@ static void keep_root(struct ref *ref)
 	}
 }
 
-static phys_addr_t find_metadata(const struct ref *ref, const void *fdt)
+static phys_addr_t find_own(const struct ref *ref, const void *fdt, const char *name)
 {
-	int node = fdt_subnode_offset(fdt, 0, KHO_METADATA_NODE_NAME);
+	int node = fdt_subnode_offset(fdt, 0, name);
 	u64 phys, size;
 
 	if (node < 0 ||
@@ -224,15 +225,21 @@ void ref_init(struct ref *ref, const struct sim_handover *handover)
 
 	drop_keys(ref);
 	ref->refused = !covers(ref, handover->fdt, handover->fdt_len);
-	ref->metadata = find_metadata(ref, fdt);
+	ref->metadata = find_own(ref, fdt, KHO_METADATA_NODE_NAME);
+	ref->timeline = find_own(ref, fdt, KHO_TIMELINE_NODE_NAME);
 	keep_root(ref);
 }
 
 void ref_booted(struct ref *ref)
 {
 	/* A kernel without memory for a root tree of its own does not come to it. */
-	if (ref->metadata && !sim_logged("failed to initialize, disabling"))
+	if (sim_logged("failed to initialize, disabling"))
+		return;
+
+	if (ref->metadata)
 		ref_restore_folio(ref, ref->metadata);
+	if (ref->timeline)
+		ref_restore_folio(ref, ref->timeline);
 }
 
 void ref_free(struct ref *ref)

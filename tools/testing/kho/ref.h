@@ -25,7 +25,9 @@ struct ref {
 	struct sim_handover handover;
 	struct model keys;		/* of blocks that can be restored */
 	u8 page[SIM_PAGES];
-	phys_addr_t metadata;		/* restored by the kernel itself; 0: none */
+	/* Restored by the kernel itself; 0: none. */
+	phys_addr_t metadata;
+	phys_addr_t timeline;
 	bool refused;			/* the whole handover */
 };
 

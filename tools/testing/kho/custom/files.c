@@ -11,6 +11,7 @@ struct sim_task sim_task;
 void (*sim_asleep)(void);
 void (*sim_before_folio_lock)(struct folio *folio);
 atomic_long_t num_poisoned_pages;
+struct inode sim_anon_inode;
 int sim_charge_error;
 bool sim_mte, sim_no_blocks, sim_no_nodes;
 
@@ -233,7 +234,7 @@ struct file *memfd_alloc_file(const char *name, unsigned int flags)
 	inode->mapping.host = inode;
 	inode->mapping.i_pages.owner = inode;
 	inode->refs = 1;
-	inode->i_mode = flags & MFD_NOEXEC_SEAL ? 0666 : 0777;
+	inode->i_mode = S_IFREG | (flags & MFD_NOEXEC_SEAL ? 0666 : 0777);
 	if (flags & MFD_NOEXEC_SEAL)
 		inode->seals = F_SEAL_EXEC;
 	file->f_mode = FMODE_READ | FMODE_WRITE;

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <linux/ioctl.h>
+#include <sys/stat.h>
 
 #define MAX_LFS_FILESIZE	((loff_t)LLONG_MAX)
 #ifndef F_SEAL_EXEC
@@ -52,6 +53,7 @@ struct file_operations {
 	int (*open)(struct inode *inode, struct file *file);
 	int (*release)(struct inode *inode, struct file *file);
 	long (*unlocked_ioctl)(struct file *file, unsigned int cmd, unsigned long arg);
+	void *read;			/* only there to be set */
 };
 
 /* The page cache: a pointer for each page, in the inode. */
@@ -75,6 +77,7 @@ struct inode {
 	loff_t size;
 	unsigned int i_nlink;
 	unsigned int i_mode;
+	void *i_private;
 	unsigned int seals;
 	bool frozen;
 	long blocks;			/* pages that are accounted */
@@ -98,7 +101,10 @@ struct file {
 typedef unsigned int umode_t;
 typedef unsigned int fmode_t;
 
-#define file_inode(file)	((file)->f_inode)
+/* That of files that are neither regular nor anything else. */
+extern struct inode sim_anon_inode;
+
+#define file_inode(file)	((file)->f_inode ?: &sim_anon_inode)
 #define i_size_read(inode)	((inode)->size)
 #define i_size_write(inode, s)	((inode)->size = (s))
 #define inode_unlock(inode)	sim_unlock(&(inode)->locked)

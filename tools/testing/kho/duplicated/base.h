@@ -64,6 +64,7 @@ typedef unsigned long pgoff_t;
 #define CONFIG_KEXEC_HANDOVER_ENABLE_DEFAULT	1
 #define CONFIG_LIVEUPDATE			1
 #define CONFIG_MMU				1
+#define CONFIG_X86_TSC				1
 #define CONFIG_HAVE_ARCH_HUGE_VMALLOC		1
 
 #define ENABLED_COMMA_1		0,
@@ -101,6 +102,18 @@ typedef unsigned long pgoff_t;
 static inline u64 mul_u64_u64_div_u64(u64 a, u64 mul, u64 div)
 {
 	return (unsigned __int128)a * mul / div;
+}
+
+struct elf64_note {
+	u32 n_namesz;
+	u32 n_descsz;
+	u32 n_type;
+};
+
+static inline u64 div64_u64_rem(u64 a, u64 div, u64 *rest)
+{
+	*rest = a % div;
+	return a / div;
 }
 
 static inline unsigned long hweight_long(unsigned long word)
@@ -174,6 +187,11 @@ static inline long PTR_ERR(const void *ptr)
 static inline bool IS_ERR(const void *ptr)
 {
 	return (unsigned long)ptr >= (unsigned long)-MAX_ERRNO;
+}
+
+static inline int PTR_ERR_OR_ZERO(const void *ptr)
+{
+	return IS_ERR(ptr) ? PTR_ERR(ptr) : 0;
 }
 
 static inline bool IS_ERR_OR_NULL(const void *ptr)

@@ -80,6 +80,9 @@ static inline void list_del_init(struct list_head *item)
 #define list_last_entry_or_null(head, type, member)			\
 	(list_empty(head) ? NULL : list_entry((head)->prev, type, member))
 
+#define list_first_entry(head, type, member)	list_entry((head)->next, type, member)
+#define list_entry_is_head(pos, head, member)	(&(pos)->member == (head))
+
 #define list_for_each_entry(pos, head, member)				\
 	for (pos = list_item((head)->next, pos, member);		\
 	     &pos->member != (head); pos = list_next_entry(pos, member))

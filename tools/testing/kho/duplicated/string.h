@@ -7,8 +7,10 @@
 
 static inline ssize_t sized_strscpy(char *dst, const char *src, size_t size)
 {
-	size_t len = strnlen(src, size);
+	size_t len = 0;
 
+	while (len < size && src[len])
+		len++;
 	if (!size)
 		return -E2BIG;
 	if (len == size) {

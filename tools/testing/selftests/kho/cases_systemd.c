@@ -193,3 +193,40 @@ KHO_TEST(systemd_ours_stock, "The second kernel is the stock kernel and boots co
 	keep_own();
 	go_to_next();
 }
+
+#define UNITS	"/etc/systemd/system/"
+#define KHOCTL	"/share/khoctl/"
+
+/* With the image of the stock kernel, which would lose the session. */
+static void refused_by_khoctl(void)
+{
+	run("ln -s " KHOCTL "run /usr/sbin/khoctl && mkdir " UNITS "kexec.target.d");
+	run("cp " KHOCTL "khoctl-kexec.service " UNITS " && cp " KHOCTL "khoctl-only.conf " UNITS "kexec.target.d");
+	run("printf 'IMAGE=" KHOCTL "stock\\nWORDS=--reuse-cmdline\\n' >/etc/khoctl.conf && systemctl daemon-reload");
+	run("! systemctl start khoctl-kexec.service");
+	run("! systemctl kexec");
+	run("grep -x 0 /sys/kernel/kexec_loaded");
+	run("systemctl is-active keeper.service");
+}
+
+KHO_TEST(systemd_khoctl, "systemd is told to start a kernel that does not fit, and refuses: all goes on.",
+	 SYSTEMD(2))
+{
+	static const struct memfd more = { "own2", 3000, 9 };
+
+	if (!hop) {
+		start_store();
+		keep_own();
+		refused_by_khoctl();
+		make(&more);
+		preserve("own", 78, "own2");
+		run("rm " UNITS "kexec.target.d/khoctl-only.conf && systemctl daemon-reload");
+		go_to_next();
+		return;
+	}
+	find_store();
+	use_own();
+	retrieve("own", 78, "own2");
+	check(&more);
+	finish("own");
+}

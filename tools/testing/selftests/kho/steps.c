@@ -197,16 +197,24 @@ void step_log_clear(void)
 }
 
 /* What the host says about the kernel after this hop: its file and its command line. */
-static int load_with(const char *how)
+static int load_by(const char *program)
 {
 	char command[512];
 
 	snprintf(command, sizeof(command),
-		 "kexec %s /share/$(cat /share/kernel%u) --initrd=/share/initrd "
+		 "%s /share/$(cat /share/kernel%u) --initrd=/share/initrd "
 		 "--append=\"$(cat /share/append%u)$(cat /append 2>/dev/null)\"",
-		 how, hop_nr + 1, hop_nr + 1);
+		 program, hop_nr + 1, hop_nr + 1);
 
 	return shell(command);
+}
+
+static int load_with(const char *how)
+{
+	char program[32];
+
+	snprintf(program, sizeof(program), "kexec %s", how);
+	return load_by(program);
 }
 
 void step_load(const char *how)
@@ -214,6 +222,13 @@ void step_load(const char *how)
 	step("load the next kernel (kexec %s)", how);
 	loaded = true;
 	step_end(load_with(how));
+}
+
+void step_load_by(const char *program)
+{
+	step("load the next kernel (%s)", program);
+	loaded = true;
+	step_end(load_by(program));
 }
 
 void step_load_refused(void)

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/**
+ * DOC: LUO in debugfs
+ *
+ * ``/sys/kernel/debug/liveupdate`` has two lists for each direction, as lines of a
+ * key, a colon and a value.  ``outgoing`` and ``incoming`` have the sessions and
+ * what is counted:
+ *
+ * ``sessions``
+ *     Number of sessions whose records were read.
+ *
+ * ``handler``
+ *     String of each registered handler, and the number of files: outgoing ones, or
+ *     incoming ones whose handler was looked up.
+ *
+ * ``flb``
+ *     String of each registered FLB, and the number of outgoing files that need it.
+ *
+ * ``session``
+ *     Name of a session.  Lines about it follow: ``files``, the number of files,
+ *     and, of an incoming one, ``state``.  A session that is ``parked`` or ``held``
+ *     was never finished.
+ *
+ * ``outgoing_files`` and ``incoming_files`` have all files of each session that was
+ * retrieved or created: ``file``, with the token, the state, the size in bytes and
+ * the string of the handler.  The state is ``preserved``, or, of an incoming file,
+ * ``waiting``, ``retrieved`` or ``failed``.  The size is ``-`` without an open file,
+ * and of a file that has no size.
+ *
+ * Characters that cannot be printed are escaped.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/array_size.h>
+#include <linux/debugfs.h>
+#include <linux/fs.h>
+#include <linux/init.h>
+#include <linux/kho/abi/luo.h>
+#include <linux/list.h>
+#include <linux/liveupdate.h>
+#include <linux/mutex.h>
+#include <linux/seq_file.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+
+#include "luo_internal.h"
+
+/*
+ * The locks are held while one buffer is filled, which is a page, so sessions and
+ * files may come and go between two reads.  A reader finds its place again by name
+ * and by token, which are hashed: a million files take as many steps.  A place that
+ * is gone is looked for by its number, once.
+ *
+ * The mutex of a session is not taken: preserving a file may take long with it
+ * held.
+ */
+
+/**
+ * struct luo_list_kind - what a file of debugfs lists
+ * @name: name of the file
+ * @dir: the sessions
+ * @files: list the files of the sessions
+ */
+struct luo_list_kind {
+	const char *name;
+	struct luo_sessions *dir;
+	bool files;
+};
+
+static const struct luo_list_kind luo_list_kinds[] = {
+	{ "outgoing", &luo_outgoing, false },
+	{ "outgoing_files", &luo_outgoing, true },
+	{ "incoming", &luo_incoming, false },
+	{ "incoming_files", &luo_incoming, true },
+};
+
+/**
+ * struct luo_list - an open file of debugfs
+ * @kind: what it lists
+ * @stage: what the present line is about
+ * @session: the present session, valid with the lock of its direction held
+ * @file: the present file in it, valid with luo_files_lock held; NULL for the
+ *	  session itself
+ * @it: position after @record
+ * @record: record of the present session, unless it was read before
+ * @nr_records: number of records before @record
+ * @session_nr: number of @session
+ * @in_file: the position is that of a file
+ * @file_nr: number of @file
+ * @token: token of @file
+ * @name: name of @session
+ */
+struct luo_list {
+	const struct luo_list_kind *kind;
+	enum { LUO_HEAD, LUO_SESSION, LUO_RECORD, LUO_END } stage;
+	struct luo_session *session;
+	struct luo_file *file;
+	struct kho_block_set_it it;
+	const struct luo_session_ser *record;
+	u64 nr_records;
+	u64 session_nr;
+	bool in_file;
+	u64 file_nr;
+	u64 token;
+	char name[LIVEUPDATE_SESSION_NAME_LENGTH];
+};
+
+/* Write down where the reader is. */
+static void luo_list_note(struct luo_list *l)
+{
+	if (l->stage != LUO_SESSION)
+		return;
+
+	l->session_nr = l->session->nr;
+	strscpy(l->name, l->session->name);
+	l->in_file = l->file;
+	if (l->file) {
+		l->file_nr = l->file->nr;
+		l->token = l->file->token;
+	}
+}
+
+static void luo_list_set_session(struct luo_list *l, struct luo_session *session)
+{
+	l->file = NULL;
+	if (!list_entry_is_head(session, &l->kind->dir->list, list)) {
+		l->stage = LUO_SESSION;
+		l->session = session;
+		return;
+	}
+
+	l->it = l->kind->dir->it;
+	l->nr_records = 0;
+	l->record = kho_block_set_it_read_entry(&l->it);
+	l->stage = l->record ? LUO_RECORD : LUO_END;
+}
+
+static void luo_list_set_file(struct luo_list *l, struct luo_file *f)
+{
+	if (list_entry_is_head(f, &l->session->files.files, list))
+		luo_list_set_session(l, list_next_entry(l->session, list));
+	else
+		l->file = f;
+}
+
+static void luo_list_step(struct luo_list *l)
+{
+	struct luo_sessions *dir = l->kind->dir;
+
+	if (l->stage == LUO_HEAD) {
+		luo_list_set_session(l, list_first_entry(&dir->list,
+							 struct luo_session, list));
+	} else if (l->stage == LUO_RECORD) {
+		l->nr_records++;
+		l->record = kho_block_set_it_read_entry(&l->it);
+		if (!l->record)
+			l->stage = LUO_END;
+	} else if (!l->kind->files) {
+		luo_list_set_session(l, list_next_entry(l->session, list));
+	} else if (l->file) {
+		luo_list_set_file(l, list_next_entry(l->file, list));
+	} else {
+		luo_list_set_file(l, list_first_entry(&l->session->files.files,
+						      struct luo_file, list));
+	}
+}
+
+static void luo_list_find_record(struct luo_list *l)
+{
+	u64 nr = l->nr_records;
+
+	l->it = l->kind->dir->it;
+	do {
+		l->record = kho_block_set_it_read_entry(&l->it);
+	} while (l->record && nr--);
+	if (!l->record)
+		l->stage = LUO_END;
+}
+
+static void luo_list_find_file(struct luo_list *l)
+{
+	struct luo_file_set *set = &l->session->files;
+	struct luo_file *f = luo_file_find_locked(set, l->token);
+
+	/* Damaged records may have one token several times. */
+	if (!f || f->nr != l->file_nr) {
+		list_for_each_entry(f, &set->files, list) {
+			if (f->nr >= l->file_nr)
+				break;
+		}
+	}
+	luo_list_set_file(l, f);
+}
+
+static void luo_list_find_session(struct luo_list *l)
+{
+	struct luo_sessions *dir = l->kind->dir;
+	struct luo_session *session = luo_session_find(dir, l->name);
+
+	if (!session || session->nr != l->session_nr) {
+		l->in_file = false;
+		list_for_each_entry(session, &dir->list, list) {
+			if (session->nr >= l->session_nr)
+				break;
+		}
+	}
+	luo_list_set_session(l, session);
+	if (l->in_file)
+		luo_list_find_file(l);
+}
+
+/* Handlers are listed with a lock that sleeps. */
+static void luo_list_lock(const struct luo_list_kind *kind)
+{
+	mutex_lock(&kind->dir->lock);
+	if (kind->files)
+		spin_lock(&luo_files_lock);
+}
+
+static void luo_list_unlock(const struct luo_list_kind *kind)
+{
+	if (kind->files)
+		spin_unlock(&luo_files_lock);
+	mutex_unlock(&kind->dir->lock);
+}
+
+static void *luo_list_start(struct seq_file *m, loff_t *pos)
+{
+	struct luo_list *l = m->private;
+
+	luo_list_lock(l->kind);
+
+	if (!*pos)
+		l->stage = LUO_HEAD;
+	else if (l->stage == LUO_SESSION)
+		luo_list_find_session(l);
+	else if (l->stage == LUO_RECORD)
+		luo_list_find_record(l);
+	luo_list_note(l);
+
+	return l->stage == LUO_END ? NULL : l;
+}
+
+static void *luo_list_next(struct seq_file *m, void *v, loff_t *pos)
+{
+	struct luo_list *l = m->private;
+
+	++*pos;
+	luo_list_step(l);
+	luo_list_note(l);
+	return l->stage == LUO_END ? NULL : l;
+}
+
+static void luo_list_stop(struct seq_file *m, void *v)
+{
+	struct luo_list *l = m->private;
+
+	luo_list_unlock(l->kind);
+}
+
+static void luo_show_handler(const char *name, u64 nr, void *m)
+{
+	seq_printf(m, "handler: %s %llu\n", name, nr);
+}
+
+static void luo_show_flb(const char *name, u64 nr, void *m)
+{
+	seq_printf(m, "flb: %s %llu\n", name, nr);
+}
+
+static void luo_show_head(struct seq_file *m, const struct luo_list *l)
+{
+	const struct luo_sessions *dir = l->kind->dir;
+
+	if (l->kind->files)
+		return;
+
+	seq_printf(m, "sessions: %llu\n", dir->count);
+	luo_file_for_each_handler(luo_show_handler, dir == &luo_incoming, m);
+	if (dir == &luo_outgoing)
+		luo_flb_for_each(luo_show_flb, m);
+}
+
+/* Names come from user space, or from the previous kernel. */
+static void luo_show_name(struct seq_file *m, const char *name, size_t size)
+{
+	seq_printf(m, "session: %*pE\n", (int)strnlen(name, size), name);
+}
+
+static const char *luo_session_state(const struct luo_session *session)
+{
+	/* The last file may leave at any time. */
+	if (READ_ONCE(session->finished))
+		return "finished";
+
+	return session->held ? "held" : "parked";
+}
+
+static void luo_show_session(struct seq_file *m, const struct luo_list *l)
+{
+	const struct luo_session *session = l->session;
+
+	luo_show_name(m, session->name, LIVEUPDATE_SESSION_NAME_LENGTH);
+	if (l->kind->files)
+		return;
+
+	seq_printf(m, "files: %llu\n",
+		   session->unread ? session->ser.count : session->files.count);
+	if (l->kind->dir == &luo_incoming)
+		seq_printf(m, "state: %s\n", luo_session_state(session));
+}
+
+static void luo_show_record(struct seq_file *m, const struct luo_list *l)
+{
+	luo_show_name(m, l->record->name, sizeof(l->record->name));
+	if (!l->kind->files)
+		seq_printf(m, "files: %llu\nstate: parked\n",
+			   l->record->file_set_ser.count);
+}
+
+static const char *luo_file_state(const struct luo_file *f)
+{
+	if (!f->set->incoming)
+		return "preserved";
+	if (!f->retrieve_status)
+		return "waiting";
+
+	return f->retrieve_status > 0 ? "retrieved" : "failed";
+}
+
+static void luo_show_file(struct seq_file *m, const struct luo_file *f)
+{
+	const char *name = f->fh ? f->fh->compatible : f->compatible;
+
+	seq_printf(m, "file: %#llx %s ", f->token, luo_file_state(f));
+	if (f->file && S_ISREG(file_inode(f->file)->i_mode))
+		seq_printf(m, "%lld", i_size_read(file_inode(f->file)));
+	else
+		seq_puts(m, "-");
+	seq_printf(m, " %*pE\n",
+		   (int)strnlen(name, LIVEUPDATE_HNDL_COMPAT_LENGTH), name);
+}
+
+static int luo_list_show(struct seq_file *m, void *v)
+{
+	const struct luo_list *l = m->private;
+
+	if (l->stage == LUO_HEAD)
+		luo_show_head(m, l);
+	else if (l->stage == LUO_RECORD)
+		luo_show_record(m, l);
+	else if (l->stage == LUO_SESSION && l->file)
+		luo_show_file(m, l->file);
+	else if (l->stage == LUO_SESSION)
+		luo_show_session(m, l);
+	return 0;
+}
+
+static const struct seq_operations luo_list_ops = {
+	.start = luo_list_start,
+	.next = luo_list_next,
+	.stop = luo_list_stop,
+	.show = luo_list_show,
+};
+
+/* A reader that skips lines would hold the locks for all of them. */
+static int luo_list_open(struct inode *inode, struct file *file)
+{
+	struct luo_list *l;
+
+	l = __seq_open_private(file, &luo_list_ops, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+
+	l->kind = inode->i_private;
+	return nonseekable_open(inode, file);
+}
+
+static const struct file_operations luo_list_fops = {
+	.owner = THIS_MODULE,
+	.open = luo_list_open,
+	.read = seq_read,
+	.release = seq_release_private,
+};
+
+/* Nothing depends on it: a failure only hides a file. */
+static int __init luo_debugfs_init(void)
+{
+	struct dentry *dir;
+
+	if (!liveupdate_enabled())
+		return 0;
+
+	dir = debugfs_create_dir("liveupdate", NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(luo_list_kinds); i++)
+		debugfs_create_file(luo_list_kinds[i].name, 0400, dir,
+				    (void *)&luo_list_kinds[i], &luo_list_fops);
+	return 0;
+}
+late_initcall(luo_debugfs_init);
