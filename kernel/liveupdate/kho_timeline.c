@@ -270,7 +270,7 @@ static const char *__init kho_timeline_check(const struct kho_timeline_ser *in,
 
 	kho_compat_report(in->compatible, sizeof(in->compatible),
 			  KHO_TIMELINE_COMPATIBLE);
-	if (!kho_compat_usable(in->compatible, sizeof(in->compatible),
+	if (!kho_compat_match(in->compatible, sizeof(in->compatible),
 			       KHO_TIMELINE_COMPATIBLE))
 		return "invalid";
 
