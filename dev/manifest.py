@@ -113,28 +113,17 @@ class Sources:
         for folder in self.edits:
             for place in sorted(folder.rglob("*.edit")):
                 found[str(place.relative_to(folder))[:-len(".edit")]].append(place)
-        if (ROOT / "MAINTAINERS").exists():
-            found["MAINTAINERS"].append(ROOT / "MAINTAINERS")
         return dict(sorted(found.items()))
 
     def removed(self):
         return [row.path for row in self.rows() if row.kind == "D"]
 
-    def edit_text(self, path, edits, old, again=False, prove=None):
-        """The base file `old` of this path as bytes, after its edits.
-
-        prove, if any, gets a message for each rule that would not be missed.
-        """
+    def edit_text(self, path, edits, old):
+        """The base file `old` of this path as bytes, after its edits."""
         text = old.decode("utf-8", "surrogateescape")
         for place in edits:
-            if path == "MAINTAINERS":
-                text = edit.merge_maintainers(text, place.read_text(), self.removed(), path)
-                continue
             name = where(place)
-            rules = edit.parse(place.read_text(), name)
-            if prove is not None:
-                prove += edit.unguarded(text, rules, name, path)
-            text = edit.apply(text, rules, name, path, again)
+            text = edit.apply(text, edit.parse(place.read_text(), name), name, path)
         return text.encode("utf-8", "surrogateescape")
 
     def prove(self, base):
@@ -151,7 +140,7 @@ class Sources:
                 warnings.append(f"{row} differs in this base from the file it was written against")
             if row.kind == "E":
                 try:
-                    self.edit_text(row.path, changed[row.path], (base / row.path).read_bytes(), prove=errors)
+                    self.edit_text(row.path, changed[row.path], (base / row.path).read_bytes())
                 except edit.EditError as e:
                     errors.append(f"{where(row.file)}:{row.line}: {e}")
         for path in sorted({*laid, *changed} - {row.path for row in table}):
