@@ -19,6 +19,7 @@ from dev.host import OUT, ROOT, Failed, Stop, need_space
 
 IMAGE = {"x86_64": "arch/x86/boot/bzImage", "arm64": "arch/arm64/boot/Image"}
 ARCH, PLAIN = "x86_64", "guest"     # what is built where nothing else is asked for
+SHOWN = (PLAIN, "debug", "64k")     # by --help; the other flavours are for certain cases and for bench
 SELFTESTS = "tools/testing/selftests/liveupdate"
 OF_BASE = "# of the base tree\n"        # in a fragment: for a kernel with nothing of ours in it
 
