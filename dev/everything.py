@@ -27,7 +27,7 @@ def test(run, arch, flavour):
                (TARGETS if arch == "all" else [(arch or kernel.ARCH, "+".join(names))])]
     # report missing tools before anything is built
     arches = {arch for arch, _ in targets} | ({"arm64"} if whole else set())
-    tools.require(run, more=[row for arch in sorted(arches) for row in tools.for_arch(arch)])
+    tools.require(run, more=tools.for_arches(arches))
     layers = [(f"check --base {series}", lambda: check.check(run, series))] if series else []
     if whole:
         layers = [("check", lambda: check.check(run)), ("unit", lambda: unit.unit(run)),

@@ -186,7 +186,7 @@ def say(run, number, name, results):
 
 def check(run, base, patches, final, place, signed):
     """[Result] of each question to each patch, and of the tree that all of them make."""
-    tools.require(run, more=[*tools.PROOF, *(row for arch in tools.MACHINE for row in tools.for_arch(arch))])
+    tools.require(run, more=[*tools.PROOF, *tools.for_arches(tools.MACHINE)])
     lab = Lab(run, base, {path for patch in patches for path in patch.changes}, signed, final)
     files = sorted(file for file in place.glob("*.patch") if "0000-cover-letter" not in file.name)
     try:

@@ -6,7 +6,6 @@ bytes differ, and one that left the overlay gets its base content back, so make 
 again just what changed.  out/tree.json remembers the base and the paths laid.  With
 --base 7.2 it is out/tree-7.2 instead.
 """
-import hashlib
 import json
 import os
 import shutil
@@ -23,7 +22,6 @@ from dev.host import OUT, Stop, need_space, write_if_changed
 class Tree:
     dir: Path
     base: bases.Base
-    fingerprint: str    # of the base and of everything laid
     paths: list         # everything laid
     written: int        # files written or removed this time
 
@@ -92,7 +90,7 @@ def lay(run, series=None):
     for path in sorted(set(before) - set(laid)):
         written += put(tree, path, reader(base.dir)(path))
     note(memory, base, sorted(laid))
-    return Tree(tree, base, fingerprint(base, laid), sorted(laid), written)
+    return Tree(tree, base, sorted(laid), written)
 
 
 def remember(memory):
@@ -105,14 +103,6 @@ def remember(memory):
 def note(memory, base, paths):
     text = json.dumps({"base": base.identity, "version": base.version, "paths": paths}, indent=1)
     write_if_changed(memory, text.encode())
-
-
-def fingerprint(base, laid):
-    total = hashlib.sha256(base.identity.encode())
-    for path, what in sorted(laid.items()):
-        total.update(f"\n{path} {what and (what[1], len(what[0]))}\n".encode())
-        total.update(what[0] if what else b"")
-    return total.hexdigest()
 
 
 def copy_base(run, base, tree, series):
