@@ -85,6 +85,15 @@ def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()[:HASH]
 
 
+def edited_bytes(old, edits, path):
+    """The content `old` of this path after these edits."""
+    text = old.decode("utf-8", "surrogateescape")
+    for place in edits:
+        name = where(place)
+        text = edit.apply(text, edit.parse(place.read_text(), name), name, path)
+    return text.encode("utf-8", "surrogateescape")
+
+
 class Sources:
     """All that is laid on a base of one series."""
 
@@ -120,14 +129,6 @@ class Sources:
     def removed(self):
         return [row.path for row in self.rows() if row.kind == "D"]
 
-    def edit_text(self, path, edits, old):
-        """The base file `old` of this path as bytes, after its edits."""
-        text = old.decode("utf-8", "surrogateescape")
-        for place in edits:
-            name = where(place)
-            text = edit.apply(text, edit.parse(place.read_text(), name), name, path)
-        return text.encode("utf-8", "surrogateescape")
-
     def prove(self, base):
         """Compare manifest, overlay and base; (errors, warnings), each naming its line."""
         errors, warnings = [], []
@@ -141,7 +142,7 @@ class Sources:
                 warnings.append(f"{row} differs in this base from the file it was written against")
             if row.kind == "E":
                 try:
-                    self.edit_text(row.path, changed[row.path], (base / row.path).read_bytes())
+                    edited_bytes((base / row.path).read_bytes(), changed[row.path], row.path)
                 except edit.EditError as e:
                     errors.append(f"{where(row.file)}:{row.line}: {e}")
         for path in sorted({*laid, *changed} - {row.path for row in table}):

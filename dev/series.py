@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dev import base as bases
-from dev import edit, manifest, tree
+from dev import manifest, tree
 from dev.host import OUT, ROOT, Stop, output
 
 FOLDER = ROOT / "dev/series"
@@ -92,22 +92,14 @@ def fill(patches, sources, origin):
         for step in patch.steps:
             path = target(patch, step)
             start = final[path] if step.suffix == ".early" else now.get(path, origin(path))
-            patch.changes[path] = now[path] = stepped(step, path, start)
+            if start is None:
+                raise Stop(f"{step.relative_to(ROOT)}: {path} to start from is missing", 1)
+            patch.changes[path] = now[path] = manifest.edited_bytes(start[0], [step], path), start[1]
         for path in patch.final:
             if final[path] == now.get(path, origin(path)):
                 raise Stop(f"dev/series/{patch.name}: nothing is left to do for {path} in this patch", 1)
             patch.changes[path] = now[path] = final[path]
     return final
-
-
-def stepped(step, path, start):
-    """The content `start` of a path after one file of NN-slug.d."""
-    name = str(step.relative_to(ROOT))
-    if start is None:
-        raise Stop(f"{name}: {path} to start from is missing", 1)
-    rules = edit.parse(step.read_text(), name)
-    text = edit.apply(start[0].decode("utf-8", "surrogateescape"), rules, name, path)
-    return text.encode("utf-8", "surrogateescape"), start[1]
 
 
 # ---- the repository

@@ -37,7 +37,7 @@ def content(sources, origin):
         old = origin(path)
         if old is None:
             raise Stop(f"{manifest.where(edits[0])}: the kernel tree has no {path}")
-        laid[path] = (sources.edit_text(path, edits, old[0]), old[1])
+        laid[path] = (manifest.edited_bytes(old[0], edits, path), old[1])
     return laid
 
 
