@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev import debian
-from dev.host import CACHE, ROOT, Failed, Stop, lock, need_space
+from dev.host import CACHE, ROOT, Stop, lock, need_space
 
 OWN_BASE = "set KHO_BASE to a kernel tree or tarball of version "
 
@@ -73,11 +73,16 @@ def check_version(tree, name):
 
 def peek():
     """The base that would be used without fetching anything, or None."""
+    place = own()
+    if not place:
+        return cached(default())
+    return of_directory(place) if place.is_dir() else None
+
+
+def own():
+    """What $KHO_BASE names, if anything."""
     place = os.environ.get("KHO_BASE")
-    if place:
-        tree = Path(place).expanduser().resolve()
-        return of_directory(tree) if tree.is_dir() else None
-    return cached(default())
+    return Path(place).expanduser().resolve() if place else None
 
 
 def find(run, series=None):
@@ -85,25 +90,19 @@ def find(run, series=None):
 
     $KHO_BASE stands for the series that it has, and for the default.
     """
-    own = of_user(run) if os.environ.get("KHO_BASE") else None
-    if own and series in (None, own.series):
-        return own
+    place = own()
+    if place:
+        if not place.exists():
+            raise Stop(f"KHO_BASE={place}: no such file or directory")
+        mine = of_directory(place) if place.is_dir() else of_tarball(run, place)
+        if series in (None, mine.series):
+            return mine
     series = series or default()
     if not cached(series):
         with lock(CACHE / ".lock", "the cache is being filled"):
-            return cached(series) or fetch(run, series)
+            if not cached(series):
+                fetch(run, series)
     return cached(series)
-
-
-def of_user(run):
-    place = os.environ["KHO_BASE"]
-    path = Path(place).expanduser().resolve()
-    if path.is_dir():
-        return of_directory(path)
-    if path.is_file():
-        with lock(CACHE / ".lock", "the cache is being filled"):
-            return of_tarball(run, path)
-    raise Stop(f"KHO_BASE={place}: no such file or directory")
 
 
 def of_directory(tree):
@@ -125,48 +124,40 @@ def of_directory(tree):
 
 def cached(series):
     """The newest base of this series in the cache."""
-    found = []
-    for tree in CACHE.glob(f"linux-{series}.*"):
-        if version_of(tree) == tree.name[len("linux-"):]:
-            found.append((int(tree.name.rsplit(".", 1)[1]), tree))
+    found = [tree for tree in CACHE.glob(f"linux-{series}.*") if version_of(tree) == tree.name[len("linux-"):]]
     if not found:
         return None
-    tree = max(found)[1]
-    version = version_of(tree)
-    return Base(tree, version, f"{version} {tree}")
+    tree = max(found, key=lambda tree: int(tree.name.rsplit(".", 1)[1]))
+    return Base(tree, version_of(tree), f"{version_of(tree)} {tree}")
 
 
 def of_tarball(run, path):
     st = path.stat()
     tag = hashlib.sha256(f"{path} {st.st_size} {st.st_mtime_ns}".encode()).hexdigest()[:12]
     tree = CACHE / f"tar-{tag}"
-    if not tree.is_dir():
-        unpack(run, f"tar -xf {shlex.quote(str(path))}", path.name, lambda _: tree)
+    with lock(CACHE / ".lock", "the cache is being filled"):
+        if not tree.is_dir():
+            unpack(run, f"tar -xf {shlex.quote(str(path))}", path.name, lambda _: tree)
     version = check_version(tree, f"KHO_BASE={path}")
     return Base(tree, version, f"{version} {tag}")
 
 
-def unpack(run, command, name, place, series=None):
-    """Unpack into the cache: under a passing name, and renamed once complete."""
+def unpack(run, command, name, place):
+    """Unpack into the cache: under a passing name, and renamed to place(tree) once complete."""
     for left in CACHE.glob(".unpack-*"):
         shutil.rmtree(left)
     need_space(CACHE, 2200, "unpacking the base kernel")
     fresh = CACHE / f".unpack-{os.getpid()}"
     fresh.mkdir()
     try:
-        run.step(f"unpacking {name}", ["bash", "-c", f"set -o pipefail; {command}"],
-                 log="base.log", cwd=fresh)
+        run.step(f"unpacking {name}", ["bash", "-c", f"set -o pipefail; {command}"], log="base.log", cwd=fresh,
+                 repeat="./kho setup")
         inside = [d for d in fresh.iterdir() if d.is_dir()]
         if len(inside) != 1:
             raise Stop(f"{name} does not hold one kernel tree")
         check_version(inside[0], name)
-        tree = place(inside[0])
-        if not tree.exists():
-            inside[0].rename(tree)
-        return tree
-    except Failed as e:
-        raise Stop(f"cannot unpack {name}: {e.why}\n  log:    {e.log}\n"
-                   f"  repeat: ./kho setup{f' --base {series}' if series else ''}") from None
+        if not place(inside[0]).exists():
+            inside[0].rename(place(inside[0]))
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -179,8 +170,6 @@ def fetch(run, series):
         deb, = debian.download(run, [package], suite)
     except Stop as e:
         raise Stop(f"no Linux {series}.y found, and {e}\n  or {OWN_BASE}{series}.y") from None
-    place = shlex.quote(str(deb))
-    tree = unpack(run, f"dpkg-deb --fsys-tarfile {place} | tar -xO ./usr/src/{package}.tar.xz | tar -xJ",
-                  package, lambda inside: CACHE / f"linux-{version_of(inside)}", series)
+    unpack(run, f"dpkg-deb --fsys-tarfile {shlex.quote(str(deb))} | tar -xO ./usr/src/{package}.tar.xz | tar -xJ",
+           package, lambda inside: CACHE / f"linux-{version_of(inside)}")
     deb.unlink()
-    return Base(tree, version_of(tree), f"{version_of(tree)} {tree}")

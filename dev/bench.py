@@ -7,16 +7,14 @@ kernels and the agent are in its first file system, and what the agent has to do
 command line (tools/testing/selftests/kho/handover_bench.c).
 """
 import concurrent.futures
-import hashlib
 import json
-import math
 import shutil
 import statistics
 from dataclasses import dataclass, replace
 
 from dev import base as bases
 from dev import guest
-from dev.host import OUT, ROOT, Stop, no_such, output, write_if_changed
+from dev.host import OUT, ROOT, Stop, no_such, write_if_changed
 from dev.kernel import ARCH, build, options
 from dev.runner import jobs
 
@@ -33,6 +31,9 @@ DEADLINE = 1800
 MEMORY = 2048           # MiB of a guest, unless its load needs more
 APPEND = ("console={port} quiet loglevel=0 kho=on liveupdate=on panic=-1 reboot=t oops=panic mitigations=off nokaslr "
           "transparent_hugepage_shmem={huge} initcall_blacklist=kho_test_init rdinit=/bin/handover -- --bench {words}")
+MEMORY_FIGURE = ("memory", "what is missing with kho=on before an image is loaded, in KiB")
+MEMORY_SIZES = (512, 1024, 4096, 19456)         # MiB of the guests
+MEMORY_FIELDS = ("MemTotal", "MemAvailable", "CmaTotal", "CmaFree")
 FIGURES = ("preserve", "unpreserve", "boot", "retrieve", "finish", "metadata")
 
 
@@ -48,7 +49,7 @@ class Load:
     per: int = 1            # pages of a unit
     memory: int = MEMORY
     both: bool = True       # False: takes stock too long
-    default: bool = True
+    default: bool = True    # measured when no figure is named
 
     @property
     def units(self):
@@ -88,8 +89,7 @@ LOADS = ([in_order(mib) for mib in (16, 128, 512, 2048)]
 
 
 def listing():
-    from dev import bench_memory
-    both = [(load.name, load.sentence) for load in LOADS] + [(bench_memory.NAME, bench_memory.SENTENCE)]
+    both = [*((load.name, load.sentence) for load in LOADS), MEMORY_FIGURE]
     return "figures:\n" + "".join(f"  {name:16} {sentence}\n" for name, sentence in both)
 
 
@@ -144,22 +144,16 @@ def measure(bench, kernel, load, number):
     where.mkdir()
     before, after = lines(kernel, load, number * 1_234_567)
     initrd = pack(where, bench.agent, kernel, after)
-    words = command(kernel, initrd, load, before)
-    known = bench.known(words, initrd) if bench.quick else None
-    if known and known.exists():
-        return json.loads(known.read_text())
-    outcome = guest.boot(words, where, DEADLINE)
+    outcome = guest.boot(command(kernel, initrd, load, before), where, DEADLINE)
     told = guest.hops(outcome.results)
     why = guest.failures(told) + guest.splats(outcome.results)
     if not why and (len(told) != 2 or told[1].ended != "end"):
         why = [f"ended without a verdict, stage: {guest.stage(outcome)}"]
     if why:
         raise Stop(f"{load.name} on {kernel.flavour}: {why[0].strip()}\n  logs: {where}", 1)
-    figures = read(told)
     shutil.rmtree(where)
-    if known:
-        write_if_changed(known, json.dumps(figures).encode())
-    return figures
+    seen = read(told)
+    return {**seen, "boot": seen["init1"] - seen["kexec"]}
 
 
 def read(told):
@@ -170,7 +164,6 @@ def read(told):
             word, name, value = (line.text.split() + ["", ""])[:3]
             if word == "bench":
                 seen[f"init{hop}" if name == "init" else name] = int(value)
-    seen["boot"] = seen["init1"] - seen["kexec"]
     return seen
 
 
@@ -179,16 +172,9 @@ def read(told):
 class Bench:
     """What all measurements of a run share."""
 
-    def __init__(self, run, agent, quick, arch):
+    def __init__(self, run, agent, quick):
         self.run, self.agent, self.quick = run, agent, quick
-        self.qemu = output([guest.MACHINES[arch].qemu, "--version"]) or ""
         self.nothing = {}       # boots without a handover, by kernel and memory
-
-    def known(self, words, initrd):
-        """Where the figures of a guest are that had the same bytes in it."""
-        key = hashlib.sha256(initrd.read_bytes())
-        key.update("\n".join([self.qemu, *words]).replace(str(initrd), "").encode())
-        return OUT / "bench" / f"{key.hexdigest()[:32]}.json"
 
     def settle(self, kernel, load):
         """{figure: [values]} of so many guests that they agree."""
@@ -240,15 +226,14 @@ def text(line):
 
 
 def bench(run, names, quick=False, ours_only=False, arch=ARCH, config=HOST):
-    """Measure, print the tables, keep that of instructions as JSON and as a plot."""
-    from dev import bench_memory
-    timed = [name for name in names if name != bench_memory.NAME]
+    """Measure, print the tables, keep that of instructions as JSON."""
+    timed = [name for name in names if name != MEMORY_FIGURE[0]]
     loads = choose(timed) if timed or not names else []
     more = "" if config == HOST else f"+{config}"
     kernels = {who: build(run, arch, flavour + more) for who, flavour in FLAVOURS.items()
                if who == OURS or not ours_only}
     guest.splat_patterns()
-    work = Bench(run, guest.build_agent(run, kernels[OURS]), quick, arch)
+    work = Bench(run, guest.build_agent(run, kernels[OURS]), quick)
     run.say(f"in instructions, metadata in bytes; {kernels[OURS].release} on one CPU, configured for {config}\n{HEAD}")
     rows = []
     with concurrent.futures.ThreadPoolExecutor(jobs()) as pool:
@@ -263,13 +248,12 @@ def bench(run, names, quick=False, ours_only=False, arch=ARCH, config=HOST):
             pool.shutdown(wait=False, cancel_futures=True)
             guest.stop_all()
             raise
-    if not names or bench_memory.NAME in names:
-        bench_memory.table(run, work.agent, kernels)
+    if not names or MEMORY_FIGURE[0] in names:
+        memory_table(run, work.agent, kernels)
     run.path("bench.json").write_text(json.dumps(rows, indent=1))
     if not (names or ours_only or arch != ARCH or config != HOST or kernels[OURS].base != bases.default()):
         write_if_changed(TABLE, json.dumps(rows, indent=1).encode())
-    run.path("bench.svg").write_text(plot(rows))
-    run.say(f"{run.path('bench.json').relative_to(ROOT)} and bench.svg beside it")
+    run.say(f"all samples: {run.path('bench.json').relative_to(ROOT)}")
 
 
 def start(pool, work, kernels, loads):
@@ -281,39 +265,27 @@ def start(pool, work, kernels, loads):
                     if load.both or who == OURS}) for load in loads]
 
 
-# ---- the plot
+# ---- memory, as long as no image is loaded
 
-def plot(rows):
-    """Instructions of boot over the number of runs of memory, both logarithmic, as SVG."""
-    lines = {who: sorted((row[who]["runs"], max(row[who]["median"], 1)) for row in rows
-                         if row["figure"] == "boot" and who in row and row["load"].startswith("alternate"))
-             for who in (STOCK, OURS)}
-    wide, high, edge = 640, 420, 60
-    points = [p for line in lines.values() for p in line] or [(1, 1)]
-    (x0, x1), (y0, y1) = ((math.floor(math.log10(min(axis))), math.ceil(math.log10(max(axis)) + 0.01))
-                          for axis in zip(*points))
+def memory_of(run, agent, kernel, size, switch):
+    """{field: KiB} of a guest of that size."""
+    where = run.path(f"memory-{size}-{kernel.flavour}-{switch}")
+    where.mkdir()
+    guest.write_cpio(where / "initrd", {"bin/handover": agent})
+    load = replace(NOTHING, memory=size)
+    words = command(kernel, where / "initrd", load, append(kernel, load, "memory"))
+    words[-1] = words[-1].replace("kho=on liveupdate=on", f"kho={switch}")
+    outcome = guest.boot(words, where, DEADLINE)
+    seen = read(guest.hops(outcome.results))
+    if not set(MEMORY_FIELDS) <= set(seen):
+        raise Stop(f"memory of {size} MiB on {kernel.flavour}: stage: {guest.stage(outcome)}\n  logs: {where}", 1)
+    return seen
 
-    def place(runs, cost):
-        return (edge + (math.log10(runs) - x0) / (x1 - x0) * (wide - 2 * edge),
-                high - edge - (math.log10(cost) - y0) / (y1 - y0) * (high - 2 * edge))
 
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" font-family="sans-serif" '
-           'font-size="12">', f'<rect width="{wide}" height="{high}" fill="white"/>',
-           f'<text x="{wide / 2}" y="24" text-anchor="middle">extra instructions of boot over runs of preserved '
-           'memory</text>']
-    for x in range(x0, x1 + 1):
-        at = place(10 ** x, 10 ** y0)
-        out.append(f'<path d="M{at[0]:.1f} {at[1]:.1f}V{edge}" stroke="#ddd"/>'
-                   f'<text x="{at[0]:.1f}" y="{at[1] + 18:.1f}" text-anchor="middle">1e{x}</text>')
-    for y in range(y0, y1 + 1):
-        at = place(10 ** x0, 10 ** y)
-        out.append(f'<path d="M{at[0]:.1f} {at[1]:.1f}H{wide - edge}" stroke="#ddd"/>'
-                   f'<text x="{at[0] - 8:.1f}" y="{at[1] + 4:.1f}" text-anchor="end">1e{y}</text>')
-    for who, colour in ((STOCK, "#c33"), (OURS, "#36c")):
-        places = [place(*point) for point in lines[who]]
-        if places:
-            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-            out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-            out += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
-            out.append(f'<text x="{places[-1][0] + 6:.1f}" y="{places[-1][1]:.1f}" fill="{colour}">{who}</text>')
-    return "\n".join([*out, "</svg>", ""])
+def memory_table(run, agent, kernels):
+    """A line for each size of guest and kernel: what kho=on changes."""
+    run.say(f"{MEMORY_FIGURE[1]}\n{'guest':>9} {'kernel':8}" + "".join(f"{field:>14}" for field in MEMORY_FIELDS))
+    for size in MEMORY_SIZES:
+        for who, kernel in kernels.items():
+            off, on = (memory_of(run, agent, kernel, size, switch) for switch in ("off", "on"))
+            run.say(f"{size:5} MiB {who:8}" + "".join(f"{on[field] - off[field]:14}" for field in MEMORY_FIELDS))

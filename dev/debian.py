@@ -29,17 +29,12 @@ def mirror():
 
 
 def apt(state, arch):
-    """apt-get with lists, cache and package state of its own."""
-    options = {
-        "Dir::Etc::sourcelist": state / "sources.list", "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::State::lists": state / "lists", "Dir::State::status": state / "status",
-        "Dir::Cache::archives": state / "archives", "Dir::Cache::pkgcache": "",
-        "Dir::Cache::srcpkgcache": "", "APT::Sandbox::User": "root",
-        "APT::Architecture": NAMES[arch], "APT::Architectures": NAMES[arch],
-        "Acquire::Retries": "2", "Acquire::http::Timeout": "30",
-        # an update that could not reach the mirror must not pass for one that did
-        "APT::Update::Error-Mode": "any",
-    }
+    """apt-get with lists, cache and package state of its own, all below one folder."""
+    options = {"Dir": state, "Dir::State::status": state / "status", "APT::Sandbox::User": "root",
+               "APT::Architecture": NAMES[arch], "APT::Architectures": NAMES[arch],
+               "Acquire::Retries": "2", "Acquire::http::Timeout": "30",
+               # an update that could not reach the mirror must not pass for one that did
+               "APT::Update::Error-Mode": "any"}
     return ["apt-get", "-q"] + [w for k, v in options.items() for w in ("-o", f"{k}={v}")]
 
 
@@ -51,20 +46,18 @@ def download(run, packages, suite, arch="x86_64", needed_too=False):
     if not Path(KEYRING).exists():
         raise Stop(f"{KEYRING} is missing, without which nothing can be fetched: install debian-archive-keyring")
     state = CACHE / "apt"
-    for folder in ("lists/partial", "archives/partial"):
-        (state / folder).mkdir(parents=True, exist_ok=True)
-    (state / "status").write_text("")
-    site = mirror()
-    (state / "sources.list").write_text(f"deb [signed-by={KEYRING}] {site} {suite} main\n")
-    archives = state / "archives"
+    archives = state / "var/cache/apt/archives"
+    for folder in (archives / "partial", state / "var/lib/apt/lists/partial", state / "etc/apt/preferences.d"):
+        folder.mkdir(parents=True, exist_ok=True)
     for old in archives.glob("*.deb"):
         old.unlink()
+    site = mirror()
+    (state / "status").write_text("")
+    (state / "etc/apt/sources.list").write_text(f"deb [signed-by={KEYRING}] {site} {suite} main\n")
     words = ["install", "--download-only", "--no-install-recommends", "-y"] if needed_too else ["download"]
     try:
-        run.step(f"reading the package list of {suite} from {site}", apt(state, arch) + ["update"],
-                 log="base.log")
-        run.step(f"fetching {' '.join(packages)}", apt(state, arch) + [*words, *packages],
-                 log="base.log", cwd=archives)
+        run.step(f"reading the package list of {suite} from {site}", [*apt(state, arch), "update"], log="base.log")
+        run.step(f"fetching {' '.join(packages)}", [*apt(state, arch), *words, *packages], log="base.log", cwd=archives)
     except Failed as e:
         raise Stop(f"cannot get {' '.join(packages)} from {site}: {e.why}\n"
                    f"  check the network; log: {e.log}") from None

@@ -209,6 +209,25 @@ class Run:
         print(f"{start}{title} … {spell(time.monotonic() - begin)}{verdict}", end=end, flush=True)
 
 
+def verdict(run, done):
+    """Say what failed and how to repeat it; the closing line; the exit status."""
+    total = [r for _, results in done for r in results]
+    bad, skipped = sum(not r.ok for r in total), sum(bool(r.skipped) for r in total)
+    for name, results in done:
+        failed = [r for r in results if not r.ok]
+        for r in failed:
+            run.say(f"FAILED {name} {r.name}: {r.why}")
+        if failed:
+            names = [r.name for r in failed] if name.startswith("kexec") else []
+            run.say(f"  repeat: ./kho {' '.join([name] + names)}")
+    if bad:
+        run.say(f"  logs:   {run.dir}")
+    if not total:
+        raise Stop("nothing was run", 1)
+    run.say(f"{len(total) - bad - skipped} passed, {bad} failed" + (f", {skipped} skipped" if skipped else ""))
+    return 1 if bad else 0
+
+
 def end_group(child):
     """End a child started in a session of its own, and everything it started."""
     for sig in (signal.SIGTERM, signal.SIGKILL):

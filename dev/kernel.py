@@ -15,10 +15,11 @@ from pathlib import Path
 
 from dev import base as bases
 from dev import tools, tree
-from dev.host import OUT, ROOT, Failed, Stop, need_space, write_if_changed
+from dev.host import OUT, ROOT, Failed, Stop, need_space
 
 IMAGE = {"x86_64": "arch/x86/boot/bzImage", "arm64": "arch/arm64/boot/Image"}
 ARCH, PLAIN = "x86_64", "guest"     # what is built where nothing else is asked for
+SHOWN = (PLAIN, "debug", "64k")     # by --help; the other flavours are for certain cases and for bench
 SELFTESTS = "tools/testing/selftests/liveupdate"
 OF_BASE = "# of the base tree\n"        # in a fragment: for a kernel with nothing of ours in it
 
@@ -51,8 +52,8 @@ def on_base(flavour, series):
     return flavour + (f"@{series}" if named else "")
 
 
-def make_words(laid, arch, build):
-    return ["make", "-C", laid.dir, f"O={build}", f"ARCH={arch}", f"-j{os.cpu_count()}", *compiler(arch)]
+def make_words(tree, arch, build):
+    return ["make", "-C", tree, f"O={build}", f"ARCH={arch}", f"-j{os.cpu_count()}", *compiler(arch)]
 
 
 def compiler(arch=tools.HOST):
@@ -148,31 +149,31 @@ def unlike(kernel):
     return on_base("+".join(rest) or PLAIN, series)
 
 
-def fragments(laid, arch, flavour):
+def fragments(tree, arch, flavour):
     """Text of all fragments, in the order in which they count."""
-    parts = [laid.dir / SELFTESTS / "config", *flavour_parts(flavour), ROOT / "dev/config" / f"{arch}.config"]
+    parts = [tree / SELFTESTS / "config", *flavour_parts(flavour), ROOT / "dev/config" / f"{arch}.config"]
     return "".join(part.read_text().rstrip("\n") + "\n" for part in parts)
 
 
-def configure(run, laid, arch, build, text):
-    """Write .config, unless the one there was made from the same fragments and Kconfig files."""
-    key = hashlib.sha256(f"{laid.base.identity}\n{text}".encode())
-    for path in laid.paths:
-        if Path(path).name.startswith("Kconfig"):
-            key.update((laid.dir / path).read_bytes())
+def configure(run, tree, arch, build, text, state):
+    """Write .config, unless the one there was made from these fragments and this state of the tree."""
     made, config = build / "kho.fragments", build / ".config"
-    stamp = f"# {key.hexdigest()}\n{text}"
+    stamp = f"# {hashlib.sha256(state.encode()).hexdigest()}\n{text}"
     if not (config.exists() and made.exists() and made.read_text() == stamp):
         made.unlink(missing_ok=True)
         config.write_text(text)
-        run.step("configuring the kernel", make_words(laid, arch, build) + ["olddefconfig"],
-                 log="config.log", env=environment())
-    final = options(config.read_text())
+        run.quiet("configuring the kernel", [*make_words(tree, arch, build), "olddefconfig"],
+                  log="config.log", env=environment())
+        made.write_text(stamp)
+
+
+def refuse_lost_options(build, text):
+    """Each option of the fragments must be in the final .config."""
+    final = options((build / ".config").read_text())
     for name, value in options(text).items():
         if final.get(name, "n") != value:
-            raise Stop(f"{name}={value} was asked for, and the kernel's configuration has "
-                       f"{name}={final.get(name, 'n')}: something it depends on is off", 1)
-    write_if_changed(made, stamp.encode())
+            raise Stop(f"{name}={value} was asked for, and {build}/.config has {name}={final.get(name, 'n')}: "
+                       "something it depends on is off", 1)
 
 
 def complaints(lines, paths):
@@ -197,13 +198,15 @@ def build(run, arch=ARCH, flavour=PLAIN):
     if of_base(flavour):
         laid = replace(laid, dir=laid.base.dir, paths=[])
     where = OUT / "build" / f"{arch}-{flavour}"
-    text = fragments(laid, arch, flavour)
+    text = fragments(laid.dir, arch, flavour)
+    kconfig = [(laid.dir / path).read_text() for path in laid.paths if Path(path).name.startswith("Kconfig")]
     need_space(OUT, 300 if (where / "vmlinux").exists() else 3000, "building a kernel")
     where.mkdir(parents=True, exist_ok=True)
-    configure(run, laid, arch, where, text)
+    configure(run, laid.dir, arch, where, text, "\n".join([laid.base.identity, *kconfig]))
+    refuse_lost_options(where, text)
     image = where / IMAGE[arch]
     log = run.step(f"building the kernel ({arch}-{flavour})",
-                   make_words(laid, arch, where) + [image.name], log="build.log",
+                   [*make_words(laid.dir, arch, where), image.name], log="build.log",
                    env=environment(), repeat="./kho build" + words(arch, flavour))
     refuse_warnings(log, laid)
     release = (where / "include/config/kernel.release").read_text().strip()

@@ -47,8 +47,8 @@ def where(path):
 
 
 def read_rows(file):
-    """The lines of a manifest; Stop at one that cannot be read."""
-    found = []
+    """{path: row} of a manifest; Stop at a line that cannot be read."""
+    found = {}
     for number, line in enumerate(file.read_text().splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -58,7 +58,10 @@ def read_rows(file):
                        "with class one of N R E D", 1)
         if (part[0] == "N") != (part[2] == "-"):
             raise Stop(f"{where(file)}:{number}: the base hash is - for N and a hash for the others", 1)
-        found.append(Row(file, number, *part))
+        row = Row(file, number, *part)
+        if row.path in found:
+            raise Stop(f"{row} is listed twice, first on line {found[row.path].line}", 1)
+        found[row.path] = row
     return found
 
 
@@ -82,6 +85,15 @@ def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()[:HASH]
 
 
+def edited_bytes(old, edits, path):
+    """The content `old` of this path after these edits."""
+    text = old.decode("utf-8", "surrogateescape")
+    for place in edits:
+        name = where(place)
+        text = edit.apply(text, edit.parse(place.read_text(), name), name, path)
+    return text.encode("utf-8", "surrogateescape")
+
+
 class Sources:
     """All that is laid on a base of one series."""
 
@@ -94,8 +106,7 @@ class Sources:
     def rows(self):
         found = {}
         for file in self.manifests:
-            table = read_rows(file)
-            found.update({row.path: row for row in table})
+            found.update(read_rows(file))
         return list(found.values())
 
     def overlay(self):
@@ -113,67 +124,32 @@ class Sources:
         for folder in self.edits:
             for place in sorted(folder.rglob("*.edit")):
                 found[str(place.relative_to(folder))[:-len(".edit")]].append(place)
-        if (ROOT / "MAINTAINERS").exists():
-            found["MAINTAINERS"].append(ROOT / "MAINTAINERS")
         return dict(sorted(found.items()))
 
     def removed(self):
         return [row.path for row in self.rows() if row.kind == "D"]
 
-    def edit_text(self, path, edits, old, again=False, prove=None):
-        """The base file `old` of this path as bytes, after its edits.
-
-        prove, if any, gets a message for each rule that would not be missed.
-        """
-        text = old.decode("utf-8", "surrogateescape")
-        for place in edits:
-            if path == "MAINTAINERS":
-                text = edit.merge_maintainers(text, place.read_text(), self.removed(), path)
-                continue
-            name = where(place)
-            rules = edit.parse(place.read_text(), name)
-            if prove is not None:
-                prove += edit.unguarded(text, rules, name, path)
-            text = edit.apply(text, rules, name, path, again)
-        return text.encode("utf-8", "surrogateescape")
-
     def prove(self, base):
         """Compare manifest, overlay and base; (errors, warnings), each naming its line."""
-        errors, warnings = self.listed_twice(), []
-        table = self.rows()
-        laid, changed = self.overlay(), self.edited()
+        errors, warnings = [], []
+        table, laid, changed = self.rows(), self.overlay(), self.edited()
         for row in table:
-            wrong = row_error(row, base / row.path, laid, changed)
-            if wrong:
-                errors.append(f"{row} {wrong}")
+            kind = kind_of(base / row.path, row.path in laid, row.path in changed)
+            if row.kind != kind:
+                errors.append(f"{row} is {row.kind} here, and {KINDS[kind]}")
                 continue
             if row.kind != "N" and digest(base / row.path) != row.hash:
                 warnings.append(f"{row} differs in this base from the file it was written against")
             if row.kind == "E":
                 try:
-                    self.edit_text(row.path, changed[row.path], (base / row.path).read_bytes(), prove=errors)
+                    edited_bytes((base / row.path).read_bytes(), changed[row.path], row.path)
                 except edit.EditError as e:
                     errors.append(f"{where(row.file)}:{row.line}: {e}")
         for path in sorted({*laid, *changed} - {row.path for row in table}):
-            errors.append(self.missing_row(path, laid.get(path) or changed[path][0]))
+            place = laid.get(path) or changed[path][0]
+            file = self.manifests[-1] if place.is_relative_to(self.tree.parent) else FILE
+            errors.append(f"{where(file)}: a line for {path} is missing")
         return errors, warnings
-
-    def missing_row(self, path, place):
-        """Where the line belongs for a path that this file of the repository is laid on."""
-        own = place.is_relative_to(self.tree.parent)
-        table = read_rows(self.manifests[-1] if own else FILE)
-        near = max((row for row in table if row.path < path), key=lambda r: r.path, default=table[0])
-        return f"{where(near.file)}:{near.line}: a line for {path} is missing (near this one)"
-
-    def listed_twice(self):
-        errors = []
-        for file in self.manifests:
-            seen = {}
-            for row in read_rows(file):
-                first = seen.setdefault(row.path, row)
-                if first is not row:
-                    errors.append(f"{row} is listed twice, first on line {first.line}")
-        return errors
 
     def update_hashes(self, base):
         """Write the hashes of this base into its own manifest; the rows that changed."""
@@ -190,18 +166,17 @@ class Sources:
         return changed
 
 
-def row_error(row, old, laid, changed):
-    """What is wrong with one row, or None."""
-    if row.kind == "N" and old.exists():
-        return "is new here, and the base has it: make it R"
-    if row.kind != "N" and not old.is_file():
-        return f"is {row.kind} here, and the base has no such file"
-    if row.kind in "NR" and row.path not in laid:
-        return "is listed, and the file is not in this repository"
-    if row.kind in "ED" and row.path in laid:
-        return f"is {row.kind} here, and a file of ours lies there as well"
-    if row.kind == "E" and row.path not in changed:
-        return f"is E here, without {row.path}.edit"
-    if row.kind != "E" and row.path in changed:
-        return f"is {row.kind} here, and has an edit as well"
-    return None
+# What a path is, by the files that there are.
+KINDS = {"N": "the base has no such file: it is N", "R": "the base has it, as has this repository: it is R",
+         "E": "there is only an edit: it is E", "D": "only the base has it: it is D",
+         "?": "there is a file and an edit", "": "the file does not exist"}
+
+
+def kind_of(old, laid, changed):
+    if laid and changed:
+        return "?"
+    if laid:
+        return "R" if old.is_file() else "N"
+    if not old.is_file():
+        return ""
+    return "E" if changed else "D"

@@ -14,19 +14,20 @@ The patches are made in a repository of just the paths they touch, with fixed da
 so are the same every time.
 """
 import json
-import os
 import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dev import base as bases
-from dev import bench, edit, manifest, tree
+from dev import manifest, tree
 from dev.host import OUT, ROOT, Stop, output
 
 FOLDER = ROOT / "dev/series"
 COVER = FOLDER / "00-cover"
 SERIES = OUT / "series"
+FIGURES = OUT / "bench/table.json"        # of the last complete ./kho bench
+STOCK, OURS = "stock", "ours"
 BY_DEFAULT = ("Kexec Handover", "kho@localhost")
 STEPS = (".edit", ".early")
 
@@ -91,22 +92,14 @@ def fill(patches, sources, origin):
         for step in patch.steps:
             path = target(patch, step)
             start = final[path] if step.suffix == ".early" else now.get(path, origin(path))
-            patch.changes[path] = now[path] = stepped(step, path, start)
+            if start is None:
+                raise Stop(f"{step.relative_to(ROOT)}: {path} to start from is missing", 1)
+            patch.changes[path] = now[path] = manifest.edited_bytes(start[0], [step], path), start[1]
         for path in patch.final:
             if final[path] == now.get(path, origin(path)):
                 raise Stop(f"dev/series/{patch.name}: nothing is left to do for {path} in this patch", 1)
             patch.changes[path] = now[path] = final[path]
     return final
-
-
-def stepped(step, path, start):
-    """The content `start` of a path after one file of NN-slug.d."""
-    name = str(step.relative_to(ROOT))
-    if start is None:
-        raise Stop(f"{name}: {path} to start from is missing", 1)
-    rules = edit.parse(step.read_text(), name)
-    text = edit.apply(start[0].decode("utf-8", "surrogateescape"), rules, name, path)
-    return text.encode("utf-8", "surrogateescape"), start[1]
 
 
 # ---- the repository
@@ -212,20 +205,20 @@ def expand(body, macros):
 
 def figures():
     """What the last complete ./kho bench found, from its JSON."""
-    if not bench.TABLE.exists():
+    if not FIGURES.exists():
         return "  (none yet: ./kho bench makes them)"
     lines = [f"  {'':16} {'':10} {'':6} {'before':>12} {'after':>12}"]
-    for row in json.loads(bench.TABLE.read_text()):
-        if bench.STOCK in row and bench.OURS in row:
-            cells = " ".join(f"{row[who]['per unit']:12.1f}" for who in (bench.STOCK, bench.OURS))
+    for row in json.loads(FIGURES.read_text()):
+        if STOCK in row and OURS in row:
+            cells = " ".join(f"{row[who]['per unit']:12.1f}" for who in (STOCK, OURS))
             lines.append(f"  {row['load']:16} {row['figure']:10} {row['unit']:6} {cells}")
     return "\n".join(lines)
 
 
 # ---- the verb
 
-def series(run, version=1, cover=False, signoff=False, check=False):
-    """Write the series and, if wanted, prove it: [Result]."""
+def series(run, version=1, cover=False, signoff=False):
+    """Write the series: (base, patches, what all of them make, folder)."""
     if not 1 <= version <= 99:
         raise Stop(f"-v {version}: want a number from 1 to 99")
     who = caller() if signoff else None
@@ -238,7 +231,4 @@ def series(run, version=1, cover=False, signoff=False, check=False):
     place = write(run, patches, base, origin, version, cover, who)
     run.say(f"{place.relative_to(ROOT)}: {len(patches)} patches for Linux {base.version}"
             + (" and a cover letter" if cover else ""))
-    if not check:
-        return []
-    from dev import series_check
-    return series_check.check(run, base, patches, final, place, signoff)
+    return base, patches, final, place

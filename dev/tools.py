@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The programs and headers the verbs use, and the Debian packages that hold them."""
+import glob
 import os
 import re
 import shutil
@@ -15,56 +16,36 @@ QEMU = {"x86_64": "qemu-system-x86", "arm64": "qemu-system-arm"}    # packages
 SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
+# (package, what shows that it is there): a program, a header or a path
+NEEDED = [("gcc", "gcc"), ("make", "make"), ("flex", "flex"), ("bison", "bison"), ("bc", "bc"), ("perl", "perl"),
+          ("libc6-dev", "stdio.h"), ("libelf-dev", "gelf.h"), ("libssl-dev", "openssl/ssl.h"), ("xz-utils", "xz"),
+          ("busybox-static", "busybox"), ("kexec-tools", "kexec"), ("git", "git"), ("python3", "python3")]
+CLANG = [("clang", "clang")]
+KHOCTL = [("libfdt-dev", "libfdt.h"), ("zlib1g-dev", "zlib.h"), ("liblzma-dev", "lzma.h"), ("libzstd-dev", "zstd.h"),
+          ("liblz4-dev", "lz4.h"), ("libbz2-dev", "bzlib.h"), ("liblzo2-dev", "lzo/lzo1x.h"),
+          ("libjson-c-dev", "json-c/json.h"), ("zstd", "zstd"), ("lz4", "lz4"), ("lzop", "lzop")]
+PROOF = [("coccinelle", "spatch"), ("python3-sphinx", "sphinx-build")]
+USEFUL = [("ccache", "ccache"), ("kmod", "depmod")]
+
+
 def command(name):
     """Path of a program, looked for in the administrator's folders too."""
     return shutil.which(name, path=SBIN)
 
 
-def header(name):
-    """A C header, in the plain or in the multi-arch include folder."""
-    place = Path("/usr/include")
-    return (place / name).exists() or any(place.glob(f"*-linux-gnu/{name}"))
+def present(sign):
+    """Whether there is such a program, such a header in the plain or a multi-arch folder, or such a path."""
+    if sign.startswith("/"):
+        return bool(glob.glob(sign))
+    if sign.endswith(".h"):
+        return any(glob.glob(f"/usr/include/{folder}{sign}") for folder in ("", "*-linux-gnu/"))
+    if sign == "busybox" and command(sign):     # guests lack libraries for it
+        return b"/ld-" not in Path(command(sign)).read_bytes()[:4096]
+    return bool(command(sign))
 
 
-def static_busybox():
-    """busybox that runs in a guest without libraries: its ELF names no interpreter."""
-    path = command("busybox")
-    return bool(path) and b"/ld-" not in Path(path).read_bytes()[:4096]
-
-
-# package, what it is needed for, how its presence is seen
-NEEDED = [
-    ("gcc", "building", lambda: command("gcc")),
-    ("make", "building", lambda: command("make")),
-    ("flex", "building", lambda: command("flex")),
-    ("bison", "building", lambda: command("bison")),
-    ("bc", "building", lambda: command("bc")),
-    ("perl", "building", lambda: command("perl")),
-    ("libc6-dev", "building", lambda: header("stdio.h")),
-    ("libelf-dev", "building", lambda: header("gelf.h")),
-    ("libssl-dev", "building", lambda: header("openssl/ssl.h")),
-    ("xz-utils", "unpacking", lambda: command("xz")),
-    ("busybox-static", "guest programs", static_busybox),
-    ("kexec-tools", "guest programs", lambda: command("kexec")),
-    ("git", "apply", lambda: command("git")),
-    ("python3", "KUnit", lambda: command("python3")),
-]
-CLANG = [("clang", "fuzzing", lambda: command("clang"))]
-KHOCTL = [("libfdt-dev", "khoctl", lambda: header("libfdt.h")),
-          ("zlib1g-dev", "khoctl", lambda: header("zlib.h")),
-          ("liblzma-dev", "khoctl", lambda: header("lzma.h")),
-          ("libzstd-dev", "khoctl", lambda: header("zstd.h")),
-          ("liblz4-dev", "khoctl", lambda: header("lz4.h")),
-          ("libbz2-dev", "khoctl", lambda: header("bzlib.h")),
-          ("liblzo2-dev", "khoctl", lambda: header("lzo/lzo1x.h")),
-          ("libjson-c-dev", "khoctl", lambda: header("json-c/json.h")),
-          *((name, "its tests", lambda name=name: command(name)) for name in ("zstd", "lz4", "lzop"))]
-PROOF = [("coccinelle", "proving patches", lambda: command("spatch")),
-         ("python3-sphinx", "the documentation", lambda: command("sphinx-build"))]
-USEFUL = [
-    ("ccache", "fast rebuilds", lambda: command("ccache")),
-    ("kmod", "modules", lambda: command("depmod")),
-]
+def missing(table):
+    return [package for package, sign in table if not present(sign)]
 
 
 def prefix(arch):
@@ -74,25 +55,23 @@ def prefix(arch):
 
 def for_arch(arch):
     """What is needed to build and run kernels of this architecture."""
-    qemu, gcc = f"qemu-system-{MACHINE[arch]}", f"{prefix(arch)}gcc"
-    table = [(QEMU[arch], "guests", lambda: command(qemu))]
+    name = MACHINE[arch]
+    table = [(QEMU[arch], f"qemu-system-{name}")]
     if arch != HOST:
-        triple = Path("/usr") / f"{MACHINE[arch]}-linux-gnu"
-        table += [(f"gcc-{triple.name.replace('_', '-')}", "building", lambda: command(gcc)),
-                  (f"libc6-dev-{NAMES[arch]}-cross", "guest programs", lambda: (triple / "include/stdio.h").exists())]
+        table += [(f"gcc-{name.replace('_', '-')}-linux-gnu", f"{prefix(arch)}gcc"),
+                  (f"libc6-dev-{NAMES[arch]}-cross", f"/usr/{name}-linux-gnu/include/stdio.h")]
     return table
 
 
-def missing(table):
-    return [package for package, _, present in table if not present()]
+def for_arches(arches):
+    return [row for arch in sorted(arches) for row in for_arch(arch)]
 
 
 def clang_runtime():
     """The package with libFuzzer for the clang that is installed, as a table."""
     version = re.search(r"version (\d+)", output(["clang", "--version"]) or "")
-    where = Path((output(["clang", "--print-runtime-dir"]) or "").strip() or "/nowhere")
-    return [(f"libclang-rt-{version[1] if version else ''}-dev", "fuzzing",
-             lambda: any(where.glob("libclang_rt.fuzzer*.a")))]
+    where = (output(["clang", "--print-runtime-dir"]) or "").strip() or "/nowhere"
+    return [(f"libclang-rt-{version[1] if version else ''}-dev", f"{where}/libclang_rt.fuzzer*.a")]
 
 
 def require(run, everything=False, more=()):

@@ -6,28 +6,27 @@ bytes differ, and one that left the overlay gets its base content back, so make 
 again just what changed.  out/tree.json remembers the base and the paths laid.  With
 --base 7.2 it is out/tree-7.2 instead.
 """
-import hashlib
 import json
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from dev import base as bases
 from dev import manifest
-from dev.host import OUT, Stop, need_space, output, write_if_changed
+from dev.host import OUT, Stop, need_space, write_if_changed
 
 
 @dataclass
 class Tree:
     dir: Path
     base: bases.Base
-    fingerprint: str    # of the base and of everything laid
     paths: list         # everything laid
     written: int        # files written or removed this time
 
 
-def content(sources, origin, again=False):
+def content(sources, origin):
     """What is laid: {path: (bytes, executable)}, None for a file to remove.
 
     origin(path) gives in the same form what an edit starts from.
@@ -38,7 +37,7 @@ def content(sources, origin, again=False):
         old = origin(path)
         if old is None:
             raise Stop(f"{manifest.where(edits[0])}: the kernel tree has no {path}")
-        laid[path] = (sources.edit_text(path, edits, old[0], again), old[1])
+        laid[path] = (manifest.edited_bytes(old[0], edits, path), old[1])
     return laid
 
 
@@ -91,7 +90,7 @@ def lay(run, series=None):
     for path in sorted(set(before) - set(laid)):
         written += put(tree, path, reader(base.dir)(path))
     note(memory, base, sorted(laid))
-    return Tree(tree, base, fingerprint(base, laid), sorted(laid), written)
+    return Tree(tree, base, sorted(laid), written)
 
 
 def remember(memory):
@@ -104,14 +103,6 @@ def remember(memory):
 def note(memory, base, paths):
     text = json.dumps({"base": base.identity, "version": base.version, "paths": paths}, indent=1)
     write_if_changed(memory, text.encode())
-
-
-def fingerprint(base, laid):
-    total = hashlib.sha256(base.identity.encode())
-    for path, what in sorted(laid.items()):
-        total.update(f"\n{path} {what and (what[1], len(what[0]))}\n".encode())
-        total.update(what[0] if what else b"")
-    return total.hexdigest()
 
 
 def copy_base(run, base, tree, series):
@@ -129,41 +120,39 @@ def copy_base(run, base, tree, series):
     fresh.rename(tree)
 
 
+def git(*words, **more):
+    """git without the user's configuration, and without a repository further up."""
+    return subprocess.run(["git", *map(str, words)], capture_output=True, check=False, env={
+        **os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C",
+        "GIT_CEILING_DIRECTORIES": str(Path(more["cwd"]).parent)}, **more)
+
+
+def write_patch(run, base):
+    """The difference between the base and the base with our sources, and how many paths it has."""
+    laid = content(manifest.Sources(base.series), reader(base.dir))
+    for path, what in laid.items():
+        put(run.path("a"), path, read(base.dir / path))
+        put(run.path("b"), path, what)
+    patch = run.path("kho.patch")
+    patch.write_bytes(git("diff", "--no-index", "--no-renames", "--no-prefix", "--binary", "a", "b", cwd=run.dir).stdout)
+    for folder in ("a", "b"):
+        shutil.rmtree(run.path(folder))
+    return patch, len(laid)
+
+
 def apply(run, place):
-    """Lay everything on a kernel tree of the user's: all of it or nothing."""
+    """'git apply' of our sources to a kernel tree of the user's, which need not be in git."""
     tree = Path(place).expanduser().resolve()
     if not tree.is_dir():
         raise Stop(f"{place}: no such directory")
-    sources = manifest.Sources(bases.series_of(bases.check_version(tree, str(place))))
-    laid = content(sources, reader(tree), again=True)
-    differ = [path for path, what in laid.items() if reader(tree)(path) != what]
-    if not differ:
-        run.say(f"{place}: all {len(laid)} paths are as they should be, nothing to write")
+    base = bases.find(run, bases.series_of(bases.check_version(tree, str(place))))
+    patch, count = write_patch(run, base)
+    if git("apply", "--reverse", "--check", patch, cwd=tree).returncode == 0:
+        run.say(f"{place}: already applied, all {count} paths")
         return
-    table = sources.rows()
-    refuse_local_changes(tree, place, differ, table)
-    for row in table:
-        if row.path in differ and row.kind != "N" and manifest.digest(tree / row.path) != row.hash:
-            run.say(f"warning: {row} differs in this tree from the file it was written against")
-    for path in sorted(differ):
-        word = "removed" if laid[path] is None else "changed" if (tree / path).exists() else "new"
-        put(tree, path, laid[path])
-        run.say(f"  {word:8} {path}")
-    run.say(f"{place}: {len(differ)} paths written, {len(laid) - len(differ)} already as they should be")
-
-
-def refuse_local_changes(tree, place, paths, table):
-    """Stop when writing these paths would lose work of the user's."""
-    top = output(["git", "rev-parse", "--show-toplevel"], cwd=tree)
-    if top and Path(top.strip()).resolve() == tree:
-        listing = output(["git", "status", "--porcelain", "--untracked-files=all", "--ignored", "-z",
-                          "--no-renames", "--", *paths], cwd=tree) or ""
-        dirty = sorted(entry[3:] for entry in listing.split("\0") if entry)
-        remedy = "commit, stash or remove them first"
-    else:
-        new = {row.path for row in table if row.kind == "N"}
-        dirty = sorted(path for path in paths if path in new and (tree / path).exists())
-        remedy = "they are not the kernel's; move them away first"
-    if dirty:
-        more = f" and {len(dirty) - 5} more" if len(dirty) > 5 else ""
-        raise Stop(f"{place} has changes of its own in {', '.join(dirty[:5])}{more}: {remedy}")
+    done = git("apply", "--whitespace=nowarn", patch, cwd=tree)
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").splitlines()
+        more = [f"and {len(lines) - 8} more lines"] if len(lines) > 8 else []
+        raise Stop("\n  ".join([f"{place}: conflicts, nothing was written: the patch is {patch}", *lines[:8], *more]), 1)
+    run.say(f"{place}: {count} paths written; 'git apply --reverse {patch}' takes them back")

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0
+"""./kho test: all that there is, one layer after the other."""
+from dev import check, headers, kernel, kunit, runner, tools, unit
+from dev.host import Result, Stop
+
+# What 'test -a all' tests.
+TARGETS = [(kernel.ARCH, kernel.PLAIN), ("arm64", kernel.PLAIN), ("arm64", "64k")]
+MATRIX = """\
+what runs where:
+                        x86_64    arm64          arm64 -f 64k
+  check, unit, fuzz     (once; the unit tests are built for pages of 4 and 64 KiB)
+  headers, KUnit        test      test -a arm64  test -a arm64 -f 64k
+  all kexec cases       test      test -a arm64  test -a arm64 -f 64k
+  some kexec cases                test
+  'test -a all' is all of them.  '--base 7.2' chooses the other base: its check, headers, KUnit
+  and kexec cases, with two more that go from one base to the other.
+"""
+
+
+def test(run, arch, flavour):
+    """[(verb, [Result])]; every layer is run even when one before it failed."""
+    names, series = kernel.split(flavour)
+    if arch == "all" and names != [kernel.PLAIN]:
+        raise Stop("'-a all' has its own flavours: leave out -f")
+    whole = arch in ("all", None) and flavour == kernel.PLAIN
+    targets = [(arch, kernel.on_base(name, series)) for arch, name in
+               (TARGETS if arch == "all" else [(arch or kernel.ARCH, "+".join(names))])]
+    # report missing tools before anything is built
+    arches = {arch for arch, _ in targets} | ({"arm64"} if whole else set())
+    tools.require(run, more=tools.for_arches(arches))
+    layers = [(f"check --base {series}", lambda: check.check(run, series))] if series else []
+    if whole:
+        layers = [("check", lambda: check.check(run)), ("unit", lambda: unit.unit(run)),
+                  ("fuzz", lambda: unit.fuzz(run, seconds=0))]
+    for target in targets:
+        layers += of_kernel(run, *target)
+    if whole and arch is None:
+        layers.append(("kexec -a arm64", lambda: runner.run_cases(run, kernel.build(run, "arm64"), runner.SHORT)))
+    return [(verb, results(layer)) for verb, layer in layers]
+
+
+def of_kernel(run, arch, flavour):
+    """What is tested of each kernel."""
+    options = kernel.words(arch, flavour)
+    return [(f"build{options}", lambda: headers.check(run, kernel.build(run, arch, flavour))),
+            (f"kunit{options}", lambda: kunit.kunit(run, arch, flavour)),
+            (f"kexec{options}", lambda: runner.run_cases(run, kernel.build(run, arch, flavour), []))]
+
+
+def results(layer):
+    try:
+        return layer()
+    except Stop as e:
+        if e.status == 2:
+            raise
+        return [Result("all", False, str(e))]
