@@ -30,13 +30,13 @@ def build(run, arch, flavour):
     laid = tree.lay(run, series)
     if not (laid.dir / CONFIG / ".kunitconfig").exists():
         raise Stop(f"{CONFIG}/.kunitconfig is missing: it says which suites are built")
-    pages = [name for name in names if name in kernel.pages()]
+    pages = [name for name in names if name in kernel.PAGES]
     where = OUT / "build" / kernel.on_base("+".join([f"{arch}-kunit", *pages]), series)
     need_space(OUT, 300 if (where / "vmlinux").exists() else 3000, "building a kernel")
     words = [f"--arch={arch}", f"--kunitconfig={CONFIG}", f"--build_dir={where}"]
     words += [f"--cross_compile={tools.prefix(arch)}"] if tools.prefix(arch) else []
     words += [f"--kconfig_add=CONFIG_{option}" for option in ("EXPERT=y", *(f"{name}=n" for name in LEFT_OUT))]
-    words += [f"--kconfig_add={option}={value}" for name in pages for option, value in kernel.own_options(name).items()]
+    words += [f"--kconfig_add={option}={value}" for name in pages for option, value in kernel.options(kernel.fragment(name).read_text()).items()]
     words += [f"--make_options={w}" for w in kernel.compiler(arch) if w.startswith("CC=")]
     env = {**kernel.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
     for verb, title in (("config", "configuring the KUnit kernel"),
