@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from argparse import ArgumentTypeError
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dev import base as bases
@@ -174,9 +174,9 @@ def complaints(lines, paths):
             yield from ((path, place[2], line) for path in paths if where.endswith("/" + path))
 
 
-def refuse_warnings(log, laid):
+def refuse_warnings(log, paths):
     """What the compiler says about a file of ours ends the build, like an error."""
-    for _, _, line in complaints(log.read_text(errors="replace").splitlines(), laid.paths):
+    for _, _, line in complaints(log.read_text(errors="replace").splitlines(), paths):
         raise Failed(f"building the kernel: {line}\n  log:    {log}", line, log)
 
 
@@ -184,19 +184,18 @@ def build(run, arch=ARCH, flavour=PLAIN):
     """The kernel of this flavour, laid, configured and built as far as needed."""
     tools.require(run, more=tools.for_arch(arch))
     laid = tree.lay(run, split(flavour)[1])
-    if of_base(flavour):
-        laid = replace(laid, dir=laid.base.dir, paths=[])
+    source, paths = (laid.base.dir, []) if of_base(flavour) else (laid.dir, laid.paths)
     where = OUT / "build" / f"{arch}-{flavour}"
-    text = fragments(laid.dir, arch, flavour)
-    kconfig = [(laid.dir / path).read_text() for path in laid.paths if Path(path).name.startswith("Kconfig")]
+    text = fragments(source, arch, flavour)
+    kconfig = [(source / path).read_text() for path in paths if Path(path).name.startswith("Kconfig")]
     need_space(OUT, 300 if (where / "vmlinux").exists() else 3000, "building a kernel")
     where.mkdir(parents=True, exist_ok=True)
-    configure(run, laid.dir, arch, where, text, "\n".join([laid.base.identity, *kconfig]))
+    configure(run, source, arch, where, text, "\n".join([laid.base.identity, *kconfig]))
     refuse_lost_options(where, text)
     image = where / IMAGE[arch]
     log = run.step(f"building the kernel ({arch}-{flavour})",
-                   [*make_words(laid.dir, arch, where), image.name], log="build.log",
+                   [*make_words(source, arch, where), image.name], log="build.log",
                    env=environment(), repeat="./kho build" + words(arch, flavour))
-    refuse_warnings(log, laid)
+    refuse_warnings(log, paths)
     release = (where / "include/config/kernel.release").read_text().strip()
-    return Kernel(arch, flavour, where, image, where / ".config", laid.dir, laid.base.series, release)
+    return Kernel(arch, flavour, where, image, where / ".config", source, laid.base.series, release)

@@ -44,7 +44,7 @@ def build(run, arch, flavour):
                         ("build", f"building the kernel ({where.name})")):
         log = run.step(title, ["python3", f"{KUNIT}/kunit.py", verb, *words], log=f"kunit-{verb}.log",
                        cwd=laid.dir, env=env, repeat="./kho kunit" + kernel.words(arch, flavour))
-        kernel.refuse_warnings(log, laid)
+        kernel.refuse_warnings(log, laid.paths)
     return where, laid
 
 
