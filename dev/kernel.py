@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from argparse import ArgumentTypeError
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dev import base as bases
@@ -19,9 +19,13 @@ from dev.host import OUT, ROOT, Failed, Stop, need_space
 
 IMAGE = {"x86_64": "arch/x86/boot/bzImage", "arm64": "arch/arm64/boot/Image"}
 ARCH, PLAIN = "x86_64", "guest"     # what is built where nothing else is asked for
-SHOWN = (PLAIN, "debug", "64k")     # by --help; the other flavours are for certain cases and for bench
+# Flavours, and the one whose fragments come before; 'selftests' is only joined to others.
+BELOW = {PLAIN: "", "debug": PLAIN, "64k": PLAIN, "kvm": PLAIN, "virtio-mem": PLAIN, "stock": PLAIN, "bench": "stock",
+         "selftests": ""}
+SHOWN = (PLAIN, "debug", "64k")     # by --help; the others are for certain cases and for bench
+OF_BASE = "stock"                   # has nothing of ours in it
+PAGES = ["64k"]                     # is nothing but another size of pages
 SELFTESTS = "tools/testing/selftests/liveupdate"
-OF_BASE = "# of the base tree\n"        # in a fragment: for a kernel with nothing of ours in it
 
 
 @dataclass
@@ -34,10 +38,6 @@ class Kernel:
     tree: Path
     base: str           # its series
     release: str
-
-
-def flavours():
-    return sorted({p.stem for p in (ROOT / "dev/config").glob("*.config")} - set(IMAGE))
 
 
 def split(flavour):
@@ -87,27 +87,26 @@ def options(text):
     return found
 
 
-def fragment(name):
-    part = ROOT / "dev/config" / f"{name}.config"
-    if not part.exists():
-        raise Stop(f"no flavour '{name}': dev/config has {', '.join(flavours()) or 'none'}")
-    return part
-
-
 def flavour_parts(flavour):
     """The fragments of a flavour, each after the one that it is on top of."""
-    parts = []
+    names = []
     for name in split(flavour)[0]:
-        part = fragment(name)
-        below = re.search(r"^# on top of (\w+)\.config$", part.read_text(), re.M)
-        parts += [*(flavour_parts(below[1]) if below else []), part]
-    return list(dict.fromkeys(parts))
+        above = []
+        while name:
+            above.insert(0, name)
+            name = BELOW[name]
+        names += above
+    return [fragment(name) for name in dict.fromkeys(names)]
+
+
+def fragment(name):
+    return ROOT / f"dev/config/{name}.config"
 
 
 def flavour_name(text):
     """For the command line: the name, when there is such a flavour."""
-    if set(text.split("+")) - set(flavours()):
-        raise ArgumentTypeError(f"no flavour '{text}': {', '.join(flavours())}, or several joined by '+'")
+    if set(text.split("+")) - set(BELOW):
+        raise ArgumentTypeError(f"no flavour '{text}': {', '.join(SHOWN)}, or several joined by '+'")
     return text
 
 
@@ -119,51 +118,41 @@ def words(arch, flavour):
 
 
 def of_base(flavour):
-    """What a flavour is on top of does not count: 'bench' is ours, configured as 'stock' is."""
-    return any(OF_BASE in fragment(name).read_text() for name in split(flavour)[0])
-
-
-def own_options(name):
-    """What one fragment asks for."""
-    return options(fragment(name).read_text())
-
-
-def pages():
-    """The flavours that are nothing but another size of pages."""
-    return [name for name in flavours() if any(o.endswith("_PAGES") for o in own_options(name))]
+    """Whether it is built from the base as it is."""
+    return OF_BASE in split(flavour)[0]
 
 
 def like(kernel, flavour):
     """The flavour with pages of the size and on the base that this kernel has, unless it names its base."""
     names, series = split(kernel.flavour)
     wanted, of = split(flavour)
-    return on_base("+".join(dict.fromkeys([*wanted, *(name for name in names if name in pages())])), of or series)
+    return on_base("+".join(dict.fromkeys([*wanted, *(name for name in names if name in PAGES)])), of or series)
 
 
 def unlike(kernel):
     """The flavour that differs from this kernel in nothing but the size of pages."""
     names, series = split(kernel.flavour)
-    rest = [name for name in names if name not in [PLAIN, *pages()]]
-    if not set(names) & set(pages()):
-        rest.append(pages()[0])
+    rest = [name for name in names if name not in [PLAIN, *PAGES]]
+    if not set(names) & set(PAGES):
+        rest += PAGES
     return on_base("+".join(rest) or PLAIN, series)
 
 
 def fragments(tree, arch, flavour):
     """Text of all fragments, in the order in which they count."""
-    parts = [tree / SELFTESTS / "config", *flavour_parts(flavour), ROOT / "dev/config" / f"{arch}.config"]
+    parts = [tree / SELFTESTS / "config", *flavour_parts(flavour), fragment(arch)]
     return "".join(part.read_text().rstrip("\n") + "\n" for part in parts)
 
 
-def configure(run, tree, arch, build, text, state):
+def configure(run, tree, arch, build, text, state, quiet=False):
     """Write .config, unless the one there was made from these fragments and this state of the tree."""
     made, config = build / "kho.fragments", build / ".config"
     stamp = f"# {hashlib.sha256(state.encode()).hexdigest()}\n{text}"
     if not (config.exists() and made.exists() and made.read_text() == stamp):
         made.unlink(missing_ok=True)
         config.write_text(text)
-        run.quiet("configuring the kernel", [*make_words(tree, arch, build), "olddefconfig"],
-                  log="config.log", env=environment())
+        run.step("configuring the kernel", [*make_words(tree, arch, build), "olddefconfig"],
+                 log="config.log", env=environment(), quiet=quiet)
         made.write_text(stamp)
 
 
@@ -185,9 +174,9 @@ def complaints(lines, paths):
             yield from ((path, place[2], line) for path in paths if where.endswith("/" + path))
 
 
-def refuse_warnings(log, laid):
+def refuse_warnings(log, paths):
     """What the compiler says about a file of ours ends the build, like an error."""
-    for _, _, line in complaints(log.read_text(errors="replace").splitlines(), laid.paths):
+    for _, _, line in complaints(log.read_text(errors="replace").splitlines(), paths):
         raise Failed(f"building the kernel: {line}\n  log:    {log}", line, log)
 
 
@@ -195,19 +184,18 @@ def build(run, arch=ARCH, flavour=PLAIN):
     """The kernel of this flavour, laid, configured and built as far as needed."""
     tools.require(run, more=tools.for_arch(arch))
     laid = tree.lay(run, split(flavour)[1])
-    if of_base(flavour):
-        laid = replace(laid, dir=laid.base.dir, paths=[])
+    source, paths = (laid.base.dir, []) if of_base(flavour) else (laid.dir, laid.paths)
     where = OUT / "build" / f"{arch}-{flavour}"
-    text = fragments(laid.dir, arch, flavour)
-    kconfig = [(laid.dir / path).read_text() for path in laid.paths if Path(path).name.startswith("Kconfig")]
+    text = fragments(source, arch, flavour)
+    kconfig = [(source / path).read_text() for path in paths if Path(path).name.startswith("Kconfig")]
     need_space(OUT, 300 if (where / "vmlinux").exists() else 3000, "building a kernel")
     where.mkdir(parents=True, exist_ok=True)
-    configure(run, laid.dir, arch, where, text, "\n".join([laid.base.identity, *kconfig]))
+    configure(run, source, arch, where, text, "\n".join([laid.base.identity, *kconfig]))
     refuse_lost_options(where, text)
     image = where / IMAGE[arch]
     log = run.step(f"building the kernel ({arch}-{flavour})",
-                   [*make_words(laid.dir, arch, where), image.name], log="build.log",
+                   [*make_words(source, arch, where), image.name], log="build.log",
                    env=environment(), repeat="./kho build" + words(arch, flavour))
-    refuse_warnings(log, laid)
+    refuse_warnings(log, paths)
     release = (where / "include/config/kernel.release").read_text().strip()
-    return Kernel(arch, flavour, where, image, where / ".config", laid.dir, laid.base.series, release)
+    return Kernel(arch, flavour, where, image, where / ".config", source, laid.base.series, release)

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
-"""KUnit: configured, built and judged by the kernel's own kunit.py.
+"""KUnit: configured and built by the kernel's own kunit.py, and all KTAP read by its parser.
 
 Only the guest is started here, because kunit.py tries KVM first and would wait for ever
 where /dev/kvm is there and does not work.
 """
-import json
+import importlib
 import os
 import re
+import sys
 
 from dev import guest, kernel, tools, tree
 from dev.host import OUT, Failed, Result, Stop, need_space
 
-KUNIT = "tools/testing/kunit/kunit.py"
+KUNIT = "tools/testing/kunit"
 CONFIG = "kernel/liveupdate"
 DEADLINE = 300
 MEMORY = 1024       # MiB, where the flavour needs no more
@@ -19,7 +20,7 @@ MEMORY = 1024       # MiB, where the flavour needs no more
 SCRATCH = "kho_scratch=16M,64M,64M"
 # No suite needs these, and they are a third of the build.
 LEFT_OUT = ("ACPI", "BLOCK", "FTRACE", "INPUT", "IO_URING", "NET", "PCI", "SERIO", "SUSPEND", "VT")
-EXPECTED = re.compile(r"# (\S+): (?:EXPECTATION|ASSERTION) FAILED at (\S+)")
+REASON = re.compile(r"# \S+: (?:EXPECTATION |ASSERTION )?failed (at .*)", re.I)
 SUITE = re.compile(r"struct kunit_suite \w+ = \{[^}]*?\.name = \"([^\"]+)\"", re.S)
 
 
@@ -30,20 +31,20 @@ def build(run, arch, flavour):
     laid = tree.lay(run, series)
     if not (laid.dir / CONFIG / ".kunitconfig").exists():
         raise Stop(f"{CONFIG}/.kunitconfig is missing: it says which suites are built")
-    pages = [name for name in names if name in kernel.pages()]
+    pages = [name for name in names if name in kernel.PAGES]
     where = OUT / "build" / kernel.on_base("+".join([f"{arch}-kunit", *pages]), series)
     need_space(OUT, 300 if (where / "vmlinux").exists() else 3000, "building a kernel")
     words = [f"--arch={arch}", f"--kunitconfig={CONFIG}", f"--build_dir={where}"]
     words += [f"--cross_compile={tools.prefix(arch)}"] if tools.prefix(arch) else []
     words += [f"--kconfig_add=CONFIG_{option}" for option in ("EXPERT=y", *(f"{name}=n" for name in LEFT_OUT))]
-    words += [f"--kconfig_add={option}={value}" for name in pages for option, value in kernel.own_options(name).items()]
+    words += [f"--kconfig_add={option}={value}" for name in pages for option, value in kernel.options(kernel.fragment(name).read_text()).items()]
     words += [f"--make_options={w}" for w in kernel.compiler(arch) if w.startswith("CC=")]
     env = {**kernel.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
     for verb, title in (("config", "configuring the KUnit kernel"),
                         ("build", f"building the kernel ({where.name})")):
-        log = run.step(title, ["python3", KUNIT, verb, *words], log=f"kunit-{verb}.log",
+        log = run.step(title, ["python3", f"{KUNIT}/kunit.py", verb, *words], log=f"kunit-{verb}.log",
                        cwd=laid.dir, env=env, repeat="./kho kunit" + kernel.words(arch, flavour))
-        kernel.refuse_warnings(log, laid)
+        kernel.refuse_warnings(log, laid.paths)
     return where, laid
 
 
@@ -83,40 +84,26 @@ def run_guest(run, arch, flavour, where, accel):
     return console
 
 
-def parse(run, laid, console):
-    """[Result] of one guest, read by the parser of kunit.py."""
-    found, verdict = console.with_suffix(".json"), ""
+def read_ktap(laid, text, *above):
+    """[Result] of all test cases in a text, but for those that were skipped."""
+    sys.path.insert(0, str(laid.dir / KUNIT))
     try:
-        run.step("reading the KUnit results",
-                 ["python3", KUNIT, "parse", f"--json={found}", console], log="kunit-parse.log",
-                 cwd=laid.dir, env={"PYTHONDONTWRITEBYTECODE": "1"})
-    except Failed as e:
-        # it ends so when a case failed, and also when results are cut short
-        if not found.exists():
-            raise
-        verdict = f"kunit.py says: {e.why}"
-    results = list(flatten(json.loads(found.read_text()), []))
-    if verdict and all(r.ok for r in results):
-        results.append(Result("results", False, verdict))
-    return results
+        parser, printer = map(importlib.import_module, ("kunit_parser", "kunit_printer"))
+    finally:
+        del sys.path[0]
+    whole = parser.parse_run_tests(text.splitlines(), printer.null_printer)
+    return list(flatten(parser.TestStatus, whole, above))
 
 
-def flatten(group, above):
-    for case in group.get("test_cases", []):
-        if case["status"] != "SKIP":
-            yield Result(".".join(above + [case["name"]]), case["status"] == "PASS",
-                         "" if case["status"] == "PASS" else case["status"].lower())
-    for sub in group.get("sub_groups", []):
-        yield from flatten(sub, above + [sub["name"]])
-
-
-def explain(results, lines):
-    """Add to each failed case where its first expectation was not met."""
-    found = [EXPECTED.search(line) for line in lines]
-    for r in results:
-        places = [re.sub(r"^(\.\./)+tree[^/]*/", "", m[2]) for m in found if m and not r.ok and m[1] in r.name.split(".")]
-        if places:
-            r.why += f" at {places[0]}"
+def flatten(status, group, above):
+    for test in group.subtests:
+        name = (*above, test.name)
+        if test.subtests:
+            yield from flatten(status, test, name)
+        elif test.status != status.SKIPPED:
+            found = next(filter(None, map(REASON.search, test.log)), None)
+            why = re.sub(r"(\.\./)+tree[^/]*/", "", found[1]) if found else test.status.name.lower()
+            yield Result(".".join(name), test.ok_status(), "" if test.ok_status() else why)
 
 
 def kunit(run, arch=kernel.ARCH, flavour=kernel.PLAIN):
@@ -124,7 +111,7 @@ def kunit(run, arch=kernel.ARCH, flavour=kernel.PLAIN):
     accel = accelerator(arch)
     where, laid = build(run, arch, flavour)
     console = run_guest(run, arch, flavour, where, accel)
-    results = parse(run, laid, console)
+    results = read_ktap(laid, console.read_text(errors="replace"))
     for suite in expected(laid):
         mine = [r for r in results if r.name.split(".")[0] == suite]
         passed = sum(r.ok for r in mine)
@@ -133,6 +120,5 @@ def kunit(run, arch=kernel.ARCH, flavour=kernel.PLAIN):
         else:
             results.append(Result(suite, False, "the suite is in the sources and did not run"))
     lines = console.read_text(errors="replace").splitlines()
-    explain(results, lines)
     seen = guest.splats([guest.Line(0, line) for line in lines])
     return results + [Result("console", False, line.strip()) for line in seen[:1]]

@@ -8,11 +8,10 @@ Kexec Handover on and off, compile what the patches touch and what includes thei
 import os
 import re
 import shutil
-import time
 from dataclasses import dataclass, field
 
 from dev import debian, kernel, series, tools, tree
-from dev.host import OUT, Failed, Stop, need_space, output, spell
+from dev.host import OUT, Failed, Stop, need_space, output
 
 PLACE = OUT / "build/series"
 TREE = PLACE / "tree"
@@ -68,7 +67,7 @@ def configure(lab, arch, state):
     if state == "off":
         text = re.sub(r"^CONFIG_(KEXEC_HANDOVER|LIVEUPDATE)\w*=y\n", "", text, flags=re.M) + OFF
     where.mkdir(exist_ok=True)
-    kernel.configure(lab.run, TREE, arch, where, text, (TREE / FOLDER / "Kconfig").read_text())
+    kernel.configure(lab.run, TREE, arch, where, text, (TREE / FOLDER / "Kconfig").read_text(), quiet=True)
     value = "n" if state == "off" else "y"
     kernel.refuse_lost_options(where, f"CONFIG_KEXEC_HANDOVER={value}\nCONFIG_LIVEUPDATE={value}\n")
     return where
@@ -87,8 +86,8 @@ def compile_objects(lab, arch, state, name, check="1"):
     sparse = [f"C={check}", f"CHECK={lab.sparse}"] if lab.sparse else []
     words = [*kernel.make_words(TREE, arch, where), "W=1", *sparse, FOLDER, *objects(lab, arch, state)]
     try:
-        log, why = lab.run.quiet(f"make for {name}", words, log=f"{name}-{arch}-{state}.log",
-                                 env=kernel.environment()), ""
+        log, why = lab.run.step(f"compiling the {name} ({arch}, KHO {state})", words, quiet=name != "base",
+                                log=f"{name}-{arch}-{state}.log", env=kernel.environment()), ""
     except Failed as e:
         log, why = e.log, e.why
     said = {f"{path}: {text}" for path, text, _ in
@@ -99,12 +98,10 @@ def compile_objects(lab, arch, state, name, check="1"):
 def compile_base(lab):
     """What is said about the base, which no patch is blamed for."""
     kept = PLACE / "warnings"       # make says nothing about what need not be compiled again
-    begin = time.monotonic()
     for arch, state in BUILDS:
         lab.known |= compile_objects(lab, arch, state, "base", "2")
     lab.known |= set(kept.read_text().splitlines()) if kept.exists() else set()
     kept.write_text("\n".join(sorted(lab.known)))
-    lab.run.say(f"# the base is compiled ({spell(time.monotonic() - begin)})")
 
 
 def find_sparse(run):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dev import kernel, tools, tree
 from dev.host import OUT, ROOT, Failed, Result, Stop, output
+from dev.kunit import read_ktap
 
 FOLDER = "tools/testing/kho"
 BUILD = OUT / "build/unit"
@@ -26,11 +27,8 @@ COVERED = {name: 95 for name in ("kho_radix.c", "kho_vmalloc.c", "kho_block.c", 
                                  "kho_timeline.c", "kho_out_report.c", "luo_core.c", "luo_debugfs.c",
                                  "luo_file.c", "luo_flb.c", "luo_session.c",
                                  "memfd_luo.c", "memfd_luo_retrieve.c")}
-RESULT = re.compile(r"( *)(not ok|ok) \d+ ?(.*?)(?: # SKIP .*)?$")
-SUBTEST = re.compile(r" +# Subtest: (.*)$")
 TARGET = re.compile(r"^FUZZ_TARGET\((\w+)\)$", re.M)
 CRASH = re.compile(r"^.*(?:BUG at |runtime error: |ERROR: (?:Address|Leak)Sanitizer|ERROR: libFuzzer).*$", re.M)
-WHY = re.compile(r" +# \S+: (failed at .*)$")
 
 
 def make(run, laid, title, *words, build=BUILD, folder=FOLDER):
@@ -47,45 +45,28 @@ def programs():
     return sorted(BUILD.glob("*/kho_unit"), key=lambda p: int(p.parent.name))
 
 
-def parse(text, prefix):
-    """[Result] of the KTAP text of one program."""
-    results, above, why = [], [], ""
-    for line in text.splitlines():
-        sub, found, reason = SUBTEST.match(line), RESULT.match(line), WHY.match(line)
-        if sub:
-            above.append(sub[1])
-        elif reason:
-            why = why or reason[1]
-        elif found:
-            name = found[3]
-            if above and name == above[-1]:
-                above.pop()
-                continue
-            ok = found[2] == "ok"
-            if "# SKIP" not in line:
-                results.append(Result(".".join([prefix, *above, name]), ok, "" if ok else why))
-            why = ""
+def run_tests(run, laid, argv, name):
+    """[Result] of a program that prints KTAP."""
+    try:
+        log, why = run.step(f"unit tests: {name}", argv, log=f"unit-{name}.log", deadline=2 * DEADLINE), ""
+    except Failed as e:
+        log, why = e.log, e.why
+    text = log.read_text(errors="replace")
+    # the parser wants a plan to come first, or none
+    results = read_ktap(laid, re.sub(r"^ *1\.\.\d+\n", "", text, flags=re.M), name)
+    if not results or why and all(r.ok for r in results):
+        found = CRASH.search(text)
+        results.append(Result(name, False, found[0].strip() if found else why or "nothing was run"))
+    run.say(f"  {name}: {sum(r.ok for r in results)} of {len(results)} passed")
     return results
 
 
-def run_program(run, program):
+def run_program(run, laid, program):
     """[Result] of one page size."""
     size = 1 << int(program.parent.name)
-    prefix = f"{size >> 10}K" if size >= 1024 else f"{size}B"
     for old in (program.parent / "kernel").glob("*.gcda"):
         old.unlink()
-    try:
-        log = run.step(f"unit tests with pages of {prefix}", [program], log=f"unit-{prefix}.log",
-                       deadline=DEADLINE, repeat=str(program))
-        crash = None
-    except Failed as e:
-        log, crash = e.log, e.why
-    text = log.read_text(errors="replace")
-    results = parse(text, prefix)
-    if not results or crash and all(r.ok for r in results):
-        found = CRASH.search(text)
-        results.append(Result(prefix, False, found[0].strip() if found else crash or "nothing was run"))
-    return results
+    return run_tests(run, laid, [program], f"{size >> 10}K" if size >= 1024 else f"{size}B")
 
 
 def gcov(program):
@@ -130,12 +111,8 @@ def say_coverage(run):
 def khoctl(run, laid, *words):
     """[Result] of the tests of khoctl; the notes that they read are those of the unit tests, too."""
     make(run, laid, "building khoctl", *kernel.compiler(), build=OUT / "build/khoctl", folder=KHOCTL)
-    argv = ["python3", laid.dir / KHOCTL / "test_khoctl.py", OUT / "build/khoctl/khoctl", *words]
-    try:
-        log = run.step("tests of khoctl", argv, log="khoctl.log", deadline=2 * DEADLINE)
-    except Failed as e:
-        log = e.log
-    return parse(log.read_text(errors="replace"), "khoctl") or [Result("khoctl", False, "nothing was run")]
+    return run_tests(run, laid, ["python3", laid.dir / KHOCTL / "test_khoctl.py", OUT / "build/khoctl/khoctl", *words],
+                     "khoctl")
 
 
 def unit(run):
@@ -143,11 +120,7 @@ def unit(run):
     tools.require(run, more=tools.KHOCTL)
     laid = tree.lay(run)
     make(run, laid, "building the unit tests", *kernel.compiler())
-    results = []
-    for program in programs():
-        found = run_program(run, program)
-        run.say(f"  pages of {found[0].name.split('.')[0]}: {sum(r.ok for r in found)} of {len(found)} passed")
-        results += found
+    results = [r for program in programs() for r in run_program(run, laid, program)]
     results += khoctl(run, laid, "--kernel", BUILD / "12/kho_unit")
     return results + say_coverage(run)
 
