@@ -97,12 +97,12 @@ KHO_TEST(out_of_order, "Files and sessions are retrieved in another order than p
 KHO_TEST(position, "File positions, in and beyond the file, come back.")
 {
 	static const struct memfd files[] = {
-		{ "at0", 64 * KIB, 1 },
-		{ "at1", 64 * KIB, 2, .pos = 1 },
-		{ "at4096", 64 * KIB, 4097, .pos = 4096 },
-		{ "at65535", 64 * KIB, 65536, .pos = 65535 },
-		{ "at65536", 64 * KIB, 65537, .pos = 65536 },
-		{ "at8G", 64 * KIB, 3, .pos = 8 * GIB },
+		{ "at0", 64 * KIB, 1, .pos = POS(0) },
+		{ "at1", 64 * KIB, 2, .pos = POS(1) },
+		{ "at4096", 64 * KIB, 4097, .pos = POS(4096) },
+		{ "at65535", 64 * KIB, 65536, .pos = POS(65535) },
+		{ "at65536", 64 * KIB, 65537, .pos = POS(65536) },
+		{ "at8G", 64 * KIB, 3, .pos = POS(8 * GIB) },
 	};
 
 	if (!hop)

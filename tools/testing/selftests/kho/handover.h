@@ -135,7 +135,7 @@ struct memfd {
 	uint64_t size;
 	uint64_t seed;
 	uint64_t step;		/* a page of data each, holes between them */
-	uint64_t pos;
+	uint64_t pos;		/* POS(n), looked at if it is not 0 */
 	unsigned int flags;	/* of memfd_create() */
 	unsigned int seals;	/* and SEALED if they are looked at */
 	unsigned int mode;	/* likewise, if it is not 0 */
@@ -145,6 +145,7 @@ struct memfd {
 
 #define SEALED	(1u << 31)
 #define NODE(n)	((n) + 1)
+#define POS(n)	((n) + 1)
 
 void step_memfd(const struct memfd *file);
 void step_check(const struct memfd *file);

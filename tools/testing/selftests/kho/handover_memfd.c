@@ -197,7 +197,7 @@ static int memfd_fill(int fd, const struct memfd *file)
 	if (file->seed)
 		err = file->map ? content_map(fd, &content) :
 				  content_write(fd, &content);
-	if (!err && lseek(fd, file->pos, SEEK_SET) < 0)
+	if (!err && file->pos && lseek(fd, file->pos - POS(0), SEEK_SET) < 0)
 		err = problem(-errno, "seek: %s", strerror(errno));
 
 	return err ? err : seals_add(fd, file->seals);
@@ -307,9 +307,10 @@ static int check_properties(int fd, const struct memfd *file)
 	if (file->mode && (st.st_mode & 07777) != file->mode)
 		return problem(-EIO, "mode is %04o, expected %04o",
 			       st.st_mode & 07777, file->mode);
-	if ((uint64_t)pos != file->pos)
+	if (file->pos && (uint64_t)pos != file->pos - POS(0))
 		return problem(-EIO, "position is %lld, expected %llu",
-			       (long long)pos, (unsigned long long)file->pos);
+			       (long long)pos,
+			       (unsigned long long)file->pos - POS(0));
 	seals = fcntl(fd, F_GET_SEALS);
 	if (file->seals & SEALED && seals != (int)(file->seals & ~SEALED))
 		return problem(-EIO, "seals are %#x, expected %#x", seals,
@@ -464,7 +465,7 @@ static const char *describe(const struct memfd *file)
 				(unsigned long long)file->step);
 	if (file->pos)
 		len += snprintf(text + len, sizeof(text) - len, " pos=%llu",
-				(unsigned long long)file->pos);
+				(unsigned long long)file->pos - POS(0));
 	if (file->seals)
 		len += snprintf(text + len, sizeof(text) - len, " seals=%#x",
 				file->seals & ~SEALED);
