@@ -428,7 +428,7 @@ static void tell_time(const char *what, uint64_t files, uint64_t ns)
 
 static struct file many_file(uint64_t token)
 {
-	return (struct file){ token, 1 + token * 97 % page_size, token };
+	return (struct file){ token, 1 + token * 97 % page_size, token + 1 };
 }
 
 /* A session of many files; only what the kernel does is timed. */
