@@ -109,6 +109,17 @@ def copy(source, target):
     return digest.hexdigest(), size
 
 
+def bring_khoctl(run, kernel, share):
+    """The live update checks the next kernel where it can; nothing else depends on that."""
+    try:
+        why = khoctl.bring(run, kernel, share)
+    except Stop as e:
+        why = str(e).splitlines()[0]
+    if why:
+        shutil.rmtree(share / "khoctl", ignore_errors=True)
+        run.say(f"without khoctl: {why}")
+
+
 # ---- what came of it
 
 def live_update(run, kernel, files, memory=None):
@@ -123,7 +134,7 @@ def live_update(run, kernel, files, memory=None):
     guest.share_kernels(share, initrd, kernel)
     try:
         sources = gather(run, share, files)
-        khoctl.bring(run, kernel, share)
+        bring_khoctl(run, kernel, share)
         lines = [guest.command_line(kernel, "live-update", hop, scratch) for hop in range(2)]
         guest.share_lines(share, [kernel] * 2, lines)
         words = guest.command(kernel, accel, share, lines[0], memory)
