@@ -39,7 +39,8 @@ class Case:
 
 
 def sources():
-    return sorted([*DIR.glob("handover*.c"), *DIR.glob("cases_*.c"), *(DIR / name for name in ("steps.c", "kho_test.c", "hostile.c", "live.c"))])
+    more = [DIR / name for name in ("steps.c", "kho_test.c", "hostile.c", "live.c")]
+    return sorted([*DIR.glob("handover*.c"), *DIR.glob("cases_*.c"), *more])
 
 
 def compile_words(gcc, uapi, program, *files):
@@ -54,7 +55,8 @@ def listing(laid):
         return CACHE.read_text().splitlines()[1:]
     program = OUT / "handover"
     try:
-        subprocess.run(compile_words("gcc", laid / "include/uapi", program, *sources()), check=True, capture_output=True, text=True)
+        words = compile_words("gcc", laid / "include/uapi", program, *sources())
+        subprocess.run(words, check=True, capture_output=True, text=True)
         text = subprocess.run([program, "--list"], check=True, capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError) as e:
         raise Stop(f"the guest's program cannot list its cases: {getattr(e, 'stderr', '') or e}", 1) from None

@@ -271,7 +271,7 @@ static const char *__init kho_timeline_check(const struct kho_timeline_ser *in,
 	kho_compat_report(in->compatible, sizeof(in->compatible),
 			  KHO_TIMELINE_COMPATIBLE);
 	if (!kho_compat_match(in->compatible, sizeof(in->compatible),
-			       KHO_TIMELINE_COMPATIBLE))
+			      KHO_TIMELINE_COMPATIBLE))
 		return "invalid";
 
 	return kho_timeline_same_clock(in) ? "valid" : "other clock";

@@ -840,8 +840,8 @@ int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
 	scoped_guard(rwsem_write, &luo_register_rwlock) {
 		list_private_for_each_entry(other, &luo_file_handlers, list) {
 			if (!kho_compat_match(other->compatible,
-					       LIVEUPDATE_HNDL_COMPAT_LENGTH,
-					       fh->compatible))
+					      LIVEUPDATE_HNDL_COMPAT_LENGTH,
+					      fh->compatible))
 				continue;
 			pr_err("file handler '%s': duplicate\n",
 			       fh->compatible);

@@ -510,8 +510,8 @@ static int luo_flb_add(struct liveupdate_flb *flb)
 
 	list_private_for_each_entry(other, &luo_flbs, private.list) {
 		if (kho_compat_match(other->compatible,
-				      LIVEUPDATE_FLB_COMPAT_LENGTH,
-				      flb->compatible))
+				     LIVEUPDATE_FLB_COMPAT_LENGTH,
+				     flb->compatible))
 			return -EEXIST;
 	}
 

@@ -11,7 +11,8 @@
 static const struct memfd file[] = { { "a", 16 * MIB, 1 } };
 
 /* arm64 lists what memblock has reserved there, and took a walk over the list for each line. */
-KHO_TEST(iomem, "Memory that comes in hundreds of pieces is not listed piece by piece in /proc/iomem.",
+KHO_TEST(iomem,
+	 "Memory that comes in hundreds of pieces is not listed piece by piece in /proc/iomem.",
 	 .arch = "arm64")
 {
 	char gap[16], name[16];
@@ -31,7 +32,8 @@ KHO_TEST(iomem, "Memory that comes in hundreds of pieces is not listed piece by 
 	}
 }
 
-KHO_TEST(kho_off, "A second kernel with kho=off boots and preserves nothing; the third one starts again.",
+KHO_TEST(kho_off,
+	 "A second kernel with kho=off boots and preserves nothing; the third one starts again.",
 	 .hops = 3, .deadline = 40, .append = { "", "kho=off", "" })
 {
 	static const struct memfd a[] = { { "a", 16 * MIB, 8 } };
@@ -75,7 +77,8 @@ static void other_pages(void)
 }
 
 /* To a kernel with other pages, and from it back. */
-KHO_TEST(other_page_size, "A handover with another page size is refused in one line, and the boot is cold.",
+KHO_TEST(other_page_size,
+	 "A handover with another page size is refused in one line, and the boot is cold.",
 	 .name = "page-size", .hops = 3, .kernels = { "ours", "other-pages", "ours" }, .arch = "arm64", .deadline = 40)
 {
 	static const struct memfd b[] = { { "b", MIB, 2 } };
@@ -103,7 +106,10 @@ static void cold_boot(void)
 	logged("KHO revival", 0);
 }
 
-/* On arm64 kexec-tools copies the device tree of the running kernel, with the properties of its handover. */
+/*
+ * On arm64 kexec-tools copies the device tree of the running kernel, with the properties
+ * of its handover.
+ */
 KHO_TEST(stale_handover, "An image without a handover boots cold after an earlier handover.",
 	 .hops = 4, .arch = "arm64", .deadline = 40)
 {
@@ -234,7 +240,8 @@ KHO_TEST(above_4g, "Memory above 4 GiB is handed over twice, with free memory ar
 }
 
 /* LUO restores records, and frees its header, before the struct pages around them are set up. */
-KHO_TEST(early_restore, "Pages of deferred struct pages are restored and freed by an early initcall.",
+KHO_TEST(early_restore,
+	 "Pages of deferred struct pages are restored and freed by an early initcall.",
 	 .memory = 6144, .deadline = 40)
 {
 	char session[16], name[16];
@@ -351,7 +358,10 @@ KHO_TEST(hotplug_virtio_mem, "Memory that a hypervisor adds is refused, and cost
 	hotplug(hop, false);
 }
 
-/* Whatever walks all page blocks, or all sections, comes across pages that are set up on their own. */
+/*
+ * Whatever walks all page blocks, or all sections, comes across pages that are set up on
+ * their own.
+ */
 KHO_TEST(page_owner,
 	 "Pages that begin page blocks and sections come back where each page has an owner recorded.",
 	 .append = { "page_owner=on", "page_owner=on" }, .memory = 2048, .deadline = 60)
@@ -377,7 +387,8 @@ KHO_TEST(page_owner,
 #define CHAIN_HOPS 100
 
 /* Free memory after the second hop travels on the command line, and is compared after the last. */
-KHO_TEST(chain_100, "After 100 kexecs with a memfd of 64 MiB free memory is that after two, but for 1 MiB.",
+KHO_TEST(chain_100,
+	 "After 100 kexecs with a memfd of 64 MiB free memory is that after two, but for 1 MiB.",
 	 .hops = CHAIN_HOPS + 1, .memory = 512, .deadline = 15 + 10 * CHAIN_HOPS, .by_name = true)
 {
 	static const struct memfd kept[] = { { "a", 64 * MIB, 1 } };

@@ -477,7 +477,10 @@ KHO_TEST(compat_bad_file, "those files -EOPNOTSUPP or unknown, the rest kept, me
 	}
 }
 
-/* The records stay in their page until all sessions are finished, so the one with the page is not. */
+/*
+ * The records stay in their page until all sessions are finished, so the one with the
+ * page is not.
+ */
 KHO_TEST(compat_bad_flb, "that FLB is lost, the rest kept", COMPAT_HOPS(3))
 {
 	static const struct memfd page = { "p", 4096, 1 };

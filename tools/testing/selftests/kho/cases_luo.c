@@ -11,7 +11,8 @@
 static const struct memfd one[] = { { "a", MIB, 1 } };
 static const struct memfd more[] = { { "b", MIB, 2 } };
 
-KHO_TEST(luo_ioctl_table, "Every ioctl in every state of a session, right and wrong, has its error.",
+KHO_TEST(luo_ioctl_table,
+	 "Every ioctl in every state of a session, right and wrong, has its error.",
 	 .live = true)
 {
 	static const struct memfd kept[] = { { "a", 100, 1 } };
@@ -59,7 +60,8 @@ KHO_TEST(luo_holder_dies,
 }
 
 /* 51 records of sessions fill a block: the refused one would need another. */
-KHO_TEST(luo_duplicate_at_block_edge, "A refused name next to a full block of sessions does no harm.",
+KHO_TEST(luo_duplicate_at_block_edge,
+	 "A refused name next to a full block of sessions does no harm.",
 	 .hops = 3, .deadline = 30)
 {
 	static const struct memfd file[] = { { "a", 5000, 1 } };
@@ -236,7 +238,8 @@ KHO_TEST(luo_damaged_root,
 }
 
 /* Two pages of the list of folios, and more than one node of the page cache. */
-KHO_TEST(luo_fail_nth, "Every allocation of a call fails once: ENOMEM at most, and the next try works.",
+KHO_TEST(luo_fail_nth,
+	 "Every allocation of a call fails once: ENOMEM at most, and the next try works.",
 	 .deadline = 40)
 {
 	static const struct memfd file = { "a", 1200 * KIB, 1 };
@@ -260,7 +263,8 @@ KHO_TEST(luo_fail_nth, "Every allocation of a call fails once: ENOMEM at most, a
 	churn();
 }
 
-KHO_TEST(luo_off, "A second kernel with liveupdate=off boots and preserves nothing; the third one starts again.",
+KHO_TEST(luo_off,
+	 "A second kernel with liveupdate=off boots and preserves nothing; the third one starts again.",
 	 .hops = 3, .append = { "", "liveupdate=off", "" }, .deadline = 30)
 {
 	static const struct memfd file[] = { { "a", 16 * MIB, 1 } };
@@ -366,7 +370,8 @@ KHO_TEST(luo_flb_counts, "Every FLB is preserved once and finished once, in any 
 	}
 }
 
-KHO_TEST(luo_kexec_at_work, "kexec does not wait for the end of a long preserve, nor lose preserved files.",
+KHO_TEST(luo_kexec_at_work,
+	 "kexec does not wait for the end of a long preserve, nor lose preserved files.",
 	 .deadline = 40)
 {
 	static const struct memfd file[] = { { "a", 3 * MIB, 1 } };
@@ -409,7 +414,8 @@ KHO_TEST(luo_stuck_fuse, "The same with a file system in user space that does no
 	luo_stuck(hop, "fuse");
 }
 
-KHO_TEST(luo_stuck_fallocate, "A kexec does not wait for a preserve that waits for long allocations.")
+KHO_TEST(luo_stuck_fallocate,
+	 "A kexec does not wait for a preserve that waits for long allocations.")
 {
 	luo_stuck(hop, "fallocate");
 }

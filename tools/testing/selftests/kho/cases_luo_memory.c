@@ -122,7 +122,8 @@ static void retrieved_and_made(void)
 }
 
 /* In /proc/meminfo, in memory.stat of the cgroup, and in st_blocks. */
-KHO_TEST(luo_accounting, "A memfd that is retrieved counts as one that is made here.", .deadline = 40)
+KHO_TEST(luo_accounting,
+	 "A memfd that is retrieved counts as one that is made here.", .deadline = 40)
 {
 	if (!hop) {
 		session_new("main");
@@ -188,7 +189,8 @@ KHO_TEST(luo_pageout, "Memfds that are swapped out while they are preserved lose
 	luo_storm(hop, 1, 150, MADV_PAGEOUT);
 }
 
-KHO_TEST(luo_many, "2000 sessions, and 20 000 files in one more, come back and give back their memory.",
+KHO_TEST(luo_many,
+	 "2000 sessions, and 20 000 files in one more, come back and give back their memory.",
 	 .memory = 1536, .pages = 6 * 20000, .deadline = 100)
 {
 	if (!hop) {

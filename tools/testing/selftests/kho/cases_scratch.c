@@ -83,7 +83,8 @@ KHO_TEST(scratch_load_last, "Most of the memory is preserved, and then an image 
  * Preserved memory leaves no space for an image until a session is closed.
  * Kernels of arm64 need less, and find it.
  */
-KHO_TEST(scratch_refused, "Without memory for the next kernel no image is loaded, and nothing is lost.",
+KHO_TEST(scratch_refused,
+	 "Without memory for the next kernel no image is loaded, and nothing is lost.",
 	 .deadline = 60, .arch = "x86_64")
 {
 	static const struct memfd a[] = { { "a", 400 * MIB, 3 } };
@@ -107,7 +108,8 @@ KHO_TEST(scratch_refused, "Without memory for the next kernel no image is loaded
 }
 
 /* kexec works without sessions; a session that is created later must not be lost by it. */
-KHO_TEST(scratch_unused, "With nothing preserved and no memory, an image is loaded without a handover.",
+KHO_TEST(scratch_unused,
+	 "With nothing preserved and no memory, an image is loaded without a handover.",
 	 .append = { "initcall_blacklist=kho_test_init" }, .deadline = 60, .arch = "x86_64")
 {
 	static const struct memfd file[] = { { "b", MIB, 6 } };
@@ -195,7 +197,10 @@ KHO_TEST(scratch_used_memory, "An image is complete in memory that had other con
 	load();
 }
 
-/* Areas reserved at boot are inherited; a kernel on demand frees them, and the next one starts again. */
+/*
+ * Areas reserved at boot are inherited; a kernel on demand frees them, and the next one
+ * starts again.
+ */
 KHO_TEST(scratch_modes, "Kernels with scratch memory on demand and from boot on follow each other.",
 	 .hops = 4, .append = { "kho_scratch=200%", "", "kho_scratch=300%", "kho_bootmem=300%" },
 	 .memory = 2048, .deadline = 60)
@@ -329,7 +334,8 @@ KHO_TEST(scratch_two_images,
  * There is enough free memory in all, and a page that cannot move in each MiB of it.
  * Little is left unfragmented.  Some of what the pipes had is freed after a while only.
  */
-KHO_TEST(scratch_fragmented, "Without contiguous memory no image is loaded; with it, the same handover goes on.",
+KHO_TEST(scratch_fragmented,
+	 "Without contiguous memory no image is loaded; with it, the same handover goes on.",
 	 .deadline = 60, .arch = "x86_64")
 {
 	static const struct memfd file[] = { { "a", 16 * MIB, 15 } };
@@ -347,7 +353,8 @@ KHO_TEST(scratch_fragmented, "Without contiguous memory no image is loaded; with
 	logged("scratch memory: failed to allocate for image", 1);
 	look(file);
 	memory_mend();
-	run("n=0; for i in $(seq 90); do " RELOAD " && n=$((n + 1)) || n=0; [ $n = 3 ] && break; sleep 0.5; done; test $n = 3");
+	run("n=0; for i in $(seq 90); do " RELOAD " && n=$((n + 1)) || n=0; "
+	    "[ $n = 3 ] && break; sleep 0.5; done; test $n = 3");
 	run("kexec -u");
 	load();
 }

@@ -18,7 +18,10 @@
 static const struct memfd stored[] = { { "alpha", 8 * MIB, 1 }, { "beta", 3000001, 2 } };
 static const struct memfd own = { "own1", 5 * MIB, 3 };
 
-/* A store with memfds and the file of a script; a socket and a session of systemd's name do not stay in it. */
+/*
+ * A store with memfds and the file of a script; a socket and a session of systemd's name
+ * do not stay in it.
+ */
 static void start_store(void)
 {
 	tell("systemctl --version | head -n 1");
@@ -78,7 +81,9 @@ static void go_to_next(void)
 }
 
 /* The session of the service goes from the first kernel to the second, and on from the third. */
-KHO_TEST(systemd, "A service keeps its descriptors and its session, and memcached its items, three times in a row, with 'systemctl kexec'.",
+KHO_TEST(systemd,
+	 "A service keeps its descriptors and its session, and memcached its items, three times in a row, "
+	 "with 'systemctl kexec'.",
 	 SYSTEMD(4))
 {
 	if (!hop)
@@ -96,7 +101,8 @@ KHO_TEST(systemd, "A service keeps its descriptors and its session, and memcache
 		go_to_next();
 }
 
-KHO_TEST(systemd_unfinished, "A service leaves its session unfinished: the session is lost, and the store is not.",
+KHO_TEST(systemd_unfinished,
+	 "A service leaves its session unfinished: the session is lost, and the store is not.",
 	 SYSTEMD(3))
 {
 	if (!hop)
@@ -138,7 +144,8 @@ KHO_TEST(systemd_names, "A session with a name of 63 bytes comes back under it."
 }
 
 /* The session of the service is not finished: its 5 MiB stay reserved until the second kexec. */
-KHO_TEST(systemd_off, "The next kernel has no store for the service: its descriptors are lost, and their memory is free.",
+KHO_TEST(systemd_off,
+	 "The next kernel has no store for the service: its descriptors are lost, and their memory is free.",
 	 SYSTEMD_HOPS(3), .append = { APPEND " kho_store=8", APPEND " kho_store=0", APPEND " kho_store=8" })
 {
 	static const char *const gone[] = { "alpha", "beta", "script", "own" };
@@ -179,7 +186,8 @@ KHO_TEST(systemd_stock_ours, "The first kernel is the stock kernel: all is kept.
 	go_to_next();
 }
 
-KHO_TEST(systemd_ours_stock, "The second kernel is the stock kernel and boots cold: back to ours all is kept.",
+KHO_TEST(systemd_ours_stock,
+	 "The second kernel is the stock kernel and boots cold: back to ours all is kept.",
 	 SYSTEMD(3), .kernels = { "ours", "stock", "ours" })
 {
 	if (hop == 2) {

@@ -50,7 +50,8 @@ KHO_TEST(vm, "A virtual machine in QEMU counts on in the next kernel, with its R
 		vm_arrives();
 }
 
-KHO_TEST(vm_linux, "A virtual machine with Linux goes on in the next kernel, with its RAM in place.",
+KHO_TEST(vm_linux,
+	 "A virtual machine with Linux goes on in the next kernel, with its RAM in place.",
 	 .arch = "x86_64", .deadline = 300, .memory = 1536, .by_name = true)
 {
 	if (!hop)
