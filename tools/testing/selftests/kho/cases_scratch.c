@@ -301,7 +301,7 @@ static void load_both(void)
 /* The image for a crash has memory of its own, and one image goes when another comes. */
 KHO_TEST(scratch_two_images,
 	 "Images for a kexec and for a crash are loaded, replaced and unloaded together.",
-	 .hops = 3, .append = { "crashkernel=256M" }, .memory = 2048, .deadline = 60)
+	 .hops = 3, .append = { "crashkernel=256M" }, .memory = 3072, .deadline = 60)
 {
 	static const struct memfd file[] = { { "a", 16 * MIB, 14 } };
 
