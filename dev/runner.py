@@ -7,7 +7,7 @@ import shutil
 from dev import base as bases
 from dev import compat, guest, hostile, khoctl, selftest, systemd, vm
 from dev.host import Result, Stop, no_such, spell
-from dev.kernel import ARCH, build, like, unlike, words
+from dev.kernel import ARCH, build, like, split, unlike, words
 from dev.selftest import OTHER_PAGES, OURS
 
 LIVE_UPDATE = "live-update"     # is a verb
@@ -26,9 +26,9 @@ def seed():
     return text
 
 
-def cases(run=None, base=None):
+def cases(run=None, series=None):
     """All cases, those with more in the guest prepared for it."""
-    listed = selftest.cases(run, base)
+    listed = selftest.cases(run, series)
     return listed and [khoctl.prepared(case) if "khoctl" in case.name.split("-") else
                        vm.prepared(case) if case.name.split("-")[0] == "vm" else
                        systemd.prepared(case) if case.name.split("-")[0] == "systemd" else case
@@ -46,11 +46,12 @@ def listing():
     return f"cases, and {', '.join(GROUPS)} for all whose names begin so:\n" + "".join(lines)
 
 
-def choose(run, names, arch=ARCH, base=None):
+def choose(run, names, arch, flavour):
     """The cases of these names, those of the default run without names; Stop at one that is not there."""
     seed()
-    base = base or bases.default()
-    every = cases(run, base)
+    series = split(flavour)[1]      # None where it goes without saying: that tree is laid anyway
+    base = bases.find(run, series).series
+    every = cases(run, series)
     known = {case.name: case for case in every if arch in case.arches and case.base in ("", base)}
     found = {case.name: case for case in known.values() if case.default and not names}
     elsewhere = {case.name: case for case in every if case.name not in known}
@@ -130,7 +131,7 @@ def jobs():
 
 def run_cases(run, kernel, names):
     """Run the named cases, all without names; KTAP on stdout as they end, in order."""
-    chosen = choose(run, names, kernel.arch, kernel.base)
+    chosen = choose(run, names, kernel.arch, kernel.flavour)
     others = {flavour for case in chosen for flavour in case.kernels} - {OURS}
     kernels = {OURS: kernel}
     for name in sorted(others):
