@@ -39,10 +39,7 @@ static void vm_arrives(void)
 	frames("/tmp/ram");
 }
 
-#define VM_NEEDS	.arch = "x86_64", .deadline = 30
-
-KHO_TEST(vm, "A virtual machine in QEMU counts on in the next kernel, with its RAM in place.",
-	 VM_NEEDS)
+static void vm_goes_on(unsigned int hop)
 {
 	if (!hop)
 		vm_leaves();
@@ -50,14 +47,19 @@ KHO_TEST(vm, "A virtual machine in QEMU counts on in the next kernel, with its R
 		vm_arrives();
 }
 
+#define VM_NEEDS	.arch = "x86_64", .deadline = 30
+
+KHO_TEST(vm, "A virtual machine in QEMU counts on in the next kernel, with its RAM in place.",
+	 VM_NEEDS)
+{
+	vm_goes_on(hop);
+}
+
 KHO_TEST(vm_linux,
 	 "A virtual machine with Linux goes on in the next kernel, with its RAM in place.",
 	 .arch = "x86_64", .deadline = 300, .memory = 1536, .by_name = true)
 {
-	if (!hop)
-		vm_leaves();
-	else
-		vm_arrives();
+	vm_goes_on(hop);
 }
 
 KHO_TEST(vm_kvm, "The RAM of a virtual machine is preserved while KVM has it mapped.",
@@ -65,10 +67,7 @@ KHO_TEST(vm_kvm, "The RAM of a virtual machine is preserved while KVM has it map
 	 .by_name = true)
 {
 	run("test -c /dev/kvm");
-	if (!hop)
-		vm_leaves();
-	else
-		vm_arrives();
+	vm_goes_on(hop);
 }
 
 /* Faults.  The host expects that the loss is reported. */
@@ -77,45 +76,34 @@ KHO_TEST(vm_lost_session,
 	 "The agent dies before the kexec, and its session with it.  The loss is reported.",
 	 VM_NEEDS, .by_name = true)
 {
-	if (hop) {
-		vm_arrives();
-		return;
-	}
-	vm_leaves();
-	run("kill $(pidof vm-agent)");
+	vm_goes_on(hop);
+	if (!hop)
+		run("kill $(pidof vm-agent)");
 }
 
 KHO_TEST(vm_lost_state,
 	 "The next kernel has no handler for the state of the VM.  The loss is reported.",
 	 VM_NEEDS, .by_name = true)
 {
-	if (!hop) {
-		vm_leaves();
-		return;
-	}
-	damage_file("vm", 2, "handler", "nobody-v1");
-	vm_arrives();
+	if (hop)
+		damage_file("vm", 2, "handler", "nobody-v1");
+	vm_goes_on(hop);
 }
 
 KHO_TEST(vm_lost_page, "A page of RAM is overwritten with another page.  The loss is reported.",
 	 VM_NEEDS, .by_name = true)
 {
-	if (hop) {
-		vm_arrives();
-		return;
-	}
-	vm_leaves();
-	run("dd if=/tmp/ram of=/tmp/ram bs=4K skip=5000 seek=6000 count=1 conv=notrunc");
+	vm_goes_on(hop);
+	if (!hop)
+		run("dd if=/tmp/ram of=/tmp/ram bs=4K skip=5000 seek=6000 count=1 conv=notrunc");
 }
 
 KHO_TEST(vm_lost_pause, "The VM runs on after its state is saved.  The loss is reported.",
 	 VM_NEEDS, .by_name = true)
 {
-	if (hop) {
-		vm_arrives();
+	vm_goes_on(hop);
+	if (hop)
 		return;
-	}
-	vm_leaves();
 	link_to("state");
 	run(VM "/vm_run_on.sh");
 }

@@ -114,8 +114,7 @@ void step_close(const char *name);
 void step_logs(const char *text);
 void step_logged(const char *text, int number);
 void step_log_clear(void);
-void step_load(const char *how);
-void step_load_by(const char *program);
+void step_load(const char *program);
 void step_load_refused(void);
 void step_leave_by(const char *command);
 

@@ -209,22 +209,7 @@ static int load_by(const char *program)
 	return shell(command);
 }
 
-static int load_with(const char *how)
-{
-	char program[32];
-
-	snprintf(program, sizeof(program), "kexec %s", how);
-	return load_by(program);
-}
-
-void step_load(const char *how)
-{
-	step("load the next kernel (kexec %s)", how);
-	loaded = true;
-	step_end(load_with(how));
-}
-
-void step_load_by(const char *program)
+void step_load(const char *program)
 {
 	step("load the next kernel (%s)", program);
 	loaded = true;
@@ -235,7 +220,7 @@ void step_load_refused(void)
 {
 	step("the next kernel is refused");
 	loaded = true;
-	step_end(load_with("-s -l") ? 0 : problem(-EINVAL, "it was loaded"));
+	step_end(load_by("kexec -s -l") ? 0 : problem(-EINVAL, "it was loaded"));
 }
 
 void step_leave_by(const char *command)
@@ -289,7 +274,7 @@ int hop_run(const struct kho_test *test, unsigned int hop)
 		hop_fail("no kexec after a failure");
 	if (hop + 1 < hops && !loaded) {
 		step_at("steps.c", __LINE__);
-		step_load("-s -l");
+		step_load("kexec -s -l");
 	}
 	if (hop + 1 == hops)
 		return hop_end();

@@ -32,13 +32,13 @@
 #define log_clear()		STEP(step_log_clear())
 
 /* The next kernel: by kexec_file_load(), by kexec_load(), and for a crash. */
-#define load()			STEP(step_load("-s -l"))
-#define load_plain()		STEP(step_load("-c -l"))
-#define load_crash()		STEP(step_load("-s -p"))
-#define load_crash_plain()	STEP(step_load("-c -p"))
+#define load()			STEP(step_load("kexec -s -l"))
+#define load_plain()		STEP(step_load("kexec -c -l"))
+#define load_crash()		STEP(step_load("kexec -s -p"))
+#define load_crash_plain()	STEP(step_load("kexec -c -p"))
 #define load_refused()		STEP(step_load_refused())
 /* By a program that calls kexec, and gets the words that follow "kexec -s -l". */
-#define load_by(program)	STEP(step_load_by(program))
+#define load_by(program)	STEP(step_load(program))
 /* The way to it, if it is not "kexec -e".  A shutdown ends all services. */
 #define leave_by_crash()	step_leave_by("echo c >/proc/sysrq-trigger")
 #define leave_by_systemd()	step_leave_by("systemctl kexec && sleep 60")

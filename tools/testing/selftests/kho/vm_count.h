@@ -96,4 +96,15 @@ static u32 renew(u32 from, u32 generation)
 	return wrong;
 }
 
+/* A round: the slice of every page.  Returns how many words were wrong. */
+static u32 renew_slices(u32 from, u32 to, u32 count)
+{
+	u32 slice = count % SLICES * SLICE_SIZE, wrong = 0;
+
+	for (u32 page = from; page < to; page += PAGE_SIZE)
+		wrong += renew(page + slice, count / SLICES);
+
+	return wrong;
+}
+
 #endif /* VM_COUNT_H */

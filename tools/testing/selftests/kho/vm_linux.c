@@ -49,10 +49,7 @@ int main(void)
 	      "memory");
 	fill(FROM, TO);
 	for (u32 count = 0;; count++) {
-		u32 slice = count % SLICES * SLICE_SIZE;
-
-		for (u32 page = FROM; page < TO; page += PAGE_SIZE)
-			wrong += renew(page + slice, count / SLICES);
+		wrong += renew_slices(FROM, TO, count);
 		compared += (TO - FROM) / SLICES / sizeof(u32);
 
 		printf("count %u compared %u wrong %u clock %u s\n", count + 1,

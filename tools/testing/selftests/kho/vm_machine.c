@@ -72,10 +72,7 @@ static void run(const struct multiboot_info *info)
 
 	fill(from, to);
 	for (u32 count = 0;; count++) {
-		u32 slice = count % SLICES * SLICE_SIZE;
-
-		for (u32 page = from; page < to; page += PAGE_SIZE)
-			wrong += renew(page + slice, count / SLICES);
+		wrong += renew_slices(from, to, count);
 		compared += (to - from) / SLICES / sizeof(u32);
 
 		print_number("count ", count + 1);
