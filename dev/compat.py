@@ -3,6 +3,7 @@
 
 Each row is a case of tools/testing/selftests/kho/cases_compat.c.
 """
+from dev.host import columns
 
 # What the first kernel and those after it are, by the name of the case.
 ROWS = {
@@ -33,5 +34,4 @@ def table(cases, results):
     lines = [("first kernel", "second", "must happen", "verdict")]
     lines += [(*kernels, must[f"compat-{name}"], seen[f"compat-{name}"])
               for name, kernels in ROWS.items() if f"compat-{name}" in seen]
-    wide = [max(map(len, column)) for column in zip(*lines)]
-    return "\n".join("  ".join(f"{cell:{w}}" for cell, w in zip(line, wide)).rstrip() for line in lines)
+    return columns(lines)

@@ -105,6 +105,12 @@ def write_if_changed(path, data, executable=False):
     return True
 
 
+def columns(lines):
+    """Rows of cells as a text, each column as wide as its widest cell."""
+    wide = [max(map(len, column)) for column in zip(*lines)]
+    return "\n".join("  ".join(f"{cell:{w}}" for cell, w in zip(line, wide)).rstrip() for line in lines)
+
+
 def spell(seconds):
     """Seconds the way people read them."""
     seconds = int(seconds)

@@ -5,6 +5,7 @@ The rows are in the cases of tools/testing/selftests/kho/cases_hostile*.c; the a
 the name of a row when it does the damage, and when it looks at the result.
 """
 from dev import guest
+from dev.host import columns
 
 
 def marks(results):
@@ -41,5 +42,4 @@ def table(cases, place, results):
         if not by_name[case.name].ok and "FAILED" not in found.values():
             found[last] = "FAILED"
         lines += [(name, log or "-", must, found[name]) for name, log, must in case.rows]
-    wide = [max(map(len, column)) for column in zip(*lines)]
-    return "\n".join("  ".join(f"{cell:{w}}" for cell, w in zip(line, wide)).rstrip() for line in lines)
+    return columns(lines)

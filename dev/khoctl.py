@@ -4,11 +4,8 @@ import shutil
 import threading
 from dataclasses import replace
 
-from dev import guest, kernel as kernels, systemd, tools
-from dev.host import OUT
-from dev.unit import KHOCTL
+from dev import guest, kernel as kernels, systemd, tools, unit
 
-BUILD = OUT / "build/khoctl"
 PLACE = "/share/khoctl"
 ONE_AT_A_TIME = threading.Lock()
 # Previous kernels with another version of one structure, and what is another in their notes.
@@ -16,20 +13,13 @@ ROWS = {"vmalloc-v2": ("vmalloc-v1", "vmalloc-v2"), "block-v2": ("block-v1", "bl
         "memfd-v3": ("memfd-v2", "memfd-v3"), "radix-v2": ("radix-v1", "radix-v2"), "kho-v5": ("kho-v4", "kho-v5")}
 
 
-def build(run, kernel):
-    """khoctl from the tree of that kernel."""
-    with ONE_AT_A_TIME:
-        tools.require(run, more=tools.KHOCTL)
-        run.quiet("building khoctl", ["make", "-C", kernel.tree / KHOCTL, f"O={BUILD}", *kernels.compiler()])
-    return BUILD / "khoctl"
-
-
 def bring(run, kernel, share):
     """Put khoctl, its libraries and the image into the share; why that cannot be had, or nothing."""
     if kernel.arch != tools.HOST:
         return f"khoctl is built for {tools.HOST}, not for {kernel.arch}"
     *_, folders = guest.programs(run, kernel.arch)
-    program = build(run, kernel)
+    with ONE_AT_A_TIME:
+        program = unit.build_khoctl(run, kernel.tree, quiet=True)
     target = share / "khoctl"
     target.mkdir()
     for name, source in {"khoctl": program, "this": kernel.image, **guest.libraries(program, folders)}.items():
@@ -58,7 +48,7 @@ def bring_others(run, kernel, share):
 
 def bring_systemd(run, kernel, share):
     why = systemd.bring(run, kernel, share) or bring_others(run, kernel, share)
-    for unit in () if why else (kernel.tree / KHOCTL / "systemd").iterdir():
+    for unit in () if why else (kernel.tree / unit.KHOCTL / "systemd").iterdir():
         shutil.copy(unit, share / "khoctl")
     return why
 

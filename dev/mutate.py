@@ -102,7 +102,7 @@ class Bench:
     def __init__(self, run, laid, jobs):
         self.cwd, self.limit, self.folders = laid.dir / unit.FOLDER, {}, queue.Queue()
         words = ["SHIFTS=12", "COVERAGE=", *kernel.compiler()]
-        unit.make(run, laid, "building what is mutated", *words, build=BUILD)
+        unit.make(run, laid.dir, "building what is mutated", *words, build=BUILD)
         for pattern in SOURCES:
             for source in laid.dir.glob(pattern):
                 words += ["-W", str(source)]

@@ -31,14 +31,21 @@ TARGET = re.compile(r"^FUZZ_TARGET\((\w+)\)$", re.M)
 CRASH = re.compile(r"^.*(?:BUG at |runtime error: |ERROR: (?:Address|Leak)Sanitizer|ERROR: libFuzzer).*$", re.M)
 
 
-def make(run, laid, title, *words, build=BUILD, folder=FOLDER):
-    """Build from the laid tree with make in a folder, by default that of the unit tests."""
-    where = laid.dir / folder
+def make(run, tree_dir, title, *words, build=BUILD, folder=FOLDER, **more):
+    """Build with make in a folder of a tree, by default that of the unit tests."""
+    where = tree_dir / folder
     if not (where / "Makefile").exists():
         raise Stop(f"{folder}/Makefile is missing")
     argv = ["make", "-C", where, f"O={os.path.relpath(build, where)}", f"-j{os.cpu_count()}", *words]
-    return run.step(title, argv, env={"CCACHE_BASEDIR": str(laid.dir.parent)},
-                    repeat="./kho " + run.verb)
+    return run.step(title, argv, env={"CCACHE_BASEDIR": str(tree_dir.parent)},
+                    repeat="./kho " + run.verb, **more)
+
+
+def build_khoctl(run, tree_dir, **more):
+    """khoctl from a tree; its program."""
+    tools.require(run, more=tools.KHOCTL)
+    make(run, tree_dir, "building khoctl", *kernel.compiler(), build=OUT / "build/khoctl", folder=KHOCTL, **more)
+    return OUT / "build/khoctl/khoctl"
 
 
 def programs():
@@ -110,16 +117,15 @@ def say_coverage(run):
 
 def khoctl(run, laid, *words):
     """[Result] of the tests of khoctl; the notes that they read are those of the unit tests, too."""
-    make(run, laid, "building khoctl", *kernel.compiler(), build=OUT / "build/khoctl", folder=KHOCTL)
-    return run_tests(run, laid, ["python3", laid.dir / KHOCTL / "test_khoctl.py", OUT / "build/khoctl/khoctl", *words],
-                     "khoctl")
+    program = build_khoctl(run, laid.dir)
+    return run_tests(run, laid, ["python3", laid.dir / KHOCTL / "test_khoctl.py", program, *words], "khoctl")
 
 
 def unit(run):
     """Build and run for every page size; returns [Result]."""
     tools.require(run, more=tools.KHOCTL)
     laid = tree.lay(run)
-    make(run, laid, "building the unit tests", *kernel.compiler())
+    make(run, laid.dir, "building the unit tests", *kernel.compiler())
     results = [r for program in programs() for r in run_program(run, laid, program)]
     results += khoctl(run, laid, "--kernel", BUILD / "12/kho_unit")
     return results + say_coverage(run)
@@ -170,8 +176,8 @@ def fuzz(run, chosen=None, seconds=None):
     tools.require(run, more=tools.clang_runtime())
     laid = tree.lay(run)
     ccache = ["FUZZ_CC=ccache clang"] if kernel.compiler() else []
-    make(run, laid, "building the fuzzers", "fuzz", *ccache)
+    make(run, laid.dir, "building the fuzzers", "fuzz", *ccache)
     if chosen in (None, "khoctl"):
-        make(run, laid, "building the fuzzer of khoctl", "fuzz", build=BUILD / "fuzz", folder=KHOCTL)
+        make(run, laid.dir, "building the fuzzer of khoctl", "fuzz", build=BUILD / "fuzz", folder=KHOCTL)
         khoctl(run, laid, "--corpus", BUILD / "corpus/khoctl")
     return [fuzz_target(run, name, seconds) for name in ([chosen] if chosen else names)]
