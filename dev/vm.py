@@ -2,8 +2,8 @@
 """./kho live-update --vm, and the case vm: a virtual machine that counts over a real kexec.
 
 The machine (tools/testing/selftests/kho/vm_machine.c, or the guest's kernel with vm_linux.c) runs
-in the guest, in the QEMU that is installed here, emulated.  The agent that takes it to the next kernel is the sample of the
-kernel (samples/liveupdate/vm-agent.c).
+in the guest, in the QEMU that is installed here, emulated.  The agent that takes it to the next
+kernel is the sample of the kernel (samples/liveupdate/vm-agent.c).
 """
 import re
 import shutil
@@ -62,7 +62,7 @@ def bring_linux(run, kernel, share):
     return skipped
 
 
-# ---- what happens there
+# ---- what came of it
 
 # The loss that must be reported, of the cases vm-lost-*.
 BREAKS = {

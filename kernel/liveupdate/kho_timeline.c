@@ -250,7 +250,7 @@ void kho_timeline_session_finished(const char *name)
 		s->finished = kho_timeline.at[KHO_TIMELINE_FINISH_END];
 }
 
-KHO_NOTE(KHO_NOTE_SUBTREE, "timeline", KHO_TIMELINE_COMPATIBLE,
+KHO_NOTE(KHO_NOTE_SUBTREE, KHO_TIMELINE_NODE_NAME, KHO_TIMELINE_COMPATIBLE,
 	 KHO_TIMELINE_COMPATIBLE);
 
 /* The two kernels measure the frequency of one counter, and differ by little. */

@@ -24,11 +24,6 @@
 
 extern char **environ;
 
-static bool below(char *path, size_t size, const char *root, const char *name)
-{
-	return snprintf(path, size, "%s%s", root, name) < (int)size;
-}
-
 /* ---- load */
 
 /* Words with which kexec would load an image without the handover. */
@@ -129,8 +124,8 @@ int finish_session(const char *root, const char *name, bool force)
 	char path[4096];
 	int fd, err;
 
-	if (!below(path, sizeof(path), root, DEVICE))
-		return fail("%s: too long", root);
+	if (path_below(root, DEVICE, path, sizeof(path)))
+		return -1;
 	fd = open_session(path, name);
 	if (fd < 0)
 		return -1;
@@ -149,8 +144,8 @@ int release_unclaimed(const char *root)
 	char path[4096];
 	int fd, err;
 
-	if (!below(path, sizeof(path), root, RELEASE))
-		return fail("%s: too long", root);
+	if (path_below(root, RELEASE, path, sizeof(path)))
+		return -1;
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail("%s: %s", path, strerror(errno));

@@ -428,7 +428,7 @@ static struct json_object *side(const struct set *set)
 struct json_object *check_sets(const struct set *from, const struct set *to, const struct use *use,
 			       int *status)
 {
-	struct json_object *result = json_object_new_object();
+	struct json_object *result = json_result("check");
 	struct check check = { from, to, use, json_object_new_array(), json_object_new_array(),
 			       json_object_new_array() };
 
@@ -444,8 +444,6 @@ struct json_object *check_sets(const struct set *from, const struct set *to, con
 	}
 	check_subtrees(&check);
 
-	json_object_object_add(result, "verb", json_object_new_string("check"));
-	json_object_object_add(result, "schema", json_object_new_int(1));
 	json_object_object_add(result, "from", side(from));
 	json_object_object_add(result, "to", side(to));
 	json_object_object_add(result, "components", check.rows);

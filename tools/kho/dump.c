@@ -212,9 +212,7 @@ struct json_object *dump_path(const char *path, const char *as, const char *core
 	if (!what)
 		return NULL;
 
-	all = json_object_new_object();
-	json_object_object_add(all, "verb", json_object_new_string("dump"));
-	json_object_object_add(all, "schema", json_object_new_int(1));
+	all = json_result("dump");
 	json_object_object_add(all, "path", json_text(path, strlen(path)));
 	json_object_object_add(all, "data", what);
 	return all;

@@ -149,10 +149,8 @@ static int verb_timeline(const struct options *o)
 /* What was done, with what it was done to, if there is something. */
 static int show_done(const struct options *o, const char *verb, const char *key, const char *what)
 {
-	struct json_object *done = json_object_new_object();
+	struct json_object *done = json_result(verb);
 
-	json_object_object_add(done, "verb", json_object_new_string(verb));
-	json_object_object_add(done, "schema", json_object_new_int(1));
 	if (key)
 		json_object_object_add(done, key, json_text(what, strlen(what)));
 	return show_result(o, done, print_done);

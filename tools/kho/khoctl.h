@@ -124,6 +124,7 @@ struct use {
 #define DEBUGFS	"/sys/kernel/debug/kho"
 int running_set(const char *root, struct set *set);
 int running_use(const char *root, struct use *use);
+int path_below(const char *root, const char *path, char *name, size_t size);
 int read_below(const char *root, const char *path, struct blob *blob);
 typedef void (*line_visit)(void *ctx, const char *key, const char *value);
 void text_lines(const struct blob *text, line_visit visit, void *ctx);
@@ -203,6 +204,7 @@ void print_done(struct json_object *what);
 void print_tree(struct json_object *what);
 const char *json_string(struct json_object *what, const char *key);
 struct json_object *json_text(const void *text, size_t size);
+struct json_object *json_result(const char *verb);
 struct json_object *json_address(uint64_t value);
 
 #endif /* KHOCTL_H */

@@ -55,9 +55,19 @@ const char *json_string(struct json_object *what, const char *key)
 	return json_object_get_string(value);
 }
 
-struct json_object *set_json(const struct set *set)
+/* What the result of each verb begins with. */
+struct json_object *json_result(const char *verb)
 {
 	struct json_object *result = json_object_new_object();
+
+	json_object_object_add(result, "verb", json_object_new_string(verb));
+	json_object_object_add(result, "schema", json_object_new_int(1));
+	return result;
+}
+
+struct json_object *set_json(const struct set *set)
+{
+	struct json_object *result = json_result("abi");
 	struct json_object *rows = json_object_new_array();
 
 	for (unsigned int i = 0; i < set->nr; i++) {
@@ -72,8 +82,6 @@ struct json_object *set_json(const struct set *set)
 				       json_object_new_int(1 << c->page_shift) : NULL);
 		json_object_array_add(rows, row);
 	}
-	json_object_object_add(result, "verb", json_object_new_string("abi"));
-	json_object_object_add(result, "schema", json_object_new_int(1));
 	json_object_object_add(result, "release", json_object_new_string(set->release));
 	json_object_object_add(result, "format", json_object_new_string(set->format));
 	json_object_object_add(result, "stock", json_object_new_boolean(set->stock));

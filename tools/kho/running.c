@@ -20,13 +20,16 @@
 #define SESSIONS	"/sys/kernel/debug/liveupdate/"
 #define SESSION_LINK	"anon_inode:[luo_session] "
 
+int path_below(const char *root, const char *path, char *name, size_t size)
+{
+	return snprintf(name, size, "%s%s", root, path) < (int)size ? 0 : fail("%s: too long", root);
+}
+
 int read_below(const char *root, const char *path, struct blob *blob)
 {
 	char name[4096];
 
-	if (snprintf(name, sizeof(name), "%s%s", root, path) >= (int)sizeof(name))
-		return fail("%s: too long", root);
-	return blob_read(name, blob);
+	return path_below(root, path, name, sizeof(name)) ?: blob_read(name, blob);
 }
 
 /* ---- components */
@@ -231,8 +234,7 @@ static bool has_device(const char *root)
 {
 	char name[4096];
 
-	snprintf(name, sizeof(name), "%s/dev/liveupdate", root);
-	return !access(name, F_OK);
+	return !path_below(root, "/dev/liveupdate", name, sizeof(name)) && !access(name, F_OK);
 }
 
 /* Every kernel writes these for itself, and nothing is lost without them. */
@@ -403,9 +405,7 @@ struct json_object *running_show(const char *root)
 		return NULL;
 	}
 	find_release(root, set);
-	show = json_object_new_object();
-	json_object_object_add(show, "verb", json_object_new_string("show"));
-	json_object_object_add(show, "schema", json_object_new_int(1));
+	show = json_result("show");
 	json_object_object_add(show, "release", json_object_new_string(set->release));
 	json_object_object_add(show, "outgoing", outgoing(root));
 	json_object_object_add(show, "incoming", incoming(root));

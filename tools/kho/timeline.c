@@ -219,9 +219,7 @@ struct json_object *timeline_show(const char *root)
 
 	if (!line)
 		return NULL;
-	all = json_object_new_object();
-	json_object_object_add(all, "verb", json_object_new_string("timeline"));
-	json_object_object_add(all, "schema", json_object_new_int(1));
+	all = json_result("timeline");
 	json_object_object_add(all, "timeline", line);
 	return all;
 }
