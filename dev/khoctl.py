@@ -48,8 +48,8 @@ def bring_others(run, kernel, share):
 
 def bring_systemd(run, kernel, share):
     why = systemd.bring(run, kernel, share) or bring_others(run, kernel, share)
-    for unit in () if why else (kernel.tree / unit.KHOCTL / "systemd").iterdir():
-        shutil.copy(unit, share / "khoctl")
+    for place in () if why else (kernel.tree / unit.KHOCTL / "systemd").iterdir():
+        shutil.copy(place, share / "khoctl")
     return why
 
 
