@@ -110,8 +110,8 @@ int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val)
  *
  * Context: May sleep.
  * Return: 0, -EOPNOTSUPP when Kexec Handover is off, -EEXIST when the name is
- * in use, -EINVAL when it is not a valid name of a node, -ENOMEM when the root
- * tree is full.
+ * in use, -EINVAL when @name is not a valid name of a node, -ENOMEM when the
+ * root tree is full.
  */
 int kho_add_subtree(const char *name, void *blob, size_t size)
 {
@@ -177,8 +177,9 @@ EXPORT_SYMBOL_GPL(kho_remove_subtree);
 /**
  * kho_out_is_unused - check whether the outgoing handover is empty
  *
- * The next kernel can only find data that has a subtree.  Three subtrees always
- * exist: the kexec metadata, the time line, and the list of sessions.
+ * The next kernel can only find data that has a subtree.  Three subtrees do not
+ * count, as they are written even if nothing is preserved: the kexec metadata,
+ * the time line, and the list of sessions.
  *
  * Context: May sleep.
  * Return: true without any other subtree and without an outgoing session.
@@ -251,8 +252,9 @@ static int kho_find_subtree(const char *name, unsigned int *nr)
  * @phys: set to the address of the data
  * @size: set to the number of bytes, unless NULL
  *
- * The memory of the data, and all that is unclaimed, is not released before
- * kho_put_subtree() is called, once for each call that returned 0.
+ * Unclaimed memory, that of the data included, is not released before
+ * kho_put_subtree() is called.  Each call that returns 0 needs a call of
+ * kho_put_subtree().
  *
  * Context: May sleep, from early boot on.
  * Return: 0, -ENOENT without a subtree of this name, -EINVAL when @phys is NULL,

@@ -89,7 +89,7 @@ void kho_debugfs_add_blob(const char *name, void *data, size_t size)
 
 /**
  * kho_debugfs_remove_blob - remove an outgoing blob
- * @data: the data; without readers when this returns
+ * @data: the data; it has no readers any longer when this function returns
  */
 void kho_debugfs_remove_blob(void *data)
 {
@@ -214,7 +214,7 @@ static void __init kho_drop_snapshots(void)
 /**
  * kho_debugfs_init - create the files in debugfs
  *
- * Context: Once, after the outgoing root tree was created, or failed to be.
+ * Context: Once, after the attempt to create the outgoing root tree.
  */
 void __init kho_debugfs_init(void)
 {

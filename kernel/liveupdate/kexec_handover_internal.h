@@ -13,7 +13,8 @@
 
 /*
  * Largest order in the map of preserved memory.  Up to this order, the marker
- * is above the bits of a leaf, so that all keys of a leaf have one order.
+ * bit is above the bits that select a key in a leaf, so all keys of a leaf have
+ * one order.
  */
 #define KHO_MAX_ORDER	(64 - PAGE_SHIFT - KHO_BITMAP_SIZE_LOG2)
 
@@ -55,8 +56,8 @@ static inline bool kho_decode_key(unsigned long key, phys_addr_t *phys,
 }
 
 /*
- * Scratch areas are the first memory in memblock of the next kernel, while its
- * array cannot grow.
+ * Scratch areas are the first memory that the next kernel adds to memblock, at
+ * a time when the array of memory regions cannot grow.
  */
 #define KHO_MAX_SCRATCH_AREAS	120
 

@@ -72,6 +72,6 @@ struct page *kho_alloc_pages(gfp_t gfp, unsigned int order)
 			return page;
 	}
 
-	/* Low memory is never added to a running machine; it is scarce, so try it last. */
+	/* Low memory was present at boot, but is scarce, so try it last. */
 	return kho_keep_boot_pages(alloc_pages(gfp | __GFP_DMA32, order), order);
 }

@@ -13,8 +13,8 @@
  *
  * The kernel that writes a set allocates capacity with kho_block_set_grow(),
  * while an error can still be handled, and writes the records before kexec with
- * kho_block_set_it_reserve_entry(), which cannot fail then.  It passes on
- * kho_block_set_head_pa().
+ * kho_block_set_it_reserve_entry(), which cannot fail then.  The address of the
+ * first block, kho_block_set_head_pa(), is passed to the next kernel.
  *
  * The kernel that reads it restores the set with kho_block_set_restore(),
  * iterates with kho_block_set_it_read_entry(), and frees it with
@@ -256,9 +256,9 @@ static int kho_block_set_read(struct kho_block_set *bs, u64 head_pa)
 }
 
 /*
- * Restore the tracked blocks.  Other records may refer to them as well, and
- * another owner that restored them could modify or free them.  A block that is
- * restored already, also by the same chain, is not tracked any longer.
+ * Restore the tracked blocks, so that no other owner with the same addresses in
+ * its records can modify or free them.  A block that was restored before, even
+ * by this chain, is untracked.
  */
 static int kho_block_set_take(struct kho_block_set *bs)
 {
@@ -423,7 +423,7 @@ void *kho_block_set_it_prev(struct kho_block_set_it *it)
 	if (!it->i) {
 		if (list_is_first(&it->block->list, &it->bs->blocks))
 			return NULL;
-		/* The iterator left it because it is full. */
+		/* The iterator only leaves full blocks. */
 		it->block = list_prev_entry(it->block, list);
 		it->i = it->bs->count_per_block;
 	}

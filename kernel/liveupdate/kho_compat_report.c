@@ -115,7 +115,7 @@ static void kho_compat_print_malformed(const char *offered, size_t size,
  * @size: bytes of the field that @offered is in
  * @supported: string of this kernel, empty for none
  *
- * The log gets a line for each component that differs, the first time.
+ * The first report of a comparison logs a line for each component that differs.
  *
  * Context: Any.
  */
@@ -147,7 +147,7 @@ void kho_compat_report(const char *offered, size_t size, const char *supported)
 /**
  * kho_compat_reported - check whether a comparison was reported
  *
- * Return: true with a handover of any version.
+ * Return: true when the previous kernel left a handover, of any version.
  */
 bool kho_compat_reported(void)
 {

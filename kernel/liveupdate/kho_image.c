@@ -4,8 +4,8 @@
  *
  * With scratch memory on demand, areas are allocated when an image is loaded and
  * are freed with it.  Allocated memory cannot be preserved by another user, so
- * the next kernel can boot in the areas.  The segments of the image are written
- * to their destination when the image is loaded, as those in CMA are, and
+ * the next kernel can boot in the areas.  Like segments in CMA, the segments of
+ * the image are written to their destination when the image is loaded, and
  * nothing is copied during the kexec.
  */
 
@@ -162,7 +162,7 @@ static bool kho_alloc_area(struct kho_areas *areas, phys_addr_t size,
 	/*
 	 * Reserved pages are not migrated, and their block cannot be taken
 	 * offline.  Segments are written through the address of their first
-	 * page.
+	 * page, so no page may have a KASAN tag of its own.
 	 */
 	for (unsigned long i = 0; i < PHYS_PFN(size); i++) {
 		SetPageReserved(pfn_to_page(pfn + i));
@@ -249,7 +249,7 @@ static bool kho_alloc_low(struct kho_areas *areas)
 	return done >= size;
 }
 
-/* For memory that memblock allocates on a node, or elsewhere if the node is full. */
+/* On each node first, as memblock does, and elsewhere if a node is full. */
 static bool kho_alloc_high(struct kho_areas *areas)
 {
 	phys_addr_t size = kho_with_margin(kho_boot_use.high), done;
@@ -424,7 +424,7 @@ int kho_locate_mem_hole(struct kexec_buf *kbuf,
 		if (ret != 1)
 			return -EADDRNOTAVAIL;
 
-		/* Write it to its destination now, as segments in CMA are. */
+		/* Write it to its destination now, like a segment in CMA. */
 		if (kbuf->image->kho.areas)
 			kbuf->cma = phys_to_page(kbuf->mem);
 		return 0;

@@ -5,8 +5,8 @@
  * The memory map has the blocks of one order in ascending order.  Each order is
  * one sequence for memblock_reserve_sequence(), and the nodes of the map, which
  * are not in the map, are another one.  The map is not trusted: keys of memory
- * that cannot be preserved are removed.  Other memory of such a block stays
- * reserved, as devices may use it.
+ * that cannot be preserved are removed.  If only a part of a block cannot be
+ * preserved, the rest of it stays reserved, as devices may use it.
  *
  * Blocks are aligned powers of two, so of two blocks that overlap one contains
  * the other.  At least one of the keys is stale, and it is unknown which.  The
@@ -46,7 +46,10 @@ static const char * const kho_refusals[] __initconst = {
 static phys_addr_t *kho_nodes __initdata;
 static unsigned long kho_nr_nodes __initdata;
 
-/* On allocation failure all memory outside of scratch areas is reserved. */
+/*
+ * Set when all memory outside of scratch areas is reserved, on allocation
+ * failure.
+ */
 static bool kho_coarse __initdata;
 
 static void __init kho_drop_keys(unsigned long key, unsigned long nr,
@@ -191,7 +194,10 @@ static bool __init kho_next_node(struct memblock_sequence *seq,
 	return true;
 }
 
-/* Reserved first: blocks that overlap a node are in use then. */
+/*
+ * Nodes are reserved before blocks, so that a block that overlaps one is
+ * refused.
+ */
 static int __init kho_reserve_nodes(unsigned long nr)
 {
 	struct kho_sequence nodes = {
@@ -238,7 +244,10 @@ static int __init kho_collect_nodes(void)
 
 	sort(kho_nodes, kho_nr_nodes, sizeof(*kho_nodes), kho_cmp_nodes, NULL);
 
-	/* Removing a key from a leaf must not change a table. */
+	/*
+	 * If a page were both a leaf and a table, removing a key would damage
+	 * the table.
+	 */
 	for (unsigned long i = 1; i < kho_nr_nodes; i++) {
 		if (kho_nodes[i - 1] != kho_nodes[i])
 			continue;
@@ -276,7 +285,9 @@ static int __init kho_reserve_map(void)
 		kho_in.orders |= BIT(order);
 		if (!kho_coarse && kho_reserve_order(order, nr))
 			kho_reserve_coarse();
-		/* Only partial pages are not reserved yet; they stay unused. */
+		/*
+		 * Refuse invalid blocks.  All whole pages are reserved already.
+		 */
 		if (kho_coarse)
 			kho_reserve_order(order, 0);
 	}

@@ -14,7 +14,7 @@
 
 #include "kexec_handover_internal.h"
 
-/* Of the linker script: all notes of the kernel. */
+/* From the linker script: all notes of the kernel. */
 extern const char __start_notes[], __stop_notes[];
 
 /* The names of a note follow its head, each with its NUL. */
@@ -81,8 +81,8 @@ static int kho_out_count_node(phys_addr_t phys, void *data)
  *     in the map
  * @v: unused
  *
- * Nodes of the outgoing map are never freed, so the walk needs no lock.  Memory that
- * is preserved or unpreserved meanwhile is counted or not.
+ * Nodes of the outgoing map are never freed, so the walk needs no lock.  Memory
+ * that is preserved or unpreserved meanwhile may or may not be counted.
  *
  * Return: 0, or an error of kho_radix_walk_tree().
  */

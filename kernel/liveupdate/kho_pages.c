@@ -69,8 +69,8 @@ static void kho_unpreserve_block(unsigned long pfn, unsigned int order,
 }
 
 /*
- * Check whether memory can be preserved.  Scratch memory is overwritten by the
- * next kernel, and memory added after boot is missing in it.  @batch has the
+ * Check whether memory can be preserved.  The next kernel overwrites scratch
+ * memory, and does not have memory that was added after boot.  @batch has the
  * range that was checked before; the next pages are most likely in it, too.
  */
 static int kho_check_preservable(unsigned long pfn, unsigned long nr_pages,
@@ -604,8 +604,8 @@ static int kho_batch_take_folio(struct kho_restore_batch *batch,
  * @batch: state of the batch
  *
  * Context: Any, with a reference to a subtree or a session of the previous
- * kernel, from the first call to the last one of the batch; as
- * kho_restore_folio() before page_alloc_init_late().
+ * kernel, from the first call to the last one of the batch.  Before
+ * page_alloc_init_late(), that of kho_restore_folio().
  * Return: As kho_restore_folio().
  */
 struct folio *kho_restore_folio_batched(phys_addr_t phys,
@@ -791,8 +791,8 @@ struct page *kho_restore_pages_batched(phys_addr_t phys, unsigned long nr_pages,
  * Succeeds once for each page.
  *
  * Context: As kho_restore_folio().
- * Return: the first page, all of order 0 and with a reference each; or NULL, with
- * nothing restored, when one of them is not preserved.
+ * Return: the first page; NULL, with nothing restored, when one of the pages is
+ * not preserved.  All pages are of order 0, and each has a reference.
  */
 struct page *kho_restore_pages(phys_addr_t phys, unsigned long nr_pages)
 {

@@ -71,8 +71,8 @@ static u64 *kho_radix_slot(struct kho_radix_node *node, unsigned long key,
 }
 
 /*
- * Entries are set once and stay until the tree is destroyed, so the address
- * dependency is sufficient for a reader.
+ * An entry is set once, and stays until its node is pruned or the tree is
+ * destroyed, so the address dependency is sufficient for a reader.
  */
 static struct kho_radix_node *kho_radix_child(const u64 *slot)
 {
@@ -433,7 +433,7 @@ static unsigned long kho_radix_runs_in_node(struct kho_radix_node *node,
 	if (level == 0)
 		return kho_radix_runs_in_leaf(((struct kho_radix_leaf *)node)->bitmap);
 
-	/* For a node on the path to @first or @last, only a part of the entries. */
+	/* A node on the path to @first or @last is only counted in part. */
 	for (shift = kho_radix_shift(level); key <= last;) {
 		unsigned long next = ((key >> shift) + 1) << shift;
 		struct kho_radix_node *child;

@@ -43,7 +43,7 @@ static_assert(KHO_SCRATCH_ALIGN >= CMA_MIN_ALIGNMENT_BYTES);
  */
 #define KHO_EXT_BLOCK		SZ_1G
 
-/* Upper limit, so that a typing error does not reserve all memory. */
+/* Upper limit, so that a typo does not reserve all memory. */
 #define KHO_SCRATCH_SCALE_MAX	10000
 
 struct kho_scratch *kho_scratch;
@@ -393,7 +393,9 @@ bool kho_scratch_overlap(phys_addr_t phys, size_t size)
 	return kho_scratch_from(phys) < phys + size;
 }
 
-/* Blocks of KHO_EXT_BLOCK bytes, by number, with preserved memory. */
+/*
+ * A bit for each block of KHO_EXT_BLOCK bytes, set if it has preserved memory.
+ */
 struct kho_busy_blocks {
 	unsigned long *bitmap;
 	unsigned long nr;

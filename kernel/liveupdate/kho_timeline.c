@@ -3,12 +3,12 @@
 /**
  * DOC: Time line
  *
- * Operators are judged by the time that a live update takes, most of which passes
- * while no kernel can tell.  Both kernels therefore read a counter of the machine
- * that goes on during a kexec: the time stamp counter on x86, the virtual counter of
- * the generic timer on arm64.  The previous kernel hands its values over, and
- * ``kho/timeline`` in debugfs has them together, as lines of a key, a colon and a
- * value:
+ * A live update begins in the previous kernel and ends in this one, so neither
+ * of them can measure it alone.  Both kernels therefore read a counter
+ * of the machine that a kexec does not reset: the time stamp counter on x86,
+ * the virtual counter of the generic timer on arm64.  The previous kernel hands
+ * its values over, and ``kho/timeline`` in debugfs lists those of both kernels,
+ * as lines of a key, a colon and a value:
  *
  * ``clock``, ``frequency``, ``reliable``
  *     The counter: ``tsc``, ``arch`` or ``none``, its frequency in Hz, and ``no`` if
@@ -16,15 +16,16 @@
  *     time.
  *
  * ``previous``
- *     ``valid``; or why nothing of the previous kernel is shown: ``none``,
- *     ``invalid``, or ``other clock``.
+ *     ``valid``, or the reason why no time of the previous kernel is shown:
+ *     ``none``, ``invalid`` or ``other clock``.
  *
- * ``now``, and the name of each event, for those of the previous kernel after the
- *     word ``previous``
- *     Seconds on the counter.
+ * ``now``, and the name of each event
+ *     Time in seconds on the counter.  Names of events of the previous kernel
+ *     follow the word ``previous``.
  *
- * ``session``, and below it ``retrieved`` and ``finished``
- *     The same of the first incoming sessions.  ``more-sessions`` counts the others.
+ * ``session``, followed by ``retrieved`` and ``finished``
+ *     Name and times of an incoming session.  Only the first sessions are
+ *     listed; ``more-sessions`` is the number of the others.
  *
  * The time line never affects a handover.  It is missing if its page cannot be
  * allocated, which is logged.
@@ -174,7 +175,7 @@ static void kho_timeline_write_clock(struct kho_timeline_ser *ser)
 
 /**
  * kho_timeline_mark - record that an event happens now
- * @event: the event; of several times, the last one counts
+ * @event: the event; the last time counts
  *
  * Context: Any, from early boot on until the CPU leaves the kernel.
  */
@@ -206,7 +207,7 @@ static struct kho_timeline_session *kho_timeline_find(const char *name)
 
 /**
  * kho_timeline_session_retrieved - record that a session is retrieved now
- * @name: its name; the first time counts
+ * @name: its name; only the first call for it counts
  *
  * Context: May sleep.
  */
@@ -280,7 +281,8 @@ static const char *__init kho_timeline_check(const struct kho_timeline_ser *in,
 /**
  * kho_timeline_read - read the time line of the previous kernel
  *
- * What is invalid stays unclaimed: the page may be that of another owner.
+ * An invalid time line stays unclaimed, as its page may belong to another
+ * owner.
  *
  * Context: During boot, when memory can be restored.
  */
@@ -307,7 +309,7 @@ void __init kho_timeline_read(void)
 }
 
 /**
- * kho_timeline_write - hand the time line over, from now on
+ * kho_timeline_write - preserve the time line for the next kernel
  *
  * Context: During boot, when memory can be preserved.
  */
@@ -345,7 +347,7 @@ static void kho_timeline_show_time(struct seq_file *m, const char *before,
 	if (!at || !hz)
 		return;
 
-	/* Any value of the previous kernel can be printed: rest < hz. */
+	/* rest < hz, so no value of the previous kernel can overflow. */
 	sec = div64_u64_rem(at, hz, &rest);
 	seq_printf(m, "%s%s: %llu.%09llu\n", before, name, sec,
 		   mul_u64_u64_div_u64(rest, NSEC_PER_SEC, hz));
@@ -358,7 +360,7 @@ static void kho_timeline_show_previous(struct seq_file *m)
 
 	seq_printf(m, "previous: %s\n", kho_timeline.in_state);
 	for (unsigned int i = 0; i < ARRAY_SIZE(kho_timeline_names); i++) {
-		/* What did not happen before this kernel is invalid. */
+		/* Times after the entry of this kernel are invalid. */
 		if (in->at[i] <= entered)
 			kho_timeline_show_time(m, "previous ",
 					       kho_timeline_names[i], in->at[i]);

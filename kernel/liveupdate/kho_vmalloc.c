@@ -456,9 +456,9 @@ err_free_pages:
  * vfree().
  *
  * Context: May sleep.
- * Return: start of the area, or NULL.  kho_vmalloc_check() returns the reason of
- * a failure.  On allocation failure or with an invalid description nothing was
- * restored, and the call may be repeated.
+ * Return: start of the area, or NULL.  kho_vmalloc_check() returns the reason
+ * for a failure.  If an allocation failed or the description is invalid,
+ * nothing was restored.  After an allocation failure, the call may be repeated.
  */
 void *kho_restore_vmalloc(const struct kho_vmalloc *preservation)
 {

@@ -36,7 +36,7 @@ static const struct composite {
 
 KUNIT_ARRAY_PARAM_DESC(composite, composites, name);
 
-/* Sub-components that are unique and in order, and no empty ones. */
+/* Components are unique, in order and not empty. */
 static void compat_test_rules(struct kunit *test)
 {
 	const struct composite *c = test->param_value;
@@ -56,8 +56,8 @@ static void compat_test_base_first(struct kunit *test)
 }
 
 /*
- * What the data of a composite is built on.  The matcher is not asked: a bare
- * base may stand for more than it names.
+ * The structures that the data of a composite is built on.  The matcher cannot
+ * check this, since a bare base may stand for several components.
  */
 static const struct relation {
 	const char *name;

@@ -216,8 +216,7 @@ static int __init luo_read_root(phys_addr_t phys, size_t size,
 }
 
 /*
- * Early, so that kernel users can access their FLBs as soon as they are
- * initialized.
+ * Runs early, so that kernel code can access its FLBs when it is initialized.
  */
 static int __init luo_init_incoming(void)
 {
@@ -350,8 +349,8 @@ int liveupdate_reboot(void)
  * updates, and passes the descriptors of sessions to their holders.  A second
  * open() fails with ``-EBUSY``.
  *
- * On the device, sessions are created and retrieved; on the descriptor of a
- * session, files are preserved, retrieved, and the session is finished.  What
+ * Ioctls of the device create and retrieve sessions.  Ioctls of the descriptor
+ * of a session preserve and retrieve files, and finish the session.  What
  * an ioctl does depends on the state of the session:
  *
  * ===========  ===========  ==================  ===========  ===========
@@ -364,10 +363,10 @@ int liveupdate_reboot(void)
  * close()      unpreserves  see "LUO Sessions"  ends         nothing
  * ===========  ===========  ==================  ===========  ===========
  *
- * A retrieved session that is closed before it is finished can be retrieved
- * again, with the files that its holder did not retrieve; when its holder exits,
- * with all files.  A file that was retrieved before is the same open file for
- * the next holder.
+ * A session that is closed before it is finished can be retrieved again, with
+ * the files that its holder did not retrieve.  If its holder exits instead, all
+ * files stay in the session.  A file that was retrieved before is the same open
+ * file for the next holder.
  */
 
 static atomic_t luo_dev_in_use;
@@ -401,8 +400,8 @@ static const struct luo_ioctl_op luo_dev_ops[] = {
 };
 
 /*
- * The freeze waits for this, so it must not wait for user space: the caller of
- * reboot() may have to provide a page of the caller of the ioctl.
+ * The freeze waits for running ioctls, so an ioctl must not wait for user space
+ * in here: a page that it needs may have to come from the caller of reboot().
  */
 static int luo_execute(const struct luo_ioctl_op *op, void *ctx, void *arg,
 		       struct file **filep)

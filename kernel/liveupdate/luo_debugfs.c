@@ -4,8 +4,8 @@
  * DOC: LUO in debugfs
  *
  * ``/sys/kernel/debug/liveupdate`` has two lists for each direction, as lines of a
- * key, a colon and a value.  ``outgoing`` and ``incoming`` have the sessions and
- * what is counted:
+ * key, a colon and a value.  ``outgoing`` and ``incoming`` list the sessions,
+ * and count files:
  *
  * ``sessions``
  *     Number of sessions whose records were read.
@@ -18,15 +18,15 @@
  *     String of each registered FLB, and the number of outgoing files that need it.
  *
  * ``session``
- *     Name of a session.  Lines about it follow: ``files``, the number of files,
- *     and, of an incoming one, ``state``.  A session that is ``parked`` or ``held``
- *     was never finished.
+ *     Name of a session, followed by a line ``files`` with the number of its
+ *     files.  For an incoming session a line ``state`` follows.  A session that
+ *     is ``parked`` or ``held`` is not finished.
  *
- * ``outgoing_files`` and ``incoming_files`` have all files of each session that was
- * retrieved or created: ``file``, with the token, the state, the size in bytes and
- * the string of the handler.  The state is ``preserved``, or, of an incoming file,
- * ``waiting``, ``retrieved`` or ``failed``.  The size is ``-`` without an open file,
- * and of a file that has no size.
+ * ``outgoing_files`` and ``incoming_files`` list the files of each session that
+ * was created or retrieved.  A line ``file`` has the token, the state, the size
+ * in bytes and the string of the handler.  The state of an outgoing file is
+ * ``preserved``, that of an incoming file ``waiting``, ``retrieved`` or
+ * ``failed``.  The size is ``-`` if the file is not open or has no size.
  *
  * Characters that cannot be printed are escaped.
  */
@@ -48,10 +48,10 @@
 #include "luo_internal.h"
 
 /*
- * The locks are held while one buffer is filled, which is a page, so sessions and
- * files may come and go between two reads.  A reader finds its place again by name
- * and by token, which are hashed: a million files take as many steps.  A place that
- * is gone is looked for by its number, once.
+ * The locks are only held while one buffer of a page is filled, so sessions and
+ * files may come and go between two reads.  A reader finds its position again
+ * by name and token, which are hashed, so a list of n files takes O(n).  If the
+ * session or file is gone, the lists are searched once for the next number.
  *
  * The mutex of a session is not taken: preserving a file may take long with it
  * held.
@@ -107,7 +107,7 @@ struct luo_list {
 	char name[LIVEUPDATE_SESSION_NAME_LENGTH];
 };
 
-/* Write down where the reader is. */
+/* Record the position of the reader. */
 static void luo_list_note(struct luo_list *l)
 {
 	if (l->stage != LUO_SESSION)
@@ -211,7 +211,10 @@ static void luo_list_find_session(struct luo_list *l)
 		luo_list_find_file(l);
 }
 
-/* Handlers are listed with a lock that sleeps. */
+/*
+ * Listing handlers takes a sleeping lock, so only lists of files take the
+ * spinlock.
+ */
 static void luo_list_lock(const struct luo_list_kind *kind)
 {
 	mutex_lock(&kind->dir->lock);
@@ -291,7 +294,7 @@ static void luo_show_name(struct seq_file *m, const char *name, size_t size)
 
 static const char *luo_session_state(const struct luo_session *session)
 {
-	/* The last file may leave at any time. */
+	/* Not locked: the last file may leave the session at any time. */
 	if (READ_ONCE(session->finished))
 		return "finished";
 

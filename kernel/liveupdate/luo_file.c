@@ -82,7 +82,7 @@ static LIST_HEAD(luo_file_handlers);
 static DEFINE_HASHTABLE(luo_files, LUO_FILE_HASH_BITS);
 /* Files that must not be in another session, by id. */
 static DEFINE_HASHTABLE(luo_claims, LUO_FILE_HASH_BITS);
-/* Protects both, and all that debugfs reads of a file and of its position. */
+/* Protects both, and the fields of files and sets that debugfs reads. */
 DEFINE_SPINLOCK(luo_files_lock);
 
 void luo_file_set_init(struct luo_file_set *set, bool incoming)
@@ -152,7 +152,7 @@ static struct luo_file *luo_file_alloc(struct luo_file_set *set, u64 token,
 	return f;
 }
 
-/* Count a file for its handler, which it has, or no longer has. */
+/* Add @change to the number of files that the handler of @f has. */
 static void luo_file_count(struct luo_file *f, int change)
 {
 	lockdep_assert_held(&luo_files_lock);
@@ -493,7 +493,9 @@ static void luo_file_read(struct luo_file_set *set,
 	f->serialized_data = ser->data;
 	memcpy(f->compatible, ser->compatible, size);
 
-	/* It cannot be retrieved then, and is discarded with the others. */
+	/*
+	 * A duplicate cannot be retrieved, and is discarded with its session.
+	 */
 	if (luo_file_hash(f))
 		pr_err("token %#llx: duplicate, file is lost\n", f->token);
 
@@ -589,7 +591,7 @@ int luo_file_retrieve(struct luo_file_set *set, u64 token, struct file **filep)
 }
 
 /**
- * luo_file_give - record that the holder of a session has a file of it
+ * luo_file_give - record that the holder of a session has a file
  * @set: files of the session
  * @token: number of the file, which may be finished already
  *

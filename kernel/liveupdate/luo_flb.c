@@ -18,13 +18,14 @@
  * In the old kernel, ``preserve()`` is called before the first file is preserved,
  * and ``unpreserve()`` after the last one is unpreserved.  In the new kernel,
  * ``retrieve()`` is called when the object is first used, and ``finish()`` after
- * the last file was finished.  If the object was not used before, both are called
- * then.
+ * the last file was finished.  For an object that was never used, both are
+ * called after the last file.
  *
  * Code other than file handlers may use the object between
- * liveupdate_flb_get_incoming() and liveupdate_flb_put_incoming(), or the same
- * for outgoing.  Such a reference keeps the object after the last file, but does
- * not make it part of the handover: only files are counted for the next kernel.
+ * liveupdate_flb_get_incoming() and liveupdate_flb_put_incoming(), or the
+ * corresponding functions for outgoing FLBs.  Such a reference keeps the object
+ * after the last file, but does not make it part of the handover: only files
+ * are counted for the next kernel.
  *
  * A file that is finished without its handler does not release its FLBs.
  * Therefore all remaining FLBs are finished with the last incoming session.

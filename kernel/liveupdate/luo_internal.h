@@ -29,7 +29,7 @@
  * @respond: the structure is copied back to the caller
  * @execute: executes the ioctl.  @ctx is the object of the file descriptor, @arg
  *           the structure; sets @filep if @fd_offset is not 0.
- * @give: called before the descriptor of that file is installed; optional
+ * @give: called before the new descriptor is installed; optional
  */
 struct luo_ioctl_op {
 	unsigned int cmd;

@@ -74,7 +74,10 @@
 }
 
 struct luo_sessions luo_incoming = LUO_SESSIONS_INIT(luo_incoming);
-/* Unclaimed memory has records until all sessions are read and finished. */
+/*
+ * Set while sessions refer to unclaimed memory, which must not be released
+ * then.
+ */
 static bool luo_incoming_holds;
 
 struct luo_sessions luo_outgoing = LUO_SESSIONS_INIT(luo_outgoing);
