@@ -53,9 +53,9 @@
  * the bits below PAGE_SHIFT.  csum is the checksum of all folios in the order
  * of that array.  Numbers are in native byte order.
  *
- * named is for a kernel with another version of vmalloc descriptions, which cannot
- * restore the array: the first folios, and their checksum.  It is optional, as
- * older kernels do not write it.
+ * named has the first folios and their checksum, for a kernel with another
+ * version of vmalloc descriptions, which cannot restore the array.  It is
+ * optional, as older kernels do not write it.
  */
 #define KHO_TEST_SUBTREE	"kho_test"
 #define KHO_TEST_COMPATIBLE	"kho-test-v1"
@@ -83,8 +83,8 @@ MODULE_PARM_DESC(seed, "start value for sizes and contents of the folios");
 static char release_at_init[16];
 
 /*
- * Release a reserve_mem= region.  On the command line, the region is released
- * before regions are preserved.
+ * Release a reserve_mem= region.  If the parameter is on the command line, the
+ * region is released before regions are preserved.
  */
 static int kho_test_release(const char *name, const struct kernel_param *kp)
 {

@@ -21,7 +21,10 @@
 
 #include "contig_search.h"
 
-/* Maximum number of failed ranges in a zone, as each was isolated and drained. */
+/*
+ * Maximum number of failed attempts in a zone: each isolates and drains a
+ * range.
+ */
 #define CONTIG_SEARCH_TRIES	16
 
 /* The same checks as alloc_contig_range(), racy. */
@@ -37,7 +40,9 @@ static bool contig_is_movable(struct zone *zone, unsigned long pfn,
 		    is_migrate_cma_page(page) || is_migrate_isolate_page(page) ||
 		    page_is_unmovable(zone, page, PB_ISOLATE_MODE_OTHER, &step))
 			return false;
-		/* Memory pinned by a device, for a virtual machine, is pinned for long. */
+		/*
+		 * Memory that is pinned for a device may stay pinned for long.
+		 */
 		if (PageLRU(page) && folio_maybe_dma_pinned(page_folio(page)))
 			return false;
 		pfn += step;
@@ -96,7 +101,7 @@ static unsigned long contig_search_zone(struct zone *zone,
 
 /**
  * contig_search_alloc - allocate contiguous pages at any block
- * @search: where to look
+ * @search: limits of the search
  * @nr_pages: number of pages, a multiple of the alignment
  *
  * Higher zones come first, and in a zone higher addresses; ZONE_MOVABLE is not

@@ -148,8 +148,9 @@ static unsigned long __init memblock_merge_limit(unsigned long nr)
  * once.
  *
  * Context: Early boot, before the page allocator is up.
- * Return: 0, or -ENOMEM on allocation failure.  If @nr was too low, a part of the
- * ranges is reserved then, and all other memory was reported.
+ * Return: 0, or -ENOMEM on allocation failure, or if @nr was too low.  In the
+ * second case only a part of the ranges is reserved; all refused memory was
+ * reported.
  */
 int __init memblock_reserve_sequence(struct memblock_sequence *seq,
 				     unsigned long nr)
@@ -268,7 +269,10 @@ bool __init memblock_next_preserved(int nid, unsigned long *start,
 
 		if (r->base >= PFN_PHYS(*end))
 			return false;
-		/* A range without a whole page, at an end of RAM within a page. */
+		/*
+		 * RAM may end within a page, and leave a range without a whole
+		 * page.
+		 */
 		if (first >= last || !memblock_is_preserved(r) ||
 		    memblock_get_region_node(r) != nid)
 			continue;

@@ -184,7 +184,7 @@ static bool memfd_luo_has_tags(struct folio *folio)
 }
 #endif
 
-/* The next kernel knows neither of poisoned memory nor of tags. */
+/* The next kernel does not know which memory is poisoned or has tags. */
 static int memfd_luo_check_folio(struct folio *folio)
 {
 	if (folio_contain_hwpoisoned_page(folio))
@@ -200,15 +200,15 @@ static int memfd_luo_check_folio(struct folio *folio)
  * A reference that is taken after that only keeps the memory.  Therefore check
  * the mapping under the lock.
  *
- * Both flags are set now.  Their state at the time of kexec is unknown, as
- * mappings may write to the file until then:
+ * The dirty and the uptodate flag are set now.  Their state at the time of
+ * kexec is unknown, as mappings may write to the file until then:
  *
- * A clean folio can be dirtied through a mapping later.  If it was handed over as
- * clean, the next kernel could drop it and lose the data.  A folio that is not up
- * to date can be filled later, and the next kernel would zero it at first use.
- * Therefore every folio becomes dirty and up to date, at the expense of memory
- * that could have been reclaimed.  Both flags stay set, because a folio with a
- * reference is not written to swap.
+ * A clean folio can be dirtied through a mapping later.  If it were handed over
+ * as clean, the next kernel could drop it and lose the data.  A folio that is
+ * not up to date can be filled later, and the next kernel would zero it at
+ * first use.  Therefore every folio becomes dirty and up to date, at the
+ * expense of memory that could have been reclaimed.  Both flags stay set,
+ * because a folio with a reference is not written to swap.
  *
  * Poisoned memory must not be written to, so check it first.
  *
@@ -283,9 +283,9 @@ static int memfd_luo_add_batch(struct memfd_luo_array *arr,
 }
 
 /*
- * Check whether a folio can be preserved in place: not in CMA, for example, which
- * includes scratch areas.  This is a property of the pageblock; @known is the
- * last one that passed.
+ * Check whether a folio can be preserved in place.  Folios in CMA, for example,
+ * cannot: scratch areas reserved at boot are CMA.  This is a property of the
+ * pageblock; @known is the last one that passed.
  */
 static bool memfd_luo_may_stay(struct folio *folio, unsigned long *known)
 {
@@ -337,7 +337,7 @@ static bool memfd_luo_isolate(struct folio *folio, struct list_head *list)
 	return true;
 }
 
-/* memalloc_pin_save() makes the targets suitable, large folios included. */
+/* memalloc_pin_save() restricts targets to memory that can be preserved. */
 static int memfd_luo_migrate(struct list_head *list)
 {
 	struct migration_target_control target = {
@@ -399,7 +399,10 @@ static int memfd_luo_bring_in(struct address_space *mapping, pgoff_t index,
 	if (si_mem_available() < MEMFD_LUO_STEP)
 		return -ENOMEM;
 
-	/* The caller holds these before more is read, so that they are not reclaimed. */
+	/*
+	 * The caller gets references to these folios before it reads more, so
+	 * that they are not reclaimed.
+	 */
 	end = min(end, index + MEMFD_LUO_STEP);
 	while (index <= end && !liveupdate_interrupted()) {
 		struct folio *folio = shmem_read_folio_gfp(mapping, index, gfp);
@@ -665,8 +668,8 @@ static int memfd_luo_freeze(struct liveupdate_file_op_args *op)
 }
 
 /*
- * Closing a session waits for this, so it must not wait for the inode lock.  Only
- * one session has the file, and clears the flag once.
+ * Closing a session waits for this, so it must not wait for the inode lock.  It
+ * is not needed: only one session has the file, and unfreezes it once.
  */
 static void memfd_luo_unpreserve(struct liveupdate_file_op_args *op)
 {

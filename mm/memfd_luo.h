@@ -14,8 +14,8 @@ struct liveupdate_file_op_args;
 #define MEMFD_LUO_FOLIO_FLAGS	(MEMFD_LUO_FOLIO_DIRTY | MEMFD_LUO_FOLIO_UPTODATE)
 
 /*
- * The same layout as struct memfd_luo_folio_ser, but aligned: the compiler would
- * access the packed one byte by byte.
+ * The same layout as struct memfd_luo_folio_ser, but aligned: the compiler
+ * would access the packed structure byte by byte.
  */
 struct memfd_luo_entry {
 	u64 pfn:52;
@@ -27,7 +27,7 @@ static_assert(sizeof(struct memfd_luo_entry) == sizeof(struct memfd_luo_folio_se
 static_assert(offsetof(struct memfd_luo_entry, index) ==
 	      offsetof(struct memfd_luo_folio_ser, index));
 
-/* The one that follows a description in its page. */
+/* The permissions, which follow the description in its page. */
 static inline struct memfd_luo_mode_ser *memfd_luo_mode(struct memfd_luo_ser *desc)
 {
 	return (struct memfd_luo_mode_ser *)(desc + 1);

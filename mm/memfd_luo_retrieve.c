@@ -87,7 +87,7 @@ static const char *memfd_luo_bad_field(const struct memfd_luo_ser *desc)
 	return NULL;
 }
 
-/* The same for an entry, whose index is @min_index or larger. */
+/* The same for an entry, whose index must be at least @min_index. */
 static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *desc,
 				       const struct memfd_luo_entry *entry,
 				       u64 min_index)
@@ -100,7 +100,7 @@ static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *desc,
 	return NULL;
 }
 
-/* Without holes, each folio but the last one ends at the start of the next one. */
+/* Files have no holes, so each folio but the last one ends at the next one. */
 static unsigned long memfd_luo_max_pages(const struct memfd_luo_entry *entries,
 					 u64 i, u64 nr)
 {
@@ -131,7 +131,7 @@ static int memfd_luo_read(u64 handle, struct memfd_luo_ser *desc)
 	return -EINVAL;
 }
 
-/* Of a handle that was read. */
+/* @handle was validated by memfd_luo_read(). */
 static umode_t memfd_luo_read_mode(u64 handle)
 {
 	const struct memfd_luo_mode_ser *mode = memfd_luo_mode(phys_to_virt(handle));
@@ -227,7 +227,7 @@ static int memfd_luo_store(struct xa_state *xas, struct address_space *mapping,
 	unsigned int order = folio_order(folio);
 	long nr = 1L << order;
 
-	/* A walk from the root is only needed at the end of a node. */
+	/* Within a node, the next index does not need a walk from the root. */
 	if (order || folio->index != xas->xa_index + 1 ||
 	    !(folio->index & XA_CHUNK_MASK))
 		xas_set_order(xas, folio->index, order);
@@ -314,7 +314,9 @@ static int memfd_luo_insert(struct memfd_luo_fill *fill)
 
 	for (unsigned int i = 0; i < fill->nr; i++)
 		pages += folio_nr_pages(fill->folio[i]);
-	/* Without a limit on the file, this can only be -ENOMEM. */
+	/*
+	 * Internal tmpfs mounts have no size limit, so any failure is -ENOMEM.
+	 */
 	if (shmem_inode_acct_blocks(mapping->host, pages))
 		return -ENOMEM;
 
@@ -453,7 +455,7 @@ static int memfd_luo_take_window(struct memfd_luo_fill *fill)
 		}
 	}
 
-	/* The commit limit depends on the managed pages. */
+	/* The commit limit, which is checked next, depends on managed pages. */
 	kho_restore_batch_end(&fill->batch);
 	return err;
 }

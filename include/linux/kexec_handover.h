@@ -19,7 +19,7 @@ struct page;
  * @page: the last page that was restored, of the zone that @nr_pages are in
  * @nr_pages: restored pages that are not counted as managed yet
  *
- * All zero to begin with, and ended with kho_restore_batch_end().
+ * Initially all zero; kho_restore_batch_end() ends the batch.
  */
 struct kho_restore_batch {
 	struct kho_radix_cursor cursor;

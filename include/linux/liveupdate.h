@@ -32,9 +32,10 @@ struct module;
  * @file: the file; set by retrieve()
  * @serialized_data: where the next kernel finds the state of the file; set by
  *                   preserve(), may be changed by freeze()
- * @private_data: for the handler.  What preserve() leaves is passed to freeze(),
- *                unfreeze() and unpreserve() in the same kernel, what
- *                retrieve() leaves to its next attempt and to finish().
+ * @private_data: for the handler.  The value that preserve() sets is passed to
+ *                freeze(), unfreeze() and unpreserve() in the same kernel, the
+ *                value that retrieve() sets to its next attempt and to
+ *                finish().
  */
 struct liveupdate_file_op_args {
 	struct liveupdate_file_handler *handler;

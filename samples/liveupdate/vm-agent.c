@@ -2,9 +2,10 @@
 /*
  * vm-agent save|resume SESSION VMM...: a virtual machine over a live update
  *
- * QEMU, the VMM, finds RAM as descriptor 10, a memfd, and QMP as 11.  "save" reads a byte
- * before it preserves RAM, and one before it pauses the VM.  "resume" wants "-incoming
- * defer" besides.  See Documentation/admin-guide/mm/liveupdate-vm.rst.
+ * QEMU, the VMM, inherits RAM, a memfd, as descriptor 10, and QMP as 11.  "save"
+ * reads a byte before it preserves RAM, and another one before it pauses the VM.
+ * "resume" also needs "-incoming defer".  See
+ * Documentation/admin-guide/mm/liveupdate-vm.rst.
  */
 
 #define _GNU_SOURCE
@@ -33,7 +34,7 @@ static int check(int ret, const char *what)
 	exit(EXIT_FAILURE);
 }
 
-/* Creates or retrieves one; the arguments are alike, also those of the next function. */
+/* Creates or retrieves a session: both ioctls have the same layout. */
 static int session_open(unsigned long request, const char *name)
 {
 	struct liveupdate_ioctl_create_session arg = { .size = sizeof(arg) };

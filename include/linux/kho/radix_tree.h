@@ -15,11 +15,11 @@
  *
  * kho_radix_init_tree() initializes a tree, either empty or from the root node
  * that the previous kernel left, and kho_radix_destroy_tree() frees it.  In
- * between nodes are only added.  That makes locks unnecessary: adding,
- * removing, testing and walking may all run at the same time, and each key is
- * updated atomically.  A walk sees every key that was present from its start to
- * its end.  Only init and destroy need exclusive access, which is up to
- * the caller.
+ * between nodes are only added, except by kho_radix_prune().  That makes locks
+ * unnecessary: adding, removing, testing and walking may all run at the same
+ * time, and each key is updated atomically.  A walk sees every key that was
+ * present from its start to its end.  Only init and destroy need exclusive
+ * access, which is up to the caller.
  *
  * The tree does not preserve its own nodes.  The next kernel finds them in
  * place as long as it does not allocate their memory.  The format is that of
@@ -42,7 +42,8 @@ struct kho_radix_tree {
  * @first: the lowest key of the leaf
  *
  * Saves the walk from the root when keys come in ascending order, or near each
- * other.  Belongs to one tree and one user, and is valid as long as the tree.
+ * other.  Belongs to one tree and one user, and is valid until nodes of the
+ * tree are freed.
  */
 struct kho_radix_cursor {
 	unsigned long *bitmap;
@@ -54,8 +55,7 @@ struct kho_radix_cursor {
  * @leaf: for each key.
  * @run: for each run of @nr consecutive keys from @key on.  A run does not
  *       reach beyond its leaf.
- * @node: for each node before its contents are looked at, with its physical
- *        address.
+ * @node: for each node before it is read, with its physical address.
  *
  * Runs and keys come in ascending order.  A callback that returns non-zero
  * ends the walk.

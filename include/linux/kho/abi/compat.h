@@ -24,11 +24,11 @@
  * fixed field, padded with NULs to a multiple of eight bytes.
  *
  * Kernels older than composite strings announce the base alone.  A bare
- * ``kho-v4``, ``luo-v5`` or ``memfd-v2`` stands for the versions that went with
- * it, all of them the first.
+ * ``kho-v4``, ``luo-v5`` or ``memfd-v2`` also stands for the first version of
+ * each of its components.
  *
- * A change of a structure's layout is a new number in that structure's header
- * and nowhere else.  The composites of all its users follow from it.
+ * A change of a structure's layout only needs a new number in the header of
+ * that structure.  The composites of all its users follow from it.
  */
 
 /**
@@ -36,7 +36,7 @@
  * @s: string literal with the version of the component
  *
  * The definition of a composite begins with an empty literal, so that tools
- * that do not expand its parts see a string, too.
+ * that do not expand macros see a string, too.
  *
  * Return: a string literal, to be placed right after another one.
  */

@@ -36,15 +36,15 @@
  * handle that LUO carries.  The array is an area preserved by KHO vmalloc.  It
  * may be larger than @nr_folios entries; the rest of it has no meaning.  Every
  * folio named by an entry is preserved by KHO with its order, so that no order
- * is stored here.  A file of size
- * 0 has no entries, and its @folios is all zero.
+ * is stored here.  A file of size 0 has no entries, and its @folios is all
+ * zero.
  *
- * In that page, &struct memfd_luo_mode_ser may follow.  Linux 7.3 neither writes
- * it nor looks at it: there the page is zero, and each file gets the mode of a
- * new memfd.
+ * In that page, &struct memfd_luo_mode_ser may follow.  Linux 7.3 neither
+ * writes nor reads it: the rest of the page is zero there, and each file gets
+ * the mode of a new memfd.
  *
  * Numbers are in the byte order of the machine.  Reserved bits are written as
- * 0 and refused by the reader when they are not.
+ * 0, and readers refuse any other value.
  *
  * A change of a layout or of a meaning below needs a new
  * MEMFD_LUO_FH_COMPAT_BASE.  The layout of the vmalloc descriptor has a
@@ -62,7 +62,7 @@
 /**
  * MEMFD_LUO_FOLIO_DIRTY - there is user data in the folio
  *
- * Memory reclaim must not drop the folio.  Without the flag it may.
+ * With the flag, memory reclaim must not drop the folio.
  */
 #define MEMFD_LUO_FOLIO_DIRTY		BIT(0)
 
@@ -88,8 +88,8 @@ struct memfd_luo_folio_ser {
 } __packed;
 
 /*
- * Seals this version can carry.  Their values are user space ABI and are stored
- * as they are.  One more seal is one more version.
+ * Seals that this version supports.  Their values are user space ABI and are
+ * stored as they are.  Support for another seal needs a new version.
  */
 #define MEMFD_LUO_ALL_SEALS		\
 	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | \
@@ -113,14 +113,14 @@ struct memfd_luo_ser {
 	struct kho_vmalloc folios;
 } __packed;
 
-/* In the bytes "mode". */
+/* The characters "mode". */
 #define MEMFD_LUO_MODE_MAGIC	0x65646f6d
 
 /**
  * struct memfd_luo_mode_ser - permissions of one memfd
  * @magic: offset 0: MEMFD_LUO_MODE_MAGIC; with any other value @mode is invalid
- * @mode:  offset 4: the permission bits of the file; they take from those of a
- *         new memfd, and never add to them
+ * @mode:  offset 4: the permission bits of the file; bits that a new memfd does
+ *         not have are ignored
  *
  * At offset 48 of the page that &struct memfd_luo_ser starts.
  */

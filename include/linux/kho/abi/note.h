@@ -124,7 +124,7 @@ static_assert(offsetof(struct kho_note_head, page_shift) == 18);
 		.reads = _reads,					\
 	}
 
-/* To sparse, the result of a comparison of strings is not a constant. */
+/* For sparse, the result of a string comparison is not a constant. */
 #ifdef __CHECKER__
 #define KHO_NOTE_NAMES(name, s)	(sizeof(name) && sizeof(s))
 #else

@@ -44,8 +44,8 @@
  * KHOSER_LOAD_PTR - load a pointer that the previous kernel stored
  * @src: value declared with DECLARE_KHOSER_PTR()
  *
- * The address is not checked here.  Unless this kernel wrote it, the caller
- * does so before it follows the pointer.
+ * The address is not checked here.  If another kernel wrote it, the caller has
+ * to check it before the pointer is followed.
  *
  * Return: address in the linear map, or NULL when nothing was stored.
  */

@@ -11,10 +11,10 @@
 /**
  * DOC: Kexec Handover time line ABI
  *
- * When the previous kernel reached each step of a live update, on a counter of the
- * machine that a kexec does not reset.  The subtree %KHO_TIMELINE_NODE_NAME of the
- * root tree is one &struct kho_timeline_ser.  No other data depends on it: a kernel
- * that cannot read it goes on without.
+ * The times at which the previous kernel reached the steps of a live update, as
+ * values of a counter of the machine that a kexec does not reset.  The subtree
+ * %KHO_TIMELINE_NODE_NAME of the root tree is one &struct kho_timeline_ser.  No
+ * other data depends on it: a kernel that cannot read it continues without it.
  *
  * A slot of ``at`` with the value 0 is an event that did not happen.  Events may be
  * added in free slots without a new version.  Any other change raises the number in
@@ -72,7 +72,7 @@ enum kho_timeline_clock {
 /**
  * struct kho_timeline_ser - time line of the previous kernel
  * @compatible: %KHO_TIMELINE_COMPATIBLE, padded with NULs (offset 0)
- * @hz: frequency of the counter as this kernel knew it (offset 16)
+ * @hz: frequency of the counter, as the writing kernel knew it (offset 16)
  * @clock: &enum kho_timeline_clock (offset 24)
  * @reliable: 1 if the counter has one rate on all CPUs, else 0 (offset 28)
  * @at: value of the counter at each event (offset 32)
