@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What changes the machine: an image is loaded, a session is
- * finished, unclaimed memory is released.  Each of them asks first, or checks.
+ * Verbs that change the machine: "load", "finish" and "release".
  */
 
 #define _GNU_SOURCE
@@ -26,7 +25,7 @@ extern char **environ;
 
 /* ---- load */
 
-/* Words with which kexec would load an image without the handover. */
+/* Options with which kexec would load an image without a handover. */
 static int check_words(char * const *words)
 {
 	static const char * const bad[] = { "-c", "--kexec-syscall", "-a",
@@ -61,7 +60,7 @@ int load_image(char * const *words)
 	argv[2] = "-l";
 	memcpy(argv + 3, words, nr * sizeof(*argv));
 
-	/* What it prints is not part of a result. */
+	/* The output of kexec is not part of the result. */
 	err = posix_spawnp(&pid, "kexec", NULL, NULL, argv, environ);
 	free(argv);
 	if (err)
@@ -77,7 +76,7 @@ int load_image(char * const *words)
 
 /* ---- questions */
 
-/* Whether the user agrees; the end of the input does not. */
+/* Asks the user; end of file means no. */
 bool confirm(const char *question)
 {
 	char answer[16] = "";
@@ -112,8 +111,8 @@ static int open_session(const char *path, const char *name)
 }
 
 /*
- * Ends an incoming session; what was not retrieved is lost.  With @force, so is what
- * no handler of this kernel can read.
+ * Finishes an incoming session.  Its files that were not retrieved are lost.
+ * Files without a handler in this kernel need @force.
  */
 int finish_session(const char *root, const char *name, bool force)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Compares two kernels as the second one will when it boots, component by
- * component; kernel/liveupdate/kho_compat.c has the rules.
+ * Compares two kernels component by component, as the second one does at boot;
+ * kernel/liveupdate/kho_compat.c has the rules.
  */
 
 #define _GNU_SOURCE
@@ -19,14 +19,14 @@ static const char * const verdict_names[] = {
 	[VERDICT_NEW] = "new",
 };
 
-/* Number of users that is not known. */
+/* The number of users is not known. */
 #define IN_DOUBT	(-1)
 
-/* A comparison as it is made. */
+/* State of a comparison. */
 struct check {
 	const struct set *from;
 	const struct set *to;
-	const struct use *use;	/* NULL: about any kernel of that image */
+	const struct use *use;	/* NULL when two images are compared */
 	struct json_object *rows;
 	struct json_object *lost;
 	struct json_object *doubt;
@@ -39,7 +39,7 @@ static bool same_part(const char *part, size_t len, const char *s, size_t size)
 	return len == size && !memcmp(part, s, len);
 }
 
-/* Whether a list with separators has this part. */
+/* Returns true if @part is in a list. */
 static bool has_part(const char *list, char separator, const char *part, size_t len)
 {
 	const char *end;
@@ -68,7 +68,7 @@ static bool covers(const char *offered, const char *needed, size_t len)
 	return true;
 }
 
-/* What a string means to a kernel. */
+/* The string that @s is an alias of in @set, or @s. */
 static const char *stands_for(const struct set *set, const char *s)
 {
 	const struct component *alias = set_find(set, KIND_ALIAS, s);
@@ -110,7 +110,7 @@ static const struct component *find_reader(const struct component *c, const stru
 			continue;
 		*verdict = VERDICT_OTHER;
 		reader = reader ?: other;
-		/* Nothing of a kernel with other pages can be read. */
+		/* A kernel with another page size can read nothing. */
 		if (c->page_shift && other->page_shift && c->page_shift != other->page_shift)
 			continue;
 		if (can_read(other, c, to)) {
@@ -164,7 +164,7 @@ static int users_of_subtree(const struct use *use, const char *name)
 	return 0;
 }
 
-/* Of a structure: users of what is made of it, or all if the root tree needs it. */
+/* Users of the components that contain a structure; all if the root tree does. */
 static int users_of_structure(const struct check *check, const struct component *c)
 {
 	int sum = 0, users;
@@ -249,7 +249,7 @@ static void lose_all(struct check *check)
 	append_names(check->lost, "other subtree", check->use->subtrees);
 }
 
-/* What an image would lose, whatever is in use. */
+/* Losses between two images, where the use is unknown. */
 static void lose_any(struct check *check, const struct component *c)
 {
 	if (c->kind == KIND_ROOT)
@@ -284,7 +284,7 @@ static void lose_used(struct check *check, const struct component *c, int users)
 		append(check->lost, "the subtree %s", c->name);
 }
 
-/* A structure costs nothing by itself; what is made of it differs as well. */
+/* Structures do not count: the components that contain them differ as well. */
 static void lose_in_doubt(struct check *check, const struct component *c)
 {
 	if (c->kind != KIND_STRUCTURE)
@@ -304,7 +304,7 @@ static void lose(struct check *check, const struct component *c, int users)
 		lose_used(check, c, users);
 }
 
-/* Losing a component costs nothing more if what contains it is lost. */
+/* A component is not reported if the component that contains it is lost. */
 static bool lost_with_another(const struct check *check, const struct component *c)
 {
 	const char *above = NULL;
@@ -352,7 +352,7 @@ static void check_component(struct check *check, const struct component *c)
 		lose(check, c, users);
 }
 
-/* A subtree is preserved that the notes do not list. */
+/* Reports preserved subtrees that no note describes. */
 static void check_subtrees(struct check *check)
 {
 	struct json_object *subtrees = check->use ? check->use->subtrees : NULL;
@@ -424,7 +424,7 @@ static struct json_object *side(const struct set *set)
 	return object;
 }
 
-/* The whole comparison; @use is NULL if nothing is running. */
+/* Compares two kernels; @use is NULL for two images. */
 struct json_object *check_sets(const struct set *from, const struct set *to, const struct use *use,
 			       int *status)
 {

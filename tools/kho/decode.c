@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Data of a handover as JSON; the layouts are those of include/linux/kho/abi.
- * What an address leads to is decoded if that page is at hand.
+ * Data at an address is decoded if its page is available.
  */
 
 #define _GNU_SOURCE
@@ -29,7 +29,7 @@
 #define METADATA_RELEASE	65
 #define TIMELINE_SIZE	288
 
-/* Of a damaged handover; a real one has less. */
+/* Limit for damaged handovers; valid ones have fewer records. */
 #define RECORDS_MAX	1000000
 
 static void add(struct json_object *to, const char *key, struct json_object *what)
@@ -226,7 +226,7 @@ static uint64_t block_records(const struct blob *block, size_t size, decode_reco
 	return get64(block->data);
 }
 
-/* All records of a chain that begins at this address, NULL if it is not at hand. */
+/* All records of the chain at this address, NULL without its first page. */
 static struct json_object *chain(uint64_t phys, size_t size, decode_record decode,
 				 struct memory *memory)
 {
@@ -262,7 +262,7 @@ static struct json_object *seals_json(uint32_t value)
 	return list;
 }
 
-/* Of the folios that the pages of an area have; the area is a chain of chunks. */
+/* Counts of the folio entries in an area, which is a chain of chunks. */
 struct folios {
 	uint64_t left;
 	uint64_t found;
@@ -282,7 +282,7 @@ static void count_folios(const struct blob *page, size_t size, struct folios *fo
 	}
 }
 
-/* The pages of one entry of a chunk; false if one is not at hand. */
+/* The pages of one entry of a chunk; false if a page is missing. */
 static bool area_entry(uint64_t phys, unsigned int order, struct memory *memory,
 		       struct folios *folios)
 {
@@ -430,7 +430,7 @@ static struct json_object *flbs(uint64_t phys, struct memory *memory)
 	return list;
 }
 
-/* The rest follows the string, whose length precedes it. */
+/* The length of the string determines the offset of the rest. */
 struct json_object *decode_luo(const struct blob *blob, struct memory *memory)
 {
 	size_t len = strnlen((const char *)blob->data, blob->size), at = (len + 8) & ~7UL;
@@ -467,7 +467,7 @@ struct json_object *decode_metadata(const struct blob *blob, struct memory *memo
 	return metadata;
 }
 
-/* Raw values of the counter; the kernel that runs knows what they are. */
+/* Raw values of the counter, which only the running kernel can convert. */
 struct json_object *decode_timeline(const struct blob *blob, struct memory *memory)
 {
 	static const char * const events[] = {

@@ -63,7 +63,7 @@ const char *dump_types(void)
 	return "tree, luo, sessions, files, memfd, metadata, timeline";
 }
 
-/* What most of them begin with tells what they are. */
+/* Most types can be recognized by their first bytes. */
 static const char *guess(const struct blob *blob)
 {
 	if (fdt_is(blob))
@@ -103,7 +103,7 @@ static struct json_object *dump_file(const char *path, const char *as, struct me
 	return fail("%s: %s", path, why), NULL;
 }
 
-/* A subtree that cannot be decoded does not cost the others. */
+/* A subtree that cannot be decoded does not affect the others. */
 static struct json_object *dump_subtrees(const char *path, struct memory *memory)
 {
 	struct json_object *all = json_object_new_object(), *one;
@@ -153,7 +153,7 @@ static uint64_t map_address(struct json_object *tree)
 	return strtoull(json_object_get_string(at), NULL, 16);
 }
 
-/* What the root tree leads to. */
+/* All data that the root tree refers to. */
 static struct json_object *dump_tree(const char *path, struct json_object *tree,
 				     struct memory *memory)
 {
@@ -184,7 +184,7 @@ static struct json_object *dump_folder(const char *path, const char *core)
 
 	if (core && memory_open(core, &memory))
 		return NULL;
-	/* A kernel may hide its memory: then only what is in the files is decoded. */
+	/* If the kernel hides its memory, only the files are decoded. */
 	if (!core && is_running(path))
 		memory_open(KCORE, &memory);
 

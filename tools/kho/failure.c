@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The reason of the last failure: one line, whatever names of files have in them. */
+/* The reason for the last failure, in one line even if a file name has several. */
 
 #include <stdarg.h>
 #include <stdio.h>

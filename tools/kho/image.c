@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kernel images: finds the kernel in what boot loaders are given, layer by layer,
- * until it is ELF or the raw Image of arm64.
+ * Kernel images: unpacks the files that boot loaders load, layer by layer, down
+ * to an ELF file or the raw Image of arm64.
  */
 
 #define _GNU_SOURCE
@@ -119,7 +119,7 @@ static void find_release(const struct blob *kernel, struct set *set)
 	}
 }
 
-/* What the last layer has. */
+/* Reads the components of the innermost layer. */
 static int read_kernel(const struct blob *kernel, bool elf, struct set *set)
 {
 	int err = elf ? notes_of_elf(kernel, set) : notes_scan(kernel, set);
@@ -135,7 +135,7 @@ static int read_kernel(const struct blob *kernel, bool elf, struct set *set)
 	return err;
 }
 
-/* Finds the layer below @image: 1 if there is one, 0 if this is the kernel. */
+/* Finds the layer inside @image; returns 1, or 0 if @image is the kernel. */
 static int peel(const struct blob *image, struct set *set, struct blob *inner, bool *elf)
 {
 	bool truncated;

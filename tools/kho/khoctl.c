@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * khoctl - looks inside a handover, and tells before a kexec whether the next
+ * khoctl - inspects a handover, and checks before a kexec whether the next
  * kernel can read it.
  */
 
@@ -13,7 +13,7 @@
 
 #include "khoctl.h"
 
-/* What the words of a command ask for. */
+/* Options and arguments of a command. */
 struct options {
 	bool json;
 	const char *root;
@@ -146,7 +146,7 @@ static int verb_timeline(const struct options *o)
 	return show_result(o, timeline_show(o->root), print_timeline);
 }
 
-/* What was done, with what it was done to, if there is something. */
+/* The result of a verb without output, and its object, if any. */
 static int show_done(const struct options *o, const char *verb, const char *key, const char *what)
 {
 	struct json_object *done = json_result(verb);
@@ -157,8 +157,8 @@ static int show_done(const struct options *o, const char *verb, const char *key,
 }
 
 /*
- * With an image that loses something, nothing is loaded unless it is forced.  The
- * check goes where errors go, so that a result in JSON is one object.
+ * An image that would lose data is only loaded with --force.  The result of the
+ * check is printed on stderr, so that stdout has one JSON object.
  */
 static int verb_load(const struct options *o)
 {
@@ -184,7 +184,7 @@ static int verb_load(const struct options *o)
 	return load_image(o->words) ? complain() : show_done(o, "load", "image", words.to);
 }
 
-/* Asks unless it is not to be asked. */
+/* Asks the user, unless --yes is given. */
 static int agreed(const struct options *o, const char *question)
 {
 	return o->yes || confirm(question) ? 0 : fail("nothing was done");
@@ -333,7 +333,7 @@ int main(int argc, char **argv)
 	if (!verb)
 		return complain();
 
-	/* Options may follow the verb, which is in the place of the program. */
+	/* Options may follow the verb, which is now in the place of argv[0]. */
 	at = optind;
 	argv[at] = argv[0];
 	optind = 0;

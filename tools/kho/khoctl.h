@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the parts of khoctl share.  Everything that is read comes from files that
- * may hold anything: sizes and offsets are checked where they are used.
+ * Declarations that the files of khoctl share.  Input is not trusted: sizes and
+ * offsets are checked where they are used.
  */
 #ifndef KHOCTL_H
 #define KHOCTL_H
@@ -25,7 +25,7 @@ struct blob {
 	bool owned;
 };
 
-/* khoctl.c: the last error, one line */
+/* failure.c: the last error, one line */
 int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 const char *failure(void);
 
@@ -107,8 +107,8 @@ int stock_fill(struct set *set, const struct blob *kernel);
  * struct use - what the running kernel hands over
  * @known: the rest is valid; otherwise it is empty
  * @sessions: names of the outgoing sessions
- * @files: number of their files by the string of the handler, of their FLBs by
- *	   that of the FLB; NULL if it is not known
+ * @files: number of files by the string of their handler, and number of users by
+ *	   the string of an FLB; NULL if it is not known
  * @regions: names of the regions of reserve_mem=
  * @subtrees: names of all other subtrees
  */
@@ -160,7 +160,7 @@ struct json_object *check_sets(const struct set *from, const struct set *to, con
  *	  frees it.
  * @ctx: for @page
  * @page_size: of that kernel
- * @left: pages that may still be read, so that chains come to an end
+ * @left: number of pages that may still be read, a limit for chains with a loop
  */
 struct memory {
 	bool (*page)(struct memory *memory, uint64_t phys, struct blob *page);
@@ -178,7 +178,7 @@ struct json_object *dump_path(const char *path, const char *as, const char *core
 struct json_object *dump_blob(const struct blob *blob, const char *as, struct memory *memory);
 const char *dump_types(void);
 
-/* decode.c: NULL and a failure if it is not what it should be */
+/* decode.c: NULL and a failure for invalid data */
 struct json_object *decode_tree(const struct blob *blob);
 struct json_object *decode_map(uint64_t root, struct memory *memory);
 struct json_object *decode_luo(const struct blob *blob, struct memory *memory);

@@ -19,7 +19,7 @@
 #define LAYOUT		1
 #define STRING_MAX	1024
 
-/* Notes with a larger alignment are of others, and have other gaps. */
+/* Notes with a larger alignment belong to others, and have other padding. */
 #define NOTE_ALIGN	4
 
 static const char * const kind_names[KIND_END] = {
@@ -180,8 +180,8 @@ int notes_parse(const struct blob *notes, struct set *set)
 }
 
 /*
- * A raw image does not say where its notes are.  What looks like one and is not
- * valid may be anything, and is ignored.
+ * A raw image does not say where its notes are.  Invalid data that looks like a
+ * note is ignored.
  */
 int notes_scan(const struct blob *raw, struct set *set)
 {
@@ -244,7 +244,7 @@ static int elf_segments(Elf *e, const struct blob *elf, struct set *set)
 	return 0;
 }
 
-/* Of a vmlinux, which may be stripped of its sections. */
+/* Reads the notes of a vmlinux, which may be stripped of its sections. */
 int notes_of_elf(const struct blob *elf, struct set *set)
 {
 	int err;

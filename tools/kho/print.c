@@ -37,7 +37,7 @@ struct json_object *json_text(const void *text, size_t size)
 	return object;
 }
 
-/* JSON has no hexadecimal numbers, so that an address is a string. */
+/* JSON has no hexadecimal numbers, so an address is a string. */
 struct json_object *json_address(uint64_t value)
 {
 	char text[24];
@@ -55,7 +55,7 @@ const char *json_string(struct json_object *what, const char *key)
 	return json_object_get_string(value);
 }
 
-/* What the result of each verb begins with. */
+/* The first members of the result of each verb. */
 struct json_object *json_result(const char *verb)
 {
 	struct json_object *result = json_object_new_object();
@@ -244,7 +244,7 @@ void print_timeline(struct json_object *what)
 	print_member("took", get_list(line, "took"), 0);
 }
 
-/* A verb that did something, and what it did it to. */
+/* A verb without output of its own, and its object. */
 void print_done(struct json_object *what)
 {
 	json_object_object_foreach(what, key, value) {

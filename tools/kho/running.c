@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The running kernel: its notes, and what it hands over.  All paths are below a
- * folder, "" for the machine itself, so that a copy can be looked at as well.
+ * folder, "" for the machine itself, so that a copy can be read as well.
  */
 
 #define _GNU_SOURCE
@@ -155,7 +155,7 @@ static int running_lines(const char *root, const char *path, line_visit visit, v
 struct sessions {
 	struct json_object *names;
 	struct json_object *files;
-	struct json_object *unfinished;		/* NULL: of no interest */
+	struct json_object *unfinished;		/* NULL if not wanted */
 };
 
 /* "state" is that of the last session; "handler" and "flb" have a string and a count. */
@@ -177,7 +177,7 @@ static void session_line(void *ctx, const char *key, const char *value)
 	}
 }
 
-/* Adds the session that a descriptor is of, if it is one. */
+/* Adds the name of the session, if a descriptor belongs to one. */
 static void add_holder(const char *path, struct json_object *sessions)
 {
 	char target[256];
@@ -357,7 +357,7 @@ static struct json_object *lines_of(const char *root, const char *path)
 	return lines;
 }
 
-/* The kernels before this one, of which the last one is known by its name. */
+/* The release of the previous kernel, and the number of handovers. */
 static struct json_object *chain(const char *root)
 {
 	struct json_object *chain;
@@ -389,7 +389,7 @@ static struct json_object *incoming(const char *root)
 	return in;
 }
 
-/* NULL if there is nothing to look at. */
+/* NULL if the running kernel shows no handover data. */
 struct json_object *running_show(const char *root)
 {
 	struct json_object *show;

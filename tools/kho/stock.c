@@ -34,7 +34,7 @@ static bool is_release(const char *release, const char *series)
 	return !strncmp(release, series, len) && (release[len] < '0' || release[len] > '9');
 }
 
-/* What is compiled in has its version among the strings of the kernel. */
+/* A kernel has the version strings of the structures that are built in. */
 static bool has_version(const struct blob *kernel, const char *version)
 {
 	return !kernel || memmem(kernel->data, kernel->size, version, strlen(version) + 1);

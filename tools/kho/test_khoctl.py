@@ -41,11 +41,11 @@ OURS = [("root", "kho", "kho-v4;radix-v1;vmalloc-v1", "kho-v4;radix-v1"),
 
 
 class Failed(Exception):
-    """A test case does not hold."""
+    """A test case failed."""
 
 
 class Skipped(Exception):
-    """A test case needs something that is not here."""
+    """A test case cannot be run on this machine."""
 
 
 def want(ok, why):
@@ -313,7 +313,7 @@ flb: foo-v1 1
 # ---- calls
 
 def matches(value, schema, where="result"):
-    """Why a value is not as the schema says, or nothing; the words that the schema uses."""
+    """Why a value does not match the schema, or an empty string; supports the keywords that it uses."""
     if "$ref" in schema:
         return matches(value, SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], where)
     if "oneOf" in schema:
@@ -346,7 +346,7 @@ def matches(value, schema, where="result"):
 
 
 class Tool:
-    """khoctl, and a folder for what it is given."""
+    """khoctl, and a folder for its input."""
 
     def __init__(self, program, place, corpus):
         self.program, self.place, self.corpus = program, place, corpus
@@ -563,7 +563,7 @@ def test_check_nothing_in_use(tool):
 
 
 def test_check_holders(tool):
-    """A kernel that does not list its sessions: who holds one is in /proc."""
+    """A kernel that does not list its sessions: holders are found in /proc."""
     foo = ("flb", "foo", "foo-v1", "foo-v1")
     place = machine(tool.place / "holders")
     for number, target in enumerate(["/dev/null", "anon_inode:[luo_session] main", "anon_inode:[luo_session] main"]):
@@ -588,7 +588,7 @@ def test_check_not_known(tool):
 
 
 def test_check_timeline(tool):
-    """A time line that cannot be read costs nothing, whatever is known."""
+    """A time line that cannot be read is not a loss, even if the use is unknown."""
     foo = [("flb", "foo", "foo-v1", "foo-v1")]
     newer = changed(("timeline-v1", "timeline-v2"))
     older = [row for row in OURS if row[1] != "timeline"]
@@ -741,7 +741,7 @@ def test_release(tool):
 
 
 def test_finish(tool):
-    """Without a kernel: what is not a device is refused, and the question is asked."""
+    """Without a kernel: a file that is not a device is refused, and the user is asked."""
     place = machine(tool.place / "finish")
     done = tool.run("--root", place, "finish", "main", answer="n\n", status=2)
     want("session 'main'" in done.stderr and "nothing was done" in done.stderr, f"says {done.stderr}")

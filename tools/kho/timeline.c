@@ -79,7 +79,7 @@ static int by_time(const void *a, const void *b)
 	return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* Times of sessions count from the kexec, as those of all events. */
+/* State of a reader of the text. */
 struct reader {
 	struct json_object *result;
 	struct json_object *sessions;
@@ -150,7 +150,7 @@ static void shift_sessions(struct json_object *sessions, int64_t zero)
 	}
 }
 
-/* What operators ask for: between two events, if both happened. */
+/* Durations between two events; only reported if both happened. */
 static const struct {
 	const char *name;
 	const char *kernel, *from;
@@ -200,7 +200,7 @@ struct json_object *timeline_parse(const struct blob *text)
 	return r.result;
 }
 
-/* That of the running kernel, NULL and a failure without one. */
+/* The time line of the running kernel, or NULL and a failure. */
 struct json_object *timeline_read(const char *root)
 {
 	struct json_object *line;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Compressed kernels.  A kernel image is followed by what its build appends, so
- * that each stream is read to its own end and the bytes after it are ignored.
+ * Compressed kernels.  The build of a kernel appends data to the image, so each
+ * stream is read to its end, and the bytes after it are ignored.
  */
 
 #include <stdlib.h>
@@ -23,10 +23,10 @@
 
 #define STEP		(1UL << 20)
 
-/* No kernel is larger; a small file may ask for any amount of memory. */
+/* No kernel is larger, but a small damaged file may unpack to any size. */
 size_t unpack_limit = 1UL << 30;
 
-/* What is unpacked, as it grows. */
+/* The unpacked data; grows. */
 struct out {
 	uint8_t *data;
 	size_t size;
@@ -277,7 +277,7 @@ static const struct packer {
 #else
 	{ "lzo", "\x89LZO\0\r\n\x1a\n", 9, NULL },
 #endif
-	/* Not a magic number, but its usual settings; so it is the last one. */
+	/* Usual settings instead of a magic number, so this is the last one. */
 	{ "lzma", "\x5d\0\0", 3, unpack_alone },
 };
 
