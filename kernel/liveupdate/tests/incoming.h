@@ -2,9 +2,10 @@
 /*
  * Fixture of KUnit tests: incoming preserved memory.
  *
- * One kernel has both roles.  A test allocates pages, puts them into the state of
- * preserved memory after early boot, and adds them to the incoming map.  The code
- * under test restores them as memory of a previous kernel.
+ * The kernel under test is also its own predecessor.  A test allocates pages,
+ * puts them into the state of preserved memory after early boot, and adds them
+ * to the incoming map.  The code under test restores them as memory of a
+ * previous kernel.
  */
 #ifndef KHO_TESTS_INCOMING_H
 #define KHO_TESTS_INCOMING_H

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * KUnit tests of the contract itself: each number, name and byte that another
- * kernel relies on, as it is in the versions that are written down here.
+ * kernel relies on, in the versions that this file lists.
  *
  * A structure that changes needs a new version in its header, and then new
- * numbers here.  Doing only one of the two is what these tests are to catch.
- * All numbers are spelled out on purpose: what is taken from a header would
- * change with it.
+ * numbers here.  These tests fail if only one of the two is done.  All numbers
+ * are spelled out on purpose: a constant from a header would change with the
+ * header.
  *
  * The golden bytes are little-endian, as all machines with Kexec Handover are.
  */
@@ -41,7 +41,7 @@
 
 enum { BLOCK, KHO, LUO, MEMBLOCK, MEMFD, METADATA, RADIX, RESERVE_MEM, TIMELINE, VMALLOC };
 
-/* What is written down in this file, and what the headers say. */
+/* A version in this file, and the macro in its header. */
 #define VERSION(macro, string)	{ #macro, string, macro }
 
 static const struct version {
@@ -204,7 +204,7 @@ static const struct name {
 	NAME(TIMELINE, KHO_TIMELINE_NODE_NAME, "timeline"),
 };
 
-/* A difference is named, together with what to do about it. */
+/* The message names the difference and the required change. */
 #define DIFFERS	"%s is not as in %s: %s, %s"
 
 static const char *advice(const struct version *v)
@@ -316,11 +316,13 @@ static void kho_abi_test_keys(struct kunit *test)
 }
 
 /*
- * Golden bytes: what is in memory when the fields of a structure are set.  A
- * field's value tells each of its bytes from all the others.
+ * Golden bytes: memory contents after the fields of a structure are set.  All
+ * bytes of all values differ.
  */
 
-/* Of structures that are a page, the beginning and the last eight bytes. */
+/*
+ * Compare the start and the last eight bytes of a structure that fills a page.
+ */
 static void expect_page(struct kunit *test, const struct version *v,
 			const char *name, const void *page, const u8 *head,
 			size_t size, const u8 *tail)
@@ -329,7 +331,7 @@ static void expect_page(struct kunit *test, const struct version *v,
 	expect_bytes(test, v, name, page + PAGE_SIZE - 8, tail, 8);
 }
 
-/* A page, or more if that is what the structure takes by mistake. */
+/* A page, or more if the structure is too large by mistake. */
 static void *zeroed_page(struct kunit *test, size_t size)
 {
 	void *page = kunit_kzalloc(test, max(size, PAGE_SIZE), GFP_KERNEL);
@@ -419,7 +421,7 @@ static void kho_abi_test_vmalloc(struct kunit *test)
 		     golden, sizeof(golden));
 }
 
-/* The pointer itself: what is stored for an object, and for none. */
+/* The stored value of a pointer, and of a NULL pointer. */
 static void kho_abi_test_ptr(struct kunit *test)
 {
 	struct kho_vmalloc_chunk *chunk = zeroed_page(test, sizeof(*chunk));
@@ -450,7 +452,7 @@ static void kho_abi_test_block(struct kunit *test)
 		     &header, golden, sizeof(golden));
 }
 
-/* Without its string, which has a test of its own. */
+/* All fields but the string, which has a test of its own. */
 static void kho_abi_test_luo(struct kunit *test)
 {
 	const struct luo_ser ser = {

@@ -277,7 +277,7 @@ static void kho_block_test_reserve_until_full(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, kho_block_set_it_reserve_entry(&it));
 }
 
-/* Into a set of three blocks, thus with empty blocks at its end. */
+/* The set has three blocks, so some are empty at its end. */
 static void kho_block_test_read(struct kunit *test)
 {
 	const struct capacity *capacity = test->param_value;
@@ -309,7 +309,7 @@ static void kho_block_test_prev(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, kho_block_set_it_prev(&it));
 }
 
-/* As a writer does who has to undo what was written so far. */
+/* A writer steps back like this to undo its records. */
 static void kho_block_test_prev_after_reserve(struct kunit *test)
 {
 	struct kho_block_set *bs = grown_set(test, 2, 0);
@@ -398,7 +398,7 @@ static void kho_block_test_new_block_is_zero(struct kunit *test)
 					   KHO_BLOCK_SIZE));
 }
 
-/* Sets of the previous kernel, without one. */
+/* Empty sets of the previous kernel. */
 
 static void kho_block_test_restore_nothing(struct kunit *test)
 {
@@ -407,7 +407,7 @@ static void kho_block_test_restore_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_block_set_restore(bs, 0), 0);
 	expect_blocks(test, bs, 0);
 	expect_records(test, bs, 0);
-	/* It counts as incoming all the same. */
+	/* An empty set is an incoming one, too. */
 	KUNIT_EXPECT_EQ(test, kho_block_set_grow(bs, 1), -EINVAL);
 }
 

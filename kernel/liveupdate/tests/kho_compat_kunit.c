@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of the matcher of composite strings: what it says of two strings,
- * and that it survives any string from another kernel.
+ * KUnit tests of the matcher of composite strings: its verdicts on two strings,
+ * and its behaviour with arbitrary strings from another kernel.
  *
- * Strings that are to be read are copied to memory of exactly the size of their
- * field, so that KASAN tells of each byte that is read beyond it.
+ * Each string is copied to memory of exactly the size of its field, so that
+ * KASAN reports reads past the end of the field.
  */
 
 #include <kunit/test.h>
@@ -18,7 +18,7 @@
 #include <linux/sprintf.h>
 #include <linux/string.h>
 
-/* A copy of what is in a field of @size bytes. */
+/* Copy the contents of a field of @size bytes. */
 static char *field(struct kunit *test, const void *bytes, size_t size)
 {
 	char *copy = kunit_kmalloc(test, size, GFP_KERNEL);
@@ -44,9 +44,9 @@ static const char * const words[] = {
 };
 
 /*
- * @says has, for each component in turn, the verdict and the two versions.  The
- * other questions are whether all of the data can be read (usable), the part
- * that @supported stands for (covers), and whether it is of the same kind (akin).
+ * @says lists the verdict and the two versions of each component.  @usable: all
+ * data can be read; @covers: the part that @supported stands for can be read;
+ * @akin: both strings have the same base.
  */
 static const struct comparison {
 	const char *name;
@@ -265,7 +265,7 @@ static void kho_compat_test_name_len(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_compat_name_len(&part), n->len);
 }
 
-/* Strings that are none. */
+/* Strings that are not composite strings. */
 
 #define EMPTY		"empty string"
 #define TOO_LONG	"too long"
@@ -364,7 +364,7 @@ static void kho_compat_test_longest(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, kho_compat_validate(s, KHO_COMPAT_MAX));
 }
 
-/* Every way to change the order of a string, and to have a part twice. */
+/* Every permutation of the components, and every duplicate. */
 
 static void expect_unusable(struct kunit *test, const char * const *parts,
 			    const int *order, int nr)
@@ -405,7 +405,7 @@ static void kho_compat_test_order(struct kunit *test)
 	}
 }
 
-/* Random strings, compared with a second opinion. */
+/* Random strings, compared with a second implementation. */
 
 static size_t name_of(const char *part)
 {
@@ -420,7 +420,7 @@ static size_t name_of(const char *part)
 	return len;
 }
 
-/* Takes the string apart, which the matcher does not. */
+/* Modifies the string, unlike the matcher. */
 static bool well_formed(char *s, size_t size)
 {
 	const char *const first = s;
@@ -463,7 +463,7 @@ static void random_string(struct rnd_state *rnd, char *s, size_t size)
 					   ARRAY_SIZE(tokens)];
 		size_t len = min(strlen(token), size - at);
 
-		/* Any byte, and the end, each once in a while. */
+		/* Now and then an arbitrary byte, or the end of the string. */
 		if (!len)
 			s[at++] = prandom_u32_state(rnd) % 2 ?
 				  prandom_u32_state(rnd) : '\0';

@@ -98,7 +98,7 @@ static void kho_core_test_preserve_folio(struct kunit *test)
 	}
 }
 
-/* The scratch area to try, or a skipped test. */
+/* A scratch area; skips the test if none exists. */
 static const struct kho_scratch *some_scratch(struct kunit *test)
 {
 	if (!kho_scratch_cnt)
@@ -195,7 +195,7 @@ static void kho_core_test_free_nothing(struct kunit *test)
 
 KUNIT_DEFINE_ACTION_WRAPPER(remove_subtree, kho_remove_subtree, void *);
 
-/* Adds a subtree that goes with the test. */
+/* Adds a subtree that is removed at the end of the test. */
 static int add_subtree(struct kunit *test, const char *name, void *blob)
 {
 	int err = kho_add_subtree(name, blob, PAGE_SIZE);
@@ -277,7 +277,7 @@ static void kho_core_test_retrieve_unknown(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, size, 42);
 }
 
-/* What this kernel preserves is for the next one only. */
+/* A kernel cannot retrieve its own outgoing subtrees. */
 static void kho_core_test_retrieve_own(struct kunit *test)
 {
 	void *blob = preserved_memory(test, PAGE_SIZE);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * KUnit tests of the keys by which the map of preserved memory, a radix tree,
- * names a block of pages.  What exactly they are is in kho_abi_kunit.c.
+ * names a block of pages.  Their exact values are tested in kho_abi_kunit.c.
  */
 
 #include <kunit/test.h>
@@ -34,7 +34,7 @@ static void kho_radix_key_test_orders(struct kunit *test)
 	}
 }
 
-/* So that a leaf has keys of one order only, and every key fits the tree. */
+/* All keys of a leaf have one order, and every key fits the tree. */
 static void kho_radix_key_test_width(struct kunit *test)
 {
 	for (unsigned int order = 0; order <= KHO_MAX_ORDER; order++) {

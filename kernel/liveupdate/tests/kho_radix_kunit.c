@@ -35,7 +35,7 @@ static struct kho_radix_tree *new_tree(struct kunit *test)
 	return tree;
 }
 
-/* What a walk saw.  It ends with @result when @stop_at calls were made. */
+/* Record of a walk, which ends with @result after @stop_at calls. */
 struct walk {
 	unsigned long keys[64];
 	unsigned long lengths[64];
@@ -345,7 +345,7 @@ static void kho_radix_test_run_of_full_leaf(struct kunit *test)
 	expect_run(test, w, 0, 7 * LEAF_KEYS, LEAF_KEYS);
 }
 
-/* From any position on, the runs are those of a walk. */
+/* From each position, the same runs as in a walk are found. */
 static void kho_radix_test_next_run(struct kunit *test)
 {
 	struct kho_radix_tree *tree = new_tree(test);
@@ -362,7 +362,7 @@ static void kho_radix_test_next_run(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, nr, 1);
 	}
 
-	/* Those on both sides of the border of a word are one. */
+	/* The two keys at a word boundary are one run. */
 	KUNIT_EXPECT_EQ(test, kho_radix_count_runs(tree, 0, KEY_END - 1),
 			ARRAY_SIZE(edges) - 1);
 
@@ -391,7 +391,7 @@ static void kho_radix_test_next_run_inside(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, kho_radix_next_run_at(tree, &key, &nr, &cursor));
 }
 
-/* A cursor makes no difference but in speed, wherever the keys are. */
+/* A cursor does not change the result, for any sequence of keys. */
 static void kho_radix_test_cursor(struct kunit *test)
 {
 	struct kho_radix_tree *tree = new_tree(test);

@@ -39,8 +39,8 @@ static void init_tree(struct kunit *test, struct kho_radix_tree *tree)
 }
 
 /*
- * The model: bit n of @present tells about the n-th key of the playground, which
- * consists of windows across the borders of nodes in the tree.
+ * The model: bit n of @present is set when the n-th test key is present.  The
+ * test keys are windows across the boundaries of nodes in the tree.
  */
 #define WINDOW		64UL
 
@@ -67,7 +67,7 @@ static unsigned long model_key(unsigned long n)
 	return playground[n / WINDOW] + n % WINDOW;
 }
 
-/* One random operation on both; most of them add, so that runs come about. */
+/* One random operation on both; most of them add keys, to create runs. */
 static void model_step(struct kunit *test, struct model *m, int step)
 {
 	unsigned long n = prandom_u32_state(&m->rnd) % NR_KEYS;
@@ -164,7 +164,7 @@ static void kho_radix_stress_test_model(struct kunit *test)
 	}
 }
 
-/* Threads that do the same to one tree, step by step together. */
+/* Threads that run the same steps on one tree, in lockstep. */
 #define NR_THREADS	2
 
 struct team {

@@ -87,7 +87,7 @@ static void kho_restore_test_odd_range(struct kunit *test)
 		__free_page(page + i);
 }
 
-/* All or nothing: what cannot be restored as asked is still there after. */
+/* All or nothing: if a request fails, all memory can still be restored. */
 static const struct misfit {
 	const char *name;
 	const char *cut;
@@ -231,11 +231,11 @@ static void kho_restore_test_free(struct kunit *test)
 	kho_restore_free(incoming_page(in, 0));
 	KUNIT_EXPECT_FALSE(test, preserved(in, 0, 4));
 	KUNIT_EXPECT_TRUE(test, preserved(in, 4, 4));
-	/* Once more, which is a mistake and no more than a message. */
+	/* A second call is a bug, and is only logged. */
 	kho_restore_free(incoming_page(in, 0));
 }
 
-/* Bytes, for which blocks do not matter. */
+/* Ranges of bytes, independent of blocks. */
 
 static const struct page_range {
 	const char *name;

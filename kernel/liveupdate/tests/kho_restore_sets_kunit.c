@@ -257,14 +257,14 @@ static void kho_restore_test_vmalloc_damaged(struct kunit *test)
 	KUNIT_ASSERT_NULL(test, kho_restore_vmalloc(&desc));
 	KUNIT_ASSERT_TRUE(test, preserved(in, 0, NR_INCOMING - 1));
 
-	/* Nothing was taken, so the undamaged area is still there. */
+	/* Nothing was restored, so the undamaged area can still be restored. */
 	*word = good;
 	area = kho_restore_vmalloc(&desc);
 	KUNIT_EXPECT_NOT_NULL(test, area);
 	vfree(area);
 }
 
-/* Not found by a look at each entry alone; the page must not get two owners. */
+/* Each entry alone is valid, but the page must not get two owners. */
 static void kho_restore_test_vmalloc_page_twice(struct kunit *test)
 {
 	struct incoming *in = incoming_area(test, "00000000", 1, 3, 0);

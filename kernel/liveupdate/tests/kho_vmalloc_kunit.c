@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * KUnit tests of preserving vmalloc areas: the description and the chain of
- * chunks.  What needs a previous kernel is in kho_restore_sets_kunit.c.
+ * chunks.  Tests that need a previous kernel are in kho_restore_sets_kunit.c.
  */
 
 #include <kunit/test.h>
@@ -208,7 +208,7 @@ static void kho_vmalloc_test_no_area(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_preserve_vmalloc(NULL, &desc), -EINVAL);
 }
 
-/* Descriptions that no previous kernel wrote.  All are refused, quietly. */
+/* Descriptions that no kernel writes.  All are refused without a warning. */
 
 #define DESC(_pa, _pages, _flags, _order)				\
 	{ .first.phys = (_pa), .total_pages = (_pages),			\

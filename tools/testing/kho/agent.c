@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a user of live update does, see agent.h. */
+/* A user of live update, see agent.h. */
 
 #include "agent.h"
 
-/* Fills in the size, which every ioctl wants first, and calls it. */
+/* Sets the size, the first field of every ioctl, and calls the ioctl. */
 #define CALL(fd, cmd, request) ({					\
 	(request)->size = sizeof(*(request));				\
 	sim_ioctl(fd, cmd, request);					\

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a user of live update does, by the ioctls it has. */
+/* A user of live update: wrappers of its ioctls. */
 #ifndef KHO_AGENT_H
 #define KHO_AGENT_H
 
@@ -9,11 +9,11 @@
 #include <uapi/linux/liveupdate.h>
 
 #ifdef KUNIT
-/* From this kernel to the next one, whose log is empty. */
+/* Boots the next kernel, with an empty log. */
 void agent_kexec(struct kunit *test);
 #endif
 
-/* Descriptors or errors. */
+/* Return a descriptor, or a negative errno. */
 int agent_create(int dev, const char *name);
 int agent_retrieve(int dev, const char *name);
 int agent_preserve(int session, u64 token, int fd);
@@ -23,10 +23,10 @@ int agent_finish_force(int session);
 
 /* A memfd of @size bytes in folios of @order, each page filled from @salt. */
 int agent_memfd(loff_t size, unsigned int order, unsigned int seals, u8 salt);
-/* Writes all of it again. */
+/* Overwrites the whole memfd. */
 void agent_memfd_fill(int fd, u8 salt);
 struct inode *agent_inode(int fd);
-/* Whether every byte is there. */
+/* Returns true if size, seals and all bytes are as expected. */
 bool agent_memfd_is(int fd, loff_t size, unsigned int seals, u8 salt);
 
 #endif /* KHO_AGENT_H */

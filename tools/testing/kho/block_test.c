@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sets of blocks that change between the look at a chain and its restoration: another
- * owner has a record that names one of its pages.
+ * Sets of blocks that change between the validation of a chain and its
+ * restoration, because another owner has a record with the address of one of
+ * its pages.
  */
 
 #include "shims.h"
@@ -49,7 +50,7 @@ static void leave_set(struct kunit *test)
 	sim_log_clear();
 }
 
-/* Nothing of the set is left, and nothing of it is freed twice. */
+/* No block of the set is left, and none was freed twice. */
 static void expect_gone(struct kunit *test, struct kho_block_set *bs)
 {
 	KUNIT_EXPECT_TRUE(test, kho_block_set_is_empty(bs));
@@ -85,7 +86,7 @@ static void block_test_meanwhile(struct kunit *test)
 	}
 }
 
-/* A set of the previous kernel is not one that this kernel preserves. */
+/* Destroying an incoming set must not unpreserve outgoing memory. */
 static void block_test_destroy(struct kunit *test)
 {
 	struct kho_block_set bs = KHO_BLOCK_SET_INIT(bs, sizeof(u64));

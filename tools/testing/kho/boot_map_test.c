@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Early boot on memory maps whose keys overlap, name memory that cannot be
- * preserved, or need more memory than there is.  A stale key must not affect
- * else anything.
+ * preserved, or need more memory than the machine has.  A stale key must not
+ * affect other memory.
  */
 
 #include "old.h"
@@ -10,7 +10,7 @@
 static ulong seed = 20261122;
 module_param(seed, ulong, 0444);
 
-/* Tries of each kind; large pages make boots slow. */
+/* Rounds of each kind; boots with large pages are slow. */
 #define ROUNDS		(PAGE_SHIFT > 12 ? 4 : 12)
 #define MAX_BLOCKS	300
 
@@ -57,7 +57,7 @@ static struct blocks *add_random(struct kunit *test, struct old *old, u64 variat
 		unsigned int order = rnd_below(&rnd, SIM_PAGES < 10000 ? 5 : 7);
 		unsigned long pfn = old_random_block(&rnd, order);
 
-		/* Now and then several in a row, which is one run. */
+		/* Sometimes several adjacent blocks, which are one run. */
 		for (int i = rnd_below(&rnd, 8); i >= 0; i--, pfn += BIT(order)) {
 			bool there = pfn + BIT(order) > SIM_PAGES * 3 / 4;
 
@@ -114,7 +114,7 @@ static const struct overlap {
 
 KUNIT_ARRAY_PARAM_DESC(overlap, overlaps, name);
 
-/* The first owner gets the memory, and the neighbours do not notice. */
+/* The first owner gets the memory; memory next to it is not affected. */
 static void boot_map_test_overlap(struct kunit *test)
 {
 	const struct overlap *o = test->param_value;
@@ -143,7 +143,7 @@ static void boot_map_test_overlap(struct kunit *test)
 	old_check(test, old, false);
 }
 
-/* Owners whose memory is not near that of two owners do not wait for a lock. */
+/* Restoring memory that is not near an overlap does not take a lock. */
 static void boot_map_test_overlap_is_local(struct kunit *test)
 {
 	unsigned long pfn = SIM_PAGES / 4, locked;
@@ -166,7 +166,7 @@ static void boot_map_test_overlap_is_local(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, kho_in_covers(PFN_PHYS(pfn + 1), 1));
 }
 
-/* Many overlaps are in one range, from the first to the last. */
+/* All overlaps are recorded as one range, from the first to the last one. */
 static void boot_map_test_overlap_hull(struct kunit *test)
 {
 	unsigned long pfn = SIM_PAGES / 4 & ~63UL;
@@ -191,7 +191,7 @@ static void boot_map_test_overlap_hull(struct kunit *test)
 	old_check(test, old, false);
 }
 
-/* Of folios that begin at the same page the smallest one is restored. */
+/* If several folios start at a page, the smallest one is restored. */
 static void boot_map_test_same_start(struct kunit *test)
 {
 	unsigned long pfn = SIM_PAGES / 4;
@@ -225,7 +225,10 @@ static const struct limit {
 
 KUNIT_ARRAY_PARAM_DESC(limit, limits, name);
 
-/* If the owner knows how large a folio can be, it is the largest such one. */
+/*
+ * If the owner knows a maximum size, the largest folio up to that size is
+ * restored.
+ */
 static void boot_map_test_limit(struct kunit *test)
 {
 	const struct limit *l = test->param_value;
@@ -249,7 +252,7 @@ static void boot_map_test_limit(struct kunit *test)
 	}
 }
 
-/* In a batch, too, the order of the last folio does not decide. */
+/* In a batch, the order of the last folio must not decide either. */
 static void boot_map_test_batch(struct kunit *test)
 {
 	unsigned long pfn = SIM_PAGES / 4;
@@ -271,7 +274,7 @@ static void boot_map_test_batch(struct kunit *test)
 	kho_restore_batch_end(&batch);
 }
 
-/* Memory that is claimed stays reserved and is of no other owner. */
+/* Claimed memory stays reserved, and no other owner can restore it. */
 static void boot_map_test_claim(struct kunit *test)
 {
 	unsigned long pfn = SIM_PAGES / 4;
@@ -279,7 +282,10 @@ static void boot_map_test_claim(struct kunit *test)
 
 	old_put_block(test, old, pfn + 1, 0);
 	old_put_block(test, old, pfn + 2, 1);
-	/* Not preserved: a page.  Stale: a page, and a block around all of it. */
+	/*
+	 * One page is not preserved; a page and a block around all of it are
+	 * stale.
+	 */
 	old_put_block(test, old, pfn + 8, 2);
 	old_put(test, old, pfn + 9, 0);
 	old_put(test, old, pfn, 6);
@@ -299,7 +305,7 @@ static void boot_map_test_claim(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, sim_memmap[pfn + i].state, SIM_LEFT);
 }
 
-/* Several small blocks in a large one: with it all of them are gone. */
+/* If the owner of a large block is first, small blocks inside it are lost. */
 static void boot_map_test_large_owner_first(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -318,7 +324,7 @@ static void boot_map_test_large_owner_first(struct kunit *test)
 	old_check(test, old, false);
 }
 
-/* The other way round, the small ones are independent of each other. */
+/* If owners of small blocks are first, they do not affect each other. */
 static void boot_map_test_small_owners_first(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -339,7 +345,7 @@ static void boot_map_test_small_owners_first(struct kunit *test)
 
 /* Memory that cannot be preserved. */
 
-/* Where no memory can be preserved. */
+/* Places where memory cannot be preserved. */
 static const struct misplaced {
 	const char *name;
 	phys_addr_t phys;
@@ -378,7 +384,7 @@ static void boot_map_test_misplaced(struct kunit *test)
 	old_check(test, old, false);
 }
 
-/* A block across the end of RAM is lost, and the part in RAM is not given to others. */
+/* A block across the end of RAM is lost; its part in RAM stays reserved. */
 static void boot_map_test_across_end_of_ram(struct kunit *test)
 {
 	for (unsigned int order = 2; order < 8; order++) {
@@ -434,7 +440,7 @@ static void boot_map_test_many_bad(struct kunit *test)
 	for (unsigned int i = 0; i < NR_BAD; i++) {
 		unsigned long pfn = first + i * step;
 
-		/* Not in order, so that they are not of one run. */
+		/* Not in ascending order, so that they are not one run. */
 		old_put_block(test, old, pfn, m->order);
 		if (i >= (NR_BAD - NR_GOOD) / 2 && b.nr < NR_GOOD)
 			add_block(test, old, &b, pfn + BIT(m->order), i % (m->order + 1));
@@ -479,7 +485,7 @@ static void boot_map_test_part_of_run(struct kunit *test)
 	}
 }
 
-/* The rest of a bad block is not given to others: devices may write there. */
+/* The rest of a bad block stays reserved, as devices may write to it. */
 static void boot_map_test_rest_stays(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -492,7 +498,7 @@ static void boot_map_test_rest_stays(struct kunit *test)
 	old_expect_lost(test, old, pfn, 64);
 	for (unsigned int i = 0; i < 64; i++)
 		KUNIT_ASSERT_EQ(test, sim_memmap[pfn + i].state, SIM_LEFT);
-	/* It is as good a neighbour as any to an owner inside it. */
+	/* An owner of memory inside it can still restore that memory. */
 	old_expect_folio(test, old, pfn + 1, 0);
 
 	/* Release cannot know that it has no user. */
@@ -502,7 +508,7 @@ static void boot_map_test_rest_stays(struct kunit *test)
 	old_check(test, old, false);
 }
 
-/* Runs of more than 2 GiB and 4 GiB, as one key and as many. */
+/* Memory of more than 2 GiB and 4 GiB, with one key and with many keys. */
 static void boot_map_test_covers_much(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -538,7 +544,7 @@ static struct model nodes_of(struct kho_radix_tree *map)
 	return nodes;
 }
 
-/* Nodes whose keys are all dropped are not kept. */
+/* Nodes are freed when all of their keys are dropped. */
 static void boot_map_test_empty_nodes(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -576,7 +582,7 @@ static void stale_over_node(struct kunit *test, struct old *old,
 		old_expect_lost(test, old, round_down(node, BIT(order)), BIT(order));
 }
 
-/* A stale key over each node of the map in turn: the key is lost, the map is not. */
+/* A stale key for the page of each node in turn: only the key is lost. */
 static void boot_map_test_stale_over_node(struct kunit *test)
 {
 	unsigned long good = SIM_PAGES / 3 & ~7UL, nr_nodes = 1;
@@ -597,7 +603,7 @@ static void boot_map_test_stale_over_node(struct kunit *test)
 	}
 }
 
-/* Each node is named by a key. */
+/* Each node has a key. */
 static void boot_map_test_stale_over_all_nodes(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -631,7 +637,7 @@ struct outcome {
 	unsigned int hopeless;	/* panic: not even all memory can be reserved */
 };
 
-/* After a boot in which an allocation may have failed. */
+/* Checks the result of a boot in which an allocation may have failed. */
 static void expect_kept(struct kunit *test, struct old *old, const struct blocks *b,
 			bool taken, struct outcome *seen)
 {
@@ -656,7 +662,9 @@ static void expect_kept(struct kunit *test, struct old *old, const struct blocks
 	seen->fine += !coarse;
 	ref_booted(&old->ref);
 	old_check(test, old, coarse);
-	/* That all memory is reserved is not taken for blocks that overlap. */
+	/*
+	 * With all memory reserved, no block may seem to overlap another one.
+	 */
 	KUNIT_EXPECT_EQ(test, kho_in.overlap_end, 0);
 	expect_all_restored(test, old, b);
 	old_check(test, old, coarse);
@@ -705,7 +713,9 @@ static void boot_map_test_short_of_regions(struct kunit *test)
 			boot_with_regions(test, old_new(test), max, orders, &seen);
 		KUNIT_EXPECT_GT(test, seen.fine, 0);
 		KUNIT_EXPECT_EQ(test, seen.cold, 0);
-		/* On the smallest pages there are as many nodes as blocks. */
+		/*
+		 * With the smallest pages, the map has as many nodes as blocks.
+		 */
 		if (PAGE_SIZE >= SZ_4K) {
 			KUNIT_EXPECT_GT(test, seen.coarse, 0);
 			KUNIT_EXPECT_EQ(test, seen.no_nodes, 0);
@@ -714,7 +724,10 @@ static void boot_map_test_short_of_regions(struct kunit *test)
 	}
 }
 
-/* Overlaps are then found in the map, and the first owner wins there, too. */
+/*
+ * With all memory reserved, overlaps are found in the map; the first owner gets
+ * the memory.
+ */
 static void boot_map_test_coarse_overlap(struct kunit *test)
 {
 	unsigned long small = SIM_PAGES / 8 - 31, max = 128;
@@ -742,7 +755,7 @@ static void boot_map_test_coarse_overlap(struct kunit *test)
 	old_check(test, old, true);
 }
 
-/* Nodes do not lie side by side then, and each of them is a region. */
+/* Nodes are then not adjacent, and each of them is a region. */
 static void use_every_second_page(void)
 {
 	for (unsigned long pfn = SIM_HOLE_PAGES; pfn < SIM_PAGES / 8; pfn += 2) {
@@ -752,8 +765,8 @@ static void use_every_second_page(void)
 }
 
 /*
- * Hardly any region at all: the kernel panics, or it reserves all memory.  It
- * never gives any away.
+ * The array of regions is nearly full: the kernel panics, or it reserves all
+ * memory.  It never frees preserved memory.
  */
 static void boot_map_test_no_regions(struct kunit *test)
 {
@@ -795,7 +808,7 @@ static bool boot_fail_nth(struct kunit *test, unsigned long n, unsigned int orde
 	return failed;
 }
 
-/* One allocation of early boot after the other fails. */
+/* Each allocation of early boot fails once. */
 static void boot_map_test_short_of_memory(struct kunit *test)
 {
 	for (unsigned int orders = 0; orders <= 3; orders++) {
@@ -805,9 +818,15 @@ static void boot_map_test_short_of_memory(struct kunit *test)
 		while (n < 60 && boot_fail_nth(test, n, orders, &seen))
 			n++;
 		KUNIT_EXPECT_LT(test, n, 60);
-		/* Maps of the root tree, the scratch areas; a mark; a reservation. */
+		/*
+		 * Mapping the root tree and the scratch areas, marking, and
+		 * reserving.
+		 */
 		KUNIT_EXPECT_LE(test, seen.cold, 4);
-		/* The list of nodes, and on the smallest pages their regions. */
+		/*
+		 * The list of nodes, and, with the smallest pages, their
+		 * regions.
+		 */
 		KUNIT_EXPECT_GE(test, seen.no_nodes, 1);
 		KUNIT_EXPECT_LE(test, seen.no_nodes, PAGE_SIZE < SZ_4K ? 3 : 2);
 		KUNIT_EXPECT_EQ(test, seen.hopeless, 0);

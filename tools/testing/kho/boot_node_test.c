@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Early boot on memory maps whose nodes are not what a kernel leaves.  Such a map
- * is refused as a whole, and the kernel boots without it.
+ * Early boot on memory maps with invalid nodes.  Such a map is refused as a
+ * whole, and the kernel boots without it.
  */
 
 #include "old.h"
@@ -50,7 +50,7 @@ static void boot_node_test_bad(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, memblock_kho_scratch_only());
 }
 
-/* Scratch memory is used before the map is looked at, whatever is in it. */
+/* A node in scratch memory may be overwritten before the map is read. */
 static void boot_node_test_in_scratch(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -79,7 +79,7 @@ static u64 *slot_of_leaf(struct old *old)
 	return slot;
 }
 
-/* On top of a node of the map. */
+/* Reserve memory at the address of a node. */
 static void boot_node_test_in_use(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -100,7 +100,7 @@ static void boot_node_test_in_firmware(struct kunit *test)
 	old_expect_refused(test, old, "memory map: invalid node address");
 }
 
-/* Taking a key out of one leaf would take it out of the other. */
+/* Removing a key from one leaf would remove it from the other. */
 static void boot_node_test_twice(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -109,7 +109,7 @@ static void boot_node_test_twice(struct kunit *test)
 	old_put_block(test, old, SIM_PAGES / 3, 0);
 	old_write_root(test, old);
 	slot = slot_of_leaf(old);
-	/* The table is as large as a page. */
+	/* The neighbouring slot, in the same page. */
 	slot[(ulong)(slot + 1) % PAGE_SIZE ? 1 : -1] = *slot;
 	old_expect_refused(test, old, "memory map: duplicate node (");
 }
@@ -141,7 +141,7 @@ static void add_node_to_map(void)
 	*free_slot = PFN_PHYS(SIM_PAGES / 4);
 }
 
-/* Of a map that is larger than it was, no node is noted past the end of the list. */
+/* If the map has grown, no node is written past the end of the list. */
 static void boot_node_test_grows(struct kunit *test)
 {
 	struct old *old = old_new(test);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Early boot: the arguments of the boot protocol and the root tree.  A handover
- * that cannot be used is refused with a line that tells why, and the kernel boots
- * as if there were none.
+ * that cannot be used is refused with a line that has the reason, and the
+ * kernel boots without it.
  */
 
 #include "old.h"
@@ -156,7 +156,7 @@ static void area_far_away(struct old *old)
 	old->scratch[0].addr = 1ULL << 50;
 }
 
-/* The last byte that is memory is in the area, too. */
+/* The area also contains the last byte of memory. */
 static void area_too_long(struct old *old)
 {
 	old->scratch[0].size += CMA_MIN_ALIGNMENT_BYTES;
@@ -214,14 +214,16 @@ static void boot_test_bad_call(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
 	KUNIT_EXPECT_TRUE_MSG(test, sim_logged(bad->line), "'%s' was not logged",
 			      bad->line);
-	/* Refused at once, or when memory is known, not both. */
+	/*
+	 * Refused by kho_populate() or by kho_memory_init_early(), not by both.
+	 */
 	KUNIT_EXPECT_NE(test, sim_logged("disabling KHO revival"), sim_logged("handover: discarded"));
 	KUNIT_EXPECT_NULL(test, kho_in.map.root);
-	/* The machine is of use. */
+	/* Most memory is free. */
 	KUNIT_EXPECT_GT(test, sim_count(SIM_FREE), SIM_PAGES / 2);
 }
 
-/* The sizes are in the log, and nothing of the handover is read. */
+/* The log has the sizes, and the handover is not read. */
 static void boot_test_other_pages(struct kunit *test)
 {
 	static const unsigned int sizes[] = { SZ_4K, SZ_16K, SZ_64K };
@@ -246,7 +248,9 @@ static void boot_test_other_pages(struct kunit *test)
 	}
 }
 
-/* The same handover without damage, so that each case above has one reason. */
+/*
+ * The same handover without damage, so that each failure above has one cause.
+ */
 static void boot_test_good_call(struct kunit *test)
 {
 	KUNIT_EXPECT_TRUE(test, old_boot(test, old_new(test)));
@@ -261,7 +265,7 @@ static void look_at_memblock(void)
 	only_scratch = memblock_kho_scratch_only();
 }
 
-/* Until it is known what is preserved, other memory is not even used. */
+/* Before the map is read, only scratch memory is used. */
 static void boot_test_only_scratch(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -272,7 +276,7 @@ static void boot_test_only_scratch(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, only_scratch);
 }
 
-/* With other vmalloc areas the rest can be used, and they are known. */
+/* Another version of vmalloc is reported, and other data can be restored. */
 static void boot_test_other_vmalloc(struct kunit *test)
 {
 	static const struct {
@@ -317,7 +321,9 @@ static unsigned long move_root(struct kunit *test, struct old *old)
 	return PHYS_PFN(old->handover.fdt);
 }
 
-/* A stale block around the root tree, of whichever order: its own key wins. */
+/*
+ * A stale block of any order around the root tree: the key of the tree counts.
+ */
 static void boot_test_root_preserved_twice(struct kunit *test)
 {
 	unsigned int order = get_order(SIM_FDT_SIZE);
@@ -337,7 +343,7 @@ static void boot_test_root_preserved_twice(struct kunit *test)
 	old_check(test, old, false);
 }
 
-/* All that is known of the root tree is that it is in preserved memory. */
+/* The root tree may be anywhere in a preserved block. */
 static void boot_test_root_in_larger_block(struct kunit *test)
 {
 	unsigned int order = get_order(SIM_FDT_SIZE);
@@ -368,7 +374,7 @@ static void boot_test_root_in_use(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, memblock_kho_scratch_only());
 }
 
-/* The next kernel has less memory, by "mem=" for one. */
+/* The next kernel has less memory, for example because of "mem=". */
 static void boot_test_root_not_mapped(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -391,7 +397,7 @@ static void boot_test_scratch_not_mapped(struct kunit *test)
 	KUNIT_EXPECT_NE(test, virt_to_phys(kho_scratch), old->handover.scratch);
 }
 
-/* Memory of this kernel may be on top of it. */
+/* This kernel may have overwritten it. */
 static void boot_test_root_in_scratch(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -432,7 +438,7 @@ static void boot_test_root_loses_key(struct kunit *test)
 
 /* The writer. */
 
-/* As many areas as the next kernel takes, and one more. */
+/* The maximum number of areas, and one more. */
 static void boot_test_many_nodes(struct kunit *test)
 {
 	static const struct {

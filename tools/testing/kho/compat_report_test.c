@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What people are told about the versions of two kernels: in the log, and as a table. */
+/* Reports on the versions of two kernels, in the log and in debugfs. */
 
 #include "shims.h"
 
@@ -88,7 +88,7 @@ static const struct pair {
 
 KUNIT_ARRAY_PARAM_DESC(pair, pairs, name);
 
-/* Once in the log, and always in the table. */
+/* The comparison is logged once, and always listed in debugfs. */
 static void report_test_pair(struct kunit *test)
 {
 	const struct pair *p = test->param_value;
@@ -114,7 +114,7 @@ static void report_test_no_end(struct kunit *test)
 	expect_log(test, SAYS "'a-v1' instead of 'a-v1': not terminated\n");
 	expect_table(test, "a - - malformed a \na - - malformed a \n");
 
-	/* Of what exceeds any string nothing is compared. */
+	/* Bytes past the maximum size are not compared. */
 	memset(field, 'a', sizeof(field));
 	kho_compat_report(field, sizeof(field), "b-v1");
 	expect_log(test, SAYS "'aaaaaaaaaaaaaaaaaaaaaaaa' instead of 'b-v1': too long\n");
@@ -126,7 +126,9 @@ static void report_test_no_end(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_logged("too long"));
 }
 
-/* When a handler comes or goes, the last word counts. */
+/*
+ * When a handler is registered or unregistered, the last comparison is shown.
+ */
 static void report_test_last_word(struct kunit *test)
 {
 	report("a-v1;b-v1", "");
@@ -142,7 +144,7 @@ static void report_test_last_word(struct kunit *test)
 	expect_table(test, "a a-v1 - unknown a \nb b-v1 - unknown a \nc c-v1 c-v1 same c \n");
 }
 
-/* What exceeds the table is in the log only, each time. */
+/* Comparisons that do not fit into the table are only logged, each time. */
 static void report_test_full_table(struct kunit *test)
 {
 	char rows[MAX_RECORDS * 32] = "", offered[16], line[80];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The core, with a look at what it keeps to itself. */
+/* The core, with access to its static variables. */
 
 #include <kernel/liveupdate/kexec_handover.c>
 

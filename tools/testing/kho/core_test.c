@@ -46,7 +46,9 @@ static void core_test_option(struct kunit *test)
 	}
 }
 
-/* What needs an outgoing handover is refused, and undoing it does nothing. */
+/*
+ * Functions that need an outgoing handover fail, and undoing them does nothing.
+ */
 static void expect_no_handover(struct kunit *test)
 {
 	struct folio *folio = folio_alloc(GFP_KERNEL, 1);
@@ -77,7 +79,7 @@ static void core_test_off(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged("disabled"));
 }
 
-/* A kernel that is switched off still keeps what it gets. */
+/* With kho=off, preserved memory stays reserved. */
 static void core_test_off_keeps(struct kunit *test)
 {
 	struct folio *folio = folio_alloc(GFP_KERNEL, 2);
@@ -111,7 +113,7 @@ static void core_test_kdump(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_count(SIM_CMA), 0);
 }
 
-/* Memory is short when the core is set up: nothing is lost but the handover. */
+/* If an allocation of the core fails, only the handover is lost. */
 static void core_test_no_memory(struct kunit *test)
 {
 	unsigned int off = 0, unnamed = 0;
@@ -203,7 +205,9 @@ static const struct bad_chain {
 
 KUNIT_ARRAY_PARAM_DESC(bad_chain, bad_chains, name);
 
-/* A chain that is not understood starts again, and its memory can be released. */
+/*
+ * With invalid metadata the count starts again, and its memory can be released.
+ */
 static void core_test_bad_chain(struct kunit *test)
 {
 	const struct bad_chain *bad = test->param_value;
@@ -225,7 +229,9 @@ static void core_test_bad_chain(struct kunit *test)
 
 /* Subtrees. */
 
-/* Names of one length until the tree is full: a name that does not fit is not in it. */
+/*
+ * Names of one length until the tree is full: the last name must not be added.
+ */
 static void core_test_full_tree(struct kunit *test)
 {
 	for (unsigned int len = 1; len < 64; len += PAGE_SIZE > SZ_4K ? 31 : 3) {
@@ -245,7 +251,7 @@ static void core_test_full_tree(struct kunit *test)
 	}
 }
 
-/* A damaged tree is not a full one. */
+/* A damaged tree returns another error than a full one. */
 static void core_test_damaged_tree(struct kunit *test)
 {
 	u32 *magic = sim_core_fdt();
@@ -256,7 +262,7 @@ static void core_test_damaged_tree(struct kunit *test)
 	KUNIT_EXPECT_LT(test, fdt_subnode_offset(sim_core_fdt(), 0, "data"), 0);
 }
 
-/* Of names for the same data one is removed at a time. */
+/* If data has several names, each call removes one of them. */
 static void core_test_remove(struct kunit *test)
 {
 	void *a = kho_alloc_preserve(PAGE_SIZE), *b = kho_alloc_preserve(PAGE_SIZE);
@@ -282,7 +288,7 @@ static void core_test_remove(struct kunit *test)
 	kho_unpreserve_free(b);
 }
 
-/* A reference is to one subtree, the others can be put in vain. */
+/* References are counted for each subtree; putting others has no effect. */
 static void core_test_references(struct kunit *test)
 {
 	static const char * const names[] = { "a", "b", "c" };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The inputs in corpus/<target>.txt, as a fuzzer would run them.  What a fuzzer
- * finds is added there under a name of its own and stays a test.
+ * The inputs in corpus/<target>.txt, as a fuzzer would run them.  Findings of a
+ * fuzzer are added there, with a name, and become tests.
  */
 
 #include "fuzz.h"
@@ -53,7 +53,7 @@ static void corpus_test_target(struct kunit *test)
 
 		if (*line == '#')
 			continue;
-		/* Who crashes in there is named by this. */
+		/* Names the input in case of a crash. */
 		fprintf(stderr, "%s: %.*s\n", t->name, (int)name, line);
 		fuzz_run(t, data, parse_hex(data, line + name + 1));
 		nr++;

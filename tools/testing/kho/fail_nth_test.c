@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * For every operation that allocates: the first allocation fails, then the
- * second, and so on until none is left to fail.  After each failure everything
- * is as it was, and the same call succeeds when it is repeated.
+ * second, and so on until none is left to fail.  After each failure nothing has
+ * changed, and the same call succeeds when it is repeated.
  */
 
 #include "model.h"
@@ -15,7 +15,7 @@
 /* No operation here allocates more often than that. */
 #define MANY		400
 
-/* What the operations work on. */
+/* Objects of the operations. */
 static struct {
 	struct kho_radix_tree tree;
 	struct page *page;
@@ -25,7 +25,7 @@ static struct {
 	struct kho_block_set bs;
 } at;
 
-/* All that an operation may change: balance, and the keys of all maps. */
+/* All state that an operation may change: balance, and the keys of all maps. */
 struct picture {
 	struct sim_balance balance;
 	struct model keys;
@@ -54,7 +54,7 @@ static struct picture take_picture(void)
 	kho_radix_walk_tree(&at.tree, &runs, &p.keys);
 	kho_radix_walk_tree(&at.tree, &nodes, &p.tree_nodes);
 	kho_radix_walk_tree(&kho_in.map, &runs, &p.keys);
-	/* Nodes that are added on the way are kept. */
+	/* Nodes that were added stay in the tree. */
 	p.balance.pages -= p.tree_nodes;
 	return p;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What fuzz targets share, see fuzz.h. */
+/* Functions that fuzz targets share, see fuzz.h. */
 
 #include "fuzz.h"
 
@@ -148,7 +148,10 @@ void fuzz_end(void)
 	kho_compat_show(&m, NULL);
 	kho_unclaimed_release();
 
-	/* A handover that is refused before memory is reserved costs none. */
+	/*
+	 * A handover that is refused before memory is reserved does not use
+	 * memory.
+	 */
 	page = alloc_pages(GFP_KERNEL | __GFP_ZERO, 0);
 	if (page)
 		__free_page(page);

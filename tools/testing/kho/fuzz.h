@@ -2,10 +2,10 @@
 /*
  * What fuzz targets share.
  *
- * A target does not take the bytes of its input for a memory image: nearly all
- * images are refused at the first word.  The input is a program.  The first part
- * tells a kernel what to hand over, which it does as it always does; the second
- * part overwrites words of what it wrote.  Then the next kernel boots.
+ * The input of a target is not a memory image, as nearly all images would be
+ * refused at the first word.  It is a program: the first part selects the data
+ * that a kernel hands over with its normal code, the second part overwrites
+ * words of that data.  Then the next kernel boots.
  */
 #ifndef KHO_FUZZ_H
 #define KHO_FUZZ_H
@@ -28,7 +28,7 @@ bool in_left(const struct input *in);
 /* Memory worth overwriting, and worth pointing to. */
 void fuzz_landmarks_reset(void);
 void fuzz_landmark(const void *mem, size_t size);
-/* A number that means something: an address, a border, or just any. */
+/* An address, a boundary value, or any number. */
 u64 fuzz_value(struct input *in);
 /* Overwrites words of landmarks for as long as there is input, or @max times. */
 void fuzz_damage(struct input *in, unsigned int max);
@@ -36,7 +36,7 @@ void fuzz_damage(struct input *in, unsigned int max);
 /* Boots a kernel that hands over, and after it the next one. */
 void fuzz_begin(void);
 bool fuzz_hop(void);
-/* Gives back all that can be, and looks whether the machine is consistent. */
+/* Frees everything, and checks the state of the machine. */
 void fuzz_end(void);
 
 struct fuzz_target {

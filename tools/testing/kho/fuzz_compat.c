@@ -19,7 +19,7 @@ static const char * const ours[] = {
 
 static void check_part(const struct kho_compat_part *part, const char *s, size_t size)
 {
-	/* Inside the string it was found in, unless that was a short form. */
+	/* Inside the string, unless the string was expanded. */
 	if (part->len && part->s >= s && part->s < s + size)
 		BUG_ON(part->s + part->len > s + size);
 	if (part->len)
@@ -64,7 +64,7 @@ FUZZ_TARGET(compat)
 	check(s, size, supported);
 	kho_compat_has(s, size, KHO_VMALLOC_COMPATIBLE);
 
-	/* A string that is well formed is as good as itself. */
+	/* A valid string matches itself. */
 	if (!kho_compat_validate(s, size))
 		BUG_ON(!kho_compat_match(s, size, s) && strlen(s));
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fuzz targets "fdt", a root tree with subtrees in which bytes were changed, and
- * "rawfdt", one that is nothing but the input.
+ * Fuzz targets "fdt", a root tree with subtrees in which bytes were changed,
+ * and "rawfdt", a tree that consists of the input.
  */
 
 #include "fuzz.h"
@@ -28,7 +28,7 @@ static void try_all(void)
 		if (!kho_in_covers(phys, size))
 			continue;
 
-		/* What is promised to be preserved memory can be read. */
+		/* Memory that is reported as preserved can be read. */
 		if (pfn_valid(PHYS_PFN(phys)) && pfn_valid(PHYS_PFN(phys + size - 1)))
 			BUG_ON(memchr_inv(phys_to_virt(phys), 0, size) ==
 			       phys_to_virt(phys + size));
@@ -49,7 +49,7 @@ static void add_subtrees(struct input *in)
 	}
 }
 
-/* Properties that are there, with other values or of another size. */
+/* Changes the values or sizes of existing properties. */
 static void change_properties(struct input *in, void *fdt)
 {
 	for (unsigned int i = in_below(in, 4); i; i--) {

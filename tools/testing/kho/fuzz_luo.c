@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fuzz target "luo": sessions with memfds are handed over, then words of what
- * describes them are overwritten, from the root of LUO down to the entry of a
- * single folio.  User space of the next kernel asks for all of it, twice.
+ * Fuzz target "luo": sessions with memfds are handed over, then words of their
+ * records are overwritten, from the root of LUO down to the entry of a single
+ * folio.  User space of the next kernel retrieves everything, twice.
  */
 
 #include "agent.h"

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Fuzz target "map": the radix tree of preserved memory, as early boot finds it.
- * The kernel boots on any content, and does with it as the reference does: each
- * block that is not damaged is restored whole, and no page gets two owners.
+ * The kernel boots with any content, and its result is compared with the
+ * reference: each undamaged block is restored as a whole, and no page gets two
+ * owners.
  */
 
 #include "fuzz.h"
@@ -38,7 +39,7 @@ static void preserve(struct input *in, struct item *it)
 	BUG_ON(kho_preserve_pages(page, it->nr));
 }
 
-/* What the next kernel must make of the map as it is, damage and all. */
+/* The expected result of the next kernel with the damaged map. */
 static struct ref ref;
 
 static void check(void)
@@ -145,8 +146,8 @@ FUZZ_TARGET(map)
 }
 
 /*
- * Fuzz target "radix": the operations on a tree, against one bit for each key of
- * a small playground.
+ * Fuzz target "radix": operations on a tree, compared with one bit for each key
+ * of a small set.
  */
 #define PLAY_KEYS	256
 
@@ -172,7 +173,7 @@ FUZZ_TARGET(radix)
 		u8 op = in_u8(in), n = in_u8(in);
 		unsigned long key = play_key(n), nr;
 
-		/* Two places of the playground may be one key. */
+		/* Two bits of the set may stand for the same key. */
 		for (unsigned int i = 0; i < PLAY_KEYS; i++) {
 			if (play_key(i) == key) {
 				n = i;

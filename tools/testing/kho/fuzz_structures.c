@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Fuzz targets "vmalloc" and "block": descriptions and chains of pages in which
- * words were overwritten.  Pages that are not preserved cannot be looked at, so
- * following an address before it is checked is caught.
+ * words were overwritten.  Pages that are not preserved cannot be read, so any
+ * use of an unchecked address is detected.
  */
 
 #include "fuzz.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Whole handovers: one kernel preserves, the next one boots on the other memory
- * and restores.  Random in what is preserved, exact in what must
- * come out: every byte, once, and in the end all memory is free again.
+ * Whole handovers: one kernel preserves, the next one boots with the remaining
+ * memory and restores.  The preserved data is random.  Every byte must be
+ * restored, once, and finally all memory must be free.
  */
 
 #include "items.h"
@@ -30,7 +30,7 @@ static void pack(struct kunit *test, struct trip *t)
 		item_preserve(test, &t->items[i], &t->rnd);
 }
 
-/* In any order, and now and then not at all. */
+/* In any order; some items are left out. */
 static void unpack(struct kunit *test, struct trip *t, bool all)
 {
 	while (t->nr) {
@@ -101,7 +101,10 @@ static void handover_test_no_memory_lost(struct kunit *test)
 		unpack(test, t, false);
 		unclaim_rest();
 
-		/* An empty handover loses the memory of the last one. */
+		/*
+		 * The handover is empty, so unclaimed memory of the last one is
+		 * dropped.
+		 */
 		KUNIT_ASSERT_TRUE(test, hop());
 		if (before)
 			KUNIT_ASSERT_EQ(test, free_pages_now(), before);
@@ -130,7 +133,7 @@ static void handover_test_unclaimed_stays(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, phys_to_page(it->phys)->state,
 					SIM_LEFT);
 	}
-	/* The allocator runs dry before it gives away any of it. */
+	/* The allocator fails before it returns any of this memory. */
 	while (alloc_pages(GFP_KERNEL, 0))
 		;
 	hop();
@@ -159,7 +162,7 @@ static void handover_test_subtrees(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, found, size);
 	item_expect_filled(test, phys_to_virt(phys), found, 3);
 
-	/* Where it was can be asked for any number of times. */
+	/* Its address can be retrieved any number of times. */
 	kho_restore_free(phys_to_virt(phys));
 	KUNIT_EXPECT_EQ(test, kho_retrieve_subtree("some-data", &phys, NULL), 0);
 	KUNIT_EXPECT_EQ(test, phys, at);
@@ -192,7 +195,7 @@ static void handover_test_release(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
 	kho_put_subtree("other");
 
-	/* All that is left is the root tree, and the root of the map. */
+	/* Only the root tree and the root of the map are left. */
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
 	before = sim_count(SIM_LEFT);
 	KUNIT_EXPECT_EQ(test, kho_retrieve_subtree("blob", &phys, NULL), -EINVAL);
@@ -201,7 +204,7 @@ static void handover_test_release(struct kunit *test)
 	KUNIT_EXPECT_LE(test, before, SIM_FDT_SIZE / PAGE_SIZE + 2);
 }
 
-/* Restored data leads to memory that is restored after it, with a cursor. */
+/* Restored data refers to memory that is restored later, with a cursor. */
 static void handover_test_reference_outlives_data(struct kunit *test)
 {
 	void *data = kho_alloc_preserve(PAGE_SIZE), *more = kho_alloc_preserve(4 * PAGE_SIZE);
@@ -216,7 +219,7 @@ static void handover_test_reference_outlives_data(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_logged("subtree 'data': in use"));
 	KUNIT_EXPECT_TRUE(test, kho_in_covers(next, 4 * PAGE_SIZE));
 
-	/* No leaf is freed either, not even of an order that has no block left. */
+	/* No leaf is freed either, even if no block of its order is left. */
 	kho_restore_free(phys_to_virt(next));
 	kho_incoming_get();
 	kho_incoming_put();
@@ -239,7 +242,7 @@ static void expect_whole(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, totalram_pages(), all - left);
 }
 
-/* Nodes of the incoming map go to the page allocator, however they get empty. */
+/* Empty nodes of the incoming map are freed, by restoring and by a release. */
 static void handover_test_nodes_are_freed(struct kunit *test)
 {
 	for (int release = 0; release < 3; release++) {
@@ -255,7 +258,7 @@ static void handover_test_nodes_are_freed(struct kunit *test)
 		KUNIT_EXPECT_GT(test, sim_count(SIM_LEFT), SIM_FDT_SIZE / PAGE_SIZE + 2);
 		kho_incoming_put();
 		sim_flush_work();
-		/* The root tree of a kernel with small pages is not its first one. */
+		/* With small pages, the kernel has created two root trees. */
 		if (release || PAGE_SIZE < SZ_4K)
 			KUNIT_ASSERT_EQ(test, kho_unclaimed_release(), 0);
 		expect_whole(test);
@@ -293,7 +296,7 @@ static void handover_test_nodes_in_use(struct kunit *test)
 	KUNIT_EXPECT_LT(test, left_after_work(), before);
 }
 
-/* With keys left, their nodes are, and what is released is what is listed. */
+/* Nodes with keys stay, and exactly the listed memory is released. */
 static void handover_test_unclaimed_is_listed(struct kunit *test)
 {
 	struct folio *a = folio_alloc(GFP_KERNEL, 2), *b = folio_alloc(GFP_KERNEL, 0);
@@ -342,7 +345,7 @@ static void handover_test_not_preserved(struct kunit *test)
 	folio_put(folio);
 }
 
-/* Brings the allocator back to memory that was added. */
+/* Moves the position of the allocator to memory that was added. */
 static struct page *alloc_hot(void)
 {
 	struct page *page;
@@ -355,7 +358,7 @@ static struct page *alloc_hot(void)
 	return page;
 }
 
-/* Metadata come from memory of boot, wherever the next free page is. */
+/* Metadata is allocated from memory that was present at boot. */
 static void handover_test_metadata_not_hot(struct kunit *test)
 {
 	const struct kho_radix_walk_cb cb = { .node = is_hot };
@@ -365,7 +368,9 @@ static void handover_test_metadata_not_hot(struct kunit *test)
 	struct page *page;
 	void *mem;
 
-	/* The allocator goes round, and a part of the memory before is free. */
+	/*
+	 * The allocator searches in a circle; some memory at its start is free.
+	 */
 	do {
 		page = alloc_pages(GFP_KERNEL, 3);
 		KUNIT_ASSERT_NOT_NULL(test, page);
@@ -390,7 +395,7 @@ static void handover_test_metadata_not_hot(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_preserve_vmalloc(mem, &desc), 0);
 }
 
-/* What the next kernel will not have is refused, and holds no metadata. */
+/* Memory that the next kernel does not have is refused, also for metadata. */
 static void handover_test_hot_added(struct kunit *test)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 0);
@@ -420,7 +425,7 @@ static void handover_test_hot_added(struct kunit *test)
 	sim_boot_cold();
 }
 
-/* An address or a size that is not eight bytes long is none. */
+/* An address or a size that does not have eight bytes is invalid. */
 static void handover_test_subtree_sizes(struct kunit *test)
 {
 	static const char * const props[] = {
@@ -444,7 +449,7 @@ static void handover_test_subtree_sizes(struct kunit *test)
 	}
 }
 
-/* Early boot took what it could get, and all that is not preserved is free. */
+/* With an empty handover, only the root tree and nodes of the map are in use. */
 static void handover_test_free_memory(struct kunit *test)
 {
 	unsigned long cold = free_pages_now();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Scratch memory of an image: how much, where, in how many pieces, and whose. */
+/* Scratch memory of an image: size, place, number of areas, and owner. */
 
 #include "shims.h"
 
@@ -66,7 +66,7 @@ static void see(const struct kho_scratch *area, void *data)
 	seen->area[seen->nr++] = *area;
 }
 
-/* Besides those that the machine of the simulation reserved at boot. */
+/* Areas of images, without those that the simulation reserved at boot. */
 static struct seen areas_of_images(struct kunit *test)
 {
 	struct seen seen = { .test = test };
@@ -83,7 +83,7 @@ static void expect_enough(struct kunit *test)
 	u64 sum = 0;
 
 	KUNIT_ASSERT_EQ(test, seen.nr, sim_contig_nr);
-	/* All of the image is in one piece, which is looked at first. */
+	/* The first area is large enough for the whole image. */
 	KUNIT_EXPECT_GE(test, seen.area[0].size, KERNEL + INITRD);
 	for (unsigned int i = 0; i < seen.nr; i++) {
 		KUNIT_EXPECT_TRUE(test, IS_ALIGNED(seen.area[i].addr | seen.area[i].size, SZ_4M));
@@ -91,11 +91,11 @@ static void expect_enough(struct kunit *test)
 	}
 	KUNIT_EXPECT_GE(test, sum, KERNEL + INITRD + (LOW + HIGH) / 4 * 5);
 	KUNIT_EXPECT_GE(test, allocated(1UL << 32), LOW / 4 * 5);
-	/* A quarter more than was used, and not much more than that. */
+	/* 1.25 times the memory in use, and not much more. */
 	KUNIT_EXPECT_LE(test, sum, KERNEL + INITRD + (LOW + HIGH) / 4 * 5 + 32 * SZ_1M);
 }
 
-/* In one piece each, the part of the node there. */
+/* One area for each purpose; the area of a node is on that node. */
 static void image_test_pieces(struct kunit *test)
 {
 	struct kimage *image = new_image(test);
@@ -177,7 +177,7 @@ static void image_test_no_memory(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, n, 5);
 	kho_release_kimage(image);
 
-	/* What is not there is not looked for. */
+	/* If too little memory is available, no area is searched for. */
 	sim_available = PHYS_PFN(LOW + HIGH);
 	sim_contig_left = UINT_MAX;
 	KUNIT_EXPECT_EQ(test, kho_fill_kimage(new_image(test)), -ENOMEM);
@@ -194,7 +194,7 @@ static void image_test_no_memory(struct kunit *test)
 	}
 }
 
-/* Memory that RCU is about to free is waited for, and nothing of the first try stays. */
+/* The allocation waits for RCU and starts again, without a leak. */
 static void image_test_rcu(struct kunit *test)
 {
 	struct kimage *image = new_image(test);
@@ -221,7 +221,10 @@ static void image_test_unused(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_logged("image: loaded without a handover, nothing"));
 	KUNIT_EXPECT_EQ(test, kho_locate_mem_hole(&(struct kexec_buf){ .image = image }, NULL), 1);
 
-	/* Until there is something to lose, which kexec_load() never had. */
+	/*
+	 * With outgoing data, such an image is refused, except from
+	 * kexec_load().
+	 */
 	image->file_mode = true;
 	KUNIT_EXPECT_EQ(test, kho_check_kimage(image), 0);
 	kho_add_subtree("owner", kho_out.fdt, 1);
@@ -269,7 +272,10 @@ static void image_test_not_shared(struct kunit *test)
 		sim_share_fails = n + 1;
 		KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
 		refused = !sim_share_fails;
-		/* An area may be had elsewhere, but there is one list. */
+		/*
+		 * An area may be allocated elsewhere, but the list has one
+		 * page.
+		 */
 		if (image->kho.areas)
 			expect_enough(test);
 		KUNIT_EXPECT_TRUE(test, n != 4 || !image->kho.areas);
@@ -281,7 +287,7 @@ static void image_test_not_shared(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, n, 6);
 }
 
-/* Memory is preserved by the time that an area has it. */
+/* Memory is preserved while it is allocated for an area. */
 static void image_test_preserved_meanwhile(struct kunit *test)
 {
 	struct kho_radix_tree map = sim_core_out_map();
@@ -305,7 +311,7 @@ static void image_test_preserved_meanwhile(struct kunit *test)
 	kho_radix_take_key(&map, kho_encode_key(taken, 0));
 }
 
-/* No more pieces than the next kernel can boot in, and none larger than needed. */
+/* Not too many areas for the next kernel, and none larger than needed. */
 static void image_test_number_of_pieces(struct kunit *test)
 {
 	struct kimage *image = new_image(test);
@@ -331,7 +337,7 @@ static void image_test_number_of_pieces(struct kunit *test)
 	}
 }
 
-/* Just as much as is needed is what others need to go on. */
+/* Without any memory left for others, no area is allocated. */
 static void image_test_available(struct kunit *test)
 {
 	u64 need = round_up(KERNEL + INITRD + SZ_8M, SZ_4M) + (LOW + HIGH) / 4 * 5;
@@ -345,7 +351,7 @@ static void image_test_available(struct kunit *test)
 	}
 	KUNIT_EXPECT_TRUE(test, sim_logged("image: loaded without a handover, nothing is preserved (594MiB needed, 594MiB available)"));
 
-	/* What was found until one area was missing. */
+	/* The log has the memory found before an area was missing. */
 	sim_available = ULONG_MAX >> PAGE_SHIFT;
 	sim_contig_left = 2;
 	sim_contig_rcu = 2;
@@ -444,11 +450,11 @@ static void image_test_replace(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, areas_of_images(test).nr, 0);
 }
 
-/* Crash memory is in one piece, where it is now. */
+/* The area for crash memory is contiguous, and low if crash memory is low. */
 static void image_test_crash_memory(struct kunit *test)
 {
 	const u64 size = 256 * SZ_1M;
-	/* The second one ends where low memory does. */
+	/* The second range ends at the end of low memory. */
 	const u64 starts[] = { SZ_1G, (1UL << 32) - size, 1UL << 36 };
 
 	kho_boot_use.low = HIGH;
@@ -465,7 +471,9 @@ static void image_test_crash_memory(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, there);
 		kho_release_kimage(image);
 
-		/* At least in one area for the crash kernel alone. */
+		/*
+		 * At least one area that is large enough for the crash kernel.
+		 */
 		sim_contig_largest = PHYS_PFN(size / 4 * 5);
 		KUNIT_EXPECT_EQ(test, kho_fill_kimage(image), 0);
 		KUNIT_EXPECT_NOT_NULL(test, image->kho.areas);
@@ -479,7 +487,7 @@ static void image_test_crash_memory(struct kunit *test)
 	}
 }
 
-/* A size that wraps around is not taken for a small one. */
+/* A size that overflows must not become a small one. */
 static void image_test_huge(struct kunit *test)
 {
 	struct kimage *image = new_image(test);
@@ -515,7 +523,7 @@ static void image_test_reserved(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, areas_of_images(test).nr, 0);
 }
 
-/* Every page that is preserved, whatever the size of its block, is in the way. */
+/* Every preserved page overlaps, for blocks of any size. */
 static void image_test_overlap(struct kunit *test)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 3);

@@ -54,7 +54,7 @@ static bool restore_folio(struct kunit *test, struct item *it)
 	return true;
 }
 
-/* A range in a block, so that all alignments and lengths come about. */
+/* A range within a block, for all alignments and lengths. */
 static void preserve_pages(struct kunit *test, struct item *it, unsigned long n)
 {
 	unsigned int first = n % 13;

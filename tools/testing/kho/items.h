@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Memory that is handed over, of each kind that there is, and filled. */
+/* Memory of each kind that can be handed over, with contents. */
 #ifndef KHO_ITEMS_H
 #define KHO_ITEMS_H
 
@@ -18,7 +18,7 @@ enum item_kind {
 	NR_ITEM_KINDS,
 };
 
-/* As its owner remembers it. */
+/* State of the owner. */
 struct item {
 	enum item_kind kind;
 	phys_addr_t phys;
@@ -32,7 +32,7 @@ void item_expect_filled(struct kunit *test, const void *mem, size_t size, u64 sa
 
 /* A random one. */
 void item_preserve(struct kunit *test, struct item *it, struct rnd_state *rnd);
-/* All of it is there, once, and is freed. */
+/* Restores the item once, checks its contents, and frees it. */
 void item_restore(struct kunit *test, struct item *it);
 /* A part of it has another owner. */
 void item_expect_lost(struct kunit *test, struct item *it);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What becomes of an incoming session and its files when it is closed, when its
- * holder exits, when a file is preserved again, and at the next kexec; and the
- * contracts with file handlers and FLBs on the way.
+ * Incoming sessions and their files: closing, exit of the holder, preserving a
+ * file again, and the next kexec; and the contracts with file handlers and
+ * FLBs.
  */
 
 #include "witness.h"
@@ -133,7 +133,9 @@ static void luo_close_test_holder(struct kunit *test)
 	fput(after);
 }
 
-/* What a holder was not given is not lost when it closes the session. */
+/*
+ * Files whose descriptors a holder did not get stay when it closes the session.
+ */
 static void expect_all_left(struct kunit *test, int dev)
 {
 	int session = agent_retrieve(dev, "a");
@@ -145,7 +147,7 @@ static void expect_all_left(struct kunit *test, int dev)
 	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "a"), -ENOENT);
 }
 
-/* A tool that only looks, after a holder died. */
+/* A tool retrieves and closes the session after its holder has exited. */
 static void luo_close_test_look(struct kunit *test)
 {
 	int dev = hop(test), session = agent_retrieve(dev, "a");
@@ -157,7 +159,7 @@ static void luo_close_test_look(struct kunit *test)
 	expect_all_left(test, dev);
 }
 
-/* The new descriptor cannot be told: that closes the session. */
+/* Copying the new descriptor to user space fails, which closes the session. */
 static void luo_close_test_efault_session(struct kunit *test)
 {
 	struct liveupdate_ioctl_retrieve_session get = { .size = sizeof(get), .name = "a" };
@@ -192,7 +194,7 @@ static void luo_close_test_preserve_parked(struct kunit *test)
 	int dev = hop(test), in = agent_retrieve(dev, "a"), out;
 	int fd = retrieve(test, in, 1), other = retrieve(test, in, 2);
 
-	/* As long as it has a holder, that is the one to decide. */
+	/* If the session has a holder, the file cannot be preserved. */
 	out = agent_create(dev, "b");
 	KUNIT_EXPECT_EQ(test, agent_preserve(out, 1, fd), -EBUSY);
 	exit_holder(in);
@@ -211,7 +213,7 @@ static void luo_close_test_preserve_parked(struct kunit *test)
 	retrieve(test, in, 1);
 }
 
-/* With the last file goes the session. */
+/* The session is freed with its last file. */
 static void luo_close_test_preserve_last_parked(struct kunit *test)
 {
 	int dev = hop(test), in = agent_retrieve(dev, "a"), out = agent_create(dev, "b");
@@ -229,7 +231,7 @@ static void luo_close_test_preserve_last_parked(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged("not finished"));
 }
 
-/* But the records of other sessions stay. */
+/* The records of other sessions stay. */
 static void luo_close_test_preserve_not_last_parked(struct kunit *test)
 {
 	int dev = sim_open_device(), session, fd;
@@ -249,7 +251,7 @@ static void luo_close_test_preserve_not_last_parked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
 }
 
-/* The next kexec names the sessions that it loses. */
+/* The next kexec logs the sessions that are lost. */
 static void luo_close_test_kexec_names_lost(struct kunit *test)
 {
 	int dev, session;
@@ -277,7 +279,7 @@ static void luo_close_test_kexec_names_lost(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged("not finished"));
 }
 
-/* Without an agent that opens the device, too. */
+/* The same if no agent has opened the device. */
 static void luo_close_test_kexec_names_unread(struct kunit *test)
 {
 	leave_files(test);
@@ -296,7 +298,7 @@ static void luo_close_test_name_is_escaped(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_logged("session 'x\\012KHO: all is well': not"));
 }
 
-/* What a parked session had is freed with it, as when it is closed. */
+/* A parked session is freed completely, as if it were closed. */
 static long objects_when_preserved(struct kunit *test, bool parked)
 {
 	int dev, in, out, fd[FILES + 1];
@@ -325,14 +327,17 @@ static void luo_close_test_preserve_parked_frees(struct kunit *test)
 			objects_when_preserved(test, false));
 }
 
-/* Without sessions, nothing is kept for an agent. */
+/* Without sessions, unclaimed memory can be released. */
 static void luo_close_test_no_sessions(struct kunit *test)
 {
 	agent_kexec(test);
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
 }
 
-/* Where live update cannot be set up, sessions keep no memory: none can be retrieved. */
+/*
+ * If LUO fails to initialize, no session can be retrieved, so unclaimed memory
+ * can be released.
+ */
 static void luo_close_test_not_set_up(struct kunit *test)
 {
 	unsigned int failures = 0;
@@ -444,7 +449,7 @@ static void luo_close_test_cannot_finish(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, witness_calls(), "finish 1;preserve 1;");
 }
 
-/* Memory of a file without a handler is not given up in passing. */
+/* A session cannot be finished while one of its files has no handler. */
 static void luo_close_test_orphan(struct kunit *test)
 {
 	int session = agent_retrieve(witness_hop(test, false), "a");
@@ -469,7 +474,10 @@ static void luo_close_test_orphan_forced(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
 }
 
-/* An undone freeze leaves what preserve() made; the handler looks at what it gets. */
+/*
+ * After unfreeze(), the data of preserve() is used again; the handler checks
+ * it.
+ */
 static void luo_close_test_frozen_data(struct kunit *test)
 {
 	int dev = sim_open_device(), a = agent_create(dev, "a"), b = agent_create(dev, "b");
@@ -515,7 +523,9 @@ static void luo_close_test_ids_of_handlers(struct kunit *test)
 	witness[0].ops.get_id = NULL;
 }
 
-/* A file that does not count for an FLB would be taken for one by the next kernel. */
+/*
+ * The next kernel would count a file for an FLB that it was not preserved with.
+ */
 static void luo_close_test_flb_registered_late(struct kunit *test)
 {
 	int dev = sim_open_device(), session = agent_create(dev, "a");
@@ -525,7 +535,7 @@ static void luo_close_test_flb_registered_late(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, witness_open(0, 1)), 0);
 	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), -EBUSY);
-	/* Of another handler there is none. */
+	/* Another handler has no preserved file. */
 	KUNIT_ASSERT_EQ(test, witness_register(1), 0);
 	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(&witness[1].fh, witness_flb), 0);
 	sim_close(session);
@@ -539,7 +549,7 @@ static void luo_close_test_flb_registered_late(struct kunit *test)
 			   "flb-preserve x;preserve 2;unpreserve 2;flb-unpreserve x;");
 }
 
-/* Until then, files of the handler need it. */
+/* Preserved files of the handler need the FLB. */
 static void luo_close_test_flb_unregistered_early(struct kunit *test)
 {
 	int dev = sim_open_device(), session = agent_create(dev, "a");
@@ -561,7 +571,7 @@ static void luo_close_test_flb_unregistered_early(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, witness_calls(), "preserve 3;");
 }
 
-/* Files that came in do not count for what goes out. */
+/* Incoming files do not count. */
 static void luo_close_test_flb_registered_incoming(struct kunit *test)
 {
 	int session = agent_retrieve(witness_hop(test, true), "a");
@@ -575,8 +585,8 @@ static void luo_close_test_flb_registered_incoming(struct kunit *test)
 }
 
 /*
- * The next kernel, in which the last file that needs FLB "x" was finished when
- * that could not be retrieved.  Returns the device.
+ * The next kernel, in which retrieving FLB "x" failed when the last file that
+ * needs it was finished.  Returns the device.
  */
 static int flb_hop(struct kunit *test)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Live updates with one value of their records overwritten, from the root of LUO
- * down to the folio of a file.  Each row has the line by which the next kernel
- * refuses the value, and all that may be lost by it.
+ * down to the folio of a file.  Each row has the log line with which the next
+ * kernel refuses the value, and the data that may be lost.
  */
 
 #include "agent.h"
@@ -145,7 +145,7 @@ static void move_luo(struct parts *p, phys_addr_t phys)
 	set_prop(p, KHO_SUB_TREE_PROP_NAME, phys);
 }
 
-/* What was never preserved, with the same bytes in it. */
+/* The same contents in memory that was not preserved. */
 static void luo_not_preserved(struct parts *p)
 {
 	void *page = (void *)__get_free_pages(GFP_KERNEL, 0);
@@ -165,7 +165,7 @@ static void luo_large(struct parts *p)
 	set_prop(p, KHO_SUB_TREE_SIZE_PROP_NAME, PAGE_SIZE + 8);
 }
 
-/* Nothing is wrong with that. */
+/* This is valid. */
 static void luo_page(struct parts *p)
 {
 	set_prop(p, KHO_SUB_TREE_SIZE_PROP_NAME, PAGE_SIZE);
@@ -234,14 +234,14 @@ static void flb_most(struct parts *p)
 		snprintf(p->flb[i].name, sizeof(p->flb[i].name), "unit-more-%llu-v1", i);
 }
 
-/* More entries than fit into the list, in a file that could have as many. */
+/* More entries than fit into the list, but not more than pages of the file. */
 static void capacity(struct parts *p)
 {
 	p->memfd->size = 1ULL << 40;
 	p->memfd->nr_folios = 1 << 20;
 }
 
-/* What a row may lose. */
+/* Data that a row may lose. */
 enum loss {
 	NOTHING,
 	FLB,		/* the object */
@@ -440,7 +440,7 @@ static void luo_damage_test_nameless(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged(" 0 unclaimed pages released"));
 }
 
-/* Permissions of the file, and what the next kernel makes of them. */
+/* Permissions of a file, and those of the retrieved file. */
 
 static const struct mode {
 	const char *name;
@@ -470,7 +470,7 @@ static void luo_damage_test_mode(struct kunit *test)
 	struct sim_handover h;
 
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
-	/* It counts when the kexec comes. */
+	/* The mode at the time of the kexec counts. */
 	agent_inode(fd)->i_mode = m->mode;
 	KUNIT_ASSERT_EQ(test, liveupdate_reboot(), 0);
 	h = sim_kexec();
@@ -519,7 +519,7 @@ static const struct discard {
 
 KUNIT_ARRAY_PARAM_DESC(discard, discards, name);
 
-/* What is known of a file that is not retrieved is freed. */
+/* If a file is not retrieved, its known memory is freed. */
 static void luo_damage_test_discard(struct kunit *test)
 {
 	const struct discard *d = test->param_value;
@@ -558,7 +558,9 @@ static void end(struct kunit *test, const struct ending *e)
 	KUNIT_EXPECT_FALSE(test, sim_logged("of a discarded file"));
 }
 
-/* What is left is the same, whether the file was retrieved, failed or was discarded. */
+/*
+ * The same memory is left when a file was retrieved, failed or was discarded.
+ */
 static void luo_damage_test_ends(struct kunit *test)
 {
 	struct sim_balance want = { }, left;
@@ -579,7 +581,7 @@ static void luo_damage_test_ends(struct kunit *test)
 static void not_uptodate(struct parts *p) { p->entry->flags &= ~MEMFD_LUO_FOLIO_UPTODATE; }
 static void not_dirty(struct parts *p) { p->entry->flags &= ~MEMFD_LUO_FOLIO_DIRTY; }
 
-/* A kernel that sets fewer flags has its reasons. */
+/* Flags that the previous kernel did not set stay clear. */
 static void luo_damage_test_folio_flags(struct kunit *test)
 {
 	struct folio *folio;

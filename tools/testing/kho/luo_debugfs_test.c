@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sessions and files as debugfs lists them: what is counted, and readers whose list
- * changes between two reads.
+ * Lists of sessions and files in debugfs: the counts, and lists that change
+ * between two reads.
  */
 
 #include "witness.h"
@@ -86,7 +86,9 @@ static void luo_debugfs_test_incoming(struct kunit *test)
 
 	two_sessions(test);
 	agent_kexec(test);
-	/* The records of the sessions, and then those of the files, are read by users. */
+	/*
+	 * The records of sessions and files are only read when users need them.
+	 */
 	expect_list(test, "incoming", "sessions: 0\nhandler: " MEMFD " 0\n"
 		    "session: a\nfiles: 2\nstate: parked\nsession: b\\012\nfiles: 0\nstate: parked\n");
 	expect_list(test, "incoming_files", "session: a\nsession: b\\012\n");
@@ -165,7 +167,7 @@ static void open_many(struct kunit *test)
 	}
 }
 
-/* The session that is read is closed, and so are the next two. */
+/* Closes the session that is being listed, and the next two. */
 static void close_some(void)
 {
 	if (session[3] < 0)
@@ -209,7 +211,7 @@ static void luo_debugfs_test_changes(struct kunit *test)
 
 static int in_session;
 
-/* The retrieved files leave, those that were listed and others. */
+/* Closing removes the retrieved files: listed ones and others. */
 static void finish_files(void)
 {
 	if (in_session >= 0)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Files in sessions: which callbacks of their handlers are called, and what each error leaves. */
+/*
+ * Files in sessions: calls of the callbacks of handlers, and the state after
+ * errors.
+ */
 
 #include "witness.h"
 
@@ -101,7 +104,7 @@ static void luo_file_test_fail_nth(struct kunit *test)
 	}
 }
 
-/* Closing gives up in reverse order. */
+/* Closing unpreserves files in reverse order. */
 static void luo_file_test_unpreserve(struct kunit *test)
 {
 	int dev = start(test), session;
@@ -133,7 +136,7 @@ static void luo_file_test_retrieve(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_get(session, 4), -ENOENT);
 	KUNIT_EXPECT_EQ(test, witness[0].module.refs, 1);
 
-	/* For the next kernel it can be preserved when this is over. */
+	/* It can be preserved again when the session is finished. */
 	next = agent_create(dev, "b");
 	KUNIT_EXPECT_EQ(test, agent_preserve(next, 1, fd), -EBUSY);
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
@@ -145,7 +148,7 @@ static void luo_file_test_retrieve(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
 }
 
-/* An error can be tried again when the handler says so; others are remembered. */
+/* Errors with retry set are transient; other errors are permanent. */
 static void luo_file_test_errors(struct kunit *test)
 {
 	static const int again[] = { -ENOMEM, -EACCES, -EIO };
@@ -190,7 +193,7 @@ static void luo_file_test_status(struct kunit *test)
 	}
 }
 
-/* Nothing is finished before everything can be. */
+/* No file is finished until all files can be. */
 static void luo_file_test_can_finish(struct kunit *test)
 {
 	int session;
@@ -224,7 +227,7 @@ static void luo_file_test_orphan(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, witness_calls(), "retrieve 1;finish 2;finish 1;");
 }
 
-/* Finishing does not wait for that if it is forced. */
+/* A forced finish does not need the handler. */
 static void luo_file_test_orphan_finish(struct kunit *test)
 {
 	int session;
@@ -239,7 +242,7 @@ static void luo_file_test_orphan_finish(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -ENOENT);
 }
 
-/* What did not fit is reported, beside what would have. */
+/* The version of a file is reported with the version of the closest handler. */
 static void luo_file_test_reported(struct kunit *test)
 {
 	static const struct {
@@ -302,7 +305,7 @@ static void luo_file_test_unregister(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), 0);
 }
 
-/* Without what is optional. */
+/* Without optional callbacks. */
 static void luo_file_test_least(struct kunit *test)
 {
 	struct liveupdate_file_ops ops = witness[0].ops;
@@ -324,7 +327,7 @@ static void luo_file_test_least(struct kunit *test)
 	witness[0].ops = ops;
 }
 
-/* Records do not have to be where they were read from: those of many files are freed. */
+/* The records of many files are freed when they have been read. */
 static void luo_file_test_many(struct kunit *test)
 {
 	struct sim_balance nothing, after;
@@ -362,7 +365,7 @@ static void luo_file_test_many(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_logged(": 0 unclaimed pages released"));
 }
 
-/* More files than the hash tables have buckets: not only the bucket tells them apart. */
+/* More files than hash buckets: files in one bucket must be distinguished. */
 static void luo_file_test_crowd(struct kunit *test)
 {
 	int dev = start(test), session = agent_create(dev, "a");

@@ -9,7 +9,7 @@
 #include <linux/kexec_handover.h>
 #include <kernel/liveupdate/kexec_handover_internal.h>
 
-#define DEV	0	/* the first descriptor there is */
+#define DEV	0	/* the first descriptor, /dev/liveupdate */
 #define X	(&witness_flb[0])
 #define Y	(&witness_flb[1])
 #define FH	(&witness[0].fh)
@@ -54,7 +54,10 @@ static void come_back(struct kunit *test, const struct sim_handover *h)
 	register_all(test);
 }
 
-/* With the first file and with the last one, in the order of registration and back. */
+/*
+ * Calls for the first and for the last file, in order of registration, and
+ * reverse.
+ */
 static void luo_flb_test_files(struct kunit *test)
 {
 	int session = start(test), other = agent_create(DEV, "b");
@@ -73,7 +76,7 @@ static void luo_flb_test_files(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, witness_flb_module.refs, 0);
 }
 
-/* A file that is refused needs nothing. */
+/* A refused file does not count. */
 static void luo_flb_test_refused(struct kunit *test)
 {
 	int session = start(test);
@@ -112,7 +115,7 @@ static void luo_flb_test_outgoing(struct kunit *test)
 	sim_close(session);
 	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-preserve x;preserve 1;unpreserve 1;");
 
-	/* A file that comes back finds it as it is. */
+	/* A new file uses the same object. */
 	session = agent_create(DEV, "b");
 	KUNIT_ASSERT_EQ(test, add(session, 1, 2), 0);
 	sim_close(session);
@@ -137,7 +140,7 @@ static void luo_flb_test_put_last(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_outgoing(X, &obj), -ENOENT);
 }
 
-/* Three files need "x" and two of them "y"; the next kernel has all of that. */
+/* Three files need "x" and two of them "y"; all are handed over. */
 static struct sim_handover leave_files(struct kunit *test)
 {
 	int session = start(test);
@@ -152,7 +155,7 @@ static struct sim_handover leave_files(struct kunit *test)
 	return h;
 }
 
-/* Without a user before, they are retrieved to be finished. */
+/* If they were never used, they are retrieved and finished together. */
 static void luo_flb_test_finish(struct kunit *test)
 {
 	struct sim_balance nothing;
@@ -199,14 +202,14 @@ static void luo_flb_test_incoming(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_finish(b), 0);
 	KUNIT_EXPECT_STREQ(test, witness_calls(),
 			   "finish 2;finish 1;finish 3;flb-retrieve y;flb-finish y;");
-	/* Until the last user has gone. */
+	/* The object is finished when the last user puts it. */
 	liveupdate_flb_put_incoming(X);
 	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-finish x;");
 	KUNIT_EXPECT_EQ(test, witness_flb_module.refs, 0);
 	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), -ENODATA);
 }
 
-/* While there are files, users come and go. */
+/* As long as files are left, users do not finish the object. */
 static void luo_flb_test_incoming_stays(struct kunit *test)
 {
 	void *obj;
@@ -218,7 +221,7 @@ static void luo_flb_test_incoming_stays(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-retrieve y;");
 }
 
-/* Errors that can be tried again, and one that is remembered. */
+/* Transient errors, and a permanent one. */
 static void luo_flb_test_errors(struct kunit *test)
 {
 	void *obj;
@@ -249,7 +252,7 @@ static void luo_flb_test_errors(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(Y, &obj), -ENODATA);
 }
 
-/* A file whose kind is unknown says nothing: what remains goes with the last session. */
+/* Orphans do not count: remaining FLBs are finished with the last session. */
 static void luo_flb_test_rest(struct kunit *test)
 {
 	struct seq_file *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
@@ -277,7 +280,7 @@ static void luo_flb_test_rest(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, strstr(m->text, "unit-y unit-y-v1 - "));
 }
 
-/* Objects go with files, or not at all. */
+/* FLBs are only handed over together with files. */
 static void luo_flb_test_called_off(struct kunit *test)
 {
 	int session = start(test);
@@ -292,7 +295,7 @@ static void luo_flb_test_called_off(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), -ENOENT);
 }
 
-/* Nothing was preserved, and no file could finish it. */
+/* The FLB was not preserved, so no file can finish it. */
 static void luo_flb_test_nothing(struct kunit *test)
 {
 	struct sim_handover h;
@@ -363,7 +366,10 @@ static void luo_flb_test_too_many(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, err, -ENOSPC);
 	KUNIT_EXPECT_EQ(test, nr, most - 2);
-	/* Unregistering one allows another, and a known one needs no record. */
+	/*
+	 * Unregistering an FLB allows another one; a registered FLB needs no
+	 * new record.
+	 */
 	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(OTHER, &many[0]), 0);
 	liveupdate_unregister_flb(FH, &many[0]);
 	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(FH, &many[nr]), -ENOSPC);
@@ -390,7 +396,7 @@ static void luo_flb_test_unregister(struct kunit *test)
 	sim_close(session);
 	sim_close(DEV);
 
-	/* With its handler the rest goes. */
+	/* Unregistering the handler unregisters the other FLBs. */
 	liveupdate_unregister_file_handler(FH);
 	liveupdate_unregister_file_handler(OTHER);
 	after = sim_balance();

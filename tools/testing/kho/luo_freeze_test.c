@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The last step before the kexec: all sessions are frozen, or one file refuses
- * and everything is as it was.
+ * The last step before the kexec: all sessions are frozen, or one file fails
+ * and the freeze is undone.
  */
 
 #include "witness.h"
@@ -61,7 +61,9 @@ static void expect_sessions(struct kunit *test, unsigned int files)
 	KUNIT_EXPECT_FALSE(test, sim_logged("count mismatch"));
 }
 
-/* Up to @nr, which refuses or is the last one, and back. */
+/*
+ * Expects calls up to file @nr, which fails or is the last one, and the undo.
+ */
 static void expect_calls(struct kunit *test, unsigned int nr, bool back)
 {
 	char *want = kunit_kzalloc(test, 16384, GFP_KERNEL);
@@ -100,7 +102,7 @@ static void luo_freeze_test_each(struct kunit *test)
 	}
 }
 
-/* Where the records go on in another block. */
+/* At a block boundary of the records. */
 static void luo_freeze_test_blocks(struct kunit *test)
 {
 	static const unsigned int nrs[] = { 0, FILES - 1, FILES, 2 * FILES + FILES / 2,
@@ -112,7 +114,7 @@ static void luo_freeze_test_blocks(struct kunit *test)
 	}
 }
 
-/* Records of sessions, too; a session without files takes part. */
+/* Also for records of sessions; one session has no files. */
 static void luo_freeze_test_many(struct kunit *test)
 {
 	int dev, session, fd;
@@ -141,7 +143,7 @@ static void luo_freeze_test_many(struct kunit *test)
 	}
 }
 
-/* What is left of a live update that was called off is not found. */
+/* The next kernel must not find records of a failed freeze. */
 static void luo_freeze_test_called_off(struct kunit *test)
 {
 	struct sim_handover h;
@@ -157,7 +159,7 @@ static void luo_freeze_test_called_off(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "b"), -ENOENT);
 }
 
-/* Nor is a session that was closed before the next attempt. */
+/* The same for a session that was closed before the next attempt. */
 static void luo_freeze_test_fewer(struct kunit *test)
 {
 	int dev = open_sessions(test, 2), session = agent_create(dev, "d");
@@ -177,7 +179,7 @@ static void luo_freeze_test_fewer(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged("lost"));
 }
 
-/* From then on nothing changes, and closing takes nothing away. */
+/* After the freeze nothing changes, and closing does not unpreserve files. */
 static void luo_freeze_test_frozen(struct kunit *test)
 {
 	int dev = open_sessions(test, 2), session, fd;
@@ -207,7 +209,7 @@ static void look_around(void)
 	seen_busy = agent_finish(seen_session);
 }
 
-/* A running ioctl is asked to hurry, and a new one is refused at once. */
+/* Running ioctls are asked to abort, and new ones are refused. */
 static void luo_freeze_test_interrupts(struct kunit *test)
 {
 	int dev = open_sessions(test, 1);
@@ -245,7 +247,7 @@ static void luo_freeze_test_image(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
 }
 
-/* Each kernel knows how many were before it. */
+/* Each kernel has the number of live updates before it. */
 static void luo_freeze_test_number(struct kunit *test)
 {
 	static const char * const lines[] = { "liveupdate number: 1", "liveupdate number: 2",
@@ -268,7 +270,7 @@ static void luo_freeze_test_number(struct kunit *test)
 	}
 }
 
-/* Switched off there is nothing, and rebooting goes on. */
+/* With LUO off, nothing is preserved, and reboot() works. */
 static void luo_freeze_test_off(struct kunit *test)
 {
 	long keys = sim_balance().keys;
@@ -298,7 +300,9 @@ static void luo_freeze_test_off(struct kunit *test)
 	liveupdate_unregister_flb(&witness[0].fh, witness_flb);
 	liveupdate_unregister_file_handler(&witness[0].fh);
 
-	/* A kernel with it on finds nothing, which is not an error. */
+	/*
+	 * The next kernel, with LUO on, finds no data, which is not an error.
+	 */
 	h = sim_kexec();
 	sim_liveupdate = true;
 	sim_log_clear();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The ioctls: their format, wrong use, and user space that is not there. */
+/* The ioctls: format, invalid use, and inaccessible user memory. */
 
 #include "agent.h"
 
@@ -53,7 +53,7 @@ static const struct form {
 
 KUNIT_ARRAY_PARAM_DESC(form, forms, name);
 
-/* What is wrong with the call is told before anything is done. */
+/* Invalid calls fail without an effect. */
 static void luo_ioctl_test_form(struct kunit *test)
 {
 	const struct form *f = test->param_value;
@@ -76,7 +76,10 @@ static void luo_ioctl_test_form(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_create(dev, "b"), fd + 1);
 }
 
-/* A program of a later kernel has a larger structure, and nothing in it that is new. */
+/*
+ * A program for a later kernel passes a larger structure, with new fields
+ * unused.
+ */
 static void luo_ioctl_test_larger(struct kunit *test)
 {
 	int dev = sim_open_device();
@@ -115,12 +118,12 @@ static void luo_ioctl_test_unwritable(struct kunit *test)
 	r = request(sizeof(r.name));
 	sim_user = SIM_USER_UNWRITABLE;
 	KUNIT_EXPECT_EQ(test, sim_ioctl(dev + 1, LIVEUPDATE_SESSION_GET_NAME, &r), -EFAULT);
-	/* Who has nothing to say does not write. */
+	/* An ioctl without a result does not write to user space. */
 	KUNIT_EXPECT_EQ(test, agent_preserve(dev + 1, 1, agent_memfd(1, 0, 0, 0)), 0);
 	sim_user = SIM_USER_GOOD;
 }
 
-/* A file that could not be given away is there for the next attempt. */
+/* A file whose descriptor could not be returned can be retrieved again. */
 static void luo_ioctl_test_unwritable_file(struct kunit *test)
 {
 	int dev = sim_open_device(), session = agent_create(dev, "a"), fd;
@@ -143,7 +146,7 @@ static void luo_ioctl_test_unwritable_file(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, after.objects, before.objects - 1);
 }
 
-/* Until no descriptor is left: nothing happens then. */
+/* Without a free descriptor, the ioctls fail without an effect. */
 static void luo_ioctl_test_descriptors(struct kunit *test)
 {
 	int dev = sim_open_device(), fd, last = 0;
@@ -185,7 +188,9 @@ static void luo_ioctl_test_one_agent(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_open_device(), dev);
 }
 
-/* Neither empty nor unterminated, and up to the size of the field. */
+/*
+ * Names must not be empty or unterminated, and may have the size of the field.
+ */
 static void luo_ioctl_test_names(struct kunit *test)
 {
 	int dev = sim_open_device();
@@ -207,7 +212,7 @@ static void luo_ioctl_test_names(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, longest), -EINVAL);
 }
 
-/* Two names with one hash are two names. */
+/* Two names with the same hash are different names. */
 static void luo_ioctl_test_names_alike(struct kunit *test)
 {
 	static const char * const names[] = { "aB", "b!" };
@@ -227,7 +232,7 @@ static void luo_ioctl_test_names_alike(struct kunit *test)
 	}
 }
 
-/* What is reserved is 0. */
+/* Reserved fields must be 0. */
 static void luo_ioctl_test_reserved(struct kunit *test)
 {
 	int dev = sim_open_device(), session = agent_create(dev, "a");
@@ -260,7 +265,7 @@ static void luo_ioctl_test_direction(struct kunit *test)
 	KUNIT_EXPECT_GE(test, agent_create(dev, "a"), 0);
 	fd = agent_get(session, 1);
 	KUNIT_EXPECT_GE(test, fd, 0);
-	/* Neither its token nor its claim is looked at. */
+	/* The call fails before token and file are checked. */
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), -EINVAL);
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, fd), -EINVAL);
 }
@@ -307,7 +312,10 @@ static void luo_ioctl_test_close_all(struct kunit *test)
 	KUNIT_EXPECT_MEMEQ(test, &before, &after, sizeof(after));
 }
 
-/* Whether LUO says that it does not work; @keys are those that are preserved then. */
+/*
+ * Returns true if LUO logs that it is off; @keys is the number of preserved
+ * keys.
+ */
 static bool boot_failing(unsigned long n, bool liveupdate, long *keys)
 {
 	bool failed;
@@ -323,7 +331,7 @@ static bool boot_failing(unsigned long n, bool liveupdate, long *keys)
 	return failed;
 }
 
-/* Without memory for what the next kernel is to find, it is as if switched off. */
+/* If memory for outgoing data cannot be allocated, LUO is off. */
 static void luo_ioctl_test_fail_boot(struct kunit *test)
 {
 	unsigned int failures = 0, off = 0;
@@ -334,7 +342,7 @@ static void luo_ioctl_test_fail_boot(struct kunit *test)
 
 		boot_failing(n, false, &keys_off);
 		failed = boot_failing(n, true, &keys);
-		/* Before or after the handover as a whole. */
+		/* The allocation may also fail outside of LUO. */
 		failures += failed && keys_off;
 		off += sim_logged("disabled, Kexec Handover is off");
 		KUNIT_EXPECT_EQ(test, failed, sim_logged("failed to initialize: -12") ||

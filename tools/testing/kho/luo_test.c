@@ -122,7 +122,7 @@ static void luo_test_many_sessions(struct kunit *test)
 	}
 }
 
-/* However often, and whether the files are retrieved or not. */
+/* After any number of updates, with files retrieved or not. */
 static void luo_test_no_memory_lost(struct kunit *test)
 {
 	static const struct file_case f = { "", 40 * PAGE_SIZE, 2, 0 };
@@ -196,7 +196,7 @@ static bool attempt_preserve(struct kunit *test, unsigned long n)
 	return failed;
 }
 
-/* There are at least so many allocations to fail. */
+/* Fails each allocation; @least: minimum number of allocations. */
 static void fail_each(struct kunit *test, unsigned long least,
 		      bool (*attempt)(struct kunit *test, unsigned long n))
 {

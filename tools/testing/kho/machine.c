@@ -108,7 +108,9 @@ static void find_memory(void)
 	}
 }
 
-/* As on x86, where a table of the firmware knows it before memblock does. */
+/*
+ * As on x86: RAM is known from a table of the firmware, before memblock has it.
+ */
 bool arch_kho_is_ram(phys_addr_t start, phys_addr_t end)
 {
 	for (; start < end; start = (start | (PAGE_SIZE - 1)) + 1) {
@@ -149,8 +151,8 @@ static void start_page_allocator(void)
 }
 
 /*
- * All variables of the sources, which the linker has put into one place, have
- * the value again that they had when the program began.
+ * Resets all variables of the sources, which the linker has put into one
+ * section, to their initial values.
  */
 extern u64 sim_state_start[], sim_state_end[];
 static u64 *first_state;
@@ -221,7 +223,7 @@ static void forget(void)
 	parse_options();
 }
 
-/* With the smallest pages the kernel gives up; see sim_core_init_out(). */
+/* With the smallest pages, the kernel disables KHO; see sim_core_init_out(). */
 static void take_scratch_back(unsigned int areas)
 {
 	for (unsigned int i = kho_scratch_cnt; i < areas; i++)

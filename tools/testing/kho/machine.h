@@ -41,8 +41,8 @@ __attribute__((constructor)) static void sim_param_##fn(void)		\
 int sim_param(const char *name, const char *value);
 
 /*
- * Of the root tree, which is a page where it fits, and else as large as a page
- * of no kernel.
+ * Size of the root tree: a page if it fits, else a size that is not the page
+ * size of any kernel.
  */
 #define SIM_FDT_SIZE	(PAGE_SHIFT < 12 ? SZ_8K : PAGE_SIZE)
 
@@ -54,7 +54,7 @@ struct sim_ranges {
 	u64 step;
 };
 
-/* What the boot loader passes on from the previous kernel. */
+/* Data that the boot loader passes on from the previous kernel. */
 struct sim_handover {
 	phys_addr_t fdt;
 	u64 fdt_len;
@@ -64,18 +64,18 @@ struct sim_handover {
 	struct sim_ranges image;
 	/* RAM of the firmware. */
 	struct sim_ranges firmware;
-	/* Called when the map was walked and before it is walked again; optional. */
+	/* Called between the two walks of the map; optional. */
 	void (*between_walks)(void);
 };
 
 /* Nodes that are said to have memory. */
 extern unsigned int sim_nr_nodes;
 
-/* It boots to save what is left of a kernel that crashed. */
+/* The kernel is a kdump kernel. */
 extern bool sim_kdump;
 #define is_kdump_kernel()	sim_kdump
 
-/* The counter of the machine goes on by @sim_tsc_step each time it is read. */
+/* The counter of the machine; each read advances it by @sim_tsc_step. */
 extern u64 sim_tsc, sim_tsc_step;
 extern unsigned int tsc_khz;
 extern bool sim_tsc_unstable;
@@ -94,12 +94,12 @@ extern bool sim_liveupdate;
 void sim_boot_cold(void);
 
 /*
- * Boots with one, found in memory as it is now.  Whatever the kernel before
- * knew is gone.  Returns is_kho_boot().
+ * Boots with a handover in the present memory.  All variables of the previous
+ * kernel are reset.  Returns is_kho_boot().
  */
 bool sim_boot_warm(const struct sim_handover *handover);
 
-/* Stops the kernel that boots: sim_boot_warm() returns false, and sim_panicked is set. */
+/* Stops the boot: sim_boot_warm() returns false, and sim_panicked is set. */
 #define panic(fmt, ...)		(sim_printk(fmt, ##__VA_ARGS__), sim_panic())
 __attribute__((noreturn)) void sim_panic(void);
 extern bool sim_panicked;

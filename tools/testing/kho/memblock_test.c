@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * memblock_kho.c against a byte for each quarter of a page: random RAM, random
- * reserved regions, random sequences.  Nothing has to end where a page does.
+ * memblock_kho.c, compared with a model of one byte for each quarter of a page:
+ * random RAM, random reserved regions, random sequences.  Ranges and regions
+ * need not be page aligned.
  */
 
 #include "model.h"
@@ -93,7 +94,7 @@ static void reserve(struct world *w, unsigned int start, unsigned int end,
 	}
 }
 
-/* @preserved: among others, memory of an earlier sequence. */
+/* @preserved: add memory of an earlier sequence, too. */
 static void add_reserved(struct world *w, bool preserved)
 {
 	static const unsigned int kinds[] = {
@@ -159,7 +160,7 @@ static void refuse_range(struct memblock_sequence *seq, phys_addr_t start,
 	struct ranges *r = container_of(seq, struct ranges, seq);
 	unsigned int i = r->next - 1;
 
-	/* In the range that was given last. */
+	/* Must be in the last range. */
 	r->strange |= start >= end || start % UNIT || end % UNIT ||
 		      start < r->start[i] * UNIT || end > r->end[i] * UNIT;
 	for (; !r->strange && start < end; start += UNIT)
@@ -214,7 +215,7 @@ static void expect_regions_in_order(struct kunit *test)
 		if (!i)
 			continue;
 		KUNIT_ASSERT_LE(test, last->base + last->size, r->base);
-		/* Regions that could be one are one. */
+		/* Adjacent regions with the same properties are merged. */
 		KUNIT_ASSERT_FALSE(test, last->base + last->size == r->base &&
 				   last->flags == r->flags && last->nid == r->nid);
 	}
@@ -360,7 +361,9 @@ static void memblock_test_limited(struct kunit *test)
 	KUNIT_EXPECT_GT(test, succeeded, ROUNDS / 10);
 }
 
-/* What was reserved still is, and of the sequence all memory up to some address. */
+/*
+ * Reserved memory stays reserved; the sequence is reserved up to some address.
+ */
 static void expect_part(struct kunit *test, const struct world *w,
 			const struct ranges *r)
 {
@@ -385,8 +388,8 @@ static void expect_part(struct kunit *test, const struct world *w,
 }
 
 /*
- * A sequence that has more ranges than it said: at some point the array is full.
- * No region is lost, and none that is not in the sequence is new.
+ * A sequence with more ranges than announced fills the array.  No region may be
+ * lost, and all new regions must be in the sequence.
  */
 static void memblock_test_too_long(struct kunit *test)
 {
@@ -415,7 +418,9 @@ static void memblock_test_too_long(struct kunit *test)
 	KUNIT_EXPECT_GT(test, failed, ROUNDS / 20);
 }
 
-/* A range that regions of this kernel cut into pieces: there is space for each. */
+/*
+ * A range that regions of this kernel split: the array has space for all parts.
+ */
 static void memblock_test_cut(struct kunit *test)
 {
 	for (unsigned int nr = 0; nr < 40; nr++) {
@@ -502,7 +507,7 @@ static void expect_free(struct kunit *test, const struct world *w, unsigned int 
 	phys_addr_t start, end;
 
 	for (int nr = 0; next_free(&idx, &start, &end); nr++) {
-		/* Every range but the first one is of use. */
+		/* Every range but the first one must end after the address. */
 		KUNIT_ASSERT_TRUE(test, !nr || end > from * UNIT);
 		for (; start < end; start += UNIT)
 			free[start / UNIT] = true;
@@ -523,7 +528,7 @@ static void memblock_test_free_range_from(struct kunit *test)
 	}
 }
 
-/* How many quarters of a page are preserved on a node. */
+/* Number of quarters of a page that are preserved on a node. */
 static unsigned int preserved_units(const struct world *w, unsigned int page, int nid)
 {
 	unsigned int nr = 0;
@@ -534,7 +539,9 @@ static unsigned int preserved_units(const struct world *w, unsigned int page, in
 	return nr;
 }
 
-/* As deferred_init_preserved() does: all pages, each once, and it comes to an end. */
+/*
+ * Loops like deferred_init_preserved(): finds all pages, each once, and ends.
+ */
 static void expect_preserved(struct kunit *test, const struct world *w, int nid,
 			     unsigned long first, unsigned long last)
 {
@@ -553,7 +560,7 @@ static void expect_preserved(struct kunit *test, const struct world *w, int nid,
 	for (unsigned long page = first; page < last; page++) {
 		unsigned int units = preserved_units(w, page, nid);
 
-		/* Of pages with other memory in them either is good. */
+		/* For partly preserved pages, both results are valid. */
 		if (units % 4 == 0)
 			KUNIT_ASSERT_EQ_MSG(test, found[page], units == 4, "page %lu", page);
 	}

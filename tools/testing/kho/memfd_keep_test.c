@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memfds under adverse conditions: folios that are replaced or break, locks that
- * others hold, descriptors with few permissions, a next kernel that refuses to
- * make a file or has no huge pages.
+ * Memfds under adverse conditions: folios that are replaced or poisoned, locks
+ * that other tasks hold, descriptors with few permissions, a next kernel that
+ * cannot create a file or has no huge pages.
  */
 
 #include "agent.h"
@@ -26,7 +26,7 @@ static int hop(struct kunit *test)
 	return agent_retrieve(sim_open_device(), "a");
 }
 
-/* collapse_file(): who gets the reference late has a folio of no file. */
+/* collapse_file(): a late reference is to a folio that has left the file. */
 
 static struct {
 	int countdown;
@@ -78,7 +78,7 @@ static void collapse_and_reuse(struct folio *folio)
 	memset(folio_address(folio), 0x5a, PAGE_SIZE);
 }
 
-/* What is not in the file any more is not touched. */
+/* A folio that has left the file is not modified. */
 static void memfd_keep_test_collapse_reused(struct kunit *test)
 {
 	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
@@ -102,7 +102,7 @@ static void collapse_all(struct folio *folio)
 	collapse.replaced++;
 }
 
-/* Again and again: each folio that was replaced is looked up again, and none leaks. */
+/* Every folio is replaced: each is looked up again, and none leaks. */
 static void memfd_keep_test_collapse_storm(struct kunit *test)
 {
 	struct sim_balance before = sim_balance(), after;
@@ -123,7 +123,7 @@ static void memfd_keep_test_collapse_storm(struct kunit *test)
 	KUNIT_EXPECT_MEMEQ(test, &before, &after, sizeof(after));
 }
 
-/* Broken memory. */
+/* Poisoned memory. */
 
 static void memfd_keep_test_poisoned_before(struct kunit *test)
 {
@@ -134,7 +134,7 @@ static void memfd_keep_test_poisoned_before(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, agent_inode(fd)->frozen);
 }
 
-/* A page that was never written is zeroed, which would be an access to it. */
+/* A page that was never written is zeroed, but not if it is poisoned. */
 static void memfd_keep_test_poisoned_unwritten(struct kunit *test)
 {
 	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
@@ -165,7 +165,7 @@ static void memfd_keep_test_poisoned_after(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EHWPOISON);
 }
 
-/* Their number is what it was, as another page is not poisoned any more. */
+/* The number of poisoned pages is unchanged, as another page was unpoisoned. */
 static void memfd_keep_test_poisoned_instead(struct kunit *test)
 {
 	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
@@ -238,7 +238,7 @@ static void memfd_keep_test_tags_after(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), t->err);
 }
 
-/* What a descriptor may. */
+/* Permissions of descriptors. */
 
 #define FIXED_SIZE	(F_SEAL_SHRINK | F_SEAL_GROW)
 
@@ -272,7 +272,7 @@ static void memfd_keep_test_access(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_inode(fd)->frozen, !a->err);
 }
 
-/* Locks that user space can make another task hold for ever. */
+/* Locks that user space can prevent from being released. */
 
 static int waited;
 
@@ -292,7 +292,7 @@ static void memfd_keep_test_locked_for_ever(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), -EINTR);
 	KUNIT_EXPECT_EQ(test, waited, 3);
 
-	/* The lock is that of the other task, and nothing is frozen. */
+	/* The other task still holds the lock, and the file is not frozen. */
 	KUNIT_EXPECT_TRUE(test, agent_inode(fd)->locked);
 	KUNIT_EXPECT_FALSE(test, agent_inode(fd)->frozen);
 }
@@ -337,7 +337,7 @@ static void be_killed(struct folio *folio)
 		sim_task.killed = true;
 }
 
-/* At any folio, before anything is done to the next one. */
+/* A fatal signal at any folio; the next folio is not modified. */
 static void memfd_keep_test_killed(struct kunit *test)
 {
 	for (int at = 0; at < PAGES; at++) {
@@ -355,7 +355,7 @@ static void memfd_keep_test_killed(struct kunit *test)
 	}
 }
 
-/* Also in a hole. */
+/* The same in a hole. */
 static void memfd_keep_test_killed_in_a_hole(struct kunit *test)
 {
 	int session = new_session(), fd = agent_memfd(0, 0, 0, 0);
@@ -404,7 +404,7 @@ static void memfd_keep_test_unmovable(struct kunit *test)
 	}
 }
 
-/* They are moved a limited part at a time. */
+/* Folios are migrated in limited batches. */
 static void memfd_keep_test_move_in_parts(struct kunit *test)
 {
 	const loff_t size = 5 * SZ_16M;
@@ -412,7 +412,7 @@ static void memfd_keep_test_move_in_parts(struct kunit *test)
 	struct inode *inode;
 	int session, fd;
 
-	/* There is memory for it only with large pages. */
+	/* Not all page sizes have enough memory for this test. */
 	if (2 * size > SIM_PAGES * PAGE_SIZE)
 		return;
 
@@ -442,7 +442,7 @@ static const struct environment {
 
 KUNIT_ARRAY_PARAM_DESC(environment, environments, name);
 
-/* An error of this process does not cost another one the data. */
+/* After an error of one process, another process can retrieve the file. */
 static void memfd_keep_test_refused_here(struct kunit *test)
 {
 	const struct environment *e = test->param_value;
@@ -466,7 +466,7 @@ static unsigned int count_logged(const char *text)
 	return nr;
 }
 
-/* Who may use a session may not fill the log. */
+/* A user of a session cannot flood the log. */
 static void memfd_keep_test_log_is_limited(struct kunit *test)
 {
 	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
@@ -491,7 +491,9 @@ static void memfd_keep_test_log_is_limited(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, count_logged("failed to add seals"), SIM_BURST);
 }
 
-/* What is not granted to the file now may be later; nothing is tried for ever. */
+/*
+ * After an allocation failure, the next attempt can succeed; no endless loop.
+ */
 static void memfd_keep_test_not_granted(struct kunit *test)
 {
 	int session = new_session(), fd;
@@ -509,7 +511,7 @@ static void memfd_keep_test_not_granted(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, agent_memfd_is(fd, SIZE, 0, 1));
 }
 
-/* What is not in the file when it is given up is not of the file. */
+/* Finishing the session frees folios that are not in the file yet. */
 static void memfd_keep_test_not_granted_finish(struct kunit *test)
 {
 	int session = new_session(), fd;
@@ -523,7 +525,7 @@ static void memfd_keep_test_not_granted_finish(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged("of a discarded file"));
 }
 
-/* Nor does one on the way, whichever it is. */
+/* After any error of charging a folio, the file can be retrieved again. */
 static void memfd_keep_test_not_charged(struct kunit *test)
 {
 	static const int errors[] = { -ENOMEM, -EINTR, -EAGAIN, -EBUSY };
@@ -568,7 +570,7 @@ static void expect_orders(struct kunit *test, int fd, const struct folios *f)
 	}
 }
 
-/* Two files, side by side in memory: blocks of one are not those of the other. */
+/* Two files that are adjacent in memory: their blocks must not be mixed up. */
 static void memfd_keep_test_small_pages(struct kunit *test)
 {
 	const struct folios *f = test->param_value;
@@ -592,7 +594,7 @@ static void memfd_keep_test_small_pages(struct kunit *test)
 			   !sim_logged(" 0 unclaimed pages released"));
 }
 
-/* The rest of a block is taken with the next window of folios. */
+/* The rest of a block is added with the next window of folios. */
 #define SMALL_ORDER	7
 #define SMALL_SIZE	(PAGE_SIZE << SMALL_ORDER)
 
@@ -614,7 +616,7 @@ static int get_small(struct kunit *test, unsigned long n, int *session, bool *fa
 	return fd;
 }
 
-/* When it is given up then, the rest of the block is freed, too. */
+/* Finishing the session then frees the rest of the block, too. */
 static void memfd_keep_test_small_pages_finish(struct kunit *test)
 {
 	struct sim_balance all = { }, left;
@@ -633,7 +635,7 @@ static void memfd_keep_test_small_pages_finish(struct kunit *test)
 	}
 }
 
-/* Each allocation on the way may fail, with a part of a block taken. */
+/* Each allocation may fail, with a part of a block added. */
 static void memfd_keep_test_small_pages_fail_nth(struct kunit *test)
 {
 	bool failed = true;
@@ -650,7 +652,7 @@ static void memfd_keep_test_small_pages_fail_nth(struct kunit *test)
 	}
 }
 
-/* Another user has left a block there that is too large to be of the file. */
+/* A stale block at the same address is too large for the file. */
 static void memfd_keep_test_stale_block(struct kunit *test)
 {
 	for (int discard = 0; discard < 2; discard++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memfds: what preserving does to a file, what may change afterwards, and in
- * which state the file comes back.
+ * Memfds: the effect of preserving a file, later changes, and the properties of
+ * the retrieved file.
  */
 
 #include "agent.h"
@@ -73,7 +73,7 @@ static void expect_all_claimed(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_logged(": 0 unclaimed pages released"));
 }
 
-/* As a file must be for the page cache, and for the statistics. */
+/* Checks the page cache and the accounting of a file. */
 static void expect_accounted(struct kunit *test, struct inode *inode, u64 pages)
 {
 	long stat[2] = { }, thps[2] = { };
@@ -180,7 +180,7 @@ static void memfd_test_empty(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_resize(fd, 0), 0);
 }
 
-/* Seals and position are those of the last moment, data that of the mapping. */
+/* Seals, position and data are those at the time of the kexec. */
 static void memfd_test_changes(struct kunit *test)
 {
 	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, 0, 1);
@@ -211,7 +211,7 @@ static void memfd_test_exec(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_inode(fd)->i_mode & ~S_IFMT, 0777);
 }
 
-/* A seal that this kernel does not know calls the live update off. */
+/* A seal that this kernel does not support aborts the live update. */
 static void memfd_test_late_seal(struct kunit *test)
 {
 	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, 0, 1);
@@ -226,7 +226,7 @@ static void memfd_test_late_seal(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fget(fd)->f_pos, 7);
 }
 
-/* One inode is in one session, by whatever descriptor. */
+/* An inode can only be in one session, for all of its descriptors. */
 static void memfd_test_id(struct kunit *test)
 {
 	int dev, session = session_of(&dev), other = agent_create(dev, "b");
@@ -241,7 +241,7 @@ static void memfd_test_id(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_preserve(other, 1, again), 0);
 }
 
-/* What was allocated and never written is zeroed, once. */
+/* Memory that was allocated and never written is zeroed, once. */
 static void memfd_test_fallocated(struct kunit *test)
 {
 	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 1, 0, 0xa5);
@@ -310,7 +310,7 @@ static void busy_again(struct folio *folio)
 	sim_migrate_fails = 10;
 }
 
-/* Each time the attempts are counted from the beginning. */
+/* The count of attempts starts again for each folio. */
 static void memfd_test_busy_twice(struct kunit *test)
 {
 	int dev, session = session_of(&dev), fd;
@@ -320,12 +320,12 @@ static void memfd_test_busy_twice(struct kunit *test)
 	sim_migrate_error = 1;
 	sim_before_folio_lock = busy_again;
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), 0);
-	/* And the processor's lists were drained after each. */
+	/* And the LRU batches of all CPUs were drained after each attempt. */
 	KUNIT_EXPECT_GE(test, sim_drains, 20);
 	sim_migrate_fails = 0;
 }
 
-/* Of the last memory there is, holes are not filled. */
+/* Holes are not filled with the last free memory. */
 static void memfd_test_last_memory(struct kunit *test)
 {
 	unsigned long available = sim_available;
@@ -425,8 +425,8 @@ static void memfd_test_layout(struct kunit *test)
 }
 
 /*
- * The list of a file has no more pages than it needs.  It is moved neither while it
- * is filled with folios of one size, nor for less than a page at the end of it.
+ * The list of a file has no more pages than it needs.  It is not reallocated
+ * while folios of one size are added, nor to save less than a page.
  */
 static const struct list_case {
 	const char *name;
@@ -468,7 +468,7 @@ static void memfd_test_list(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_vmallocs - calls, 1 + l->moves);
 }
 
-/* Neither a failure nor what it held stays. */
+/* A failure leaves no memory held. */
 static void memfd_test_fail_preserve(struct kunit *test)
 {
 	int dev, session = session_of(&dev), fd = mixed_memfd(test, 300, "0211");
@@ -494,7 +494,7 @@ static void memfd_test_fail_preserve(struct kunit *test)
 	expect_accounted(test, agent_inode(fd), 300);
 }
 
-/* Holes are filled as far as there is memory, and then belong to the file alone. */
+/* Holes are filled until memory runs out; the new pages belong to the file. */
 static void memfd_test_fail_fill(struct kunit *test)
 {
 	bool failed = true;
@@ -563,7 +563,9 @@ static void memfd_test_fail_retrieve(struct kunit *test)
 		KUNIT_ASSERT_EQ_MSG(test, objects, want, "n = %lu", n);
 }
 
-/* What is left of a file that is given up, with the @n-th allocation failing once. */
+/*
+ * Memory left after finishing a file, with the @n-th allocation failing once.
+ */
 static bool finish_failing(struct kunit *test, unsigned long n, struct sim_balance *left)
 {
 	bool failed;
@@ -588,7 +590,7 @@ static void memfd_test_fail_finish(struct kunit *test)
 		KUNIT_ASSERT_MEMEQ_MSG(test, &left, &want, sizeof(left), "n = %lu", n);
 }
 
-/* Interrupted, it goes on where it was. */
+/* After an interruption, the next attempt continues. */
 static void memfd_test_interrupted(struct kunit *test)
 {
 	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, 0, 1);
@@ -604,7 +606,7 @@ static void memfd_test_interrupted(struct kunit *test)
 	expect_accounted(test, agent_inode(fd), SIZE / PAGE_SIZE);
 }
 
-/* Too many files, or no memory for one, is not the file's fault. */
+/* Too many open files, or no memory for a file, is a transient error. */
 static void memfd_test_open(struct kunit *test)
 {
 	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, 0, 1);
@@ -627,7 +629,7 @@ static void memfd_test_open(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, agent_memfd_is(agent_get(session, 1), SIZE, 0, 1));
 }
 
-/* What fallocate() put past the end is not part of the file. */
+/* Memory that fallocate() added past the end is not part of the file. */
 static void memfd_test_past_end(struct kunit *test)
 {
 	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, 0, 1);

@@ -18,7 +18,7 @@ struct old *old_new(struct kunit *test)
 	sim_boot_cold();
 	KUNIT_ASSERT_EQ(test, kho_radix_init_tree(&old->map, NULL), 0);
 
-	/* Scratch is where nothing of the test is. */
+	/* The scratch area does not overlap memory of the test. */
 	old->scratch = (void *)__get_free_pages(GFP_KERNEL, 0);
 	old->scratch[0] = (struct kho_scratch){
 		PFN_PHYS(SIM_PAGES - areas), PFN_PHYS(areas),
@@ -113,14 +113,14 @@ void old_expect_refused(struct kunit *test, struct old *old, const char *why)
 	KUNIT_EXPECT_NULL(test, kho_in.map.root);
 }
 
-/* To read large nodes after each step costs more than it finds. */
+/* Large nodes are not compared after each step, as this is slow. */
 static void expect_same_keys(struct kunit *test, struct old *old, unsigned long pfn)
 {
 	if (PAGE_SHIFT <= 12)
 		KUNIT_ASSERT_TRUE_MSG(test, ref_same_keys(&old->ref), "pfn %#lx", pfn);
 }
 
-/* The order of the folio, which is freed, or -1. */
+/* Restores and frees a folio; returns its order, or -1. */
 static int restore_folio(unsigned long pfn)
 {
 	struct folio *folio = kho_restore_folio(PFN_PHYS(pfn));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A handover that is written by hand, so that it can be one that no kernel would
- * leave.  After the boot all pages and keys are compared with the reference.
+ * A handover that a test writes itself, so that it may be invalid.  After the
+ * boot all pages and keys are compared with the reference.
  */
 #ifndef KHO_OLD_H
 #define KHO_OLD_H
@@ -32,22 +32,25 @@ void old_put_block(struct kunit *test, struct old *old, unsigned long pfn,
 unsigned long old_random_block(struct rnd_state *rnd, unsigned int order);
 
 void old_write_root(struct kunit *test, struct old *old);
-/* The last step before a boot: writes the root tree unless it is there. */
+/* The last step before a boot: writes the root tree, unless it exists. */
 void old_finish(struct kunit *test, struct old *old);
 
-/* Boots the next kernel, which takes the handover if the reference does. */
+/* Boots the next kernel, which accepts the handover if the reference does. */
 bool old_boot(struct kunit *test, struct old *old);
-/* After the boot, and after each step from there on. */
+/* Call after the boot, and after each further step. */
 void old_check(struct kunit *test, struct old *old, bool coarse);
-/* The next kernel boots without the handover, and a line tells why. */
+/* Expects that the next kernel boots without the handover, and logs @why. */
 void old_expect_refused(struct kunit *test, struct old *old, const char *why);
 
-/* As the reference has it, and the memory is freed: the order of a folio, or -1. */
+/*
+ * Restores and frees a folio, compares with the reference; returns its order or
+ * -1.
+ */
 int old_expect_same_folio(struct kunit *test, struct old *old, unsigned long pfn);
 bool old_expect_same_pages(struct kunit *test, struct old *old, unsigned long pfn,
 			   unsigned long nr);
 
-/* What the test says, and the reference, too. */
+/* The same, with the result that the test expects. */
 void old_expect_folio(struct kunit *test, struct old *old, unsigned long pfn,
 		      unsigned int order);
 void old_expect_pages(struct kunit *test, struct old *old, unsigned long pfn,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What debugfs has of the outgoing handover: versions and preserved memory. */
+/* The outgoing handover in debugfs: versions and preserved memory. */
 
 #include "shims.h"
 
@@ -36,7 +36,7 @@ static void out_report_test_compat(struct kunit *test)
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(lines); i++)
 		KUNIT_EXPECT_TRUE_MSG(test, has_line(text, lines[i]), "%s", lines[i]);
-	/* What stands for another string is never written. */
+	/* Aliases are never written. */
 	KUNIT_EXPECT_NULL(test, strstr(text, "kho-v4: "));
 }
 

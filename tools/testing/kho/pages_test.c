@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Preserving at the borders of what can be preserved, the blocks that pages are
- * cut into, and what is counted when they are restored.
+ * Preserving at the boundaries of memory that can be preserved, division into
+ * blocks, and the accounting of restored pages.
  */
 
 #include "old.h"
@@ -52,7 +52,7 @@ static void put_scratch(unsigned long pfn, unsigned long nr)
 	kho_scratch_cnt = 1;
 }
 
-/* What can be preserved, page by page, and from any page to any other one. */
+/* Memory that can be preserved, for each page, and for each range of pages. */
 static void pages_test_borders(struct kunit *test)
 {
 	unsigned long pfn = some_pages(test), before = nr_keys();
@@ -111,7 +111,7 @@ static const struct order_of {
 
 KUNIT_ARRAY_PARAM_DESC(order_of, orders_of, name);
 
-/* Of folios in any order each is looked at, and none is preserved if one cannot be. */
+/* All folios are checked, and none is preserved if one of them cannot be. */
 static void pages_test_folios(struct kunit *test)
 {
 	const struct order_of *o = test->param_value;
@@ -172,7 +172,7 @@ static void pages_test_largest(struct kunit *test)
 {
 	unsigned long max = BIT(MAX_PAGE_ORDER), pfn = 2 * max;
 
-	/* Wherever that is. */
+	/* Without scratch areas, any place will do. */
 	kho_scratch_cnt = 0;
 	KUNIT_ASSERT_EQ(test, kho_preserve_pages(pfn_to_page(pfn), 2 * max), 0);
 	KUNIT_EXPECT_TRUE(test, has_block(pfn, MAX_PAGE_ORDER + 1));
@@ -187,7 +187,7 @@ static void pages_test_largest(struct kunit *test)
 
 /* Restoring. */
 
-/* Memory is counted on its node, in a batch, too, and once. */
+/* Pages are counted once, on their node, also in a batch. */
 static void pages_test_managed(struct kunit *test)
 {
 	unsigned long pfn = some_pages(test), before[2];
@@ -224,7 +224,10 @@ static void restore_other(void)
 	folio_put(folio);
 }
 
-/* One of the pages is gone since they were looked at: the others are free, once. */
+/*
+ * A page is restored by another owner after the check: the others are freed
+ * once.
+ */
 static void pages_test_restored_twice(struct kunit *test)
 {
 	for (unsigned int other = 0; other < 6; other++) {
@@ -249,7 +252,7 @@ static void pages_test_restored_twice(struct kunit *test)
 	}
 }
 
-/* Owners next to memory of two owners do not wait for a lock either. */
+/* Restoring memory next to an overlap does not take a lock either. */
 static void pages_test_next_to_overlap(struct kunit *test)
 {
 	unsigned long pfn = SIM_PAGES / 4, locked;
@@ -273,7 +276,7 @@ static void pages_test_next_to_overlap(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kho_in_covers(PFN_PHYS(pfn), 2 * PAGE_SIZE));
 }
 
-/* Addresses within a page, and ranges that wrap around, name nothing. */
+/* Misaligned addresses and ranges that overflow are refused. */
 static void pages_test_odd(struct kunit *test)
 {
 	unsigned long pfn = some_pages(test);

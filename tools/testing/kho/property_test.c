@@ -4,8 +4,8 @@
  * blocks, over nodes and the root tree, in holes, in scratch memory and past the
  * end of RAM.
  *
- *  - An owner restores all of its memory, unless a stale owner got some of it
- *    before.
+ *  - An owner restores all of its memory, unless a stale owner has restored a
+ *    part of it before.
  *  - A stale owner gets nothing after an owner of the same memory.
  *  - No page has two owners; set_page_count() sees to that.
  *  - Memory of an owner stays reserved until the owner restores it.
@@ -137,8 +137,8 @@ static struct stale stale_at_key(struct scene *s)
 }
 
 /*
- * A smaller folio that begins where an owner's folio does cannot be told from
- * it, and the same key is the key of an owner.
+ * A smaller folio at the start of an owner's folio cannot be distinguished from
+ * it, and an equal key is the key of the owner.
  */
 static bool is_ambiguous(const struct scene *s, const struct stale *stale)
 {
@@ -211,7 +211,7 @@ static void expect_left(struct kunit *test, const struct model *keys)
 	}
 }
 
-/* Memory of owners who have not come yet. */
+/* Memory of owners that is not restored yet. */
 static void expect_owned(struct kunit *test, const struct scene *s)
 {
 	for (unsigned int i = 0; i < s->nr_owners; i++) {
@@ -269,7 +269,7 @@ static bool restore_stale(struct scene *s, const struct stale *stale)
 	return page;
 }
 
-/* Each stale owner whose memory is another owner's by now. */
+/* Each stale owner whose memory another owner has restored. */
 static void expect_too_late(struct kunit *test, struct scene *s, const struct owner *o)
 {
 	for (unsigned int i = 0; i < s->nr_stale; i++) {
@@ -305,7 +305,7 @@ static void restore_owners(struct kunit *test, struct scene *s)
 	}
 }
 
-/* Whatever they get is not an owner's. */
+/* They must not restore memory of an owner. */
 static void restore_all_stale(struct kunit *test, struct scene *s)
 {
 	for (unsigned int i = 0; i < s->nr_stale; i++)
@@ -325,7 +325,7 @@ static void property_test_owners_first(struct kunit *test)
 	}
 }
 
-/* Owners of memory that a stale owner has got are refused, and no others. */
+/* Exactly the owners of memory that a stale owner has restored are refused. */
 static void rob_some(struct kunit *test, struct scene *s)
 {
 	for (unsigned int i = 0; i < s->nr_stale; i++) {
@@ -335,7 +335,7 @@ static void rob_some(struct kunit *test, struct scene *s)
 
 		if (rnd_below(&s->rnd, 3))
 			continue;
-		/* As a folio it may be smaller: the reference knows. */
+		/* The restored folio may be smaller, as in the reference. */
 		order = ref_restore_folio(&s->ref, PFN_PHYS(stale->pfn));
 		KUNIT_ASSERT_EQ(test, !!kho_restore_folio(PFN_PHYS(stale->pfn)),
 				order >= 0);

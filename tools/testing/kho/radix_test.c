@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The radix tree against a sorted set, at every level and every border, and the
- * keys of the memory map at every order.
+ * The radix tree, compared with a sorted set, at every level and every
+ * boundary, and the keys of the memory map at every order.
  */
 
 #include "model.h"
@@ -87,7 +87,7 @@ static int walk_run(unsigned long key, unsigned long nr, void *data)
 {
 	struct walk *k = data;
 
-	/* In one leaf, not empty, and as long as it can be. */
+	/* A run is in one leaf, not empty, and as long as possible. */
 	KUNIT_ASSERT_GT(k->test, nr, 0);
 	KUNIT_ASSERT_EQ(k->test, key / LEAF_KEYS, (key + nr - 1) / LEAF_KEYS);
 	if (k->seen && k->end == key)
@@ -119,7 +119,7 @@ static void compare_runs_to(struct kunit *test, struct world *w)
 
 		if (last < first)
 			swap(first, last);
-		/* Not only keys that are there. */
+		/* Not only keys that are present. */
 		first += rnd_below(&w->rnd, 2);
 		last = max(first, last - min(last, rnd_below(&w->rnd, 2)));
 		key = next = first;
@@ -211,7 +211,7 @@ static void radix_test_cursor_spares_nodes(struct kunit *test)
 	*w->tree.root = *saved;
 }
 
-/* Who asks for nodes only may have a leaf that cannot be read. */
+/* A walk for nodes only does not read leaves. */
 static void radix_test_nodes_without_leaves(struct kunit *test)
 {
 	const struct kho_radix_walk_cb cb = { .node = count_node };
@@ -235,7 +235,10 @@ static unsigned long expected_nodes(const struct world *w)
 {
 	unsigned long nr = 1;
 
-	/* A node of level n is named by the bits above those it decides. */
+	/*
+	 * A node of level n is identified by the key bits above those that it
+	 * decodes.
+	 */
 	for (unsigned int level = 1; level < KHO_TREE_MAX_DEPTH; level++)
 		nr += model_distinct(&w->ever, bits_below(level));
 	return nr;
@@ -248,7 +251,7 @@ static bool any_key(const struct world *w, unsigned long first, unsigned long la
 	return kho_radix_next_run_to(&w->tree, &first, &nr, last);
 }
 
-/* The same, by asking for one run after the other, from any place in between. */
+/* The same with single calls for each run, starting anywhere in a run. */
 static void compare_runs(struct kunit *test, struct world *w)
 {
 	struct walk k = { .test = test, .model = &w->now };
@@ -331,7 +334,7 @@ static void radix_test_borders(struct kunit *test)
 	}
 }
 
-/* Two keys that part at one level share the nodes above it and no other. */
+/* Two keys whose paths divide at a level share exactly the nodes above it. */
 static void radix_test_parting(struct kunit *test)
 {
 	for (unsigned int level = 0; level < KHO_TREE_MAX_DEPTH; level++) {
@@ -348,7 +351,7 @@ static void radix_test_parting(struct kunit *test)
 	}
 }
 
-/* A key whose leaf is there is added without memory, and without one to free. */
+/* Adding a key to an existing leaf does not allocate memory. */
 static void radix_test_leaf_needs_no_memory(struct kunit *test)
 {
 	struct world *w = new_world(test, 0);
@@ -497,7 +500,7 @@ static void radix_test_next_kernel(struct kunit *test)
 	compare(test, w);
 }
 
-/* A callback ends the walk, wherever that is, with its own result. */
+/* A callback can end the walk at any point, with its own result. */
 
 struct stop {
 	unsigned long left;
@@ -576,7 +579,7 @@ static void radix_test_orders(struct kunit *test)
 	}
 }
 
-/* A key that decodes is the one that its block encodes to. */
+/* Encoding the block of a decoded key gives the same key. */
 static void radix_test_any_key(struct kunit *test)
 {
 	struct rnd_state rnd;

@@ -62,8 +62,8 @@ bool ref_block(unsigned long key, unsigned long *pfn, unsigned long *nr)
 }
 
 /*
- * Keeps memory that a key names reserved, up to the end of RAM, unless the block
- * is larger than all of that.
+ * Marks memory of a key as reserved, up to the end of RAM, unless the block is
+ * larger than all RAM.
  */
 static void mark_named(struct ref *ref, unsigned long key)
 {
@@ -75,7 +75,7 @@ static void mark_named(struct ref *ref, unsigned long key)
 		mark(ref, phys, PAGE_SIZE << order, REF_NAMED);
 }
 
-/* The page may be free in the kernel that is still there, and so be poisoned. */
+/* The page may still be free in the simulated kernel, and poisoned. */
 __attribute__((no_sanitize("address")))
 static u64 word_of(u64 node, unsigned long i)
 {
@@ -162,7 +162,7 @@ static bool covers(const struct ref *ref, phys_addr_t phys, u64 size)
 	return true;
 }
 
-/* Takes the keys of all blocks away that have one of the pages. */
+/* Removes the keys of all blocks that contain one of the pages. */
 static void forget(struct ref *ref, unsigned long pfn, unsigned long nr)
 {
 	struct model kept = { };
@@ -232,7 +232,10 @@ void ref_init(struct ref *ref, const struct sim_handover *handover)
 
 void ref_booted(struct ref *ref)
 {
-	/* A kernel without memory for a root tree of its own does not come to it. */
+	/*
+	 * Without memory for its root tree, the kernel does not read the
+	 * metadata.
+	 */
 	if (sim_logged("failed to initialize, disabling"))
 		return;
 

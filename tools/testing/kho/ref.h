@@ -4,8 +4,8 @@
  * restored, and which pages stay reserved.
  *
  * The incoming map is read before the kernel boots, from the same memory.  Keys
- * are compared one by one and pages have a byte each, which is slow, and unlike
- * the code under test.
+ * are compared one by one, and each page has a byte.  This is slow, but
+ * independent of the code under test.
  */
 #ifndef KHO_REF_H
 #define KHO_REF_H
@@ -40,17 +40,17 @@ void ref_free(struct ref *ref);
 /* Whether a key stands for a block that ends before the end of RAM. */
 bool ref_block(unsigned long key, unsigned long *pfn, unsigned long *nr);
 
-/* The order of the folio, or -1; it is given to its owner. */
+/* Returns the order of the folio, or -1; marks it as restored. */
 int ref_restore_folio(struct ref *ref, phys_addr_t phys);
-/* Whether the pages are; they are given to their owner. */
+/* Returns true if the pages can be restored; marks them as restored. */
 bool ref_restore_pages(struct ref *ref, phys_addr_t phys, unsigned long nr);
-/* All that can be restored. */
+/* Marks all unclaimed memory as released. */
 void ref_release(struct ref *ref);
 
 /* Whether the incoming map has the same keys. */
 bool ref_same_keys(const struct ref *ref);
 /*
- * The first page that is not in the state it has to be in, or SIM_PAGES.
+ * Returns the first page in a wrong state, or SIM_PAGES.
  * @coarse: the kernel was short of memory, so all pages stay reserved.
  */
 unsigned long ref_wrong_page(const struct ref *ref, bool coarse);

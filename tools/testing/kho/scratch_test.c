@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Scratch memory: what the command line asks for, where areas are, what the page
- * allocator gets, and what may be used besides until preserved memory is known.
+ * Scratch memory: command line, placement of areas, memory of the page
+ * allocator, and the extension during early boot.
  */
 
 #include "old.h"
@@ -9,7 +9,7 @@
 static ulong seed = 20261130;
 module_param(seed, ulong, 0444);
 
-/* Sizes of areas are multiples of it. */
+/* Sizes of areas are multiples of this. */
 #define UNIT		(PAGE_SIZE * MAX_ORDER_NR_PAGES)
 
 /* The command line. */
@@ -50,7 +50,7 @@ static const struct option {
 
 KUNIT_ARRAY_PARAM_DESC(option, options, name);
 
-/* An error changes nothing.  Linux 7.4 has another name for it. */
+/* An error changes nothing.  The option also has the name of Linux 7.4. */
 static void scratch_test_option(struct kunit *test)
 {
 	static const char * const names[] = { "kho_scratch", "kho_bootmem" };
@@ -76,7 +76,7 @@ static void scratch_test_option(struct kunit *test)
 #define HIGH_1		(512ULL << 30)	/* on the second node */
 #define EACH		(64ULL << 30)
 
-/* What the kernel uses: low memory, memory on each node, memory without a node. */
+/* Memory in use by the kernel: low, on each node, and without a node. */
 #define USED_LOW	(3 * UNIT / 2)
 #define USED_HIGH	(5 * UNIT / 2)
 #define USED_HIGH_1	(UNIT / 2)
@@ -167,7 +167,7 @@ static void scratch_test_sizes(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kho_enable);
 }
 
-/* Of what the kernel used. */
+/* Percentage of the memory that the kernel uses. */
 static void scratch_test_scale(struct kunit *test)
 {
 	large_machine(test);
@@ -212,7 +212,7 @@ static void expect_nothing_reserved(struct kunit *test, u64 before)
 	KUNIT_EXPECT_TRUE(test, sim_logged("scratch areas: failed to reserve, disabling kexec handover"));
 }
 
-/* Without one of the areas there is none, and no handover. */
+/* If one area cannot be allocated, none is, and KHO is off. */
 static void scratch_test_too_large(struct kunit *test)
 {
 	const struct too_large *t = test->param_value;
@@ -231,7 +231,10 @@ static void scratch_test_no_memory(struct kunit *test)
 {
 	u64 before;
 
-	/* The array and each area: every second failure is of a region, and another one does. */
+	/*
+	 * The array and each area; every second allocation has a fallback, so
+	 * skip it.
+	 */
 	for (unsigned int n = 1; n <= 9; n += 2) {
 		large_machine(test);
 		before = memblock.reserved.total_size;
@@ -243,7 +246,7 @@ static void scratch_test_no_memory(struct kunit *test)
 	}
 }
 
-/* Nothing is set apart by a kernel that hands nothing over, or not yet. */
+/* No area is reserved with kho=off, or with scratch memory on demand. */
 static void scratch_test_not_wanted(struct kunit *test)
 {
 	for (int i = 0; i < 2; i++) {
@@ -262,7 +265,7 @@ static void scratch_test_not_wanted(struct kunit *test)
 	}
 }
 
-/* Where it is. */
+/* Placement. */
 
 static bool in_area(const struct kho_scratch *area, unsigned int nr, u64 at)
 {
@@ -305,7 +308,7 @@ static void scratch_test_from(struct kunit *test)
 	}
 }
 
-/* Whose it is. */
+/* Owners. */
 
 static void boot_with_areas(struct kunit *test, u64 lowmem, u64 global)
 {
@@ -326,7 +329,7 @@ static void expect_managed(struct kunit *test, unsigned long cma)
 			SIM_PAGES - sim_count(SIM_HOLE) - sim_count(SIM_LEFT));
 }
 
-/* The kernel that reserved it, and its successors, which never take it away. */
+/* The areas are CMA in the kernel that reserved them, and in later kernels. */
 static void scratch_test_cma(struct kunit *test)
 {
 	struct sim_handover h;
@@ -344,7 +347,7 @@ static void scratch_test_cma(struct kunit *test)
 	}
 }
 
-/* An area without a size is in no pageblock, and others are in whole ones. */
+/* Empty areas do not count; other areas count as whole pageblocks. */
 static void scratch_test_pageblocks(struct kunit *test)
 {
 	struct kho_scratch area[] = {
@@ -362,7 +365,7 @@ static void scratch_test_pageblocks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, totalcma_pages, 7 + end - first);
 }
 
-/* All of it is ordinary memory as soon as the areas are not needed. */
+/* Areas are ordinary memory when they are not needed any more. */
 static void scratch_test_on_demand(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -385,7 +388,7 @@ static void scratch_test_on_demand(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kho_in_covers(PFN_PHYS(pfn), PAGE_SIZE));
 }
 
-/* A kernel that cannot hand over has no use for it, unless pages live there. */
+/* A kernel whose KHO fails to initialize frees the areas that it reserved. */
 static void scratch_test_given_back(struct kunit *test)
 {
 	unsigned int given_back = 0, n = 1;
@@ -428,7 +431,10 @@ static void add_keys(struct kunit *test, struct kho_radix_tree *map, struct rnd_
 		u64 size = PAGE_SIZE << order;
 		u64 at = rnd_below(rnd, 8) ? rnd_below(rnd, MAX_GIB) * GIB : -size;
 
-		/* At both ends of a GiB, for several GiB, and where addresses end. */
+		/*
+		 * At both ends of a GiB, for several GiB, and at the end of all
+		 * addresses.
+		 */
 		at = round_down(at - rnd_below(rnd, 2), size);
 		for (int nr = rnd_below(rnd, 4); nr >= 0; nr--, at += size) {
 			KUNIT_ASSERT_EQ(test, kho_radix_add_key(map, kho_encode_key(at, order)), 0);

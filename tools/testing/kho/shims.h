@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Stand-ins for kernel headers used by the user-space build.  Every other header that
- * a source of the kernel includes is this one; the Makefile has the list.  They are
+ * Stand-ins for kernel headers used by the user-space build.  All other headers
+ * that kernel sources include lead to this one; see the Makefile.  They are
  * sorted by intent, after tools/testing/vma:
  *
  *     duplicated/  means exactly the same as in the kernel

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The time line: two kernels on one clock, and what the second one makes of bad data. */
+/* The time line: two kernels with one clock, and invalid data. */
 
 #include "old.h"
 #include "agent.h"
@@ -8,7 +8,7 @@
 #include <linux/kho/timeline.h>
 #include <linux/libfdt.h>
 
-/* One tick is a second, and takes a tick. */
+/* Each read of the clock takes one tick, which is a second. */
 static int timeline_test_init(struct kunit *test)
 {
 	int err = sim_liveupdate_init(test);
@@ -60,7 +60,7 @@ static void timeline_test_cold(struct kunit *test)
 	expect_line(test, "now: 1235.567000000\n");
 }
 
-/* What kernel_kexec() and init do is called here. */
+/* Calls the hooks in kernel_kexec() and in init. */
 static void timeline_test_update(struct kunit *test)
 {
 	int session = agent_create(sim_open_device(), "a\n");
@@ -91,14 +91,17 @@ static void timeline_test_update(struct kunit *test)
 		    "session: a\\012\nretrieved: 32.000000000\nnow: ");
 	sim_tsc = 40000;
 	KUNIT_ASSERT_EQ(test, agent_finish(session), 0);
-	/* Neither changes what was before. */
+	/* Neither changes earlier times. */
 	KUNIT_ASSERT_EQ(test, agent_finish(session), 0);
 	sim_close(session);
 	expect_line(test, "retrieved: 32.000000000\nfinished: 41.000000000\nnow: ");
 	expect_line(test, "finish-end: 41.000000000\n");
 }
 
-/* A session that is retrieved again has its first time; others are counted. */
+/*
+ * A session that is retrieved again keeps its first time; more sessions are
+ * only counted.
+ */
 static void timeline_test_sessions(struct kunit *test)
 {
 	int dev = sim_open_device(), first;
@@ -174,7 +177,7 @@ static void timeline_test_bad(struct kunit *test)
 	out->hz = bad->hz;
 	out->clock = bad->clock;
 	out->at[KHO_TIMELINE_LEFT] = bad->at;
-	/* What no kernel has yet. */
+	/* Events that no kernel has yet. */
 	out->at[KHO_TIMELINE_EVENTS] = 7;
 	out->at[KHO_TIMELINE_SLOTS - 1] = ~0ULL;
 	if (bad->size) {

@@ -37,7 +37,7 @@ static const struct count {
 
 KUNIT_ARRAY_PARAM_DESC(count, counts, name);
 
-/* A count that cannot tell how many there are is never given back. */
+/* A saturated count never drops. */
 static void unclaimed_test_count(struct kunit *test)
 {
 	const struct count *c = test->param_value;
@@ -53,7 +53,7 @@ static void unclaimed_test_count(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), c->busy ? -EBUSY : 0);
 }
 
-/* As many as a root tree can have. */
+/* Numbers of subtrees that do not exist. */
 static void unclaimed_test_numbers(struct kunit *test)
 {
 	static const unsigned int numbers[] = { 100, KHO_MAX_SUBTREES, UINT_MAX };
@@ -68,7 +68,7 @@ static void unclaimed_test_numbers(struct kunit *test)
 
 /* Nodes of the map. */
 
-/* Those who read a node are waited for, if there is a node to free. */
+/* Freeing nodes waits for readers; without nodes to free, it does not wait. */
 static void unclaimed_test_readers(struct kunit *test)
 {
 	struct folio *folio = folio_alloc(GFP_KERNEL, 3);
@@ -94,7 +94,7 @@ static void unclaimed_test_readers(struct kunit *test)
 	KUNIT_EXPECT_LT(test, sim_count(SIM_LEFT), left - 8);
 }
 
-/* All of it is free then, whatever its blocks are. */
+/* A release frees all memory, for blocks of any order. */
 static void unclaimed_test_released(struct kunit *test)
 {
 	struct folio *folio = folio_alloc(GFP_KERNEL, 3);
@@ -223,7 +223,7 @@ static void unclaimed_test_owner(struct kunit *test)
 	kho_radix_destroy_tree(&kho_in.map);
 }
 
-/* No more lines than a reader can bear, and the sum of all. */
+/* The number of lines is limited, and the total is that of all runs. */
 static void unclaimed_test_many(struct kunit *test)
 {
 	unsigned int nr = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Descriptions of vmalloc areas in which one thing is wrong.  The pages are there
- * and preserved, so that nothing else is a reason to refuse them.
+ * Descriptions of vmalloc areas with one fault each.  All pages are preserved,
+ * so that nothing else is a reason to refuse them.
  */
 
 #include "shims.h"
@@ -119,7 +119,7 @@ static void vmalloc_test_behind_the_end(struct kunit *test)
 	expect_refused(test, a, "too many pages");
 }
 
-/* The same page under two addresses has two owners, and one free too many. */
+/* A page with two entries would be freed twice. */
 static void vmalloc_test_page_twice(struct kunit *test)
 {
 	struct area *a = new_area(test);
@@ -162,7 +162,7 @@ static void vmalloc_test_wrong(struct kunit *test)
 	expect_refused(test, a, w->why);
 }
 
-/* Another chunk is for what does not fit into the one before. */
+/* Only a full chunk may be followed by another one. */
 static void vmalloc_test_early_end(struct kunit *test)
 {
 	struct area *a = new_area(test);
@@ -174,7 +174,9 @@ static void vmalloc_test_early_end(struct kunit *test)
 	expect_refused(test, a, "partial chunk before the last one");
 }
 
-/* Areas of each kind come back as what they are, and can be preserved again. */
+/*
+ * Areas of each kind are restored as the same kind, and can be preserved again.
+ */
 static const struct kind {
 	const char *name;
 	unsigned long size;
@@ -225,7 +227,7 @@ static void vmalloc_test_kind(struct kunit *test)
 	vfree(mem);
 }
 
-/* To undo it a second time does nothing. */
+/* A second call does nothing. */
 static void vmalloc_test_undo(struct kunit *test)
 {
 	void *mem = vmalloc(3 * PAGE_SIZE);
@@ -247,7 +249,9 @@ static void restore_other(void)
 	kho_restore_free(phys_to_virt(other));
 }
 
-/* Another owner takes a page while it is restored: what was taken before is freed. */
+/*
+ * Another owner restores a page meanwhile: pages restored before it are freed.
+ */
 static void vmalloc_test_meanwhile(struct kunit *test)
 {
 	for (unsigned int i = 1; i < 5; i++) {

@@ -75,7 +75,7 @@ static int preserve(struct liveupdate_file_op_args *args)
 	return note_nr("preserve", nr);
 }
 
-/* The others are called with what preserve() left; unfreeze() with what freeze() made of it. */
+/* Other callbacks get the data of preserve(), unfreeze() that of freeze(). */
 static unsigned int known(const struct liveupdate_file_op_args *args, u64 base)
 {
 	unsigned int nr = number(args->file);
@@ -112,7 +112,7 @@ static int retrieve(struct liveupdate_file_op_args *args)
 	int err = note_nr("retrieve", nr);
 
 	BUG_ON(args->file);
-	/* What an attempt leaves is there at the next one. */
+	/* The state of an attempt is passed to the next one. */
 	if (args->private_data)
 		BUG_ON(args->private_data != (void *)(NEW_PRIVATE + nr));
 	args->private_data = err ? (void *)(NEW_PRIVATE + nr) : NULL;

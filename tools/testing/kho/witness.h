@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Kinds of files and FLBs that write down each call of LUO, and fail on demand.
- * A file has a number, which is all that is preserved of it.
+ * Only the number of a file is preserved.
  */
 #ifndef KHO_WITNESS_H
 #define KHO_WITNESS_H
@@ -24,7 +24,7 @@ extern struct witness witness[WITNESS_KINDS];
 extern struct liveupdate_flb witness_flb[WITNESS_FLBS];
 extern struct module witness_flb_module;
 
-/* A new kernel: nothing is registered, written down or about to fail. */
+/* For a new kernel: no registration, no recorded call, no failure to come. */
 void witness_reset(void);
 /* Makes a kind known to LUO. */
 int witness_register(unsigned int kind);
@@ -33,13 +33,15 @@ int witness_open(unsigned int kind, unsigned int nr);
 /* Its number. */
 int witness_nr(int fd);
 
-/* The next call of @op for @who, such as "freeze 3" or "flb-preserve x", fails. */
+/*
+ * The next call that is recorded as @call, such as "freeze 3", fails with @err.
+ */
 void witness_fail(const char *call, int err);
 /* A retrieve() that fails can be called again. */
 extern bool witness_retry;
-/* can_finish() says no. */
+/* can_finish() returns false. */
 extern bool witness_busy;
-/* What is to be called in freeze(). */
+/* Called in freeze(); optional. */
 extern void (*witness_in_freeze)(void);
 
 /* Calls are not written down. */

@@ -24,7 +24,7 @@ int sim_memfd_error, sim_seal_error;
 unsigned int sim_max_folio_order = MAX_PAGE_ORDER;
 struct lruvec sim_lruvecs[2];
 
-/* Not open, but taken. */
+/* Marks a descriptor that is reserved, but not open. */
 static struct file reserved;
 
 int sim_locks_held(void)
@@ -299,7 +299,7 @@ int shmem_inode_acct_blocks(struct inode *inode, long pages)
 	return 0;
 }
 
-/* The file gives back what is accounted and not in it. */
+/* Unaccounts pages that are not in the file. */
 void shmem_recalc_inode(struct inode *inode, long alloced, long swapped)
 {
 	long freed;
@@ -363,7 +363,7 @@ int shmem_add_to_page_cache(struct folio *folio, struct address_space *mapping,
 	return 0;
 }
 
-/* The caller has seen to it that there is nothing else at this place. */
+/* The caller has made sure that the index is not in use. */
 void xas_store(struct xa_state *xas, struct folio *folio)
 {
 	BUG_ON(!xas->locked || xas->order != folio_order(folio));
@@ -383,7 +383,7 @@ bool xas_nomem(struct xa_state *xas, gfp_t gfp)
 	BUG_ON(xas->locked);
 	if (xas->err != -ENOMEM || sim_no_nodes || sim_alloc_fails(gfp))
 		return false;
-	/* A place that no array here is large enough for. */
+	/* An index past the end of any array. */
 	if (xas->xa_index >> 16)
 		return false;
 	xas->err = 0;
@@ -501,7 +501,7 @@ void putback_movable_pages(struct list_head *list)
 int sim_migrate_fails, sim_migrate_error;
 long sim_migrate_most;
 
-/* They stay where they are, in a place that is good now. */
+/* Migration only changes the flag: the memory can be preserved afterwards. */
 int migrate_pages(struct list_head *list, void *alloc, void *free, unsigned long target,
 		  int mode, int reason, unsigned int *succeeded)
 {

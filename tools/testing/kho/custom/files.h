@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Files: descriptors, their files, and shared memory whose page cache
- * is an array.  As much as live update needs, without any concurrency.
+ * is an array.  Only the functions that live update needs, without concurrency.
  */
 #ifndef KHO_CUSTOM_FILES_H
 #define KHO_CUSTOM_FILES_H
@@ -101,7 +101,7 @@ struct file {
 typedef unsigned int umode_t;
 typedef unsigned int fmode_t;
 
-/* That of files that are neither regular nor anything else. */
+/* The inode of anonymous files. */
 extern struct inode sim_anon_inode;
 
 #define file_inode(file)	((file)->f_inode ?: &sim_anon_inode)
@@ -109,7 +109,7 @@ extern struct inode sim_anon_inode;
 #define i_size_write(inode, s)	((inode)->size = (s))
 #define inode_unlock(inode)	sim_unlock(&(inode)->locked)
 
-/* There is one thread: what is locked twice would never be unlocked. */
+/* There is one thread, so locking twice is a deadlock. */
 static inline void sim_lock(bool *locked)
 {
 	BUG_ON(*locked);
@@ -142,7 +142,7 @@ loff_t vfs_setpos(struct file *file, loff_t pos, loff_t max);
 
 /* Closes a descriptor, as a process does. */
 void sim_close(int fd);
-/* All descriptors are gone with their kernel. */
+/* Forgets all descriptors, for the next kernel. */
 void sim_files_forget(void);
 
 /* Devices. */
@@ -156,11 +156,11 @@ struct miscdevice {
 };
 
 int misc_register(struct miscdevice *dev);
-/* Opens the only device there is; a descriptor or an error. */
+/* Opens /dev/liveupdate; returns a descriptor or an error. */
 int sim_open_device(void);
 long sim_ioctl(int fd, unsigned int cmd, void *arg);
 
-/* User space is in the same memory, of which it may have none. */
+/* User space shares the memory of the program, and may be inaccessible. */
 enum sim_user {
 	SIM_USER_GOOD,
 	SIM_USER_UNREADABLE,
@@ -171,7 +171,7 @@ extern enum sim_user sim_user;
 
 #define get_user(x, ptr)						\
 	(sim_user == SIM_USER_UNREADABLE ? -EFAULT : ((x) = *(ptr), 0))
-/* It may block for long: no other task may wait for the caller meanwhile. */
+/* It may block for long, so no lock may be held that other tasks wait for. */
 #define copy_to_user(to, from, n) ({					\
 	bool __writable = sim_user != SIM_USER_UNWRITABLE;		\
 									\
@@ -210,7 +210,7 @@ int migrate_pages(struct list_head *list, void *alloc, void *free, unsigned long
 		  int mode, int reason, unsigned int *succeeded);
 extern int sim_migrate_fails, sim_migrate_error;	/* so many calls have it */
 extern long sim_migrate_most;			/* pages of one call */
-/* Is not on a list of reclaim before that is drained, which is counted. */
+/* Not on an LRU list until the lists are drained; counts the drains. */
 extern struct folio *sim_folio_on_its_way;
 extern unsigned int sim_drains;
 bool shmem_file(struct file *file);
@@ -220,16 +220,16 @@ int shmem_add_to_page_cache(struct folio *folio, struct address_space *mapping,
 			    pgoff_t index, void *expected, gfp_t gfp);
 void shmem_recalc_inode(struct inode *inode, long alloced, long swapped);
 
-/* Neither blocks nor nodes of the page cache are granted. */
+/* Allocations of blocks, or of nodes of the page cache, fail. */
 extern bool sim_no_blocks, sim_no_nodes;
-/* What making and sealing a file fail with, 0 when they work. */
+/* Errors of creating and of sealing a file, or 0. */
 extern int sim_memfd_error, sim_seal_error;
 /* The largest folio that a file may have. */
 extern unsigned int sim_max_folio_order;
 
 /* Opens the file of a descriptor once more, as by /proc/self/fd. */
 int sim_reopen(int fd);
-/* What ftruncate() says to another size. */
+/* Result of ftruncate() to another size. */
 int sim_resize(int fd, loff_t size);
 
 #define FOLIO_BATCH_SIZE	31
@@ -247,10 +247,10 @@ void folios_put(struct folio_batch *batch);
 void release_pages(struct folio **folios, int nr);
 unsigned int filemap_get_folios_contig(struct address_space *mapping, pgoff_t *start,
 				       pgoff_t end, struct folio_batch *batch);
-/* In mm/internal.h, of which nothing else is needed. */
+/* From mm/internal.h, the rest of which is not needed. */
 #define __MM_INTERNAL_H
 
-/* Whether new memory may stay where it is. */
+/* Depth of memalloc_pin_save(): new memory can be preserved. */
 extern int sim_pin_scopes;
 
 struct migration_target_control {
@@ -270,7 +270,7 @@ struct migration_target_control {
 #define memalloc_pin_restore(flags)	(sim_pin_scopes = (flags))
 #define folio_is_longterm_pinnable(f)	(!((f)->page.flags & SIM_MOVABLE))
 
-/* Grows a file and fills it with folios of @order, a part of which cannot stay. */
+/* Grows a file and fills it with folios of @order; some have to be migrated. */
 int sim_shmem_fill(struct file *file, loff_t size, unsigned int order);
 /* One such folio, as page @i of a file. */
 int sim_shmem_place(struct inode *inode, u64 i, unsigned int order);
@@ -340,7 +340,7 @@ enum {
 	(f)->page.flags |= SIM_CACHED;					\
 } while (0)
 #define flush_dcache_folio(f)	((f)->page.flags &= ~SIM_CACHED)
-/* What another CPU does right before a lock is taken, or NULL. */
+/* Simulates another CPU right before a lock is taken; or NULL. */
 extern void (*sim_before_folio_lock)(struct folio *folio);
 #define folio_lock(f) do {						\
 	if (sim_before_folio_lock)					\
@@ -354,14 +354,14 @@ extern void (*sim_before_folio_lock)(struct folio *folio);
 #define mapping_gfp_mask(m)	((void)(m), GFP_KERNEL)
 #define mapping_max_folio_order(m)	((void)(m), sim_max_folio_order)
 
-/* A flag that has the other value now. */
+/* Changes a flag, which must have the other value. */
 static inline void sim_folio_change(struct folio *folio, unsigned long flag, bool on)
 {
 	BUG_ON(!(folio->page.flags & flag) != on);
 	folio->page.flags ^= flag;
 }
 
-/* Folios of a node and a cgroup: here of every second group of eight pages. */
+/* lruvec of a folio: groups of eight pages alternate between two of them. */
 enum {
 	NR_FILE_PAGES,
 	NR_SHMEM,
@@ -407,10 +407,10 @@ extern bool sim_mte;
 #define CONFIG_MEMORY_FAILURE	1
 extern atomic_long_t num_poisoned_pages;
 void sim_poison(struct folio *folio);
-/* A page of another user is good again. */
+/* Unpoisons a page of another user. */
 void sim_unpoison(void);
 
-/* What charging a folio fails with, 0 when it works. */
+/* Error of charging a folio, or 0. */
 extern int sim_charge_error;
 
 static inline int mem_cgroup_charge(struct folio *folio, void *mm, gfp_t gfp)

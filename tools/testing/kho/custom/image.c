@@ -16,7 +16,7 @@ unsigned int sim_share_fails;
 int sim_add_err;
 unsigned long sim_available = ULONG_MAX >> PAGE_SHIFT;
 
-/* Far above all memory there is, and low only where that was asked for. */
+/* Outside of the simulated memory, and in low memory only on request. */
 unsigned long contig_search_alloc(const struct contig_search *search, unsigned long nr_pages)
 {
 	unsigned long end = min(search->end, PHYS_PFN(1UL << 44));

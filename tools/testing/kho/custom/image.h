@@ -62,14 +62,17 @@ int kho_check_kimage(const struct kimage *image);
 void kho_release_kimage(struct kimage *image);
 size_t arch_kho_image_size(const struct kimage *image);
 
-/* Pages of images: those that the architecture knows of, and those with a mark. */
+/* Pages of images that were passed to the architecture, and that are marked. */
 extern struct sim_image_pages {
 	long shared;
 	long reserved;
 	long untagged;
 } sim_image_pages;
 
-/* The @n-th time that the architecture is told of pages it refuses, from 1; 0 for never. */
+/*
+ * Number of the call at which the architecture refuses pages, from 1; 0 for
+ * none.
+ */
 extern unsigned int sim_share_fails;
 int arch_kexec_post_alloc_pages(void *mem, unsigned int nr, gfp_t gfp);
 #define arch_kexec_pre_free_pages(mem, nr)	((void)(mem), sim_image_pages.shared -= (nr))
@@ -84,16 +87,16 @@ extern int sim_add_err;
 extern struct sim_contig {
 	unsigned long pfn;
 	unsigned long nr;
-	unsigned long limit;		/* page frames that were good enough */
+	unsigned long limit;		/* page frames below which the range had to be */
 	int nid;
 } sim_contig[64];
 extern unsigned int sim_contig_nr;
 
-/* Larger ranges than this are not to be had. */
+/* Size of the largest range that can be allocated. */
 extern unsigned long sim_contig_largest;
 /* Number of allocations that succeed. */
 extern unsigned int sim_contig_left;
-/* As many more do once RCU has freed what it holds. */
+/* Number of further allocations that succeed after an RCU barrier. */
 extern unsigned int sim_contig_rcu;
 void rcu_barrier(void);
 #define kvfree_rcu_barrier()	sim_might_sleep()

@@ -3,8 +3,8 @@
  * Runs the suites and prints KTAP.
  *
  * After each case the machine must be as it was: no page, no object and no
- * preserved key more or less.  What a case has to give back it gives back
- * through actions, so this finds what the code under test keeps.
+ * preserved key more or less.  A case frees its own resources with actions, so
+ * this finds leaks of the code under test.
  */
 
 #include "../shims.h"
@@ -114,7 +114,7 @@ void *kunit_kmalloc(struct kunit *test, size_t size, gfp_t gfp)
 	return mem;
 }
 
-/* Memory that is given back early, and no longer at the end. */
+/* Frees memory before the end of the test. */
 void kunit_kfree(struct kunit *test, const void *mem)
 {
 	struct kunit_action **link = &test->actions;
@@ -149,7 +149,7 @@ static void expect_balance(struct kunit *test, const struct sim_balance *before)
 	test->failed = true;
 }
 
-/* The last lines: those from before are of less help. */
+/* Shows the last lines of the log. */
 static void show_log(void)
 {
 	const char *line = sim_log(), *end = line + strlen(line);
@@ -300,7 +300,7 @@ int main(int argc, char **argv)
 			wanted[patterns++] = argv[i];
 	}
 
-	/* Nothing that was printed is lost in a crash. */
+	/* Do not lose output in a crash. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	sim_boot_cold();
 	printf("KTAP version 1\n");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * As much of KUnit as the tests of this tree use.  Suites register themselves;
- * kunit.c runs them and prints KTAP.
+ * The part of KUnit that the tests of this folder use.  Suites register
+ * themselves; kunit.c runs them and prints KTAP.
  */
 #ifndef KHO_CUSTOM_KUNIT_H
 #define KHO_CUSTOM_KUNIT_H
@@ -189,7 +189,7 @@ static void wrapper(void *arg)						\
 	kunit_fail(t, __FILE__, __LINE__, false, __VA_ARGS__)
 #define KUNIT_SUCCEED(t)	((void)(t))
 
-/* What a test must leave as it found it; see machine.c. */
+/* State that a test must not change; see machine.c. */
 struct sim_balance {
 	long objects;
 	long pages;
@@ -198,7 +198,7 @@ struct sim_balance {
 
 struct sim_balance sim_balance(void);
 
-/* Of suites whose kernels boot with "liveupdate=on". */
+/* For suites whose kernels boot with "liveupdate=on". */
 int sim_liveupdate_init(struct kunit *test);
 void sim_liveupdate_exit(struct kunit *test);
 /* After tests with late struct pages, see custom/memory.h. */

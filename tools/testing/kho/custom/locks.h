@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Locks and threads, made of those of the C library. */
+/* Locks and threads, implemented with the C library. */
 #ifndef KHO_CUSTOM_LOCKS_H
 #define KHO_CUSTOM_LOCKS_H
 
@@ -36,9 +36,9 @@ struct rw_semaphore {
 
 #define DECLARE_RWSEM(name)						\
 	struct rw_semaphore name = { PTHREAD_RWLOCK_INITIALIZER }
-/* How many of them this thread holds for reading, and for writing. */
+/* Number of locks that this thread holds for reading, and for writing. */
 extern __thread int sim_read_locks, sim_write_locks;
-/* Both, with spinlocks; the second stops when they are not @sum. */
+/* Number of all locks held; the second function stops if it is not @sum. */
 int sim_locks_held(void);
 void sim_expect_locks(int sum);
 
@@ -89,7 +89,7 @@ static inline void sim_drop_rcu(int *unused)
 	sim_atomic--;
 }
 
-/* How often readers were waited for. */
+/* Number of grace periods. */
 extern unsigned long sim_grace_periods;
 #define synchronize_rcu()	(sim_might_sleep(), sim_grace_periods++)
 

@@ -59,7 +59,7 @@ static void join_neighbours(struct memblock_type *type)
 		type->cnt = last + 1;
 }
 
-/* Adds memory that is not there yet, with @flags. */
+/* Adds the parts of a range that are missing, with @flags. */
 static void add(struct memblock_type *type, phys_addr_t base, phys_addr_t end,
 		int nid, unsigned int flags)
 {
@@ -110,7 +110,7 @@ static void split(struct memblock_type *type, phys_addr_t at)
 
 int memblock_add(phys_addr_t base, phys_addr_t size)
 {
-	/* The kernel would make memory of all addresses from @base on. */
+	/* The kernel would add all addresses from @base on. */
 	BUG_ON(base + size < base);
 	add(&memblock.memory, base, base + size, 0, 0);
 	return 0;
@@ -275,7 +275,7 @@ phys_addr_t memblock_alloc_range_nid(phys_addr_t size, phys_addr_t align,
 	return 0;
 }
 
-/* A test may have more memory than this program. */
+/* A test may simulate more memory than this program has. */
 void *memblock_alloc(size_t size, size_t align)
 {
 	phys_addr_t at = memblock_alloc_range_nid(size, align, 0, SIM_PAGES * PAGE_SIZE,

@@ -16,7 +16,7 @@ enum memblock_flags {
 #define MEMBLOCK_PRESERVED_FLAGS	(MEMBLOCK_RSRV_KHO | MEMBLOCK_RSRV_NOINIT)
 #define MEMBLOCK_ALLOC_ANYWHERE		(~(phys_addr_t)0)
 #define MEMBLOCK_ALLOC_ACCESSIBLE	0
-/* Up to here memory is low. */
+/* End of low memory. */
 extern phys_addr_t sim_low_limit;
 #define ARCH_LOW_ADDRESS_LIMIT		sim_low_limit
 
@@ -57,7 +57,7 @@ extern struct memblock {
 	struct memblock_type reserved;
 } memblock;
 
-/* Reserved regions that the array can be made as large as. */
+/* Maximum size of the array of reserved regions. */
 extern unsigned long sim_memblock_room;
 
 #define for_each_region_of(type, r)					\
@@ -126,7 +126,7 @@ static inline void memblock_set_region_node(struct memblock_region *r, int nid)
 	__mem;								\
 })
 
-/* Mapping by a boot that has no linear map yet; what is not RAM cannot be. */
+/* Early mappings, without a linear map; only RAM can be mapped. */
 extern unsigned int sim_early_maps;
 void *early_memremap(phys_addr_t phys, unsigned long size);
 void early_memunmap(void *mem, unsigned long size);

@@ -20,7 +20,7 @@ static unsigned long next_pfn;
 static long managed_pages[2];
 struct zone sim_zone;
 unsigned long totalcma_pages;
-/* Whose struct pages are set up, from the time on that sections are known. */
+/* Sections with initialized struct pages, valid once sections are known. */
 static bool section_ready[SIM_PAGES / PAGES_PER_SECTION + 1], sections_known;
 static unsigned long fail_at, fail_count;
 
@@ -45,7 +45,7 @@ static bool is_hole(unsigned long pfn)
 	       (pfn >= SIM_PAGES / 2 && pfn < SIM_PAGES / 2 + SIM_HOLE_PAGES);
 }
 
-/* Of a large page only the start: more would cost more than it finds. */
+/* Only the start of a large page is poisoned, as poisoning is slow. */
 #define POISON_BYTES	min(PAGE_SIZE, SZ_4K)
 
 static bool is_hidden(enum sim_state state)
@@ -175,9 +175,9 @@ static bool range_is_free(unsigned long pfn, unsigned long nr)
 }
 
 /*
- * Goes round, so that a page that was freed is not given away again at once:
- * who still uses it is caught for longer.  Large blocks come from the upper
- * half, where single pages come only when there is nothing else.
+ * Searches in a circle, so that a freed page is not allocated again soon: uses
+ * after free are detected for longer.  Large blocks come from the upper half,
+ * single pages only if no other page is free.
  */
 static unsigned long find_free(unsigned long nr, unsigned long end)
 {
@@ -311,9 +311,9 @@ void folio_put(struct folio *folio)
 	put(&folio->page, folio_order(folio));
 }
 
-/* Memory that changes hands. */
+/* Restored memory. */
 
-/* Only restoring sets a count, and once. */
+/* Only restoring sets a reference count, once for each page. */
 void set_page_count(struct page *page, int count)
 {
 	if (page->state != SIM_LEFT)
@@ -326,8 +326,8 @@ void set_page_count(struct page *page, int count)
 }
 
 /*
- * Memory that is no longer managed is left to the next kernel.  The other way
- * round the pages need not be the ones that are counted.
+ * Pages that are no longer managed are left to the next kernel.  When the count
+ * grows, it need not be for the pages at @page.
  */
 void adjust_managed_page_count(struct page *page, long nr)
 {

@@ -3,10 +3,10 @@
  * The memory of a simulated machine.
  *
  * Physical memory is an arena with nothing mapped around it and a hole in the
- * middle.  A physical address outside of it becomes a pointer that faults when
- * it is followed, and that virt_to_phys() turns back.  Each page has a state,
- * and a page without an owner is poisoned, so that AddressSanitizer reports any
- * access:
+ * middle.  phys_to_virt() converts an address outside of it to a pointer that
+ * faults on access, and virt_to_phys() converts that pointer back.  Each page
+ * has a state, and a page without an owner is poisoned, so that
+ * AddressSanitizer reports any access:
  *
  *     SIM_HOLE    no memory
  *     SIM_FREE    belongs to the page allocator; poisoned
@@ -62,9 +62,9 @@ enum sim_state {
 };
 
 /*
- * A folio is its first page.  @order is its own; @head is NULL outside of one.
- * Pages are @tagged by the previous kernel, and a tagged one is never freed;
- * @vmalloced are those that vfree() frees.
+ * A folio is represented by its first page.  @order: order of the folio; @head:
+ * its first page, NULL outside of folios; @tagged: allocated by the previous
+ * kernel, must not be freed with this tag; @vmalloced: freed by vfree().
  */
 #define SIM_PAGE_FIELDS							\
 	enum sim_state state;						\
@@ -95,9 +95,9 @@ extern char *sim_base;
 extern struct page *sim_memmap;
 
 /*
- * Flipped in addresses outside the arena.  An address in a handover does not lead
- * to memory of this program then, and a pointer to such memory still survives
- * the way to a physical address and back.
+ * Flipped in addresses outside the arena.  An address in a handover then never
+ * refers to memory of this program, but pointers to such memory can still be
+ * converted to physical addresses and back.
  */
 #define SIM_WILD		0x5a5a000000000000UL
 
@@ -236,15 +236,15 @@ extern unsigned long sim_node_pfn;
 #define nr_online_nodes		(sim_node_pfn < SIM_PAGES ? 2 : 1)
 #define pfn_to_nid(pfn)		((pfn) >= sim_node_pfn)
 #define page_zone_id(page)	pfn_to_nid(page_to_pfn(page))
-/* The others have a number only. */
+/* Other nodes are only counted. */
 #define nodes_weight(nodes)	((void)(nodes), sim_nr_nodes)
 #define node_states		((const int[]){ 0 })
 #define for_each_node_state(nid, state)	for ((nid) = 0; (nid) < sim_nr_nodes; (nid)++)
 #define for_each_online_node(nid)	for ((nid) = 0; (nid) < 1; (nid)++)
 
 /*
- * Struct pages are set up late, if at all.  Restoring memory of a section that is
- * not set up is stopped.
+ * Struct pages are initialized late.  Restoring memory in a section without
+ * struct pages is a bug.
  */
 extern bool sim_deferred;
 /* Called, once, when struct pages are about to be set up; optional. */
@@ -271,7 +271,7 @@ unsigned long free_reserved_area(void *start, void *end, int poison,
 
 /* The machine. */
 
-/* All memory is in the state @state from now on, and the page map is new. */
+/* Sets all memory to @state, and clears all struct pages. */
 void sim_memory_reset(enum sim_state state);
 void sim_set_state(unsigned long pfn, unsigned long nr, enum sim_state state);
 unsigned long sim_count(enum sim_state state);
@@ -279,7 +279,7 @@ unsigned long sim_count(enum sim_state state);
 /* Turns a page over to the page allocator, SIM_FREE or SIM_CMA. */
 void sim_give_page(unsigned long pfn, enum sim_state state);
 
-/* Objects of kmalloc() that are alive, and their end with their kernel. */
+/* Number of objects of kmalloc(), and a function that forgets them all. */
 unsigned long sim_live_objects(void);
 void sim_kmalloc_forget(void);
 
@@ -288,7 +288,7 @@ void sim_fail_nth(unsigned long n);
 bool sim_failed(void);
 bool sim_alloc_fails(gfp_t gfp);
 
-/* Ends the test program: what happened must never happen. */
+/* Ends the test program, for conditions that must never occur. */
 #define sim_bug(fmt, ...) do {						\
 	fprintf(stderr, "BUG at %s:%d: " fmt "\n", __FILE__, __LINE__,	\
 		##__VA_ARGS__);						\

@@ -105,7 +105,7 @@ void sim_printk(const char *fmt, ...)
 {
 	va_list args;
 
-	/* A log that is full starts again: the last lines matter most. */
+	/* A full log is cleared, as the last lines matter most. */
 	if (used > sizeof(buf) - 1024)
 		used = 0;
 

@@ -27,7 +27,10 @@ static inline int scnprintf(char *buf, size_t size, const char *fmt, ...)
 #define pr_warn(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
 #define pr_notice(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
 #define pr_info(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
-/* Each has one burst after a boot, and one whenever a test lets time pass. */
+/*
+ * Each message has one burst after a boot, and after each interval that a test
+ * adds.
+ */
 #define SIM_BURST	10
 extern unsigned int sim_interval;
 #define pr_err_ratelimited(fmt, ...) do {				\

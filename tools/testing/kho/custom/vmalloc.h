@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Areas of vmalloc().  The same memory cannot be mapped twice: an area
- * is a copy of its pages.  It is filled when pages are mapped, and goes back to
- * them when the next kernel boots.
+ * is a copy of its pages.  It is filled when pages are mapped, and copied back
+ * to them before the next kernel boots.
  */
 #ifndef KHO_CUSTOM_VMALLOC_H
 #define KHO_CUSTOM_VMALLOC_H
@@ -56,7 +56,9 @@ void clear_vm_uninitialized_flag(struct vm_struct *area);
 
 #define CONFIG_HAVE_ARCH_HUGE_VMALLOC	1
 
-/* All of an area is made accessible, as memory of vmalloc() if it is, and once. */
+/*
+ * Checks that an area is unpoisoned once, as a whole, and with the right flags.
+ */
 typedef unsigned int kasan_vmalloc_flags_t;
 #define KASAN_VMALLOC_PROT_NORMAL	1
 #define KASAN_VMALLOC_VM_ALLOC		2

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What has to mean exactly the same as in the kernel: types, bits, rounding,
- * error pointers, atomic access to single words.
+ * Definitions with exactly the same meaning as in the kernel: types, bits,
+ * rounding, error pointers, atomic access to single words.
  */
 #ifndef KHO_DUPLICATED_BASE_H
 #define KHO_DUPLICATED_BASE_H

@@ -55,7 +55,7 @@ static inline void list_add_tail(struct list_head *item, struct list_head *head)
 	head->prev = item;
 }
 
-/* An item that was removed leads nowhere: following it is a fault. */
+/* Following the pointers of a removed item faults. */
 static inline void list_del(struct list_head *item)
 {
 	item->prev->next = item->next;

@@ -156,7 +156,7 @@ struct rnd_state {
 	u64 x;
 };
 
-/* Not the kernel's generator; what counts is that a seed repeats itself. */
+/* Another generator than that of the kernel, but repeatable as well. */
 static inline void prandom_seed_state(struct rnd_state *rnd, u64 seed)
 {
 	rnd->x = seed ^ 0x9e3779b97f4a7c15ULL;

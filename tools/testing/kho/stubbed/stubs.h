@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What does nothing here. */
+/* Declarations without an effect. */
 #ifndef KHO_STUBBED_STUBS_H
 #define KHO_STUBBED_STUBS_H
 
 #include "../duplicated/base.h"
 
-/* Headers that only lead on to what is in here: these keep them out. */
+/* Include guards of headers whose contents are in here. */
 #define __MM_VMALLOC_H
 #define __MM_MM_INIT_H
 #define __MM_INTERNAL_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Cases of how kernels boot: switched off, with other pages, without a handover, with
- * much memory, in a crash.
+ * Cases of booting kernels: with KHO off, another page size, no handover, much
+ * memory, and after a crash.
  */
 
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 static const struct memfd file[] = { { "a", 16 * MIB, 1 } };
 
-/* arm64 lists what memblock has reserved there, and took a walk over the list for each line. */
+/* arm64 lists reserved regions of memblock there.  Adding a line was O(n). */
 KHO_TEST(iomem,
 	 "Memory that comes in hundreds of pieces is not listed piece by piece in /proc/iomem.",
 	 .arch = "arm64")
@@ -76,7 +76,7 @@ static void other_pages(void)
 	fails(ENOENT, session_get("main"));
 }
 
-/* To a kernel with other pages, and from it back. */
+/* To a kernel with another page size, and back. */
 KHO_TEST(other_page_size,
 	 "A handover with another page size is refused in one line, and the boot is cold.",
 	 .name = "page-size", .hops = 3, .kernels = { "ours", "other-pages", "ours" }, .arch = "arm64", .deadline = 40)
@@ -93,7 +93,7 @@ KHO_TEST(other_page_size,
 		keep("main", b);
 }
 
-/* A device tree that leads to no handover, and is complete. */
+/* The device tree has no handover, and is complete otherwise. */
 static void forgotten(void)
 {
 	run("! ls /proc/device-tree/chosen | grep linux,kho");
@@ -135,7 +135,7 @@ KHO_TEST(stale_handover, "An image without a handover boots cold after an earlie
 	}
 }
 
-/* The kernel between cannot use the handover, and the one after it could. */
+/* The second kernel cannot use the handover; the third one could. */
 KHO_TEST(stale_refused, "An image without a handover boots cold, where one was refused before.",
 	 .hops = 3, .kernels = { "ours", "other-pages", "ours" }, .arch = "arm64", .deadline = 40)
 {
@@ -157,15 +157,16 @@ KHO_TEST(stale_refused, "An image without a handover boots cold, where one was r
 }
 
 /*
- * The kernel that crashes has its crash memory in the scratch areas of the one before it.
- * There is so much memory that 1G of it is in one piece, wherever KASLR puts the kernel.
+ * The crash memory of the crashing kernel is in the scratch areas of the
+ * previous kernel.  The guest has enough memory for 1G of contiguous memory,
+ * wherever KASLR places the kernel.
  */
 #define KDUMP(scratch)	.hops = 3, .memory = 4096, .deadline = 40, .arch = "x86_64", \
 	.append = { "crashkernel=256M " scratch, "crashkernel=256M " scratch, "nr_cpus=1" }, \
 	.allowed = { "sysrq triggered crash", "Call [Tt]race:" }
 #define KDUMP_SCRATCH	"kho_scratch=64M,1G,64M"
 
-/* True when the kernel for the crash is still to be loaded. */
+/* Returns true if the crash kernel is not loaded yet. */
 static bool kdump(unsigned int hop)
 {
 	switch (hop) {
@@ -213,7 +214,7 @@ KHO_TEST(kdump_on_demand, "The same with scratch memory on demand.", KDUMP(""))
 	leave_by_crash();
 }
 
-/* Where scratch memory is extended, it may share a region of memblock with what is not. */
+/* Extended scratch memory may share a region of memblock with other memory. */
 KHO_TEST(above_4g, "Memory above 4 GiB is handed over twice, with free memory around it.",
 	 .hops = 3, .append = { "kho_scratch=200%" }, .memory = 6144, .deadline = 40)
 {
@@ -239,7 +240,10 @@ KHO_TEST(above_4g, "Memory above 4 GiB is handed over twice, with free memory ar
 	}
 }
 
-/* LUO restores records, and frees its header, before the struct pages around them are set up. */
+/*
+ * LUO restores records and frees its header before nearby struct pages are
+ * initialized.
+ */
 KHO_TEST(early_restore,
 	 "Pages of deferred struct pages are restored and freed by an early initcall.",
 	 .memory = 6144, .deadline = 40)
@@ -268,7 +272,7 @@ KHO_TEST(early_restore,
 	}
 }
 
-/* The memory of the device is that of the processor on which this runs. */
+/* Memory of the device is on the node of this CPU. */
 static void plugged_memory(void)
 {
 	run("for i in $(seq 60); do awk '/MemTotal/ { exit $4 < 400000 }' "
@@ -359,8 +363,8 @@ KHO_TEST(hotplug_virtio_mem, "Memory that a hypervisor adds is refused, and cost
 }
 
 /*
- * Whatever walks all page blocks, or all sections, comes across pages that are set up on
- * their own.
+ * Walks over all page blocks or sections find pages that were initialized
+ * separately.
  */
 KHO_TEST(page_owner,
 	 "Pages that begin page blocks and sections come back where each page has an owner recorded.",
@@ -381,12 +385,15 @@ KHO_TEST(page_owner,
 	borders("main", 32768, 2, 5);
 }
 
-/* In KiB, with the pages that processors keep at hand. */
+/* Free memory in KiB, with pages in caches of CPUs. */
 #define FREE_KIB "awk '$1 == \"nr_free_pages\" || $1 == \"count:\" {n += $2} END {print 4 * n}' /proc/zoneinfo"
 #define FREE_THEN "grep -o 'kho_free=[0-9]*' /proc/cmdline"
 #define CHAIN_HOPS 100
 
-/* Free memory after the second hop travels on the command line, and is compared after the last. */
+/*
+ * Free memory after the second hop is passed on the command line, and compared
+ * after the last hop.
+ */
 KHO_TEST(chain_100,
 	 "After 100 kexecs with a memfd of 64 MiB free memory is that after two, but for 1 MiB.",
 	 .hops = CHAIN_HOPS + 1, .memory = 512, .deadline = 15 + 10 * CHAIN_HOPS, .by_name = true)

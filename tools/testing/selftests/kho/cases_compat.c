@@ -3,8 +3,8 @@
  * Cases of the compatibility table: a handover between two kernels that differ.
  *
  * The first kernel hands over a reserve_mem= region, the folios of lib/test_kho.c and
- * memfds in two sessions; that it is of another version is brought about by changing
- * the strings in its handover.  The sentence of a case is what must happen.
+ * memfds in two sessions; it simulates another version by changing the strings
+ * in its handover.  The sentence of a case is the expected result.
  */
 
 #include <stdio.h>
@@ -128,7 +128,7 @@ static void sessions_lost(void)
 	fails(ENOENT, session_get("other"));
 }
 
-/* The kernel goes on, and the next one has all of that. */
+/* New data is preserved, and the next kernel restores it. */
 static void go_on(void)
 {
 	keep("next", new);
@@ -141,7 +141,7 @@ static void gone_on(void)
 	claim("next", new);
 }
 
-/* End a session with files that nothing here can free. */
+/* Finish a session with orphans. */
 static void give_up(const char *session)
 {
 	fails(EBUSY, finish(session));
@@ -478,8 +478,8 @@ KHO_TEST(compat_bad_file, "those files -EOPNOTSUPP or unknown, the rest kept, me
 }
 
 /*
- * The records stay in their page until all sessions are finished, so the one with the
- * page is not.
+ * The page of the records is freed after all sessions are finished, so the
+ * session with that page is not finished.
  */
 KHO_TEST(compat_bad_flb, "that FLB is lost, the rest kept", COMPAT_HOPS(3))
 {

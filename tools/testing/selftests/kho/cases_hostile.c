@@ -2,9 +2,9 @@
 /*
  * Cases of hostile handovers: a damaged field, and the expected result.
  *
- * A guest goes through many kernels.  Each damages what it hands over, in one row of the
- * table or in several that do not disturb each other; the next one must boot, say so in its
- * log, keep all that is not concerned, and go on to the next rows.
+ * A guest goes through many kernels.  Each kernel damages its handover data, by
+ * one row of the table or by several independent ones.  The next kernel must
+ * boot, log the damage, keep all other data, and continue with the next rows.
  */
 
 #include <stdio.h>
@@ -28,11 +28,11 @@ enum { FILES = 1, FOLIOS = 2, REGION = 4, ALL = 8, COLD = 16 };
 struct row {
 	const char *name;
 	struct harm harm[HARMS];
-	bool beside;		/* in the same kernel as the row above it */
+	bool beside;		/* in the same kernel as the preceding row */
 	const char *log;	/* line in the log of the next kernel, if any */
 	unsigned int loses;
 	const char *see;	/* a command that must work then */
-	void (*then)(unsigned int hop);		/* what else must be so, of what that hop handed over */
+	void (*then)(unsigned int hop);		/* further checks of the data of that hop */
 };
 
 /* ---- handover data of each kernel: names are not used again, what came back is still open */
@@ -40,7 +40,7 @@ struct row {
 static char file_names[5][8];
 static struct memfd files[5];
 
-/* The files that were handed over by that hop; after this, "@" stands for its number. */
+/* Names the files of a hop; "@" then stands for the number of the hop. */
 static void name_files(unsigned int hop)
 {
 	static const struct memfd made[5] = {
@@ -72,7 +72,7 @@ static void hand_over(unsigned int hop, unsigned int there)
 	HUGE_FOLIOS("never");
 }
 
-/* One owner of the memory with two keys comes, and gets all of it. */
+/* One owner of the memory with two keys restores all of it. */
 static void huge_comes_back(unsigned int hop)
 {
 	name_files(hop);
@@ -258,7 +258,7 @@ static const struct row users_more_rows[] = {
 	{ "scratch-nowhere",
 	  { SCRATCH_SIZE(LAST_SIZE), SCRATCH_START("0x200000000000") },
 	  .log = ": not in RAM (0x0000000020000000 bytes at 0x0000200000000000)", .loses = COLD },
-	/* 32 MiB with the smallest pages, and an area of any machine with the largest ones */
+	/* 32 MiB with the smallest pages, and larger with other pages */
 	{ "scratch-overlap",
 	  { SCRATCH_SIZE("8192P"), SCRATCH_START("scratch:0") } },
 	{ "scratch-empty",
@@ -280,7 +280,7 @@ static const struct row map_rows[] = {
 	  .harm = { MAP_KEY("5"), MAP_KEY("0") } },
 	{ "key-too-wide", .beside = true,
 	  .harm = { MAP_KEY("0x40000000000000") } },
-	/* One owner comes, and gets all of its memory. */
+	/* One owner restores all of its memory. */
 	{ "key-twice", .beside = true,
 	  .harm = { MAP_ADD("memfd:@h", "0") },
 	  .log = "duplicate, the first owner gets it",
@@ -291,7 +291,7 @@ static const struct row map_rows[] = {
 	{ "key-over-node", .beside = true,
 	  .harm = { MAP_ADD("node:0:0:memfd:@a", "0") },
 	  .log = "discarded, in use by this kernel" },
-	/* Somewhere in there is where the next kernel will be. */
+	/* These keys cover the place of the next kernel. */
 	{ "key-kernel",
 	  { MAP_COVER(0, "2^22"), MAP_COVER(1, "2^22") },
 	  .log = "discarded, in " },
@@ -300,8 +300,8 @@ static const struct row map_rows[] = {
 	  .log = "discarded, in " },
 	/*
 	 * A leaf with all keys names free memory, memory in use and memory of owners.
-	 * The folios of test_kho are asked for without their size, and are not told from
-	 * stale pages.
+	 * test_kho restores its folios without their size, so it cannot
+	 * distinguish them from stale pages.
 	 */
 	{ "leaf-full", .beside = true,
 	  .harm = { FILL("node:0:0:root", "1P", 255) },
@@ -369,7 +369,10 @@ static const struct row boot_rows[] = {
 	{ "boot-scratch-size-huge",
 	  { LOADED, BOOT(24, "0x10000000000") },
 	  .log = "scratch array: failed to map (1099511627776 bytes at", .loses = COLD },
-	/* Addresses outside of RAM are not read.  The root tree has a page of any size. */
+	/*
+	 * Addresses outside of RAM are not read.  The logged size of the root
+	 * tree depends on the page size.
+	 */
 	{ "boot-tree-nowhere",
 	  { LOADED, BOOT(0, FAR) }, .loses = COLD,
 	  .see = "dmesg | grep -E \"root tree: failed to map .[0-9]+ bytes at 0x0000004000000000.$\"" },
@@ -402,7 +405,7 @@ static void folios_are(bool lost)
 		logs("KHO restore succeeded");
 }
 
-/* Early boot may find out later what the memory of a revived region is. */
+/* Early boot may check the memory of a revived region later. */
 static void region_is(bool lost)
 {
 	if (lost) {
@@ -425,7 +428,7 @@ static void fate(unsigned int loses, unsigned int there, unsigned int hop)
 		region_is(lost & REGION);
 }
 
-/* What the next kernel hands over in turn: no region that it had to put into scratch memory. */
+/* Data that the next kernel hands over: no region that it allocated in scratch memory. */
 static unsigned int left(unsigned int loses, unsigned int there)
 {
 	unsigned int lost = loses & there & FOLIOS;
@@ -551,6 +554,6 @@ CHAIN(hostile_users, "Damage to the data of one user loses the data of that user
 CHAIN(hostile_users_more, "The same, other fields.", users_more_rows, 21)
 CHAIN(hostile_map, "A corrupted memory map loses only the memory it no longer describes.",
       map_rows, 16)
-/* Linux 7.2 has purgatory look for damage, which then does not go on. */
+/* In Linux 7.2, purgatory detects the damage and stops. */
 CHAIN(hostile_boot, "Damage to the data of the boot protocol loses the handover.",
       boot_rows, 9, .base = "7.3")

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A case of damaged records, which are only read when user space asks for them: one
- * session a row, of a small file and another, damaged in the second kernel.
+ * A case of damaged records, which are only read when user space needs them.
+ * Each row has a session with a small file and a second one, which the second
+ * kernel damages.
  */
 
 #define _GNU_SOURCE
@@ -163,7 +164,7 @@ static void keep_record(const struct record *r)
 	close_fd(f.name[1]);
 }
 
-/* Twice, for an error that is final. */
+/* Twice, as the error is permanent. */
 static void expect_file(const struct record *r, uint64_t token, int fate,
 			const struct memfd *file)
 {
@@ -198,7 +199,7 @@ static void expect_record(const struct record *r)
 		finish(r->name);
 	logs(r->log);
 	close_fd(r->name);
-	/* Of lines about lists there are ten in five seconds. */
+	/* These lines are limited to ten in five seconds. */
 	if (strstr(r->log, "vmalloc area: "))
 		run("sleep 2");
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Cases of khoctl, which has to be in /share/khoctl: live updates with its verbs, and what
- * it says of two kernels, compared with what the second one does.
+ * Cases of khoctl, which has to be in /share/khoctl: live updates with its
+ * verbs, and its verdicts on two kernels, compared with those of the second
+ * kernel.
  */
 
 #include "steps.h"
@@ -9,10 +10,10 @@
 #define PLACE	"/share/khoctl/"
 #define TOOL	PLACE "run "
 #define THIS	PLACE "this "		/* the image of the kernel that is tested */
-#define STOCK	PLACE "stock "		/* and of one without notes */
+#define STOCK	PLACE "stock "		/* image of a kernel without notes */
 #define KHO	"/sys/kernel/debug/kho/"
 
-/* Only on the architecture of the machine that builds khoctl. */
+/* Only on the architecture that khoctl is built for. */
 #define KHOCTL_NEEDS	.arch = "x86_64"
 
 /* The JSON of a verb has this text, white space aside. */
@@ -49,7 +50,7 @@ static void update_before(void)
 	load_by(TOOL "load");
 }
 
-/* The records are decoded before they are read, and the session before its agent runs. */
+/* Decodes the records before LUO reads them, and the session before its agent runs. */
 static void update_after(void)
 {
 	says("dump " KHO "in", "\"name\":\"main\",\"nr_files\":2");
@@ -115,7 +116,7 @@ static void row_before(const struct row *row)
 		offer_luo(row->luo);
 }
 
-/* What is lost is lost: the file, or the session. */
+/* The file or the session cannot be retrieved. */
 static void row_lost(const struct row *row)
 {
 	if (!row->handler) {
@@ -129,7 +130,7 @@ static void row_lost(const struct row *row)
 	close_fd("main");
 }
 
-/* Each verdict of this kernel about the previous one is that of khoctl, and none is missing. */
+/* This kernel and khoctl have the same verdicts on the previous kernel. */
 static void row_after(const struct row *row)
 {
 	row_lost(row);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Not a test: takes files of the host, /share/files/0 and so on, to the next kernel, and
- * tells their digests there.
+ * Not a test: preserves files of the host, /share/files/0 and so on, and prints
+ * their digests in the next kernel.
  */
 
 #define _GNU_SOURCE
@@ -12,7 +12,7 @@
 
 #include "steps.h"
 
-/* Is there if this machine could build it. */
+/* Exists if the host could build it. */
 #define KHOCTL	"/share/khoctl/run"
 
 #define SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)

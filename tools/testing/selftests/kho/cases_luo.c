@@ -137,7 +137,7 @@ KHO_TEST(luo_image_without_handover,
 	}
 }
 
-/* What programs do that were written for 7.3. */
+/* Use by programs that were written for 7.3. */
 static void luo_close_hop(unsigned int hop)
 {
 	static const struct memfd files[] = { { "a", 3 * MIB, 1 }, { "b", 5000, 2 } };
@@ -237,7 +237,7 @@ KHO_TEST(luo_damaged_root,
 	}
 }
 
-/* Two pages of the list of folios, and more than one node of the page cache. */
+/* Sized for two pages of the folio list, and several nodes of the page cache. */
 KHO_TEST(luo_fail_nth,
 	 "Every allocation of a call fails once: ENOMEM at most, and the next try works.",
 	 .deadline = 40)
@@ -286,7 +286,7 @@ KHO_TEST(luo_off,
 	}
 }
 
-/* What the FLBs of lib/tests/liveupdate.c have logged, so many times each. */
+/* Each FLB of lib/tests/liveupdate.c must have logged @text @number times. */
 void flbs(const char *text, int number)
 {
 	char line[100];
@@ -337,7 +337,7 @@ static void flb_counts_third(void)
 	flbs("unpreserve was", 1);
 }
 
-/* FLBs go with the first file and end with the last one, whatever comes in between. */
+/* FLBs are preserved with the first file and finished with the last one, in any order. */
 KHO_TEST(luo_flb_counts, "Every FLB is preserved once and finished once, in any order of files.",
 	 .hops = 4, .deadline = 40)
 {

@@ -75,12 +75,12 @@ KHO_TEST(luo_memory_tags,
 	keep("next", c);
 }
 
-/* One of memory.stat, where those of each kind of list are rounded. */
+/* Counters of memory.stat; those of LRU lists are rounded. */
 #define GROUP_STAT \
 	"awk '/^(shmem|shmem_thp|file|file_mapped) / { print } " \
 	"/^(in)?active_anon / { lru += $2 } END { print int(lru / 1048576 + 0.5) }' /tmp/cgroup/"
 
-/* Each CPU has counts that are not in the sum yet. */
+/* Counters of each CPU may not be in the sum yet. */
 static void shmem_counts(int number)
 {
 	run("echo 1 > /proc/sys/vm/stat_refresh; "
@@ -151,7 +151,7 @@ KHO_TEST(luo_accounting,
 	churn();
 }
 
-/* In each hop but the last, files are preserved while they get the advice. */
+/* In each hop but the last, files are preserved during calls of madvise(). */
 static void luo_storm(unsigned int hop, unsigned int last, uint64_t count, int advice)
 {
 	if (hop) {

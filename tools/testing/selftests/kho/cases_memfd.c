@@ -138,7 +138,10 @@ static unsigned int seals_in_force(unsigned int seals, bool noexec)
 	return seals;
 }
 
-/* Every set of seals on an executable memfd, every set with exec on one that is not. */
+/*
+ * Every set of seals on an executable memfd, and the sets with F_SEAL_EXEC on one
+ * that is not executable.
+ */
 KHO_TEST(seals, "Every set of seals comes back, forbids what it must and nothing more.",
 	 .deadline = 40, .live = true)
 {
@@ -257,7 +260,10 @@ KHO_TEST(two_nodes, "A memfd that spreads over both nodes of a NUMA machine come
 		claim("main", file);
 }
 
-/* One file goes all the way, one is given up after each hop, a new one starts. */
+/*
+ * One file goes through all hops; after each hop another one is closed, and a
+ * new one created.
+ */
 KHO_TEST(three_hops, "A memfd is carried through three kexecs in a row.",
 	 .hops = 4, .deadline = 40)
 {
@@ -333,9 +339,10 @@ static void memory_max(uint64_t more)
 }
 
 /*
- * Page by page through the first folios, then the middle of the file.  An inode is
- * charged, too, and the kernel may kill who asks for one.  What was charged before
- * the limit stays charged, and the rest comes when the limit is raised.
+ * Page by page through the first folios, then the middle of the file.  An inode
+ * is charged, too, and the kernel may kill the process that allocates it.
+ * Folios below the limit stay charged, and the others are retrieved when the
+ * limit is raised.
  */
 static void retrieve_at_limit(const struct memfd *file, uint64_t token, bool huge)
 {

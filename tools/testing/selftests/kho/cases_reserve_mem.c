@@ -35,7 +35,7 @@ KHO_TEST(reserve_mem, "A reserve_mem= region keeps its place and its bytes throu
 	region_check("khotest", 77);
 }
 
-/* The base leaves out the page with the last bytes, and puts regions side by side in one page. */
+/* The base does not preserve the last partial page, and allows two regions in a page. */
 KHO_TEST(reserve_mem_odd_size, "Regions that end within a page keep every byte through two kexecs.",
 	 .hops = 3, .deadline = 30,
 	 .append = { "reserve_mem=9001:64:first reserve_mem=4000001:64:second reserve_mem=64:64:third" })
@@ -73,9 +73,9 @@ static void not_revived(const char *name)
 	"reserve_mem=" size ":2M:gone reserve_mem=1048577:64:khotest reserve_mem=5000:64:early"
 
 /*
- * Before regions are preserved, by the kernel that preserved the region, and by the
- * one after it.  File, region and scratch are more than all memory: some of the file
- * is where the region was.
+ * Regions are released before they are preserved, by the kernel that preserved
+ * them, and by the next one.  File, region and scratch are larger than memory,
+ * so a part of the file must use memory of the region.
  */
 KHO_TEST(reserve_mem_released,
 	 "A reserve_mem= region that is released is preserved no longer; its memory can be.",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Cases of scratch memory: it is there while an image is loaded.
+ * Cases of scratch memory, which is allocated while an image is loaded.
  */
 
 #include <stdio.h>
@@ -23,7 +23,10 @@ static void free_memory(const char *name)
 	run("awk '/MemFree/ { print $2 }' /proc/meminfo > /tmp/%s", name);
 }
 
-/* An image that replaces another one has areas of its own before the other's are freed. */
+/*
+ * An image that replaces another one gets its areas before those of the other
+ * one are freed.
+ */
 KHO_TEST(scratch_unload,
 	 "Scratch memory is there while an image is loaded, and free before and after.",
 	 .deadline = 60)
@@ -107,7 +110,10 @@ KHO_TEST(scratch_refused,
 	load();
 }
 
-/* kexec works without sessions; a session that is created later must not be lost by it. */
+/*
+ * kexec works without sessions, but must not lose a session that is created
+ * later.
+ */
 KHO_TEST(scratch_unused,
 	 "With nothing preserved and no memory, an image is loaded without a handover.",
 	 .append = { "initcall_blacklist=kho_test_init" }, .deadline = 60, .arch = "x86_64")
@@ -236,7 +242,7 @@ KHO_TEST(scratch_hugetlb,
 	run("awk '/HugePages_Total/ && $2 != 300 { exit 1 }' /proc/meminfo");
 }
 
-/* There may be as many of them as fit; all else has to. */
+/* Gigantic pages may fail to be allocated; all other memory may not. */
 KHO_TEST(scratch_large_pieces,
 	 "A kernel that is told to reserve gigantic pages and CMA in early boot has memory for the rest.",
 	 .append = { "", "hugepagesz=1G hugepages=2 cma=64M" }, .memory = 6144,
@@ -257,7 +263,7 @@ static void loop(const char *what)
 	run("(for i in 1 2 3 4 5 6 7 8; do %s; done) > /dev/null 2>&1 & echo $! >> /tmp/loops", what);
 }
 
-/* Loading and unloading meet the lock of kexec, and an image that has just been replaced. */
+/* Loading and unloading race for the lock of kexec, and for replaced images. */
 KHO_TEST(scratch_two_loaders,
 	 "Images that are loaded and unloaded at the same time cost no scratch memory, and no session.",
 	 .deadline = 60)
@@ -298,7 +304,7 @@ static void load_both(void)
 	run("grep -q 0x " AREAS);
 }
 
-/* The image for a crash has memory of its own, and one image goes when another comes. */
+/* A crash image has memory of its own, and loading an image frees the previous one. */
 KHO_TEST(scratch_two_images,
 	 "Images for a kexec and for a crash are loaded, replaced and unloaded together.",
 	 .hops = 3, .append = { "crashkernel=256M" }, .memory = 3072, .deadline = 60)
@@ -331,8 +337,8 @@ KHO_TEST(scratch_two_images,
 }
 
 /*
- * There is enough free memory in all, and a page that cannot move in each MiB of it.
- * Little is left unfragmented.  Some of what the pipes had is freed after a while only.
+ * Enough memory is free, but each MiB has a page that cannot be migrated, and
+ * little is left unfragmented.  Some memory of the pipes is freed with a delay.
  */
 KHO_TEST(scratch_fragmented,
 	 "Without contiguous memory no image is loaded; with it, the same handover goes on.",
@@ -359,7 +365,7 @@ KHO_TEST(scratch_fragmented,
 	load();
 }
 
-/* Memory that the next kernel boots in cannot be taken away under a loaded image. */
+/* Scratch memory of a loaded image cannot be removed. */
 KHO_TEST(scratch_offline, "Memory with a scratch area in it cannot be taken offline.",
 	 .deadline = 40, .arch = "x86_64")
 {

@@ -19,8 +19,8 @@ static const struct memfd stored[] = { { "alpha", 8 * MIB, 1 }, { "beta", 300000
 static const struct memfd own = { "own1", 5 * MIB, 3 };
 
 /*
- * A store with memfds and the file of a script; a socket and a session of systemd's name
- * do not stay in it.
+ * A store with memfds and the file of a script; a socket, and a session called
+ * "systemd", are dropped.
  */
 static void start_store(void)
 {
@@ -39,7 +39,7 @@ static void start_store(void)
 	run("exec 3<>/dev/shm/x; rm /dev/shm/x; " BYTES " >&3; systemd-notify --fd=3 --fdname=script");
 }
 
-/* What a later start finds is whole; names alone tell which is which. */
+/* A later start finds all data, identified by names only. */
 static void find_store(void)
 {
 	listen_fds();
@@ -80,7 +80,10 @@ static void go_to_next(void)
 	leave_by_systemd();
 }
 
-/* The session of the service goes from the first kernel to the second, and on from the third. */
+/*
+ * The session is preserved from the first kernel to the second, and again from
+ * the third.
+ */
 KHO_TEST(systemd,
 	 "A service keeps its descriptors and its session, and memcached its items, three times in a row, "
 	 "with 'systemctl kexec'.",

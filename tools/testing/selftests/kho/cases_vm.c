@@ -9,8 +9,8 @@
 
 #define VM	"/share/vm"
 #define WAIT	VM "/vm_wait.sh "
-#define ROUNDS	"8"		/* of the machine, in which it compares every word once */
-/* A virtual machine of KVM has a folder there. */
+#define ROUNDS	"8"		/* rounds in which the machine compares every word once */
+/* KVM has a folder in debugfs for each virtual machine. */
 #define IN_KVM	"[ ! -c /dev/kvm ] || ls -d /sys/kernel/debug/kvm/*-* >/dev/null || echo FAILED: not in KVM >&2"
 #define CUE	"(" WAIT "2 >&2; " IN_KVM "; echo; " WAIT ROUNDS " >&2; echo)"
 #define HOLDER	"/proc/$(pidof vm-agent)/fd"
@@ -70,7 +70,7 @@ KHO_TEST(vm_kvm, "The RAM of a virtual machine is preserved while KVM has it map
 	vm_goes_on(hop);
 }
 
-/* Faults.  The host expects that the loss is reported. */
+/* Faults.  The driver expects a report of the loss. */
 
 KHO_TEST(vm_lost_session,
 	 "The agent dies before the kexec, and its session with it.  The loss is reported.",

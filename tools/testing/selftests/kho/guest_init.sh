@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # First process of a guest.  kho_case= and kho_hop= of the kernel command line
-# say what to do: the part of that case, an interactive shell, or nothing.  Results go to the second serial port, the console is for people.
+# select the part of a case, an interactive shell, or nothing.  Results go to the second
+# serial port, messages to the console.
 
 /bin/busybox mkdir -p /proc /sys /dev /share /tmp
 /bin/busybox --install -s /bin

@@ -199,7 +199,7 @@ int shell(const char *command)
 	if (pid < 0)
 		return problem(-errno, "fork: %s", strerror(errno));
 	if (!pid) {
-		/* stdout is the KTAP channel: what commands print is not. */
+		/* stdout is the KTAP channel, so commands print to stderr. */
 		dup2(STDERR_FILENO, STDOUT_FILENO);
 		execl("/bin/sh", "sh", "-c", command, NULL);
 		_exit(127);

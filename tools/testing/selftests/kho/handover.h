@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Shared by the parts of the guest agent; see handover.c for what it is.
+ * Declarations that the files of the guest agent share; see handover.c.
  */
 
 #ifndef SELFTESTS_KHO_HANDOVER_H
@@ -33,7 +33,7 @@
 #define __printf(a, b)	__attribute__((format(printf, a, b)))
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
-/* Of this kernel, in bytes; none has larger ones. */
+/* Page size of this kernel, and the largest one of any kernel, in bytes. */
 extern unsigned long page_size;
 #define PAGE_MAX	(64UL << 10)
 
@@ -49,12 +49,12 @@ const char *option(char **words, const char *name);
 int option_u64(char **words, const char *name, uint64_t def, uint64_t *value);
 int parse_u64(const char *text, uint64_t *value);
 
-/* Every descriptor the script works with has a name. */
+/* Every descriptor that cases work with has a name. */
 int fd_add(const char *name, int fd);
 int fd_find(const char *name);
 int fd_close(const char *name);
 
-/* Seeded data: any part of it can be made again without the rest. */
+/* Seeded data: any part of it can be generated without the rest. */
 void pattern_fill(void *buf, size_t len, uint64_t seed, uint64_t offset);
 
 /* splitmix64: word number @index of the stream that @seed names. */
@@ -68,15 +68,18 @@ int luo_preserve(int session, uint64_t token, int fd);
 int luo_retrieve(int session, uint64_t token);
 int luo_finish(int session);
 
-/* handover_memory.c: bytes that /proc/meminfo tells of a key. */
+/* handover_memory.c: value of a key of /proc/meminfo, in bytes */
 uint64_t memory_info(const char *key);
 
-/* handover_memfd.c: a memfd full of seeded data, and whether it still is; any thread. */
+/*
+ * handover_memfd.c: create, write and check a memfd of seeded data, in any
+ * thread
+ */
 int seeded_make(const char *name, uint64_t size, uint64_t seed);
 int seeded_write(int fd, uint64_t size, uint64_t seed);
 int seeded_check(int fd, uint64_t size, uint64_t seed);
 
-/* handover_vm.c: notes are made of the output of a command, and of page frames. */
+/* handover_vm.c: print the output of a command, and page frames, as notes */
 void step_tell(const char *command);
 void step_frames(const char *path);
 
@@ -90,22 +93,22 @@ void step_session_name(const char *session, size_t len);
 void step_items_set(uint64_t nr);
 void step_items_check(uint64_t nr);
 
-/* steps.c: what steps are made of, and those that need nothing else. */
+/* steps.c: functions that implement steps, and generic steps */
 struct kho_test;
 int hop_run(const struct kho_test *test, unsigned int hop);
 int hop_run_live(const struct kho_test *test);
-/* What is added to the command line of the next kernel. */
+/* File with additions to the command line of the next kernel. */
 const char *append_file(void);
 /* The end of the last hop. */
 int hop_end(void);
 /* handover_bench.c */
 int bench_run(char **words);
-/* live.c: all that can be run here */
+/* live.c: run all cases that need no kexec */
 int live_run(void);
 uint64_t case_seed(void);
 void step_at(const char *file, int line);
 void step_expect(int error);
-/* Goes on after a step that fails, up to the end of the hop. */
+/* Continue after a step that fails, up to the end of the hop. */
 void step_going_on(bool on);
 void __printf(1, 2) step(const char *fmt, ...);
 void step_end(int ret);
@@ -126,8 +129,8 @@ void step_retrieve(const char *session, uint64_t token, const char *name);
 void step_finish(const char *session, bool force);
 
 /*
- * handover_memfd.c: how a memfd is made, and what must be so of it.  Without a seed
- * it is one hole.
+ * handover_memfd.c: description of a memfd, for its creation and for checks.
+ * Without a seed it is one hole.
  */
 struct memfd {
 	const char *name;
@@ -234,8 +237,8 @@ void step_diary_check(const char *name);
 void step_reboot_kexec(void);
 
 /*
- * handover_hostile.c: writes to handover data.  Where, and what, are expressions,
- * see there.
+ * handover_hostile.c: writes to handover data.  Address and value are
+ * expressions, which are described there.
  */
 #define POKE_BIG_ENDIAN	(-32)
 
@@ -257,7 +260,7 @@ void step_borders(const char *session, uint64_t every, uint64_t count,
 #define OUT_FDT		KHO_DIR "out/fdt"
 #define BLOB_MAX	PAGE_MAX
 
-/* The bytes never begin a page: who looks for a page does not find these. */
+/* The bytes never start a page, so that a search for a page does not find them. */
 struct blob {
 	size_t len;
 	uint8_t bytes[BLOB_MAX];
@@ -265,7 +268,7 @@ struct blob {
 
 /*
  * handover_fdt.c: values of properties of @node, a child of the root, or of the
- * root, which is "".  To lie is to say another length and leave the rest.
+ * root, which is "".  @lie: a false length; only the length is changed.
  */
 int blob_read(struct blob *blob, const char *path);
 const void *fdt_prop(const struct blob *blob, const char *node,
@@ -280,8 +283,8 @@ int kho_fdt_u64(const char *path, const char *node, const char *prop,
 		uint64_t *value);
 
 /*
- * handover_damage.c: memory by its address, which for a mapping is that of a page,
- * and an offset in struct luo_ser.
+ * handover_damage.c: access to physical memory, by page address for a mapping,
+ * and offsets in struct luo_ser.
  */
 int memory_map(void **map, size_t len, uint64_t pa);
 int memory_read(void *buf, size_t len, uint64_t pa);
@@ -292,15 +295,16 @@ int memory_write(const void *buf, size_t len, uint64_t pa);
 int file_record(const char *session, uint64_t token, uint64_t *pa);
 
 /*
- * handover_compat.c: text that no kernel would write, in a field of @size bytes
- * or, if huge, in @max; returns their number, 0 for an unknown @kind.
+ * handover_compat.c: writes text that no kernel would write to a field of @size
+ * bytes, or to @max bytes if it is huge; returns the size, 0 for an unknown
+ * @kind.
  */
 size_t bad_text(const char *kind, void *bytes, size_t size, size_t max);
 
 /* handover_hostile.c: keys in the outgoing memory map whose blocks overlap memory. */
 int map_count(uint64_t pa, uint64_t len, unsigned int *nr);
 
-/* What is looked for in memory, at multiples of @step, a power of two. */
+/* Bytes to search for in memory, at multiples of @step, a power of two. */
 struct wanted {
 	const void *bytes;
 	size_t len;	/* at least 8 */
@@ -308,7 +312,10 @@ struct wanted {
 	uint64_t from;	/* of a page */
 };
 
-/* The same file: addresses of bytes, of the root tree, of a page of one's own. */
+/*
+ * The same file: addresses of bytes, of the root tree, of a page of this
+ * process.
+ */
 int ram_search(const struct wanted *wanted, uint64_t *pa);
 int root_address(uint64_t *pa);
 int page_address(const void *map, uint64_t *pa);

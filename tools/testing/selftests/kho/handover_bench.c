@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Measures a handover, in guests in which the time stamp counter
- * counts instructions (QEMU's -icount).  The agent is the first process there
- * and all it needs is in the first file system: a guest without external input
- * does the same when it is started again.
+ * counts instructions (QEMU's -icount).  The agent is the first process, and
+ * the initramfs has all of its data: without external input, a guest behaves
+ * the same in each run.
  */
 
 #define _GNU_SOURCE
@@ -29,14 +29,16 @@
 
 #define SESSION		"bench"
 
-/* Of /proc/slabinfo: objects in use, their size, pages of a slab, slabs. */
+/*
+ * Fields of /proc/slabinfo: objects in use, their size, pages of a slab, slabs.
+ */
 #define SLAB_LINE	"%*s %llu %*u %llu %*u %llu : tunables %*u %*u %*u : slabdata %*u %llu"
 
-/* The deferred work of the boot is done by then; kexec comes after it. */
+/* Time when deferred work of the boot is done; kexec starts later. */
 #define SETTLED		1500000000ull
-/* Time for the last words to leave the serial port. */
+/* Time for the serial port to send its last output. */
 #define DRAIN		20000000ull
-/* How often caches are flushed until nothing more comes of it. */
+/* Number of rounds to flush caches. */
 #define ROUNDS		8
 
 /* Preserved files: @nr files of @pages pages each. */
@@ -66,13 +68,13 @@ static uint64_t now(void)
 
 static uint64_t born;
 
-/* Before main(): nothing of this program shall count as boot. */
+/* Before main(), so that this program does not count as boot. */
 static void __attribute__((constructor(101))) birth(void)
 {
 	born = now();
 }
 
-/* An idle guest takes no time of the host, a busy one does. */
+/* Sleeps as long as possible: a busy guest uses CPU time of the host. */
 static void wait_until(uint64_t when)
 {
 	const uint64_t slack = 10000000;
@@ -111,7 +113,7 @@ static int mount_all(void)
 	return 0;
 }
 
-/* @wait shifts all that follows against the clocks of the machine. */
+/* @wait shifts all further steps relative to the clocks of the machine. */
 static int bench_begin(uint64_t wait)
 {
 	struct rlimit limit = { 1 << 20, 1 << 20 };
@@ -131,7 +133,7 @@ static int bench_begin(uint64_t wait)
 	return err;
 }
 
-/* The command line of the next kernel is in a file, as it is itself. */
+/* The next kernel and its command line are in files. */
 static int bench_load(void)
 {
 	static struct blob line;
@@ -209,7 +211,7 @@ static int fill_order(void)
 	return err;
 }
 
-/* The pages between go to another file, and are free again at the end. */
+/* The pages in between belong to another file, and are freed at the end. */
 static int fill_alternate(void)
 {
 	int other = memfd_create("other", MFD_CLOEXEC), err = 0;
@@ -224,7 +226,7 @@ static int fill_alternate(void)
 	return err;
 }
 
-/* An odd step through a power of two meets each page once. */
+/* An odd step, modulo a power of two, reaches each page once. */
 static int fill_random(void)
 {
 	uint64_t size = 1, at = 0;
@@ -309,7 +311,7 @@ static int bench_fill(const char *how, uint64_t files, uint64_t pages)
 
 /* ---- before kexec */
 
-/* Looked up once: names that the kernel remembers are memory, too. */
+/* Opened once, as cached names use memory, too. */
 static int drop_fd;
 static int shrink_fd[1024];
 static unsigned int nr_shrink_fds;
@@ -327,7 +329,7 @@ static void open_caches(void)
 	globfree(&found);
 }
 
-/* What can be reclaimed goes, and what CPUs keep for the next user. */
+/* Frees reclaimable memory, and the caches of all CPUs. */
 static void flush_caches(void)
 {
 	(void)!pwrite(drop_fd, "2", 1, 0);
@@ -336,7 +338,7 @@ static void flush_caches(void)
 		(void)!pwrite(shrink_fd[i], "1", 1, 0);
 }
 
-/* What is free in the slabs: whether an object needs a new one is chance. */
+/* Free memory in slabs, as it is random whether an object needs a new slab. */
 static uint64_t free_in_slabs(void)
 {
 	unsigned long long active, size, pages, slabs, bytes = 0;
@@ -357,10 +359,10 @@ static uint64_t free_in_slabs(void)
 }
 
 /*
- * Free memory to the byte: what CPUs keep for themselves is free, too, and what
- * waits for an RCU grace period soon will be.  Left out are the memory of this
- * process, and page tables: vmalloc keeps its own, and whether an area needs a
- * new one is chance as well.
+ * Free memory to the byte, with memory in caches of CPUs and memory that waits
+ * for an RCU grace period.  Memory of this process and page tables count as
+ * free: vmalloc keeps its page tables, and it is random whether an area needs a
+ * new one.
  */
 static uint64_t free_bytes(void)
 {
@@ -389,7 +391,7 @@ static uint64_t free_bytes(void)
 	return pages * page_size + free_in_slabs();
 }
 
-/* The most of some rounds: RCU and second chances take their time. */
+/* The maximum of several rounds, as RCU and reclaim take time. */
 static uint64_t settled_bytes(void)
 {
 	uint64_t most = 0;
@@ -413,7 +415,7 @@ static int session_keep(int session)
 	return err ? problem(err, "preserve: %s", strerror(-err)) : 0;
 }
 
-/* A small file of the same kind takes the way first: code and caches are warm. */
+/* Preserves a small file of the same kind first, to warm up code and caches. */
 static int warm_up(void)
 {
 	int session = luo_create("warm"), fd = memfd_create("warm", 0), err = 0;
@@ -447,9 +449,9 @@ static int keep(const char *what, int *session)
 }
 
 /*
- * The first time, pages move out of memory that can be pinned for a short time
- * only.  That is the work of others, so the second time counts, and where the
- * pages are is looked at in between.
+ * The first time, pages are migrated out of memory that cannot be preserved.
+ * This is not measured: the second time counts, and the page frames are
+ * recorded in between.
  */
 static int bench_preserve(void)
 {

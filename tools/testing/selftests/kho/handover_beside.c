@@ -66,7 +66,7 @@ static unsigned int adviser_stop(struct adviser *a)
 	return a->worked;
 }
 
-/* What is written after the file was preserved is what has to come back. */
+/* Data that is written after the file was preserved must survive. */
 static int storm_file(int session, uint64_t token, int advice, uint64_t *worked)
 {
 	int fd = seeded_make("storm", HUGE, token), err;
@@ -77,7 +77,7 @@ static int storm_file(int session, uint64_t token, int advice, uint64_t *worked)
 	err = adviser_start(&a, fd, HUGE, advice);
 	if (err)
 		return err;
-	/* Sooner or later on the way of the adviser. */
+	/* At a random time during the calls of the adviser. */
 	usleep(token * 37 % 1500);
 	err = luo_preserve(session, token, fd);
 	*worked += adviser_stop(&a);
@@ -149,7 +149,7 @@ static int pageout(const char *name)
 	return err;
 }
 
-/* As many blocks as a file that is made here. */
+/* The file must have as many blocks as a new one. */
 static int blocks(const char *name)
 {
 	int fd = fd_find(name), other, err = 0;

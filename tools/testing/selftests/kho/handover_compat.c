@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steps that make this kernel offer its data in another version: the strings
- * of the handover are changed in memory, after they were written and before
- * the next kernel reads them.
+ * Steps that make this kernel offer its data in another version: the strings of
+ * the handover are changed in memory before the next kernel reads them.
  *
  * The records of files get their strings when the kexec begins.  These are
  * changed in the next kernel, see handover_damage.c.
@@ -125,8 +124,9 @@ static int root_is_at(const struct blob *was, uint64_t pa, bool *found)
 }
 
 /*
- * The address of the root tree is nowhere to be read.  Each reader of debugfs
- * leaves a copy in free memory, so not every page with its contents is the tree.
+ * The kernel does not show the address of the root tree, so search for its
+ * contents.  Each reader of debugfs leaves a copy in free memory, so the first
+ * match need not be the tree.
  */
 static int root_find(struct blob *was, uint64_t *pa)
 {
@@ -169,7 +169,7 @@ static int root_set(const char *node, const char *prop, const void *value,
 	return err ? err : memory_write(blob.bytes, page_size, pa);
 }
 
-/* @lie: another length than the text has, if not 0. */
+/* @lie: a false length of the text, if not 0. */
 static int offer_root(const char *offer, uint64_t lie)
 {
 	char text[LONG_STRING];
@@ -204,7 +204,7 @@ static int offer_luo(const char *offer)
 	return err ? err : memory_write(text, len, pa);
 }
 
-/* The page may just be on its way to another frame: to read it is to wait. */
+/* The page may be under migration: reading it waits for the end. */
 int page_address(const void *map, uint64_t *pa)
 {
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -249,7 +249,7 @@ int page_frames(const void *map, size_t nr, uint64_t *frames)
 	return err;
 }
 
-/* Records are kept as they are up to the next kernel in a page of a memfd. */
+/* A page of a memfd keeps the records for the next kernel. */
 static int offer_flbs(const char *name, const char *const *offers)
 {
 	int fd = fd_find(name), err;

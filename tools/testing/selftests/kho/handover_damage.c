@@ -68,8 +68,8 @@ int memory_map(void **map, size_t len, uint64_t pa)
 }
 
 /*
- * By a mapping, since KASAN looks at what write() would overwrite: there may be
- * copies of what is searched for in memory that is free.
+ * Written through a mapping: KASAN would report write() to free memory, which
+ * may have copies of the data that is searched for.
  */
 int memory_write(const void *buf, size_t len, uint64_t pa)
 {
@@ -85,7 +85,7 @@ int memory_write(const void *buf, size_t len, uint64_t pa)
 	return 0;
 }
 
-/* The address in a copy of the root of what LUO handed over. */
+/* Reads a field of the root of LUO, in a copy from debugfs. */
 static int root_u64(const char *path, unsigned int offset, uint64_t *value)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -131,7 +131,7 @@ static int session_find(const char *name, uint64_t *pa)
 				       strlen(name) + 1, pa);
 }
 
-/* @pa: of the session; then of its first block of files. */
+/* @pa: address of the session, replaced by that of its first block of files. */
 static int block_find(uint64_t *pa)
 {
 	uint64_t block;
@@ -235,7 +235,7 @@ static int damage_file(const char *session, uint64_t token, const char *field,
 	return err ? err : damage("file", field, value, pa);
 }
 
-/* In the kernel that hands over: what is written when it starts, stays. */
+/* In the previous kernel: the header is only written when LUO starts. */
 static int damage_flbs(void)
 {
 	const uint64_t pages = 7;

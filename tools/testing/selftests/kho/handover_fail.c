@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Steps that make every allocation fail on which a call to the Live Update
- * Orchestrator depends, one after the other.  A call may end in ENOMEM, or do
- * without what it did not get; afterwards it must work as if never tried.
+ * Orchestrator depends, one after the other.  A call may fail with ENOMEM, or
+ * succeed without the allocation; a repeated call must work as if it were the
+ * first one.
  */
 
 #define _GNU_SOURCE
@@ -94,7 +95,7 @@ struct attempt {
 	uint64_t token;
 	uint64_t nr, size, seed;	/* of files that were kept */
 	int (*call)(struct attempt *attempt);
-	/* Looks at the result of a call that worked, and takes it back. */
+	/* Checks the result of a successful call, and undoes it. */
 	int (*undo)(struct attempt *attempt, int ret);
 };
 
@@ -186,7 +187,7 @@ static int call_preserve(struct attempt *attempt)
 	return luo_preserve(attempt->fd, attempt->token, attempt->file);
 }
 
-/* Only the end of its session takes a file out of it. */
+/* A file only leaves its session when the session is closed. */
 static int undo_preserve(struct attempt *attempt, int ret)
 {
 	close(attempt->fd);
@@ -216,7 +217,9 @@ static int fail_preserve(const char *session, const char *name)
 	return err;
 }
 
-/* As many equal files as there may be allocations, under tokens from 1 on. */
+/*
+ * Preserves one equal file for each possible allocation, with tokens from 1 on.
+ */
 static int fail_keep(const char *name, uint64_t nr, uint64_t size, uint64_t seed)
 {
 	int session = fd_find(name), fd, err = 0;
@@ -239,7 +242,7 @@ static int call_retrieve(struct attempt *attempt)
 	return luo_retrieve(attempt->fd, attempt->token);
 }
 
-/* What was retrieved stays so: the next attempt gets another file. */
+/* A retrieved file stays retrieved, so the next attempt uses another file. */
 static int next_file(struct attempt *attempt, int ret)
 {
 	int err = seeded_check(ret, attempt->size, attempt->seed);

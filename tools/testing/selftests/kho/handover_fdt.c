@@ -132,7 +132,7 @@ int kho_fdt_u64(const char *path, const char *node, const char *prop,
 	return err ? err : fdt_u64(&blob, node, prop, value);
 }
 
-/* What comes after the value moves, up to the end of the names. */
+/* Moves all data after the value, up to the end of the names. */
 int fdt_prop_set(struct blob *blob, const char *node, const char *prop,
 		 const void *value, size_t len)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steps that make processes hold an incoming session and let go of it at
- * every point there is, mostly by being killed.
+ * Steps with processes that hold an incoming session, and exit or are killed at
+ * each possible point.
  *
  * File number n of the session has token n, n * UNIT + 1 bytes, and seed n.
  */
@@ -21,7 +21,7 @@
 #define UNIT		3000
 #define MAX_KILLS	64
 
-/* How a holder ends when it has come as far as it should. */
+/* The way in which a holder ends after its steps. */
 enum end { KILLED, EXITS, NR_ENDS };
 
 static const char *const end_names[] = { "is killed", "exits" };
@@ -33,7 +33,7 @@ static int take_file(int session, uint64_t token)
 	if (fd < 0)
 		return fd;
 	err = seeded_check(fd, token * UNIT + 1, token);
-	/* Some it keeps, some it does not. */
+	/* Closes every second file. */
 	if (token % 2)
 		close(fd);
 
@@ -41,7 +41,7 @@ static int take_file(int session, uint64_t token)
 }
 
 /*
- * The way from open to finish, in steps: the device, the session, each file.
+ * The steps from open to finish: the device, the session, each file.
  * Returns 0 or a negative errno.
  */
 static int take_steps(const char *name, unsigned int steps)
@@ -59,7 +59,7 @@ static int take_steps(const char *name, unsigned int steps)
 	return err;
 }
 
-/* A child that tells through the pipe what came of it, then waits or ends. */
+/* A child that writes its result to a pipe, and then waits or exits. */
 static void holder(const char *name, unsigned int steps, enum end end, int out)
 {
 	int err = take_steps(name, steps);
@@ -142,7 +142,7 @@ static int kill_in_retrieve(const char *name, uint64_t token, useconds_t delay)
 		usleep(delay);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	/* What was written before the end can still be read. */
+	/* Data that was written before the exit can still be read. */
 	more = read(pipes[0], told + 1, sizeof(*told)) == sizeof(*told);
 	close(pipes[0]);
 	if (told[0] < 0 || (more && told[1] < 0))
@@ -183,7 +183,7 @@ static void retrieve_charged(int procs, int session, uint64_t token)
 
 /*
  * Retrieves a file by a process of a memory cgroup, and leaves it in its session.
- * With @or_killed it is the same to be killed and not to get memory.
+ * With @or_killed, being killed is accepted like -ENOMEM.
  */
 static int retrieve_in_group(const char *group, const char *name, uint64_t token,
 			     bool or_killed)

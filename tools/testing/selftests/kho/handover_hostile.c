@@ -62,11 +62,11 @@ static int in_scratch(uint64_t pa)
 }
 
 /*
- * A page of this process.  It is not preserved, but not overwritten either before
+ * A page of this process.  It is not preserved, but is not overwritten before
  * the next kernel has reserved preserved memory.
  *
- * While most of the free memory is scratch memory, all pages come from there:
- * large steps, and a look at one page of each.
+ * As long as most of the free memory is scratch memory, all pages come from
+ * there, so allocate in large steps, and check one page of each.
  */
 static int spare_page(uint64_t *pa)
 {
@@ -447,7 +447,7 @@ static int copy(const char *where, const char *what, size_t len)
 	return err ? err : memory_write(bytes, len, to);
 }
 
-/* A number, or the size of a block as "2^BITS", which is of some order. */
+/* A number, or the size of a block as "2^BITS", converted to its order. */
 static int parse_order(const char *text, uint64_t *order)
 {
 	int bits = !strncmp(text, "2^", 2);
@@ -492,9 +492,9 @@ static int map_cover(unsigned int nr, const char *block)
 }
 
 /*
- * The size, or the start, of the last area.  The array is at the start of a page, at an unknown address:
- * search for it.  There may be copies; it is the array when this kernel
- * takes notice.
+ * Sets the size, or the start, of the last area.  The array is at the start of a
+ * page, at an unknown address: search for it.  There may be copies: the right one
+ * is found when this kernel reports the change.
  */
 static int scratch_set(bool size, const char *what)
 {
@@ -546,8 +546,8 @@ static void boot_words(struct boot_words *boot, uint64_t root)
 }
 #else
 /*
- * Properties of the device tree.  The one with the scratch areas was added
- * later, which comes first; between them are tag, length and name.
+ * Properties of the device tree.  The property with the scratch areas was added
+ * last and comes first; tag, length and name are between the two.
  */
 static void boot_words(struct boot_words *boot, uint64_t root)
 {
@@ -559,12 +559,12 @@ static void boot_words(struct boot_words *boot, uint64_t root)
 #endif
 
 /*
- * Copies that are left from loading the image are changed, too; the one in here
- * is none, because the search passes over it.
+ * Copies that are left from loading the image are changed, too.  The search
+ * skips the pattern in this process.
  */
 static int boot_set(int offset, const char *what)
 {
-	/* Nothing in RAM has these bytes at a multiple of 4 but for the images. */
+	/* Only images have these bytes at a multiple of 4 in RAM. */
 	static uint8_t pattern[sizeof(struct boot_words) + 1];
 	struct boot_words boot;
 	struct wanted wanted = { &pattern[1], 0, 4 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Steps that call every ioctl of /dev/liveupdate in every state of a session,
- * rightly and wrongly, and compare the errors with "LUO ioctl Interface" in
- * kernel/liveupdate/luo_core.c.
+ * with valid and invalid arguments, and compare the errors with "LUO ioctl
+ * Interface" in kernel/liveupdate/luo_core.c.
  */
 
 #define _GNU_SOURCE
@@ -20,7 +20,7 @@
 
 #include "handover.h"
 
-#define TAIL	8	/* what a later kernel may have added to a structure */
+#define TAIL	8	/* bytes that a later kernel may have added to a structure */
 
 union luo_arg {
 	uint32_t size;
@@ -33,7 +33,7 @@ union luo_arg {
 	uint8_t bytes[128];
 };
 
-/* A short name for each ioctl, and the size of what it takes. */
+/* A short name for each ioctl, and the size of its structure. */
 static const struct luo_ioctl {
 	const char *name;
 	unsigned int cmd;
@@ -55,7 +55,7 @@ static const struct luo_ioctl {
 
 enum { CREATE, GET, PRESERVE, RETRIEVE, FINISH, NAME };
 
-/* A row of the table; what an ioctl does not take is not given. */
+/* A row of the table; fields that an ioctl does not use are not set. */
 struct call {
 	const char *state;
 	int nr;			/* of ioctls[] */
@@ -131,7 +131,7 @@ static int expect_call(int fd, const struct call *call, const char *how,
 	return 0;
 }
 
-/* At the end of a page that nothing follows there is only the size. */
+/* Only the size is at the end of a page, before unmapped memory. */
 static int expect_fault(int fd, const struct call *call)
 {
 	size_t size = ioctls[call->nr].size;
@@ -160,7 +160,7 @@ static int expect_fault(int fd, const struct call *call)
 	return err;
 }
 
-/* Calls of wrong form, which must neither work nor do anything. */
+/* Malformed calls, which must fail without an effect. */
 static int expect_malformed(int fd, const struct call *call)
 {
 	unsigned int cmd = ioctls[call->nr].cmd, nr = _IOC_NR(cmd);
@@ -218,7 +218,7 @@ static int expect_right(int fd, const struct call *call, size_t tail)
 	       call->nr == RETRIEVE ? arg.retrieve.fd : 0;
 }
 
-/* First in every wrong way, then with a tail of zeroes, which is right. */
+/* First all malformed variants, then a call with trailing zeroes, which is valid. */
 static int expect(int fd, struct call call)
 {
 	int err = expect_malformed(fd, &call);
@@ -226,7 +226,7 @@ static int expect(int fd, struct call call)
 	return err ? err : expect_right(fd, &call, TAIL);
 }
 
-/* The same, for a call of which the descriptor is not wanted. */
+/* The same, and closes the new descriptor. */
 static int expect_close(int fd, struct call call)
 {
 	int new = expect(fd, call);
@@ -320,7 +320,7 @@ static int table_device_new(int dev)
 	return err ? err : expect_busy_device();
 }
 
-/* Closing drops all: name and file are free for others. */
+/* Closing unpreserves everything: name and file can be used again. */
 static int table_closed(int dev, int memfd)
 {
 	const struct call create = { "closed", CREATE, "table" };
@@ -384,7 +384,7 @@ static int table_held(int dev, int session, const char *name, uint64_t token)
 		err = expect_unknown(session, state, false);
 	if (!err)
 		err = expect_close(dev, again);
-	/* What came in and what goes out have nothing to do with each other. */
+	/* Incoming and outgoing sessions are independent. */
 	if (!err)
 		err = expect_close(dev, create);
 
@@ -428,7 +428,7 @@ static int table_parked(int dev, const char *name, uint64_t token, bool end)
 	return err;
 }
 
-/* By a process that exits with it, which parks it with all its files. */
+/* The holder exits, which parks the session with all its files. */
 static int table_exits(int dev, const char *name, uint64_t token)
 {
 	pid_t pid = fork();
@@ -444,7 +444,7 @@ static int table_exits(int dev, const char *name, uint64_t token)
 	return status ? problem(-EIO, "status %#x of the holder", status) : 0;
 }
 
-/* Takes a parked session, parks it, takes it again, and ends it. */
+/* Retrieves a parked session, parks it, retrieves it again, and finishes it. */
 static int table_of_incoming(const char *session, uint64_t token)
 {
 	const struct call gone = { "ended", GET, session, 0, 0, ENOENT };
@@ -461,8 +461,8 @@ static int table_of_incoming(const char *session, uint64_t token)
 }
 
 /*
- * An argument that cannot be written, where there is something to be told:
- * the call fails, and it was as if it had not been made.
+ * A call with a result, but an argument that cannot be written: it fails
+ * without an effect.
  */
 static int unwritable(int fd, struct call call)
 {

@@ -87,7 +87,7 @@ static int set_items(FILE *in, FILE *out, uint64_t nr)
 	return 0;
 }
 
-/* The items of an answer that are right; each counts once, as they come in order. */
+/* Counts valid items in an answer; items are in order, so each counts once. */
 static int count_right(FILE *in, uint64_t from, uint64_t end)
 {
 	uint8_t item[ITEM_MAX], want[ITEM_MAX];

@@ -203,7 +203,7 @@ static int memfd_fill(int fd, const struct memfd *file)
 	return err ? err : seals_add(fd, file->seals);
 }
 
-/* What this process allocates from now on is on the node; on any one, if 0. */
+/* Restricts further allocations of this process to a node; 0 allows all nodes. */
 static int allocate_on(int node)
 {
 	unsigned long nodes = node ? 1ul << (node - NODE(0)) : 0;
@@ -248,7 +248,7 @@ static int memfd_new(const struct memfd *file)
 	return fd_add(file->name, fd);
 }
 
-/* A request to the host is slow in an emulated guest: few and large ones. */
+/* Requests to the host are slow in an emulated guest, so use few large ones. */
 static int copy_file(int from, int to)
 {
 	static uint8_t buf[8 * CHUNK];
@@ -331,7 +331,7 @@ static int memfd_check(const struct memfd *file)
 	return err ? err : content_check(fd, &content);
 }
 
-/* @failed: what a system call said about a thing that a seal forbids or not. */
+/* @failed: a system call has failed; @forbidden: a seal forbids it. */
 static int expect(const char *what, bool forbidden, bool failed)
 {
 	if (forbidden && failed && errno == EPERM)
@@ -352,7 +352,7 @@ static int try_map(int fd, bool forbidden)
 
 	if (map == MAP_FAILED)
 		return err;
-	/* A mapping that cannot be written would be a trap for its owner. */
+	/* Check that the mapping can be written. */
 	__atomic_fetch_or((uint8_t *)map, 0, __ATOMIC_RELAXED);
 	munmap(map, page_size);
 
@@ -387,7 +387,7 @@ static int try_size(int fd, const struct stat *st, unsigned int seals)
 
 	if (seals & F_SEAL_SHRINK && st->st_size)
 		err = expect("shrink", true, ftruncate(fd, st->st_size - 1));
-	/* Growing can only be tried where it can be taken back. */
+	/* Growing can only be tested if it can be undone. */
 	if (!err && seals & F_SEAL_GROW)
 		err = expect("grow", true, ftruncate(fd, st->st_size + page_size));
 	else if (!err && !(seals & F_SEAL_SHRINK))
@@ -398,7 +398,7 @@ static int try_size(int fd, const struct stat *st, unsigned int seals)
 	return err;
 }
 
-/* Each seal that a memfd has must hold, and each that it has not must not. */
+/* Seals that a memfd has must be enforced, and others must not. */
 static int memfd_enforce(const char *name)
 {
 	int fd = fd_find(name);
@@ -428,7 +428,7 @@ static int memfd_enforce(const char *name)
 	return err;
 }
 
-/* The digest comes from a program that knows nothing of this one. */
+/* The digest is computed by an independent program. */
 static int memfd_sha256(const char *name)
 {
 	int fd = fd_find(name);
@@ -451,7 +451,7 @@ static int memfd_sha256(const char *name)
 	return 0;
 }
 
-/* What is not the default of a file, as it is told of a step. */
+/* Non-default properties of a file, for the description of a step. */
 static const char *describe(const struct memfd *file)
 {
 	static char text[200];
@@ -503,7 +503,7 @@ void step_keep(const char *session, const struct memfd *files, unsigned int nr)
 	}
 }
 
-/* Get the session and the memfds back, and look at each. */
+/* Retrieve the session and the memfds, and check each. */
 void step_claim(const char *session, const struct memfd *files, unsigned int nr,
 		bool end)
 {

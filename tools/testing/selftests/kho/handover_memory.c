@@ -47,8 +47,8 @@ static int region_map(const char *name, struct region *region, void **map)
 }
 
 /*
- * The region holds its own address before the pattern: the next kernel
- * needs no other way to learn where it was.
+ * The region starts with its own address, so that the next kernel can check
+ * that it was not moved.
  */
 static int region_fill(const char *name, uint64_t seed)
 {
@@ -108,7 +108,9 @@ static int parameter_set(const char *path, const char *value)
 
 static struct region released;
 
-/* Its pages leave the outgoing memory map, and its node the tree of regions. */
+/*
+ * Its keys must be removed from the map, and its node from the tree of regions.
+ */
 static int region_release(const char *name)
 {
 	unsigned int before, after;
@@ -186,8 +188,8 @@ static int churn_round(uint8_t *map, uint64_t pages, unsigned int round)
 }
 
 /*
- * Write and read back most of what is free, more than once: memory that has
- * two owners shows here, or in the kernel it belongs to.
+ * Write and read back most of what is free, more than once: memory with two
+ * owners is detected here or by the kernel.
  */
 static int churn(unsigned int rounds, unsigned int percent)
 {
@@ -212,8 +214,8 @@ static int churn(unsigned int rounds, unsigned int percent)
 }
 
 /*
- * Leaked memory shows as a smaller total in the next kernel.
- * The total travels on its command line, which is made with /append.
+ * Leaked memory shows as a smaller total in the next kernel.  The total is
+ * passed on the command line, which is built with /append.
  */
 static int total_keep(void)
 {
@@ -267,7 +269,10 @@ static int scratch_bytes(uint64_t *sum)
 	return 0;
 }
 
-/* The number of blocks of this type in a line; the head of the table tells its column. */
+/*
+ * The number of blocks of a type in a line; the column is found in the table
+ * head.
+ */
 static uint64_t blocks_in_line(char *line, const char *type, int *column)
 {
 	char *save, *word = strtok_r(line, "\n ", &save);
@@ -306,7 +311,7 @@ static int cma_bytes(uint64_t *sum)
 	return 0;
 }
 
-/* Page blocks are CMA when they are scratch memory, in each kernel. */
+/* In each kernel, pageblocks are CMA if they are scratch memory. */
 static int cma_check(void)
 {
 	uint64_t scratch = 0, cma = 0;
@@ -324,9 +329,9 @@ static int cma_check(void)
 }
 
 /*
- * What the kernel before wrote about its formats ("in"), what this one writes
- * ("out").  LUO gives its incoming page back early in the boot: it is only
- * believed as long as it still reads like one.  Only what came in must be there.
+ * Versions of the previous kernel ("in"), and of this one ("out").  LUO frees
+ * its incoming page early in the boot, so the page is only used if its contents
+ * are still valid.  Only incoming data must exist.
  */
 static int formats(const char *direction)
 {

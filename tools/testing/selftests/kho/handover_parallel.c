@@ -61,7 +61,7 @@ static int make_files(struct worker *w, int *fds)
 	return 0;
 }
 
-/* In the last round all files, before it some of them, and back again. */
+/* The last round preserves all files; earlier rounds preserve some, and undo it. */
 static int keep_round(struct worker *w, const int *fds, unsigned int round)
 {
 	bool last = round + 1 == w->work->rounds;
@@ -141,7 +141,7 @@ static int run_threads(const struct parallel *work, void *(*run)(void *))
 
 	if (work->threads > MAX_THREADS || work->files > MAX_FILES)
 		return problem(-EINVAL, "too many threads or files");
-	/* Opened by the first who needs it, who should not be one of many. */
+	/* The first user opens the device, so do this before the threads start. */
 	if (luo_device() < 0)
 		return problem(-ENODEV, "no /dev/liveupdate");
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steps on where memory is: pages that cannot be moved all over it, and
- * memfds of single pages at borders.
+ * Steps on the placement of memory: pages in all of it that cannot be migrated,
+ * and memfds of single pages at boundaries.
  */
 
 #define _GNU_SOURCE
@@ -83,8 +83,9 @@ static int memory_mend(void)
 }
 
 /*
- * Put a page of @big, the frame of which is @frame, into a file of its own: what
- * is freed last is allocated first.  Returns 1 when the file got another one.
+ * Put a page of @big, the frame of which is @frame, into a file of its own: the
+ * page that was freed last is allocated first.  Returns 1 if the file got
+ * another page.
  */
 static int page_claim(int big, uint64_t index, uint64_t frame, int session,
 		      uint64_t token)
@@ -117,13 +118,13 @@ static int page_claim(int big, uint64_t index, uint64_t frame, int session,
 	return err;
 }
 
-/* What is preserved in @session under tokens from @token on. */
+/* Pages to preserve in @session, with tokens from @token on. */
 struct borders {
 	const char *session;
 	uint64_t step, count, token;
 };
 
-/* Look for pages at multiples of the step among those of @big, which is mapped. */
+/* Search the mapped file @big for pages at multiples of the step. */
 static int borders_claim(int big, const void *map, uint64_t nr,
 			 const struct borders *want)
 {
@@ -150,8 +151,8 @@ static int borders_claim(int big, const void *map, uint64_t nr,
 }
 
 /*
- * Preserve memfds of one page each, which begins a block of so many pages and has
- * nothing preserved beside it.
+ * Preserve memfds of one page each: the page starts a block of the given size,
+ * and no memory next to it is preserved.
  */
 static int borders(const struct borders *want)
 {
@@ -160,7 +161,7 @@ static int borders(const struct borders *want)
 	cpu_set_t one;
 	void *map;
 
-	/* Pages that are free belong to a processor for a while. */
+	/* Freed pages stay in the cache of a CPU for a while. */
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	sched_setaffinity(0, sizeof(one), &one);

@@ -20,7 +20,7 @@
 
 #define FIRST_FD	3	/* of those a service is started with */
 
-/* Descriptors get the names that the service gave them; their order means nothing. */
+/* Descriptors get the names that the service stored them with, in any order. */
 static int listen_fds(void)
 {
 	const char *nr = getenv("LISTEN_FDS"), *list = getenv("LISTEN_FDNAMES");

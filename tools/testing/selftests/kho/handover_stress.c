@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steps with many sessions and files: random operations that a seed makes
- * again in the next kernel, plain large numbers, and a kexec while others work.
+ * Steps with many sessions and files: random operations that the next kernel
+ * repeats from a seed, large numbers, and a kexec while other threads are
+ * running.
  */
 
 #define _GNU_SOURCE
@@ -31,7 +32,7 @@ struct file {
 	uint64_t seed;
 };
 
-/* A place for a session; @serial counts the sessions there were in it. */
+/* A slot for a session; @serial counts the sessions in it so far. */
 struct session {
 	bool alive;
 	unsigned int serial;
@@ -41,9 +42,8 @@ struct session {
 };
 
 /*
- * What the kernel is expected to hold.  All that happens to it is drawn from
- * the seed, so the next kernel has the same model when it does the same
- * without being @real.
+ * What the kernel is expected to hold.  All operations follow from the seed, so
+ * the next kernel gets the same model by running them without @real.
  */
 struct model {
 	uint64_t seed;
@@ -185,7 +185,7 @@ static int op_preserve(struct model *m)
 	return m->real ? file_preserve(s->fd, other->fd, &file, twist) : 0;
 }
 
-/* Someone fills a session of his own and dies: nothing of it remains. */
+/* A process fills a session and exits: the session must vanish. */
 static int op_crash(struct model *m)
 {
 	unsigned int nr = draw(m, 6);
@@ -240,7 +240,7 @@ static int model_get(struct model *m, const struct stress *size, unsigned int ho
 	return m->sessions ? 0 : problem(-ENOMEM, "no memory");
 }
 
-/* The kexec comes at a random time: the number of steps is random, too. */
+/* The kexec starts at a random time, after a random number of steps. */
 static int model_run(struct model *m)
 {
 	unsigned int half = (m->max_files + m->max_sessions) * 2 / 3;
@@ -311,7 +311,7 @@ static int holder_dies(const char *name, const struct session *s,
 
 enum fate { LEFT, FINISHED_AT_ONCE, HOLDER_DIES, CLOSED, NR_FATES = 8 };
 
-/* Files that were retrieved leave a session that is closed; without any, it is gone. */
+/* Retrieved files leave a session that is closed; without files, it is freed. */
 static int closed_check(const char *name, const struct session *s,
 			unsigned int some, unsigned int first)
 {
@@ -431,7 +431,7 @@ static struct file many_file(uint64_t token)
 	return (struct file){ token, 1 + token * 97 % page_size, token + 1 };
 }
 
-/* A session of many files; only what the kernel does is timed. */
+/* A session of many files; only the time in the kernel counts. */
 static int many_keep(const char *name, uint64_t files)
 {
 	uint64_t begin, ns = 0;
@@ -616,7 +616,7 @@ static int at_work(const char *session, const char *diary, uint64_t size)
 	if (pthread_create(&thread, NULL, witness_watch, &w) ||
 	    pthread_create(&thread, NULL, witness_work, &w))
 		return problem(-EAGAIN, "no thread");
-	/* The next one is under way when the kexec comes. */
+	/* The next operation is running when the kexec starts. */
 	while (__atomic_load_n(&w.begun, __ATOMIC_RELAXED) < 2)
 		usleep(1000);
 

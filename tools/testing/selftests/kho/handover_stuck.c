@@ -157,7 +157,7 @@ static void *stuck_write(void *arg)
 	return NULL;
 }
 
-/* Each takes longer than anything that is waited for. */
+/* Each call takes longer than any timeout. */
 static void *stuck_allocate(void *arg)
 {
 	const struct stuck *s = arg;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steps of virtual machines: programs that tell something, and where the pages
- * of a file are.
+ * Steps of virtual machines: output of programs, and the page frames of a file.
  */
 
 #define _GNU_SOURCE
@@ -16,7 +15,9 @@
 
 #include "handover.h"
 
-/* Every line of the command's output is a note.  The last one says why it failed. */
+/*
+ * Every line of output is a note.  The last one has the reason for a failure.
+ */
 static int tell(const char *command)
 {
 	char line[256] = "no output";
@@ -62,7 +63,7 @@ static int note_frames(const char *map, size_t nr)
 	return err;
 }
 
-/* Physical addresses of all pages of a file, which no page may be missing in. */
+/* Physical addresses of all pages of a file; no page may be missing. */
 static int frames(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), err;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the cases of hostile handovers share: harm is done as a table has it.
+ * Functions that the cases of hostile handovers share: they apply the damage of
+ * a table.
  */
 
 #include <stdio.h>

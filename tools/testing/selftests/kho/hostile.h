@@ -2,8 +2,8 @@
 /*
  * Tables of damage, shared by the cases of hostile handovers.
  *
- * Where something is written, and what, are expressions of handover_hostile.c, in
- * which "@" stands for what makes a name unique: the hop, or the session.
+ * Address and value of a write are expressions of handover_hostile.c.  In them,
+ * "@" stands for the hop or the session, which makes names unique.
  */
 
 #ifndef SELFTESTS_KHO_HOSTILE_H
@@ -12,7 +12,7 @@
 #include "steps.h"
 
 #define NOWHERE		"0x200000010000"	/* no machine has memory there */
-#define HOLE		"0xa0000"	/* nor here: video on a PC, flash on arm64 */
+#define HOLE		"0xa0000"	/* not RAM either: video on a PC, flash on arm64 */
 #define ODD		"0x123457"	/* in RAM, and no page begins there */
 #define HUGE_NUMBER	"0xffffffffffffffff"
 
@@ -47,10 +47,13 @@ struct harm {
 
 #define HARMS	10
 
-/* Harm that is done to what "@" stands for. */
+/* Damages the data that "@" stands for. */
 void harm_all(const struct harm *harm, unsigned int nr, const char *at);
 
-/* Rows are reported by their names, in the kernel that does harm and in the next one. */
+/*
+ * Rows are reported by name, in the kernel that does the damage and in the next
+ * one.
+ */
 void row_begins(const char *name);
 
 #define churn_some()	STEP(step_churn(1, 40))

@@ -53,7 +53,7 @@ def skip(why):
 
 
 def libraries(program):
-    """What a program is loaded with, by the place where it looks for it."""
+    """The paths of the libraries that a program needs."""
     listed = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
     return re.findall(r"(/\S+) \(0x", listed)
 
@@ -79,7 +79,7 @@ def initramfs(build, program, where):
 
 
 def at(row, hop):
-    """A row that ends early says the same about all further kernels."""
+    """The entry of a hop; the last entry also applies to all further kernels."""
     return row[min(hop, len(row) - 1)] if row else ""
 
 
@@ -96,7 +96,7 @@ def unfit(case, arch, kernels):
 
 
 def fill_share(share, case, kernels, initrd, machine):
-    """What the guest reads: kernels, first file system, and a command line for each hop."""
+    """Files for the guest: kernels, initramfs, and a command line for each hop."""
     share.mkdir()
     os.link(initrd, share / "initrd")
     for name in {"ours", *case["kernels"]}:
@@ -130,7 +130,7 @@ def command(case, share, where, machine, kvm):
 
 
 def verdict(case, where):
-    """Why a guest that ended is not good, or nothing."""
+    """The reason why a guest has failed, or nothing."""
     results = (where / "results.log").read_text(errors="replace").splitlines()
     console = (where / "console.log").read_text(errors="replace").splitlines()
     allowed = [re.compile(text) for text in case["allowed"]]
@@ -148,7 +148,7 @@ def verdict(case, where):
 
 
 def run(case, kernels, initrd, machine, kvm, top):
-    """One guest; why it is not good, or nothing."""
+    """Runs one guest; returns the reason of a failure, or nothing."""
     where = top / case["name"]
     where.mkdir()
     share = where / "share"

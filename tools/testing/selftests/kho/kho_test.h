@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Cases: one function each, which does in every kernel what is to be done there.
+ * Cases: one function each, which runs in every kernel of the case.
  *
  *	KHO_TEST(odd_size, "Sizes come back to the byte.", .memory = 2048)
  *	{
@@ -21,10 +21,10 @@
 
 #define KHO_TEST_ROW	8
 
-/* What rows of a table there are in a case: its field, line in the log, and result. */
+/* Called for each row of the table of a case: field, line in the log, and result. */
 typedef void (*kho_test_row_fn)(const char *name, const char *log, const char *must);
 
-/* A row that ends early says the same about all further kernels. */
+/* The last entry of an array also applies to all further kernels. */
 struct kho_test {
 	const char *id;
 	const char *name;		/* if it is not that of the function */
@@ -32,7 +32,7 @@ struct kho_test {
 	void (*run)(unsigned int hop);
 	unsigned int hops;		/* kernels; 2 if 0 */
 	unsigned int memory;		/* MiB; 1024 if 0 */
-	unsigned int pages;		/* more, however large they are */
+	unsigned int pages;		/* additional pages, of any size */
 	unsigned int nodes;		/* of NUMA, with a processor each */
 	unsigned int deadline;		/* seconds with KVM; 20 if 0 */
 	bool live;			/* the first hop is a test by itself */
@@ -42,7 +42,7 @@ struct kho_test {
 	const char *plug;		/* a device with more memory, in one more node */
 	const char *kernels[KHO_TEST_ROW];	/* "ours" is the one that is tested */
 	const char *append[KHO_TEST_ROW];	/* additions to the command lines */
-	const char *allowed[KHO_TEST_ROW];	/* console lines it brings about */
+	const char *allowed[KHO_TEST_ROW];	/* expected console lines */
 	const char *qemu[KHO_TEST_ROW];
 	void (*rows)(kho_test_row_fn each);	/* of its table, if it has one */
 	struct kho_test *next;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What can be tested on a machine that has other things to do: the first hop of the
- * cases that take back what they did when their sessions are closed.  It does no kexec;
- * kexec-cases.py runs all cases in guests.
+ * Tests for a machine that is in use: the first hop of cases whose effects are
+ * undone when their sessions are closed.  It does no kexec; kexec-cases.py runs
+ * all cases in guests.
  */
 
 #define _GNU_SOURCE
@@ -33,7 +33,7 @@ static const char *why_not(void)
 	       strerror(errno);
 }
 
-/* Its report becomes comments. */
+/* The report of the case is printed as comments. */
 static int run_case(const struct kho_test *test)
 {
 	int pipes[2], status;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steps of cases: test points of a KTAP document, announced before they start, so
- * that a reader knows where a guest hangs.
+ * Steps of cases: test points of a KTAP document, announced before they start,
+ * so that the log shows the step at which a guest hangs.
  *
  * After a step that fails no kexec is done: a failed handover must not be hidden
  * by the next kernel.
@@ -33,13 +33,13 @@ static struct {
 	bool going_on;
 } now;
 
-/* Of the hop: what it has loaded, and how it wants to leave. */
+/* State of the hop: loaded kernel, and command to leave it. */
 static unsigned int hop_nr;
 static bool loaded;
 static const char *way_out = "exec kexec -e";
 static const char *append = "/append";
 
-/* What random cases start from; the host says it on the command line. */
+/* The seed of random cases, from the kernel command line. */
 uint64_t case_seed(void)
 {
 	static struct blob line;
@@ -98,7 +98,9 @@ static void __attribute__((noreturn)) hop_fail(const char *why)
 	exit(EXIT_FAILURE);
 }
 
-/* Compare what came of a step with what was expected; true if that is the same. */
+/*
+ * Compare the result of a step with the expected one; true if they are equal.
+ */
 static bool as_expected(int ret)
 {
 	const char *seen = ret < 0 ? strerrorname_np(-ret) : NULL;
@@ -196,7 +198,7 @@ void step_log_clear(void)
 	step_end(klogctl(LOG_CLEAR, NULL, 0) ? -errno : 0);
 }
 
-/* What the host says about the kernel after this hop: its file and its command line. */
+/* File and command line of the next kernel, as provided by the host. */
 static int load_by(const char *program)
 {
 	char command[512];
@@ -232,7 +234,7 @@ void step_leave_by(const char *command)
 static int leave(void)
 {
 	note("kexec");
-	/* A crash does not wait for what is still to be sent. */
+	/* A crash would lose output that was not sent yet. */
 	tcdrain(STDOUT_FILENO);
 	shell(way_out);
 	printf("Bail out! kexec came back: %s\n", problem_text());
@@ -245,7 +247,7 @@ const char *append_file(void)
 	return append;
 }
 
-/* The first hop without a kexec, on a machine that may be in use. */
+/* Run the first hop without a kexec, on a machine that may be in use. */
 int hop_run_live(const struct kho_test *test)
 {
 	append = "/dev/null";

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The steps that cases consist of.  Each is a test point of its hop; one that
- * fails says where it stands in the case, and ends the hop without a kexec.
+ * The steps of cases.  Each is a test point of its hop; a step that fails
+ * reports its line in the case, and ends the hop without a kexec.
  *
  *	fails(ENOENT, session_get("main"));
  *
- * passes when the step ends in that very error.
+ * passes if the step fails with that error.
  */
 
 #ifndef SELFTESTS_KHO_STEPS_H
@@ -20,7 +20,7 @@
 #define MIB		(1ull << 20)
 #define GIB		(1ull << 30)
 
-/* The line of the case is that of its own call, not of one in a helper. */
+/* Records the line of the call in the case, not that of a call in a helper. */
 #define STEP(call)	(step_at(__FILE__, __LINE__), (call))
 #define fails(error, call)	(step_expect(error), call)
 
@@ -37,9 +37,9 @@
 #define load_crash()		STEP(step_load("kexec -s -p"))
 #define load_crash_plain()	STEP(step_load("kexec -c -p"))
 #define load_refused()		STEP(step_load_refused())
-/* By a program that calls kexec, and gets the words that follow "kexec -s -l". */
+/* By a program that calls kexec, with the arguments that follow "kexec -s -l". */
 #define load_by(program)	STEP(step_load(program))
-/* The way to it, if it is not "kexec -e".  A shutdown ends all services. */
+/* The command that starts it, instead of "kexec -e".  A shutdown stops all services. */
 #define leave_by_crash()	step_leave_by("echo c >/proc/sysrq-trigger")
 #define leave_by_systemd()	step_leave_by("systemctl kexec && sleep 60")
 
@@ -62,7 +62,7 @@
 #define make(...)		STEP(step_memfd(__VA_ARGS__))
 #define check(...)		STEP(step_check(__VA_ARGS__))
 #define enforce(name)		STEP(step_enforce(name))
-/* All but the contents, of which the digest can be told. */
+/* All properties but the contents; and the digest of the contents. */
 #define check_properties(...)	STEP(step_check_properties(__VA_ARGS__))
 #define sha256(name)		STEP(step_sha256(name))
 #define make_of_file(name, path, seals) \
@@ -89,10 +89,10 @@
 #define total_keep()		STEP(step_total_keep())
 #define total_check(slack)	STEP(step_total_check(slack))
 #define cma_check()		STEP(step_cma_check())
-/* What the kernel before ("in") and this one ("out") write about their formats. */
+/* Versions that the previous kernel ("in") and this one ("out") write. */
 #define formats(direction)	STEP(step_formats(direction))
 
-/* Pages that cannot be moved all over memory, and what frees them. */
+/* Fill all memory with pages that cannot be migrated, and free them. */
 #define memory_fragment(left)	STEP(step_memory_fragment(left))
 #define memory_mend()		STEP(step_memory_mend())
 /* Files of one page each, at multiples of so many pages. */
@@ -108,7 +108,9 @@
 #define unwritable_retrieve(session, token) \
 	STEP(step_unwritable_retrieve(session, token))
 
-/* Records of the kernel before, and other versions of what this one offers. */
+/*
+ * Damage records of the previous kernel, and offer other versions of own data.
+ */
 #define damage_session(session, field, value) \
 	STEP(step_damage_session(session, field, value))
 #define damage_block(session, field, value) \
@@ -131,7 +133,7 @@
 #define fail_claim(session, nr, size, seed) \
 	STEP(step_fail_claim(session, nr, size, seed))
 
-/* While something else is done to the files. */
+/* Preserve files while they are modified in other ways. */
 #define storm(session, count, advice)	STEP(step_storm(session, count, advice))
 #define storm_check(session, count)	STEP(step_storm_check(session, count))
 #define pageout(name)		STEP(step_pageout(name))
@@ -149,7 +151,7 @@
 #define many_keep(sessions, files)	STEP(step_many_keep(sessions, files))
 #define many_claim(sessions, files)	STEP(step_many_claim(sessions, files))
 
-/* Every line of the output is told; of a file, where its pages are. */
+/* Print the output of a command, or the page frames of a file. */
 #define tell(command)		STEP(step_tell(command))
 #define frames(path)		STEP(step_frames(path))
 

@@ -1,9 +1,9 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# First process of a guest with systemd: all that systemd does not do by itself.  One
-# service of the guest runs the case, and has a file descriptor store
-# of the size kho_store= and a session; the other is memcached, where that is there.
+# First process of a guest with systemd: prepares the guest for systemd.  One service
+# runs the case, and has a file descriptor store of the size kho_store= and a session;
+# the other one is memcached, if it is installed.
 
 /bin/busybox mkdir -p /proc /sys /dev /run /share /tmp /etc /var /usr/bin /usr/sbin
 /bin/busybox --install -s /bin

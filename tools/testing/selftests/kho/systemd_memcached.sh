@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # memcached as a service of systemd.  Its cache is a file in the file descriptor store.
-# When it ends it writes a second file, with the structure of the cache, which is stored
+# When it exits it writes a second file, with the structure of the cache, which is stored
 # as well.
 
 mkdir -p /run/memcached

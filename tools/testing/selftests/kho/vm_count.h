@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What software of a virtual machine counts and compares, and where it gets the time.
+ * Counting and comparing in a virtual machine, and its clock.
  *
  * Memory has a word for each address.  In each round a slice of every page is
- * compared, and written with the words of the next generation, so that a page from
- * another moment is as wrong as one from another place.  After SLICES rounds every
+ * compared, and written with the words of the next generation, so that stale
+ * pages are detected like misplaced ones.  After SLICES rounds every
  * word was compared.  Each round is a line on the first serial port:
  *
  *	count 7 compared 13647872 wrong 0 clock 43871 s
  *
- * All numbers but the last one are sums since the start.  The clock is the one that
- * goes on while the machine is stopped: seconds of the day, from the RTC.
+ * All numbers but the last one are sums since the start.  The clock is the RTC,
+ * in seconds of the day, which advances while the machine is stopped.
  */
 #ifndef VM_COUNT_H
 #define VM_COUNT_H
@@ -69,7 +69,7 @@ static u32 second_of_day(void)
 	       rtc_number(RTC_SECONDS);
 }
 
-/* No two words of 64 MiB are equal, in generations that are near each other. */
+/* Within 64 MiB, all words of close generations differ. */
 static inline u32 word_at(u32 address, u32 generation)
 {
 	return address * 2654435761u + generation;
@@ -81,7 +81,10 @@ static inline void fill(u32 from, u32 to)
 		*(volatile u32 *)(unsigned long)at = word_at(at, 0);
 }
 
-/* How many words of a part of a page are wrong; then it is of the next generation. */
+/*
+ * Returns the number of wrong words in a part of a page, and writes the next
+ * generation.
+ */
 static u32 renew(u32 from, u32 generation)
 {
 	u32 wrong = 0;

@@ -2,7 +2,7 @@
 /*
  * vm_linux - first and only process of a virtual machine with Linux that counts
  *
- * Counts in memory of its own, see vm_count.h, which the kernel below it has
+ * Counts in its own memory, see vm_count.h, which the guest kernel has
  * scattered over the memory of the machine.
  */
 

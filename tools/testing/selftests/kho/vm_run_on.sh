@@ -1,8 +1,8 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Lets the virtual machine run on from /tmp/state in /tmp/ram, as if it had not been
-# paused: its memory is newer than its state afterwards.
+# Lets the virtual machine run from /tmp/state in /tmp/ram, without pausing it
+# again: its memory is then newer than the state.
 
 {
 	echo "{'execute': 'qmp_capabilities'}"
