@@ -242,6 +242,28 @@ KHO_TEST(scratch_hugetlb,
 	run("awk '/HugePages_Total/ && $2 != 300 { exit 1 }' /proc/meminfo");
 }
 
+#define NODES	"/sys/devices/system/node"
+
+/* Its processor allocates in the other node, and no scratch area is in it. */
+KHO_TEST(scratch_empty_node,
+	 "What a processor of a node without memory preserves is kept.",
+	 .qemu = { "-object", "memory-backend-ram,id=all,size=1024M",
+		   "-numa", "node,memdev=all,cpus=0", "-numa", "node,cpus=1" },
+	 .deadline = 40)
+{
+	static const struct memfd file[] = { { "a", 64 * MIB, 18 } };
+
+	run("test $(cat " NODES "/has_cpu) = 0-1 && test $(cat " NODES "/has_memory) = 0");
+	run("taskset -p 2 $PPID");
+	if (!hop) {
+		keep("main", file);
+		load();
+		return;
+	}
+	claim("main", file);
+	churn();
+}
+
 /* Gigantic pages may fail to be allocated; all other memory may not. */
 KHO_TEST(scratch_large_pieces,
 	 "A kernel that is told to reserve gigantic pages and CMA in early boot has memory for the rest.",
