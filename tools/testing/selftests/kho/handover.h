@@ -117,6 +117,7 @@ void step_close(const char *name);
 void step_logs(const char *text);
 void step_logged(const char *text, int number);
 void step_log_clear(void);
+char *log_read(void);
 void step_load(const char *program);
 void step_load_refused(void);
 void step_leave_by(const char *command);
@@ -176,6 +177,9 @@ void step_total_keep(void);
 void step_total_check(uint64_t slack);
 void step_cma_check(void);
 void step_formats(const char *direction);
+
+/* handover_segments.c */
+void step_segments_zeroed(void);
 
 /* handover_ioctl.c */
 void step_table_new(void);

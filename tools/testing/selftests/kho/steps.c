@@ -153,17 +153,30 @@ void step_close(const char *name)
 	step_end(fd_close(name));
 }
 
+/* The kernel log, to be freed; NULL if it cannot be read. */
+char *log_read(void)
+{
+	char *log = malloc(LOG_MAX);
+	int len = log ? klogctl(LOG_READ_ALL, log, LOG_MAX - 1) : -1;
+
+	if (len < 0) {
+		problem(-EIO, "the kernel log cannot be read");
+		free(log);
+		return NULL;
+	}
+	log[len] = '\0';
+
+	return log;
+}
+
 /* The lines of the kernel log with this text in them, or a negative errno. */
 static int log_count(const char *text)
 {
-	char *log = malloc(LOG_MAX), *line, *rest;
-	int len = log ? klogctl(LOG_READ_ALL, log, LOG_MAX - 1) : -1, nr = 0;
+	char *log = log_read(), *line, *rest;
+	int nr = 0;
 
-	if (len < 0) {
-		free(log);
-		return problem(-EIO, "the kernel log cannot be read");
-	}
-	log[len] = '\0';
+	if (!log)
+		return -EIO;
 	for (line = strtok_r(log, "\n", &rest); line;
 	     line = strtok_r(NULL, "\n", &rest))
 		nr += !!strstr(line, text);

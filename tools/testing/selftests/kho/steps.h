@@ -95,6 +95,7 @@
 /* Fill all memory with pages that cannot be migrated, and free them. */
 #define memory_fragment(left)	STEP(step_memory_fragment(left))
 #define memory_mend()		STEP(step_memory_mend())
+#define segments_zeroed()	STEP(step_segments_zeroed())
 /* Files of one page each, at multiples of so many pages. */
 #define borders(session, every, count, token) \
 	STEP(step_borders(session, every, count, token))
