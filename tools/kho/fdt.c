@@ -13,20 +13,32 @@ bool fdt_is(const struct blob *blob)
 	return blob->size >= FDT_V1_SIZE && get32_big(blob->data) == FDT_MAGIC;
 }
 
+/* fdt_check_full() accepts a tree without a root, and old versions of the format. */
+static int damaged(const char *why)
+{
+	return fail("device tree is damaged: %s", why);
+}
+
 static int visit_node(const void *tree, int node, unsigned int depth, fdt_visit visit, void *ctx)
 {
-	const char *name = fdt_get_name(tree, node, NULL);
-	int prop, err = visit(ctx, depth, name, NULL, NULL);
+	int prop, size, err;
+	const char *name = fdt_get_name(tree, node, &size);
+
+	if (!name)
+		return damaged(fdt_strerror(size));
+	err = visit(ctx, depth, name, NULL, NULL);
 
 	fdt_for_each_property_offset(prop, tree, node) {
 		const char *prop_name;
-		int size;
 		const void *bytes = fdt_getprop_by_offset(tree, prop, &prop_name, &size);
 		const struct blob value = { .data = bytes, .size = size };
 
 		if (err)
 			break;
-		err = visit(ctx, depth, name, prop_name, &value);
+		if (bytes)
+			err = visit(ctx, depth, name, prop_name, &value);
+		else
+			err = damaged(fdt_strerror(size));
 	}
 
 	return err;
@@ -37,7 +49,7 @@ static int walk(const void *tree, size_t size, fdt_visit visit, void *ctx)
 	int depth = 0, err = fdt_check_full(tree, size);
 
 	if (err)
-		return fail("device tree is damaged: %s", fdt_strerror(err));
+		return damaged(fdt_strerror(err));
 	for (int node = 0; !err && node >= 0 && depth >= 0; node = fdt_next_node(tree, node, &depth))
 		err = visit_node(tree, node, depth + 1, visit, ctx);
 

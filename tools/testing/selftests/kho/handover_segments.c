@@ -117,13 +117,13 @@ static int segments_check(char *log)
 	return err || nr ? err : problem(-ENODATA, "no segment is larger than its data");
 }
 
-/* An image is loaded, and the memory of each segment behind its data is zero. */
+/* An image is loaded, and the rest of the memory of each segment is zero. */
 void step_segments_zeroed(void)
 {
 	char *log;
 	int err;
 
-	step("memory of each segment of an image is zero behind its data");
+	step("memory after the data of each segment is zero");
 	err = image_load();
 	log = err ? NULL : log_read();
 	if (log)
