@@ -155,9 +155,10 @@ static void memfd_luo_discard(const struct memfd_luo_ser *desc,
 		struct folio *folio = NULL;
 
 		if (!memfd_luo_bad_entry(desc, entry, min_index)) {
+			unsigned long max = memfd_luo_max_pages(entries, i, nr);
+
 			folio = kho_restore_folio_batched(PFN_PHYS(entry->pfn),
-						memfd_luo_max_pages(entries, i, nr),
-						&batch);
+							  max, &batch);
 			min_index = entry->index + 1;
 		}
 		if (folio)

@@ -109,7 +109,8 @@ static void save(int session, char **vmm)
 	getchar();
 	ask("{'execute':'stop'}");
 	puts("VM paused");
-	ask("{'execute':'migrate','arguments':{'uri':'exec:cat >/proc/%d/fd/%d'}}", getpid(), state);
+	ask("{'execute':'migrate','arguments':{'uri':'exec:cat >/proc/%d/fd/%d'}}",
+	    getpid(), state);
 	wait_until("query-migrate", "\"completed\"");
 	wait_until("query-status", "\"postmigrate\"");	/* cat has ended, too */
 	ask("{'execute':'quit'}");

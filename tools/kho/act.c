@@ -21,8 +21,6 @@
 #define DEVICE		"/dev/liveupdate"
 #define RELEASE		DEBUGFS "/in/release"
 
-extern char **environ;
-
 /* ---- load */
 
 /* Options with which kexec would load an image without a handover. */
@@ -34,7 +32,8 @@ static int check_words(char * const *words)
 	for (; *words; words++) {
 		for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 			if (!strcmp(*words, bad[i]))
-				return fail("%s: an image that is loaded so has no handover", *words);
+				return fail("%s: images loaded with this option have no handover",
+					    *words);
 		}
 	}
 	return 0;
@@ -100,13 +99,15 @@ static int open_session(const char *path, const char *name)
 
 	dev = open(path, O_RDWR | O_CLOEXEC);
 	if (dev < 0)
-		return fail("%s: %s", path, errno == EBUSY ? "an agent has it open" : strerror(errno));
+		return fail("%s: %s", path,
+			    errno == EBUSY ? "an agent has it open" : strerror(errno));
 	err = ioctl(dev, LIVEUPDATE_IOCTL_RETRIEVE_SESSION, &retrieve) ? errno : 0;
 	close(dev);
 	if (err == ENOENT)
 		return fail("session '%s': not among the incoming sessions", name);
 	if (err)
-		return fail("session '%s': %s", name, err == EINVAL ? "has a holder" : strerror(err));
+		return fail("session '%s': %s", name,
+			    err == EINVAL ? "has a holder" : strerror(err));
 	return retrieve.fd;
 }
 

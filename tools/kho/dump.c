@@ -77,7 +77,7 @@ struct json_object *dump_blob(const struct blob *blob, const char *as, struct me
 {
 	as = as ?: guess(blob);
 	if (!as)
-		return fail("is not data that can be told by its start; '--as' tells what it is"), NULL;
+		return fail("unknown type of data; select it with '--as'"), NULL;
 	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
 		if (!strcmp(types[i].name, as))
 			return types[i].decode(blob, memory);

@@ -50,7 +50,8 @@ static int walk(const void *tree, size_t size, fdt_visit visit, void *ctx)
 
 	if (err)
 		return damaged(fdt_strerror(err));
-	for (int node = 0; !err && node >= 0 && depth >= 0; node = fdt_next_node(tree, node, &depth))
+	for (int node = 0; !err && node >= 0 && depth >= 0;
+	     node = fdt_next_node(tree, node, &depth))
 		err = visit_node(tree, node, depth + 1, visit, ctx);
 
 	return err;

@@ -52,7 +52,7 @@ static int show_result(const struct options *o, struct json_object *what,
 
 static int wrong_words(const char *verb, const char *want)
 {
-	fail("%s: want %s; 'khoctl --help' has all verbs", verb, want);
+	fail("%s: expected %s; see 'khoctl --help'", verb, want);
 	return complain();
 }
 
@@ -135,14 +135,14 @@ static int verb_dump(const struct options *o)
 static int verb_show(const struct options *o)
 {
 	if (o->nr)
-		return wrong_words("show", "no words");
+		return wrong_words("show", "no arguments");
 	return show_result(o, running_show(o->root), print_tree);
 }
 
 static int verb_timeline(const struct options *o)
 {
 	if (o->nr)
-		return wrong_words("timeline", "no words");
+		return wrong_words("timeline", "no arguments");
 	return show_result(o, timeline_show(o->root), print_timeline);
 }
 
@@ -167,7 +167,7 @@ static int verb_load(const struct options *o)
 	int status;
 
 	if (o->nr < 1)
-		return wrong_words("load", "an image, and words for kexec after it");
+		return wrong_words("load", "an image, then arguments for kexec");
 	words.to = o->words[0];
 	words.from = NULL;
 	result = make_check(&words, &status);
@@ -197,7 +197,7 @@ static int verb_finish(const struct options *o)
 	if (o->nr != 1)
 		return wrong_words("finish", "the name of one session");
 	snprintf(question, sizeof(question),
-		 "Finish session '%.64s'? What was not retrieved of it is lost.", o->words[0]);
+		 "Finish session '%.64s'? Files that were not retrieved are lost.", o->words[0]);
 	if (agreed(o, question) || finish_session(o->root, o->words[0], o->force))
 		return complain();
 	return show_done(o, "finish", "session", o->words[0]);
@@ -206,8 +206,8 @@ static int verb_finish(const struct options *o)
 static int verb_release(const struct options *o)
 {
 	if (o->nr)
-		return wrong_words("release", "no words");
-	if (agreed(o, "Release unclaimed memory? Owners that start later find nothing.") ||
+		return wrong_words("release", "no arguments");
+	if (agreed(o, "Release unclaimed memory? Data that no owner has restored is lost.") ||
 	    release_unclaimed(o->root))
 		return complain();
 	return show_done(o, "release", NULL, NULL);
@@ -232,18 +232,18 @@ static const char help[] =
 "usage: khoctl abi [IMAGE]                     versions of the running kernel or of an image\n"
 "       khoctl check [--from IMAGE] --to IMAGE  can the second kernel read what the first writes?\n"
 "       khoctl dump [--as TYPE] FILE|FOLDER    data of a handover, decoded\n"
-"       khoctl show                            what this kernel hands over, and what came in\n"
+"       khoctl show                            outgoing and incoming data of this kernel\n"
 "       khoctl timeline                        when both kernels reached each step\n"
 "       khoctl load [--force] IMAGE [WORDS]    check, then 'kexec -s -l IMAGE WORDS'\n"
 "       khoctl finish [-y] [--force] SESSION   end an incoming session\n"
-"       khoctl release [-y]                    give unclaimed memory back\n"
+"       khoctl release [-y]                    free the memory that no owner has restored\n"
 "\n"
 "  -j, --json       the result as JSON\n"
 "  -R, --root DIR   look below DIR instead of /\n"
 "  -f, --from IMAGE the first kernel, instead of the running one\n"
 "  -t, --to IMAGE   the kernel that is started\n"
 "  -a, --as TYPE    of a file to dump: tree, luo, sessions, files, memfd, metadata, timeline\n"
-"  -m, --memory CORE  where pages are, of a folder to dump: a vmcore\n"
+"  -m, --memory CORE  vmcore with the pages of a folder to dump\n"
 "  -F, --force      load what the check refuses; finish files without a handler\n"
 "  -y, --yes        do not ask\n"
 "  -h, --help       this text\n"

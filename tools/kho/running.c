@@ -22,7 +22,9 @@
 
 int path_below(const char *root, const char *path, char *name, size_t size)
 {
-	return snprintf(name, size, "%s%s", root, path) < (int)size ? 0 : fail("%s: too long", root);
+	if (snprintf(name, size, "%s%s", root, path) >= (int)size)
+		return fail("%s: too long", root);
+	return 0;
 }
 
 int read_below(const char *root, const char *path, struct blob *blob)
@@ -169,8 +171,9 @@ static void session_line(void *ctx, const char *key, const char *value)
 	if (!strcmp(key, "session")) {
 		json_object_array_add(s->names, json_text(value, strlen(value)));
 	} else if (!strcmp(key, "state") && s->unfinished && nr && strcmp(value, "finished")) {
-		json_object_array_add(s->unfinished, json_object_get(
-			json_object_array_get_idx(s->names, nr - 1)));
+		struct json_object *name = json_object_array_get_idx(s->names, nr - 1);
+
+		json_object_array_add(s->unfinished, json_object_get(name));
 	} else if ((!strcmp(key, "handler") || !strcmp(key, "flb")) && count) {
 		snprintf(string, sizeof(string), "%.*s", (int)(count - value), value);
 		count_files(s->files, string, strtoll(count + 1, NULL, 10));

@@ -663,7 +663,7 @@ def test_timeline_bad(tool):
     want({e["event"] for e in line["events"]} == {"retrieve-end"} and line["zero"] == "clock", f"time line: {line}")
     path.unlink()
     tool.refuses("--root", place, "timeline", said="No such file")
-    tool.refuses("timeline", "now", said="no words")
+    tool.refuses("timeline", "now", said="no arguments")
 
 
 # ---- what changes the machine
@@ -737,7 +737,7 @@ def test_release(tool):
     tool.json("--root", place, "release", "--yes")
     path.unlink()
     tool.refuses("--root", place, "release", "-y", said="No such file")
-    tool.refuses("release", "all", said="no words")
+    tool.refuses("release", "all", said="no arguments")
 
 
 def test_finish(tool):

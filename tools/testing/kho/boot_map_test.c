@@ -648,7 +648,8 @@ static void expect_kept(struct kunit *test, struct old *old, const struct blocks
 
 		seen->hopeless += hopeless;
 		seen->no_nodes += !hopeless;
-		KUNIT_ASSERT_TRUE(test, hopeless || sim_logged("nodes, the previous kernel needs") ||
+		KUNIT_ASSERT_TRUE(test,
+				  hopeless || sim_logged("nodes, the previous kernel needs") ||
 				  sim_logged("kho_collect_nodes: Failed to allocate memory"));
 		return;
 	}

@@ -217,7 +217,8 @@ static void boot_test_bad_call(struct kunit *test)
 	/*
 	 * Refused by kho_populate() or by kho_memory_init_early(), not by both.
 	 */
-	KUNIT_EXPECT_NE(test, sim_logged("disabling KHO revival"), sim_logged("handover: discarded"));
+	KUNIT_EXPECT_NE(test, sim_logged("disabling KHO revival"),
+			sim_logged("handover: discarded"));
 	KUNIT_EXPECT_NULL(test, kho_in.map.root);
 	/* Most memory is free. */
 	KUNIT_EXPECT_GT(test, sim_count(SIM_FREE), SIM_PAGES / 2);
@@ -452,7 +453,7 @@ static void boot_test_many_nodes(struct kunit *test)
 		sim_nr_nodes = rows[i].nodes;
 		sim_log_clear();
 		sim_boot_cold();
-		KUNIT_EXPECT_EQ_MSG(test, kho_scratch != NULL, rows[i].enabled,
+		KUNIT_EXPECT_EQ_MSG(test, !!kho_scratch, rows[i].enabled,
 				    "%u nodes", rows[i].nodes);
 		KUNIT_EXPECT_EQ_MSG(test, sim_logged("scratch areas: too many ("),
 				    !rows[i].enabled, "%u nodes", rows[i].nodes);

@@ -43,6 +43,9 @@ static void report(const char *offered, const char *supported)
 
 #define SAYS	"KHO: compat: "
 
+/* Six escaped line feeds. */
+#define LINE_FEEDS	"\\012\\012\\012\\012\\012\\012"
+
 static const struct pair {
 	const char *name;
 	const char *offered, *supported;
@@ -81,9 +84,8 @@ static const struct pair {
 	  SAYS "'a23456789012345678901234' instead of 'a-v1': non-printable character\n",
 	  "a - - malformed a \n" },
 	{ "all of a specimen escaped", "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n", "",
-	  SAYS "'\\012\\012\\012\\012\\012\\012\\012\\012\\012\\012\\012\\012"
-	  "\\012\\012\\012\\012\\012\\012\\012\\012\\012\\012\\012\\012': "
-	  "non-printable character\n", "- - - malformed - \n" },
+	  SAYS "'" LINE_FEEDS LINE_FEEDS LINE_FEEDS LINE_FEEDS "': non-printable character\n",
+	  "- - - malformed - \n" },
 };
 
 KUNIT_ARRAY_PARAM_DESC(pair, pairs, name);

@@ -197,10 +197,13 @@ static const struct bad_chain {
 } bad_chains[] = {
 	{ "as it is", sizeof(struct kho_kexec_metadata), 1, NULL },
 	{ "larger", PAGE_SIZE, 1, NULL },
-	{ "a byte short", sizeof(struct kho_kexec_metadata) - 1, 1, "kexec-metadata: invalid size (72 bytes" },
+	{ "a byte short", sizeof(struct kho_kexec_metadata) - 1, 1,
+	  "kexec-metadata: invalid size (72 bytes" },
 	{ "one byte", 1, 1, "kexec-metadata: invalid size (1 bytes" },
-	{ "no version", sizeof(struct kho_kexec_metadata), 0, "kexec-metadata: incompatible version (0, expected 1)" },
-	{ "next version", sizeof(struct kho_kexec_metadata), 2, "kexec-metadata: incompatible version (2, expected 1)" },
+	{ "no version", sizeof(struct kho_kexec_metadata), 0,
+	  "kexec-metadata: incompatible version (0, expected 1)" },
+	{ "next version", sizeof(struct kho_kexec_metadata), 2,
+	  "kexec-metadata: incompatible version (2, expected 1)" },
 };
 
 KUNIT_ARRAY_PARAM_DESC(bad_chain, bad_chains, name);
@@ -234,7 +237,7 @@ static void core_test_bad_chain(struct kunit *test)
  */
 static void core_test_full_tree(struct kunit *test)
 {
-	for (unsigned int len = 1; len < 64; len += PAGE_SIZE > SZ_4K ? 31 : 3) {
+	for (unsigned int len = 1; len < 64; len += (PAGE_SIZE > SZ_4K) ? 31 : 3) {
 		char name[80];
 		int err = 0, node;
 

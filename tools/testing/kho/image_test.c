@@ -326,16 +326,19 @@ static void image_test_number_of_pieces(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, high, 220 * SZ_1M);
 	kho_release_kimage(image);
 
-	image->kernel_buf_len = image->initrd_buf_len = 0;
+	image->kernel_buf_len = 0;
+	image->initrd_buf_len = 0;
 	for (unsigned int pieces = 62; pieces < 66; pieces++) {
 		kho_boot_use.high = pieces * SZ_16M / 5 * 4;
 		sim_contig_largest = PHYS_PFN(SZ_16M);
 		KUNIT_EXPECT_EQ(test, kho_fill_kimage(image), 0);
-		KUNIT_EXPECT_EQ(test, image->kho.areas != NULL, pieces < 64);
+		KUNIT_EXPECT_EQ(test, !!image->kho.areas, pieces < 64);
 		kho_release_kimage(image);
 		KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
 	}
 }
+
+#define NO_HANDOVER	"image: loaded without a handover, nothing is preserved "
 
 /* Without any memory left for others, no area is allocated. */
 static void image_test_available(struct kunit *test)
@@ -346,10 +349,11 @@ static void image_test_available(struct kunit *test)
 	for (int more = -1; more <= 1; more++) {
 		sim_available = PHYS_PFN(need) + more;
 		KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
-		KUNIT_EXPECT_EQ(test, image->kho.areas != NULL, more > 0);
+		KUNIT_EXPECT_EQ(test, !!image->kho.areas, more > 0);
 		kho_release_kimage(image);
 	}
-	KUNIT_EXPECT_TRUE(test, sim_logged("image: loaded without a handover, nothing is preserved (594MiB needed, 594MiB available)"));
+	KUNIT_EXPECT_TRUE(test,
+			  sim_logged(NO_HANDOVER "(594MiB needed, 594MiB available)"));
 
 	/* The log has the memory found before an area was missing. */
 	sim_available = ULONG_MAX >> PAGE_SHIFT;
@@ -573,4 +577,5 @@ static struct kunit_suite image_suite = {
 	.exit = image_test_exit,
 	.test_cases = image_test_cases,
 };
+
 kunit_test_suite(image_suite);

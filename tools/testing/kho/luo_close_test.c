@@ -259,7 +259,8 @@ static void luo_close_test_kexec_names_lost(struct kunit *test)
 	hop(test);
 	sim_log_clear();
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
-	KUNIT_EXPECT_TRUE(test, sim_logged("session 'a': not finished before kexec, 3 files are lost"));
+	KUNIT_EXPECT_TRUE(test,
+			  sim_logged("session 'a': not finished before kexec, 3 files are lost"));
 
 	sim_boot_cold();
 	dev = hop(test);
@@ -268,7 +269,8 @@ static void luo_close_test_kexec_names_lost(struct kunit *test)
 	sim_close(session);
 	sim_log_clear();
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
-	KUNIT_EXPECT_TRUE(test, sim_logged("session 'a': not finished before kexec, 2 files are lost"));
+	KUNIT_EXPECT_TRUE(test,
+			  sim_logged("session 'a': not finished before kexec, 2 files are lost"));
 
 	sim_boot_cold();
 	dev = hop(test);
@@ -286,7 +288,8 @@ static void luo_close_test_kexec_names_unread(struct kunit *test)
 	agent_kexec(test);
 	sim_log_clear();
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
-	KUNIT_EXPECT_TRUE(test, sim_logged("session 'a': not finished before kexec, 3 files are lost"));
+	KUNIT_EXPECT_TRUE(test,
+			  sim_logged("session 'a': not finished before kexec, 3 files are lost"));
 }
 
 /* Names are written by user space. */
@@ -549,6 +552,8 @@ static void luo_close_test_flb_registered_late(struct kunit *test)
 			   "flb-preserve x;preserve 2;unpreserve 2;flb-unpreserve x;");
 }
 
+#define STAYS	"'unit-x-v1': stays registered, files of 'unit-witness-v1' are preserved"
+
 /* Preserved files of the handler need the FLB. */
 static void luo_close_test_flb_unregistered_early(struct kunit *test)
 {
@@ -559,7 +564,7 @@ static void luo_close_test_flb_unregistered_early(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), 0);
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, witness_open(0, 1)), 0);
 	liveupdate_unregister_flb(&witness[0].fh, witness_flb);
-	KUNIT_EXPECT_TRUE(test, sim_logged("'unit-x-v1': stays registered, files of 'unit-witness-v1' are preserved"));
+	KUNIT_EXPECT_TRUE(test, sim_logged(STAYS));
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 2, witness_open(0, 2)), 0);
 	sim_close(session);
 	KUNIT_EXPECT_STREQ(test, witness_calls(),
@@ -607,7 +612,8 @@ static int flb_hop(struct kunit *test)
 	witness_fail("flb-retrieve x", -ENOMEM);
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
 	KUNIT_EXPECT_STREQ(test, witness_calls(), "finish 1;flb-retrieve x;");
-	KUNIT_EXPECT_TRUE(test, sim_logged("FLB 'unit-x-v1': failed to retrieve, waiting for a retry"));
+	KUNIT_EXPECT_TRUE(test,
+			  sim_logged("FLB 'unit-x-v1': failed to retrieve, waiting for a retry"));
 	witness_fail("flb-retrieve x", -ENOMEM);
 	sim_close(session);
 	KUNIT_EXPECT_STREQ(test, witness_calls(), "flb-retrieve x;");

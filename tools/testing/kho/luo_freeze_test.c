@@ -134,12 +134,13 @@ static void luo_freeze_test_many(struct kunit *test)
 	}
 
 	for (int i = 0; i < 2; i++) {
+		const char *calls = "freeze 98;unfreeze 97;unfreeze 95;unfreeze 94;unfreeze 92;";
+
 		witness_calls();
 		witness_fail("freeze 98", -ENOMEM);
 		KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -ENOMEM);
 		KUNIT_EXPECT_TRUE(test, sim_logged("session '98': failed to freeze"));
-		KUNIT_EXPECT_NOT_NULL(test, strstr(witness_calls(),
-			"freeze 98;unfreeze 97;unfreeze 95;unfreeze 94;unfreeze 92;"));
+		KUNIT_EXPECT_NOT_NULL(test, strstr(witness_calls(), calls));
 	}
 }
 
@@ -231,6 +232,8 @@ static void luo_freeze_test_interrupts(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_finish(seen_session), -EINVAL);
 }
 
+#define NO_HANDOVER	"image: loaded without a handover, but sessions are preserved"
+
 /* An image without a handover would lose the sessions, if there are any. */
 static void luo_freeze_test_image(struct kunit *test)
 {
@@ -241,7 +244,7 @@ static void luo_freeze_test_image(struct kunit *test)
 	KUNIT_ASSERT_GE(test, session, 0);
 	kexec_image->kho.fdt = 0;
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), -EOPNOTSUPP);
-	KUNIT_EXPECT_TRUE(test, sim_logged("image: loaded without a handover, but sessions are preserved"));
+	KUNIT_EXPECT_TRUE(test, sim_logged(NO_HANDOVER));
 	KUNIT_EXPECT_FALSE(test, liveupdate_interrupted());
 	sim_close(session);
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
@@ -266,7 +269,9 @@ static void luo_freeze_test_number(struct kunit *test)
 
 		m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
 		KUNIT_ASSERT_EQ(test, kho_compat_show(m, NULL), 0);
-		KUNIT_EXPECT_NOT_NULL(test, strstr(m->text, "luo " LUO_ABI_COMPAT_BASE " " LUO_ABI_COMPAT_BASE));
+		KUNIT_EXPECT_NOT_NULL(test,
+				      strstr(m->text,
+					     "luo " LUO_ABI_COMPAT_BASE " " LUO_ABI_COMPAT_BASE));
 	}
 }
 

@@ -345,8 +345,9 @@ static void luo_ioctl_test_fail_boot(struct kunit *test)
 		/* The allocation may also fail outside of LUO. */
 		failures += failed && keys_off;
 		off += sim_logged("disabled, Kexec Handover is off");
-		KUNIT_EXPECT_EQ(test, failed, sim_logged("failed to initialize: -12") ||
-					      sim_logged("failed to initialize: -95"));
+		KUNIT_EXPECT_EQ(test, failed,
+				sim_logged("failed to initialize: -12") ||
+				sim_logged("failed to initialize: -95"));
 		KUNIT_EXPECT_FALSE(test, failed && sim_logged("disabled, Kexec"));
 		KUNIT_ASSERT_EQ(test, liveupdate_enabled(), !failed && kho_is_enabled());
 		KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);

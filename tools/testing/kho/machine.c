@@ -259,7 +259,7 @@ struct sim_handover sim_kexec(void)
 	};
 }
 
-static void for_each_range(struct sim_ranges r, int (*fn)(phys_addr_t, phys_addr_t))
+static void apply_to_ranges(struct sim_ranges r, int (*fn)(phys_addr_t, phys_addr_t))
 {
 	for (; r.nr; r.nr--, r.start += r.step)
 		BUG_ON(fn(r.start, r.len));
@@ -289,8 +289,8 @@ bool sim_boot_warm(const struct sim_handover *handover)
 		     handover->scratch_len);
 	BUG_ON(sim_early_maps);
 	find_memory();
-	for_each_range(handover->firmware, memblock_mark_nomap);
-	for_each_range(handover->image, memblock_reserve);
+	apply_to_ranges(handover->firmware, memblock_mark_nomap);
+	apply_to_ranges(handover->image, memblock_reserve);
 	kho_memory_init_early();
 	if (handover->between_walks)
 		handover->between_walks();

@@ -81,7 +81,6 @@ extern unsigned int tsc_khz;
 extern bool sim_tsc_unstable;
 #define rdtsc_ordered()		(sim_tsc += sim_tsc_step)
 #define check_tsc_unstable()	sim_tsc_unstable
-#define boot_cpu_has(feature)	true
 #define NSEC_PER_SEC		1000000000L
 
 /* Boot with "@name=@value", or without when @value is NULL. */
@@ -101,7 +100,7 @@ bool sim_boot_warm(const struct sim_handover *handover);
 
 /* Stops the boot: sim_boot_warm() returns false, and sim_panicked is set. */
 #define panic(fmt, ...)		(sim_printk(fmt, ##__VA_ARGS__), sim_panic())
-__attribute__((noreturn)) void sim_panic(void);
+__noreturn void sim_panic(void);
 extern bool sim_panicked;
 
 /* This kernel ends, and leaves this handover. */

@@ -576,9 +576,10 @@ static void memfd_keep_test_small_pages(struct kunit *test)
 	const struct folios *f = test->param_value;
 	int session = new_session(), fd;
 
-	for (int token = 1; token <= 2; token++)
-		KUNIT_ASSERT_EQ(test, agent_preserve(session, token,
-				agent_memfd(f->size, f->order, 0, token)), 0);
+	for (int token = 1; token <= 2; token++) {
+		fd = agent_memfd(f->size, f->order, 0, token);
+		KUNIT_ASSERT_EQ(test, agent_preserve(session, token, fd), 0);
+	}
 	session = hop(test);
 	sim_max_folio_order = f->max_order;
 	for (int token = 1; token <= 2; token++) {
@@ -605,8 +606,8 @@ static int get_small(struct kunit *test, unsigned long n, int *session, bool *fa
 
 	sim_boot_cold();
 	*session = new_session();
-	KUNIT_ASSERT_EQ(test, agent_preserve(*session, 1,
-			agent_memfd(SMALL_SIZE, SMALL_ORDER, 0, 1)), 0);
+	fd = agent_memfd(SMALL_SIZE, SMALL_ORDER, 0, 1);
+	KUNIT_ASSERT_EQ(test, agent_preserve(*session, 1, fd), 0);
 	*session = hop(test);
 	sim_max_folio_order = 0;
 	sim_fail_nth(n);

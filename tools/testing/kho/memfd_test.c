@@ -261,7 +261,8 @@ static void memfd_test_fallocated(struct kunit *test)
 		KUNIT_EXPECT_FALSE(test, folio->page.flags & (SIM_LOCKED | SIM_MOVABLE));
 	}
 	fd = agent_get(go_on(test), 1);
-	KUNIT_EXPECT_NULL(test, memchr_inv(folio_address(agent_inode(fd)->cache[2]), 0, 2 * PAGE_SIZE));
+	KUNIT_EXPECT_NULL(test,
+			  memchr_inv(folio_address(agent_inode(fd)->cache[2]), 0, 2 * PAGE_SIZE));
 	expect_accounted(test, agent_inode(fd), SIZE / PAGE_SIZE);
 }
 
@@ -519,7 +520,10 @@ static void memfd_test_fail_fill(struct kunit *test)
 #define FAIL_PAGES	96
 
 /* Each of the first allocations, and some of those that follow, a few for each folio. */
-#define NEXT(n)		((n) + 1 + (n) / 10)
+static unsigned long next_failing(unsigned long n)
+{
+	return n + 1 + n / 10;
+}
 
 /* Retrieves a file in the next kernel, with the @n-th allocation failing if there are so many. */
 static int get_failing(struct kunit *test, unsigned long n, int *session, bool *failed)
@@ -559,7 +563,7 @@ static void memfd_test_fail_retrieve(struct kunit *test)
 	unsigned long want, objects;
 
 	retrieve_failing(test, 0, &want);
-	for (unsigned long n = 1; retrieve_failing(test, n, &objects); n = NEXT(n))
+	for (unsigned long n = 1; retrieve_failing(test, n, &objects); n = next_failing(n))
 		KUNIT_ASSERT_EQ_MSG(test, objects, want, "n = %lu", n);
 }
 
@@ -586,7 +590,7 @@ static void memfd_test_fail_finish(struct kunit *test)
 	struct sim_balance want, left;
 
 	finish_failing(test, 0, &want);
-	for (unsigned long n = 1; finish_failing(test, n, &left); n = NEXT(n))
+	for (unsigned long n = 1; finish_failing(test, n, &left); n = next_failing(n))
 		KUNIT_ASSERT_MEMEQ_MSG(test, &left, &want, sizeof(left), "n = %lu", n);
 }
 

@@ -8,7 +8,8 @@
 
 static void back_to_cold(struct kunit *test)
 {
-	sim_hot_pfn = sim_node_pfn = SIM_PAGES;
+	sim_hot_pfn = SIM_PAGES;
+	sim_node_pfn = SIM_PAGES;
 	sim_deferred_exit(test);
 }
 

@@ -122,7 +122,8 @@ static void compare_runs_to(struct kunit *test, struct world *w)
 		/* Not only keys that are present. */
 		first += rnd_below(&w->rnd, 2);
 		last = max(first, last - min(last, rnd_below(&w->rnd, 2)));
-		key = next = first;
+		key = first;
+		next = first;
 		KUNIT_ASSERT_EQ(test, kho_radix_next_run_to(&w->tree, &key, &nr, last),
 				kho_radix_next_run(&w->tree, &next, &left) && next <= last);
 		if (next > last || !model_has(&w->now, next))
@@ -274,7 +275,9 @@ static void compare_runs(struct kunit *test, struct world *w)
 	if (end <= LAST_KEY)
 		KUNIT_ASSERT_FALSE(test, any_key(w, end, LAST_KEY));
 	KUNIT_ASSERT_EQ(test, k.seen, w->now.nr);
-	KUNIT_ASSERT_EQ(test, kho_radix_count_runs(&w->tree, 0, BIT(KHO_RADIX_KEY_WIDTH) - 1), runs);
+	KUNIT_ASSERT_EQ(test,
+			kho_radix_count_runs(&w->tree, 0, BIT(KHO_RADIX_KEY_WIDTH) - 1),
+			runs);
 }
 
 static void compare(struct kunit *test, struct world *w)

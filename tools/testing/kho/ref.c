@@ -79,7 +79,7 @@ static void mark_named(struct ref *ref, unsigned long key)
 __attribute__((no_sanitize("address")))
 static u64 word_of(u64 node, unsigned long i)
 {
-	return ((const volatile u64 *)phys_to_virt(node))[i];
+	return ((const u64 *)phys_to_virt(node))[i];
 }
 
 static void read_leaf(struct ref *ref, u64 leaf, unsigned long base)

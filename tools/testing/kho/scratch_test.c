@@ -209,7 +209,8 @@ static void expect_nothing_reserved(struct kunit *test, u64 before)
 	KUNIT_EXPECT_NULL(test, kho_scratch);
 	KUNIT_EXPECT_EQ(test, kho_scratch_cnt, 0);
 	KUNIT_EXPECT_EQ(test, memblock.reserved.total_size, before);
-	KUNIT_EXPECT_TRUE(test, sim_logged("scratch areas: failed to reserve, disabling kexec handover"));
+	KUNIT_EXPECT_TRUE(test,
+			  sim_logged("scratch areas: failed to reserve, disabling kexec handover"));
 }
 
 /* If one area cannot be allocated, none is, and KHO is off. */
@@ -412,7 +413,7 @@ static void scratch_test_given_back(struct kunit *test)
 
 /* More memory for early boot. */
 
-#define GIB		(1ULL << 30)
+#define GIB		BIT_ULL(30)
 #define MAX_GIB		64
 
 static void mark_busy(bool *busy, u64 start, u64 last)

@@ -128,6 +128,9 @@ static void timeline_test_sessions(struct kunit *test)
 	expect_line(test, "more-sessions: 6\n");
 }
 
+#define INVALID		"previous: invalid\nentered: "
+#define OTHER_CLOCK	"previous: other clock\nentered: "
+
 /* A handover with one change. */
 static const struct bad {
 	const char *name;
@@ -139,21 +142,22 @@ static const struct bad {
 	const char *line;
 	bool freed;
 } bads[] = {
-	{ "none", 0, "timeline-v1", 1000, 1, 5000, "previous: valid\nprevious left: 5.000000000\nentered: ", true },
-	{ "one byte short", 287, "timeline-v1", 1000, 1, 5000, "previous: invalid\nentered: ", false },
+	{ "none", 0, "timeline-v1", 1000, 1, 5000,
+	  "previous: valid\nprevious left: 5.000000000\nentered: ", true },
+	{ "one byte short", 287, "timeline-v1", 1000, 1, 5000, INVALID, false },
 	{ "larger", 4096, "timeline-v1", 1000, 1, 5000, "previous left: 5.000000000\n", true },
-	{ "next version", 0, "timeline-v2", 1000, 1, 5000, "previous: invalid\nentered: ", false },
-	{ "endless", 0, "aaaaaaaaaaaaaaaa", 1000, 1, 5000, "previous: invalid\nentered: ", false },
-	{ "empty", 0, "", 1000, 1, 5000, "previous: invalid\nentered: ", false },
+	{ "next version", 0, "timeline-v2", 1000, 1, 5000, INVALID, false },
+	{ "endless", 0, "aaaaaaaaaaaaaaaa", 1000, 1, 5000, INVALID, false },
+	{ "empty", 0, "", 1000, 1, 5000, INVALID, false },
 	{ "a bit faster", 0, "timeline-v1", 1010, 1, 5000, "previous left: 5.000000000\n", true },
-	{ "much faster", 0, "timeline-v1", 1100, 1, 5000, "previous: other clock\nentered: ", true },
+	{ "much faster", 0, "timeline-v1", 1100, 1, 5000, OTHER_CLOCK, true },
 	{ "a bit slower", 0, "timeline-v1", 990, 1, 5000, "previous left: 5.000000000\n", true },
-	{ "much slower", 0, "timeline-v1", 900, 1, 5000, "previous: other clock\nentered: ", true },
-	{ "no frequency", 0, "timeline-v1", 0, 1, 5000, "previous: other clock\nentered: ", true },
-	{ "any frequency", 0, "timeline-v1", ~0ULL, 1, 5000, "previous: other clock\nentered: ", true },
-	{ "no clock", 0, "timeline-v1", 1000, 0, 5000, "previous: other clock\nentered: ", true },
-	{ "that of arm", 0, "timeline-v1", 1000, 2, 5000, "previous: other clock\nentered: ", true },
-	{ "any clock", 0, "timeline-v1", 1000, ~0U, 5000, "previous: other clock\nentered: ", true },
+	{ "much slower", 0, "timeline-v1", 900, 1, 5000, OTHER_CLOCK, true },
+	{ "no frequency", 0, "timeline-v1", 0, 1, 5000, OTHER_CLOCK, true },
+	{ "any frequency", 0, "timeline-v1", ~0ULL, 1, 5000, OTHER_CLOCK, true },
+	{ "no clock", 0, "timeline-v1", 1000, 0, 5000, OTHER_CLOCK, true },
+	{ "that of arm", 0, "timeline-v1", 1000, 2, 5000, OTHER_CLOCK, true },
+	{ "any clock", 0, "timeline-v1", 1000, ~0U, 5000, OTHER_CLOCK, true },
 	{ "did not happen", 0, "timeline-v1", 1000, 1, 0, "previous: valid\nentered: ", true },
 	{ "when entered", 0, "timeline-v1", 1000, 1, 21000, "previous left: 21.000000000\n", true },
 	{ "later", 0, "timeline-v1", 1000, 1, 21001, "previous: valid\nentered: ", true },

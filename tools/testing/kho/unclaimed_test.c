@@ -150,7 +150,7 @@ static void unclaimed_test_deferred(struct kunit *test)
 
 /* The list. */
 
-#define FAR		(1ULL << 44)
+#define FAR		BIT_ULL(44)
 #define MAX_LINES	4096
 
 static struct seq_file *list(struct kunit *test)

@@ -63,7 +63,7 @@ static unsigned int number(const struct file *file)
 
 static bool can_preserve(struct liveupdate_file_handler *fh, struct file *file)
 {
-	return file->f_op == &container_of(fh, struct witness, fh)->fops;
+	return file->f_op == container_of(fh, struct witness, fh)->fops;
 }
 
 static int preserve(struct liveupdate_file_op_args *args)
@@ -118,7 +118,7 @@ static int retrieve(struct liveupdate_file_op_args *args)
 	args->private_data = err ? (void *)(NEW_PRIVATE + nr) : NULL;
 	args->retry = err && witness_retry;
 	if (!err)
-		args->file = anon_inode_getfile("witness", &w->fops, (void *)nr, 0);
+		args->file = anon_inode_getfile("witness", w->fops, (void *)nr, 0);
 	return err;
 }
 
@@ -136,18 +136,25 @@ static void finish(struct liveupdate_file_op_args *args)
 	note_nr("finish", args->serialized_data - FROZEN);
 }
 
-#define OPS(kind) {							\
-	.can_preserve = can_preserve, .preserve = preserve,		\
-	.unpreserve = unpreserve, .freeze = freeze,			\
-	.unfreeze = unfreeze, .retrieve = retrieve,			\
-	.can_finish = can_finish, .finish = finish,			\
-	.owner = &witness[kind].module,					\
+/* One for each kind of files: can_preserve() compares the address. */
+static const struct file_operations fops[WITNESS_KINDS];
+
+#define WITNESS(kind, id) {						\
+	.fh = { .ops = &witness[kind].ops, .compatible = id },		\
+	.ops = {							\
+		.can_preserve = can_preserve, .preserve = preserve,	\
+		.unpreserve = unpreserve, .freeze = freeze,		\
+		.unfreeze = unfreeze, .retrieve = retrieve,		\
+		.can_finish = can_finish, .finish = finish,		\
+		.owner = &witness[kind].module,				\
+	},								\
+	.fops = &fops[kind],						\
 }
 
 struct witness witness[WITNESS_KINDS] = {
-	{ .fh = { .ops = &witness[0].ops, .compatible = "unit-witness-v1" }, .ops = OPS(0) },
-	{ .fh = { .ops = &witness[1].ops, .compatible = "unit-other-v1" }, .ops = OPS(1) },
-	{ .fh = { .ops = &witness[2].ops, .compatible = "unit-witness-v2" }, .ops = OPS(2) },
+	WITNESS(0, "unit-witness-v1"),
+	WITNESS(1, "unit-other-v1"),
+	WITNESS(2, "unit-witness-v2"),
 };
 
 int witness_register(unsigned int kind)
@@ -157,7 +164,7 @@ int witness_register(unsigned int kind)
 
 int witness_open(unsigned int kind, unsigned int nr)
 {
-	struct file *file = anon_inode_getfile("witness", &witness[kind].fops,
+	struct file *file = anon_inode_getfile("witness", witness[kind].fops,
 					       (void *)(unsigned long)nr, 0);
 	int fd = get_unused_fd_flags(0);
 
@@ -241,8 +248,11 @@ void witness_reset(void)
 	for (unsigned int i = 0; i < WITNESS_FLBS; i++)
 		memset(&witness_flb[i].private, 0, sizeof(witness_flb[i].private));
 	memset(&witness_flb_module, 0, sizeof(witness_flb_module));
-	*calls = *failing = 0;
-	witness_busy = witness_quiet = witness_retry = false;
+	*calls = 0;
+	*failing = 0;
+	witness_busy = false;
+	witness_quiet = false;
+	witness_retry = false;
 	witness_status = 0;
 	witness_in_freeze = NULL;
 }

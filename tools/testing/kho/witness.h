@@ -14,7 +14,7 @@
 struct witness {
 	struct liveupdate_file_handler fh;
 	struct liveupdate_file_ops ops;
-	struct file_operations fops;
+	const struct file_operations *fops;
 	struct module module;
 };
 

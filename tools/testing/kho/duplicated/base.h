@@ -58,6 +58,7 @@ typedef unsigned long pgoff_t;
 
 #define likely(x)		__builtin_expect(!!(x), 1)
 #define unlikely(x)		__builtin_expect(!!(x), 0)
+#define __noreturn		__attribute__((noreturn))
 
 /* Options of the kernel that is simulated. */
 #define CONFIG_KEXEC_HANDOVER			1

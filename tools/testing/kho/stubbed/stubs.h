@@ -36,6 +36,7 @@
 #define cond_resched()		sim_might_sleep()
 #define cpu_relax()		do { } while (0)
 #define dump_stack()		do { } while (0)
+#define boot_cpu_has(feature)	true
 #define lockdep_assert_held(lock)	((void)(lock))
 #define lockdep_assert_held_write(lock)	((void)(lock))
 

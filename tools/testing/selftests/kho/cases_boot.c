@@ -12,7 +12,7 @@ static const struct memfd file[] = { { "a", 16 * MIB, 1 } };
 
 /* arm64 lists reserved regions of memblock there.  Adding a line was O(n). */
 KHO_TEST(iomem,
-	 "Memory that comes in hundreds of pieces is not listed piece by piece in /proc/iomem.",
+	 "Hundreds of preserved ranges do not add a line each to /proc/iomem.",
 	 .arch = "arm64")
 {
 	char gap[16], name[16];

@@ -434,8 +434,8 @@ static unsigned int left(unsigned int loses, unsigned int there)
 	unsigned int lost = loses & there & FOLIOS;
 
 	if (loses & COLD)
-		return EVERYTHING;
-	if (loses & (ALL | REGION) || !(there & REGION))
+		lost = 0;
+	else if (loses & (ALL | REGION) || !(there & REGION))
 		lost |= REGION;
 
 	return EVERYTHING & ~lost;

@@ -75,7 +75,7 @@ static void update_after(void)
 }
 
 /* lib/test_kho.c would preserve memory in each cold boot. */
-KHO_TEST(khoctl, "khoctl checks, loads, decodes what came in, finishes a session and releases the rest.",
+KHO_TEST(khoctl, "khoctl checks, loads, decodes incoming data, finishes a session and releases the rest.",
 	 KHOCTL_NEEDS, .append = { "initcall_blacklist=kho_test_init" }, .deadline = 30)
 {
 	if (!hop)

@@ -287,7 +287,7 @@ static void loop(const char *what)
 
 /* Loading and unloading race for the lock of kexec, and for replaced images. */
 KHO_TEST(scratch_two_loaders,
-	 "Images that are loaded and unloaded at the same time cost no scratch memory, and no session.",
+	 "Loading and unloading images concurrently leaks no scratch memory and loses no session.",
 	 .deadline = 60)
 {
 	char session[16], name[16];

@@ -37,7 +37,6 @@
 extern unsigned long page_size;
 #define PAGE_MAX	(64UL << 10)
 
-
 /* handover.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);
 const char *problem_text(void);

@@ -535,7 +535,7 @@ static int bench_memory(void)
 		"MemTotal", "MemAvailable", "CmaTotal", "CmaFree",
 	};
 
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
 		note("bench %s %llu", fields[i],
 		     (unsigned long long)memory_info(fields[i]) >> 10);
 

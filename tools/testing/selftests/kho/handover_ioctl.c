@@ -536,7 +536,8 @@ void step_unwritable_name(const char *session)
 
 void step_unwritable_retrieve(const char *session, uint64_t token)
 {
+	struct call call = { .nr = RETRIEVE, .number = token };
+
 	step("unwritable-retrieve %s %llu", session, (unsigned long long)token);
-	step_end(unwritable_session(session, (struct call){ .nr = RETRIEVE,
-							    .number = token }));
+	step_end(unwritable_session(session, call));
 }
