@@ -4,56 +4,11 @@
 
 #include <asm-generic/kexec_handover.h>
 #include <linux/bitmap.h>
-#include <linux/bitops.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/kexec_handover.h>
 #include <linux/kho/radix_tree.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
-
-/*
- * Largest order in the map of preserved memory.  Up to this order, the marker
- * bit is above the bits that select a key in a leaf, so all keys of a leaf have
- * one order.
- */
-#define KHO_MAX_ORDER	(64 - PAGE_SHIFT - KHO_BITMAP_SIZE_LOG2)
-
-/**
- * kho_encode_key - encode a block as a key of the memory map
- * @phys: address of the block, a multiple of its size
- * @order: its order, at most %KHO_MAX_ORDER
- *
- * Return: the key; see "KHO radix tree ABI".
- */
-static inline unsigned long kho_encode_key(phys_addr_t phys, unsigned int order)
-{
-	unsigned int shift = PAGE_SHIFT + order;
-
-	return BIT(64 - shift) | phys >> shift;
-}
-
-/**
- * kho_decode_key - decode a key of the memory map
- * @key: the key, possibly from another kernel
- * @phys: set to the address of the block
- * @order: set to the order of the block
- *
- * Return: true, or false for an invalid key, with nothing set.
- */
-static inline bool kho_decode_key(unsigned long key, phys_addr_t *phys,
-				  unsigned int *order)
-{
-	unsigned int marker = fls64(key);
-
-	/* fls64() counts from 1. */
-	if (marker-- == 0 || marker > 64 - PAGE_SHIFT ||
-	    marker < 64 - PAGE_SHIFT - KHO_MAX_ORDER)
-		return false;
-
-	*order = 64 - PAGE_SHIFT - marker;
-	*phys = (phys_addr_t)(key ^ BIT(marker)) << (PAGE_SHIFT + *order);
-	return true;
-}
 
 /*
  * Scratch areas are the first memory that the next kernel adds to memblock, at
