@@ -2,6 +2,27 @@
 #ifndef LINUX_KEXEC_HANDOVER_INTERNAL_H
 #define LINUX_KEXEC_HANDOVER_INTERNAL_H
 
+/*
+ * Layers.  A file only calls files below it, and none on its own line:
+ *
+ *	kho_init.c			set-up in initcalls
+ *	kexec_handover_debugfs.c	files for administrators and tools
+ *	kho_image.c			images for kexec, and their scratch areas
+ *	luo_*.c				sessions and files, see luo_internal.h
+ *	kho_boot.c			early boot: finds the handover
+ *	kho_memblock.c			early boot: reserves preserved memory
+ *	kho_block.c kho_timeline.c kho_vmalloc.c
+ *					structures in preserved memory
+ *	kexec_handover.c		root trees: data by name
+ *	kho_unclaimed.c			memory that is not restored yet
+ *	kho_pages.c			pages and folios
+ *	kho_scratch.c			scratch areas reserved at boot
+ *	kho_out_report.c		what is preserved, for debugfs
+ *	kho_state.c			kho_in and kho_out
+ *	kho_compat_report.c kho_debugfs_blob.c kho_radix.c
+ *	kho_alloc.c kho_compat.c
+ */
+
 #include <asm-generic/kexec_handover.h>
 #include <linux/bitmap.h>
 #include <linux/kexec_handover.h>
@@ -78,14 +99,17 @@ struct kho_out {
 	struct kho_radix_tree map;
 };
 
+/* kho_state.c */
 extern struct kho_in kho_in;
 extern struct kho_out kho_out;
 extern bool kho_enable;
 
 const void *kho_in_fdt(void);
-bool kho_subtree_is_preserved(int node);
-bool kho_out_is_unused(void);
+int kho_in_read_subtree(int node, u64 *phys, u64 *size);
 int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val);
+
+/* kexec_handover.c */
+int kho_out_init(void);
 
 /**
  * struct kho_preserve_batch - common state of pages that are preserved together
@@ -113,9 +137,6 @@ bool kho_out_overlaps(phys_addr_t phys, size_t size);
 bool kho_in_covers(phys_addr_t phys, size_t size);
 void kho_in_claim_block(phys_addr_t phys);
 
-/* kho_boot.c */
-int kho_check_root(void);
-
 /* kho_memblock.c */
 int kho_reserve_incoming(void);
 
@@ -133,6 +154,7 @@ void kho_release_scratch(void);
 void kho_scratch_init_cma(void);
 
 /* kho_image.c */
+bool kho_out_is_unused(void);
 void kho_for_each_area(void (*fn)(const struct kho_scratch *area, void *data),
 		       void *data);
 
@@ -159,16 +181,23 @@ int kho_unclaimed_show(struct seq_file *m, void *v);
 void kho_mark_subtrees(bool usable);
 int kho_unclaimed_release(void);
 
-/* kexec_handover_debugfs.c */
+/* kho_debugfs_blob.c and kexec_handover_debugfs.c */
 #ifdef CONFIG_KEXEC_HANDOVER_DEBUGFS
-void kho_debugfs_init(void);
+struct dentry;
 void kho_debugfs_add_blob(const char *name, void *blob, size_t size);
 void kho_debugfs_remove_blob(void *blob);
+void kho_debugfs_set_blob_dir(struct dentry *dir);
+bool kho_debugfs_add_snapshot(const char *name, void *data, size_t size);
+void kho_debugfs_show_snapshots(struct dentry *dir);
+void kho_debugfs_drop_snapshots(void);
+
+void kho_debugfs_init(void);
 #else
-static inline void kho_debugfs_init(void) { }
 static inline void kho_debugfs_add_blob(const char *name, void *blob,
 					size_t size) { }
 static inline void kho_debugfs_remove_blob(void *blob) { }
+
+static inline void kho_debugfs_init(void) { }
 #endif
 
 #endif /* LINUX_KEXEC_HANDOVER_INTERNAL_H */
