@@ -25,7 +25,7 @@ SMOKE_RUNS = 1500       # a target, when everything is tested
 COVERED = {name: 95 for name in ("kho_radix.c", "kho_vmalloc.c", "kho_block.c", "kho_compat.c",
                                  "kho_memblock.c", "kho_pages.c", "kho_image.c", "memblock_kho.c",
                                  "kho_timeline.c", "kho_out_report.c", "luo_core.c", "luo_debugfs.c",
-                                 "luo_file.c", "luo_flb.c", "luo_session.c",
+                                 "luo_file.c", "luo_flb.c", "luo_ioctl.c", "luo_register.c", "luo_session.c",
                                  "memfd_luo.c", "memfd_luo_retrieve.c")}
 TARGET = re.compile(r"^FUZZ_TARGET\((\w+)\)$", re.M)
 CRASH = re.compile(r"^.*(?:BUG at |runtime error: |ERROR: (?:Address|Leak)Sanitizer|ERROR: libFuzzer).*$", re.M)

@@ -70,7 +70,7 @@ static_assert(sizeof(MEMFD_LUO_FH_COMPATIBLE) <= LIVEUPDATE_HNDL_COMPAT_LENGTH,
  * @limit:   maximum number of entries: the pages of the file
  */
 struct memfd_luo_array {
-	struct memfd_luo_entry *entries;
+	struct memfd_luo_folio_ser *entries;
 	u64 nr;
 	u64 capacity;
 	u64 limit;
@@ -82,7 +82,7 @@ struct memfd_luo_array {
  * @poisoned: number of poisoned pages in the system when they were checked
  */
 struct memfd_luo_kept {
-	struct memfd_luo_entry *entries;
+	struct memfd_luo_folio_ser *entries;
 	long poisoned;
 };
 
@@ -95,7 +95,7 @@ static long memfd_luo_poisoned(void)
 /* User space determines the number of entries, so a failure does not warn. */
 static int memfd_luo_array_resize(struct memfd_luo_array *arr, u64 capacity)
 {
-	struct memfd_luo_entry *entries;
+	struct memfd_luo_folio_ser *entries;
 
 	entries = kho_vzalloc(array_size(capacity, sizeof(*entries)));
 	if (!entries)
@@ -144,7 +144,7 @@ static void memfd_luo_release_batch(struct folio_batch *batch)
 }
 
 /* Undo memfd_luo_collect(). */
-static void memfd_luo_release(struct memfd_luo_entry *entries, u64 nr)
+static void memfd_luo_release(struct memfd_luo_folio_ser *entries, u64 nr)
 {
 	struct folio_batch batch;
 
@@ -273,7 +273,7 @@ static int memfd_luo_add_batch(struct memfd_luo_array *arr,
 	}
 
 	for (long i = 0; i < nr; i++) {
-		arr->entries[arr->nr++] = (struct memfd_luo_entry){
+		arr->entries[arr->nr++] = (struct memfd_luo_folio_ser){
 			.pfn = folio_pfn(batch[i]),
 			.flags = MEMFD_LUO_FOLIO_FLAGS,
 			.index = batch[i]->index,

@@ -13,20 +13,6 @@ struct liveupdate_file_op_args;
 
 #define MEMFD_LUO_FOLIO_FLAGS	(MEMFD_LUO_FOLIO_DIRTY | MEMFD_LUO_FOLIO_UPTODATE)
 
-/*
- * The same layout as struct memfd_luo_folio_ser, but aligned: the compiler
- * would access the packed structure byte by byte.
- */
-struct memfd_luo_entry {
-	u64 pfn:52;
-	u64 flags:12;
-	u64 index;
-};
-
-static_assert(sizeof(struct memfd_luo_entry) == sizeof(struct memfd_luo_folio_ser));
-static_assert(offsetof(struct memfd_luo_entry, index) ==
-	      offsetof(struct memfd_luo_folio_ser, index));
-
 /* The permissions, which follow the description in its page. */
 static inline struct memfd_luo_mode_ser *memfd_luo_mode(struct memfd_luo_ser *desc)
 {

@@ -51,7 +51,7 @@ struct memfd_luo_fill {
 	struct file *file;
 	u64 handle;
 	struct memfd_luo_ser desc;
-	struct memfd_luo_entry *entries;
+	struct memfd_luo_folio_ser *entries;
 	u64 next;
 	struct folio *folio[MEMFD_LUO_WINDOW];
 	unsigned int nr;
@@ -65,7 +65,7 @@ struct memfd_luo_fill {
 static u64 memfd_luo_array_capacity(const struct memfd_luo_ser *desc)
 {
 	return (u64)desc->folios.total_pages * PAGE_SIZE /
-	       sizeof(struct memfd_luo_entry);
+	       sizeof(struct memfd_luo_folio_ser);
 }
 
 /* Return the name of an invalid field, or NULL. */
@@ -89,7 +89,7 @@ static const char *memfd_luo_bad_field(const struct memfd_luo_ser *desc)
 
 /* The same for an entry, whose index must be at least @min_index. */
 static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *desc,
-				       const struct memfd_luo_entry *entry,
+				       const struct memfd_luo_folio_ser *entry,
 				       u64 min_index)
 {
 	if (entry->flags & ~MEMFD_LUO_FOLIO_FLAGS)
@@ -101,7 +101,7 @@ static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *desc,
 }
 
 /* Files have no holes, so each folio but the last one ends at the next one. */
-static unsigned long memfd_luo_max_pages(const struct memfd_luo_entry *entries,
+static unsigned long memfd_luo_max_pages(const struct memfd_luo_folio_ser *entries,
 					 u64 i, u64 nr)
 {
 	if (i + 1 == nr || entries[i + 1].index <= entries[i].index)
@@ -144,14 +144,14 @@ static umode_t memfd_luo_read_mode(u64 handle)
  * may belong to another owner, and is not freed.
  */
 static void memfd_luo_discard(const struct memfd_luo_ser *desc,
-			      const struct memfd_luo_entry *entries,
+			      const struct memfd_luo_folio_ser *entries,
 			      u64 first, u64 nr)
 {
 	struct kho_restore_batch batch = { };
 	u64 min_index = 0, missing = 0;
 
 	for (u64 i = first; i < nr; i++) {
-		const struct memfd_luo_entry *entry = &entries[i];
+		const struct memfd_luo_folio_ser *entry = &entries[i];
 		struct folio *folio = NULL;
 
 		if (!memfd_luo_bad_entry(desc, entry, min_index)) {
@@ -177,7 +177,7 @@ static void memfd_luo_discard(const struct memfd_luo_ser *desc,
 /* Free all memory of an incoming description. */
 static void memfd_luo_discard_file(u64 handle)
 {
-	struct memfd_luo_entry *entries;
+	struct memfd_luo_folio_ser *entries;
 	struct memfd_luo_ser desc;
 
 	/* The memory of an invalid description may belong to another owner. */
@@ -379,7 +379,7 @@ static bool memfd_luo_is_too_large(struct memfd_luo_fill *fill, phys_addr_t phys
  * too large is restored as single pages in @fill, and @folio is NULL then.
  */
 static int memfd_luo_restore(struct memfd_luo_fill *fill,
-			     const struct memfd_luo_entry *entry,
+			     const struct memfd_luo_folio_ser *entry,
 			     struct folio **folio)
 {
 	unsigned long max_pages = memfd_luo_max_pages(fill->entries, fill->next,
@@ -405,7 +405,7 @@ static int memfd_luo_restore(struct memfd_luo_fill *fill,
 /* Restore the next folio. */
 static int memfd_luo_take(struct memfd_luo_fill *fill)
 {
-	const struct memfd_luo_entry *entry = &fill->entries[fill->next];
+	const struct memfd_luo_folio_ser *entry = &fill->entries[fill->next];
 	const char *bad = memfd_luo_bad_entry(&fill->desc, entry, fill->end);
 	struct folio *folio;
 	int order;

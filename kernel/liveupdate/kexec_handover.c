@@ -2,14 +2,9 @@
 /*
  * Kexec Handover core: the incoming and the outgoing root tree.
  *
- * The two directions never mix.  "out" is outgoing data, for the next kernel: a
- * radix tree with a key for each block of preserved memory, and the root tree
- * with a node for each subsystem.  "in" is incoming data, from the previous
- * kernel: its root tree and its radix tree, as they were found.  kho_pages.c
- * adds memory to the outgoing map and restores memory from the incoming one.
- *
- * kho_out.fdt_lock serializes the writers of the outgoing root tree and its view
- * in debugfs.
+ * Each of them has a node for each subsystem, with the location of its data.
+ * kho_out.fdt_lock serializes the writers of the outgoing one and its view in
+ * debugfs.  Nothing changes the incoming one.
  *
  * Copyright (C) 2023 Alexander Graf <graf@amazon.com>
  * Copyright (C) 2025 Microsoft Corporation, Mike Rapoport <rppt@kernel.org>
@@ -21,83 +16,18 @@
 #define pr_fmt(fmt) "KHO: " fmt
 
 #include <linux/cleanup.h>
+#include <linux/err.h>
 #include <linux/export.h>
 #include <linux/init.h>
 #include <linux/io.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/kexec_handover.h>
-#include <linux/kho/abi/kexec_metadata.h>
-#include <linux/kho/abi/luo.h>
-#include <linux/kho/abi/note.h>
-#include <linux/kho/abi/timeline.h>
 #include <linux/kho/compat.h>
-#include <linux/kstrtox.h>
 #include <linux/libfdt.h>
 #include <linux/mutex.h>
 #include <linux/printk.h>
-#include <linux/stringify.h>
-#include <linux/unaligned.h>
-#include <linux/utsname.h>
 
 #include "kexec_handover_internal.h"
-#include "luo_internal.h"
-
-bool kho_enable __ro_after_init =
-	IS_ENABLED(CONFIG_KEXEC_HANDOVER_ENABLE_DEFAULT);
-
-struct kho_in kho_in;
-
-struct kho_out kho_out = {
-	.fdt_lock = __MUTEX_INITIALIZER(kho_out.fdt_lock),
-};
-
-static int __init kho_parse_enable(char *p)
-{
-	return kstrtobool(p, &kho_enable);
-}
-early_param("kho", kho_parse_enable);
-
-/**
- * kho_is_enabled - check whether this kernel can preserve memory
- *
- * Return: true unless Kexec Handover was switched off on the command line or
- * could not be set up.
- */
-bool kho_is_enabled(void)
-{
-	return kho_enable;
-}
-EXPORT_SYMBOL_GPL(kho_is_enabled);
-
-/**
- * is_kho_boot - check whether there is an incoming handover
- *
- * Context: Any, after kho_populate().
- * Return: true when the previous kernel left a handover that this kernel can use.
- */
-bool is_kho_boot(void)
-{
-	return kho_in.fdt_phys;
-}
-EXPORT_SYMBOL_GPL(is_kho_boot);
-
-const void *kho_in_fdt(void)
-{
-	return kho_in.fdt_phys ? phys_to_virt(kho_in.fdt_phys) : NULL;
-}
-
-/* Values are aligned to four bytes only. */
-int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val)
-{
-	int len;
-	const void *prop = fdt_getprop(fdt, node, name, &len);
-
-	if (!prop || len != sizeof(*val))
-		return -EINVAL;
-
-	*val = get_unaligned((const u64 *)prop);
-	return 0;
-}
 
 /**
  * kho_add_subtree - add a subtree to the outgoing root tree
@@ -174,58 +104,6 @@ void kho_remove_subtree(void *blob)
 }
 EXPORT_SYMBOL_GPL(kho_remove_subtree);
 
-/**
- * kho_out_is_unused - check whether the outgoing handover is empty
- *
- * The next kernel can only find data that has a subtree.  Three subtrees do not
- * count, as they are written even if nothing is preserved: the kexec metadata,
- * the time line, and the list of sessions.
- *
- * Context: May sleep.
- * Return: true without any other subtree and without an outgoing session.
- */
-bool kho_out_is_unused(void)
-{
-	int node;
-
-	if (IS_ENABLED(CONFIG_LIVEUPDATE) && luo_session_any_outgoing())
-		return false;
-
-	guard(mutex)(&kho_out.fdt_lock);
-	fdt_for_each_subnode(node, kho_out.fdt, 0) {
-		const char *name = fdt_get_name(kho_out.fdt, node, NULL);
-
-		if (strcmp(name, KHO_METADATA_NODE_NAME) &&
-		    strcmp(name, KHO_TIMELINE_NODE_NAME) &&
-		    strcmp(name, LUO_KHO_ENTRY_NAME))
-			return false;
-	}
-
-	return true;
-}
-
-static int kho_read_subtree(int node, u64 *phys, u64 *size)
-{
-	const void *fdt = kho_in_fdt();
-
-	return kho_fdt_get_u64(fdt, node, KHO_SUB_TREE_PROP_NAME, phys) ?:
-	       kho_fdt_get_u64(fdt, node, KHO_SUB_TREE_SIZE_PROP_NAME, size);
-}
-
-/**
- * kho_subtree_is_preserved - check whether the data of a subtree is unclaimed
- * @node: the subtree in the incoming root tree
- *
- * Context: Any, from early boot on.
- * Return: true when all of it is preserved and not restored yet.
- */
-bool kho_subtree_is_preserved(int node)
-{
-	u64 phys, size;
-
-	return !kho_read_subtree(node, &phys, &size) && kho_in_covers(phys, size);
-}
-
 /* Return the node of a subtree, or an error, and its number in @nr. */
 static int kho_find_subtree(const char *name, unsigned int *nr)
 {
@@ -272,7 +150,7 @@ int kho_retrieve_subtree(const char *name, phys_addr_t *phys, size_t *size)
 	if (!phys)
 		return -EINVAL;
 
-	if (kho_read_subtree(node, &addr, &len)) {
+	if (kho_in_read_subtree(node, &addr, &len)) {
 		pr_warn("subtree '%s': invalid address or size\n", name);
 		return -EINVAL;
 	}
@@ -332,68 +210,13 @@ bool kho_incoming_differs(const char *component)
 	return !offered || !kho_compat_has(offered, len, component);
 }
 
-#define KHO_METADATA_COMPATIBLE						\
-	KHO_METADATA_NODE_NAME "-v" __stringify(KHO_KEXEC_METADATA_VERSION)
-
-KHO_NOTE(KHO_NOTE_SUBTREE, KHO_METADATA_NODE_NAME, KHO_METADATA_COMPATIBLE,
-	 KHO_METADATA_COMPATIBLE);
-
-/* Log the previous kernel, and return the number of handovers. */
-static u32 __init kho_read_metadata(void)
-{
-	const struct kho_kexec_metadata *chain;
-	char release[sizeof(chain->previous_release)];
-	u32 kexec_count;
-	phys_addr_t phys;
-	size_t size;
-
-	if (kho_retrieve_subtree(KHO_METADATA_NODE_NAME, &phys, &size))
-		return 0;
-
-	/* The metadata of an incompatible version stay unclaimed. */
-	kho_put_subtree(KHO_METADATA_NODE_NAME);
-	if (size < sizeof(*chain)) {
-		pr_warn("kexec-metadata: invalid size (%zu bytes at %pa)\n",
-			size, &phys);
-		return 0;
-	}
-
-	chain = phys_to_virt(phys);
-	if (chain->version != KHO_KEXEC_METADATA_VERSION) {
-		pr_warn("kexec-metadata: incompatible version (%u, expected %u)\n",
-			chain->version, KHO_KEXEC_METADATA_VERSION);
-		return 0;
-	}
-
-	strscpy(release, chain->previous_release, sizeof(release));
-	kexec_count = chain->kexec_count;
-	pr_info("exec from: %s (count %u)\n", release, kexec_count);
-	kho_restore_free(phys_to_virt(phys));
-	return kexec_count;
-}
-
-static int __init kho_write_metadata(u32 kexec_count)
-{
-	struct kho_kexec_metadata *chain;
-	int err;
-
-	chain = kho_alloc_preserve(sizeof(*chain));
-	if (IS_ERR(chain))
-		return PTR_ERR(chain);
-
-	chain->version = KHO_KEXEC_METADATA_VERSION;
-	chain->kexec_count = kexec_count;
-	strscpy(chain->previous_release, init_uts_ns.name.release,
-		sizeof(chain->previous_release));
-
-	err = kho_add_subtree(KHO_METADATA_NODE_NAME, chain,
-			      sizeof(*chain));
-	if (err)
-		kho_unpreserve_free(chain);
-	return err;
-}
-
-static int __init kho_out_init(void)
+/**
+ * kho_out_init - create the outgoing map and the outgoing root tree
+ *
+ * Context: During boot, when memory can be preserved.
+ * Return: 0, -EINVAL when the tree does not fit into a page, or -ENOMEM.
+ */
+int __init kho_out_init(void)
 {
 	u64 map;
 	void *fdt;
@@ -428,46 +251,3 @@ err_destroy_map:
 	kho_radix_destroy_tree(&kho_out.map);
 	return err;
 }
-
-static int __init kho_init(void)
-{
-	int err;
-
-	if (!kho_enable) {
-		kho_scratch_init_cma();
-		if (is_kho_boot()) {
-			pr_notice("disabled, preserved memory stays reserved until released\n");
-			kho_debugfs_init();
-		}
-		return 0;
-	}
-
-	err = kho_out_init();
-	if (err) {
-		pr_err("failed to initialize, disabling kexec handover: %pe\n",
-		       ERR_PTR(err));
-		kho_enable = false;
-	}
-
-	/*
-	 * Scratch areas that this kernel reserved itself are still reserved.
-	 * Inherited ones belong to the page allocator, and are in use.
-	 */
-	if (err && !kho_in.scratch_phys)
-		kho_release_scratch();
-	else
-		kho_scratch_init_cma();
-	kho_debugfs_init();
-	if (err)
-		return err;
-
-	err = kho_write_metadata(kho_read_metadata() + 1);
-	if (err)
-		pr_warn("kexec-metadata: failed to preserve: %pe\n",
-			ERR_PTR(err));
-
-	kho_timeline_read();
-	kho_timeline_write();
-	return 0;
-}
-fs_initcall(kho_init);

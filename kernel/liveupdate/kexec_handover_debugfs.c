@@ -19,7 +19,6 @@
 #include <linux/io.h>
 #include <linux/kstrtox.h>
 #include <linux/libfdt.h>
-#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/seq_file.h>
 #include <linux/sizes.h>
@@ -30,81 +29,6 @@
 
 /* Incoming data beyond this size is not shown. */
 #define KHO_SNAPSHOT_MAX	SZ_1M
-
-struct kho_blob {
-	struct list_head list;
-	struct debugfs_blob_wrapper wrapper;
-	struct dentry *file;
-	char name[];
-};
-
-static struct dentry *kho_out_dir;
-
-/* Protected by the lock of the outgoing root tree. */
-static LIST_HEAD(kho_out_blobs);
-
-/* Written during initcalls only. */
-static LIST_HEAD(kho_in_blobs);
-
-static struct kho_blob *kho_blob_alloc(const char *name, void *data,
-				       size_t size)
-{
-	size_t len = strlen(name) + 1;
-	struct kho_blob *blob = kzalloc_flex(*blob, name, len);
-
-	if (!blob)
-		return NULL;
-
-	memcpy(blob->name, name, len);
-	blob->wrapper.data = data;
-	blob->wrapper.size = size;
-	return blob;
-}
-
-static void kho_blob_show(struct kho_blob *blob, struct dentry *dir)
-{
-	blob->file = debugfs_create_blob(blob->name, 0400, dir, &blob->wrapper);
-}
-
-/**
- * kho_debugfs_add_blob - add an outgoing blob to out/sub_fdts
- * @name: name of the file
- * @data: the data, until kho_debugfs_remove_blob()
- * @size: number of bytes
- */
-void kho_debugfs_add_blob(const char *name, void *data, size_t size)
-{
-	struct kho_blob *blob;
-
-	if (IS_ERR_OR_NULL(kho_out_dir))
-		return;
-
-	blob = kho_blob_alloc(name, data, size);
-	if (!blob)
-		return;
-
-	kho_blob_show(blob, kho_out_dir);
-	list_add(&blob->list, &kho_out_blobs);
-}
-
-/**
- * kho_debugfs_remove_blob - remove an outgoing blob
- * @data: the data; it has no readers any longer when this function returns
- */
-void kho_debugfs_remove_blob(void *data)
-{
-	struct kho_blob *blob;
-
-	list_for_each_entry(blob, &kho_out_blobs, list) {
-		if (blob->wrapper.data != data)
-			continue;
-
-		debugfs_remove(blob->file);
-		list_del(&blob->list);
-		kfree(blob);
-		return;
-	}
-}
 
 static void kho_show_addr(const struct kho_scratch *area, void *m)
 {
@@ -154,7 +78,7 @@ static void __init kho_out_debugfs_init(struct dentry *root)
 	debugfs_create_file("preserved", 0400, dir, NULL, &kho_out_preserved_fops);
 	debugfs_create_file("scratch_phys", 0400, dir, NULL, &scratch_phys_fops);
 	debugfs_create_file("scratch_len", 0400, dir, NULL, &scratch_len_fops);
-	kho_out_dir = debugfs_create_dir("sub_fdts", dir);
+	kho_debugfs_set_blob_dir(debugfs_create_dir("sub_fdts", dir));
 }
 
 DEFINE_SHOW_ATTRIBUTE(kho_compat);
@@ -183,7 +107,6 @@ static const struct file_operations kho_release_fops = {
 static void __init kho_in_debugfs_init(struct dentry *root, const void *fdt)
 {
 	struct dentry *dir = debugfs_create_dir("in", root);
-	struct kho_blob *blob;
 
 	debugfs_create_file("compat", 0400, dir, NULL, &kho_compat_fops);
 	if (!fdt)
@@ -195,20 +118,7 @@ static void __init kho_in_debugfs_init(struct dentry *root, const void *fdt)
 	kho_in_fdt_page.size = fdt_totalsize(fdt);
 	debugfs_create_blob("fdt", 0400, dir, &kho_in_fdt_page);
 
-	dir = debugfs_create_dir("sub_fdts", dir);
-	list_for_each_entry(blob, &kho_in_blobs, list)
-		kho_blob_show(blob, dir);
-}
-
-static void __init kho_drop_snapshots(void)
-{
-	struct kho_blob *blob, *tmp;
-
-	list_for_each_entry_safe(blob, tmp, &kho_in_blobs, list) {
-		list_del(&blob->list);
-		kfree(blob->wrapper.data);
-		kfree(blob);
-	}
+	kho_debugfs_show_snapshots(debugfs_create_dir("sub_fdts", dir));
 }
 
 /**
@@ -226,7 +136,7 @@ void __init kho_debugfs_init(void)
 	if (IS_ERR_OR_NULL(root)) {
 		if (root)
 			pr_info("debugfs: failed to create directory: %pe\n", root);
-		kho_drop_snapshots();
+		kho_debugfs_drop_snapshots();
 		return;
 	}
 
@@ -239,7 +149,6 @@ void __init kho_debugfs_init(void)
 
 static void __init kho_snapshot_subtree(const char *name)
 {
-	struct kho_blob *blob;
 	phys_addr_t phys;
 	size_t size;
 	void *data;
@@ -256,10 +165,7 @@ static void __init kho_snapshot_subtree(const char *name)
 
 	data = kmemdup(phys_to_virt(phys), size, GFP_KERNEL);
 	kho_put_subtree(name);
-	blob = data ? kho_blob_alloc(name, data, size) : NULL;
-	if (blob)
-		list_add_tail(&blob->list, &kho_in_blobs);
-	else
+	if (data && !kho_debugfs_add_snapshot(name, data, size))
 		kfree(data);
 }
 

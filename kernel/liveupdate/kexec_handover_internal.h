@@ -2,58 +2,34 @@
 #ifndef LINUX_KEXEC_HANDOVER_INTERNAL_H
 #define LINUX_KEXEC_HANDOVER_INTERNAL_H
 
+/*
+ * Layers.  A file only calls files below it, and none on its own line:
+ *
+ *	kho_init.c			set-up in initcalls
+ *	kexec_handover_debugfs.c	files for administrators and tools
+ *	kho_image.c			images for kexec, and their scratch areas
+ *	luo_*.c				sessions and files, see luo_internal.h
+ *	kho_boot.c			early boot: finds the handover
+ *	kho_memblock.c			early boot: reserves preserved memory
+ *	kho_block.c kho_timeline.c kho_vmalloc.c
+ *					structures in preserved memory
+ *	kexec_handover.c		root trees: data by name
+ *	kho_unclaimed.c			memory that is not restored yet
+ *	kho_pages.c			pages and folios
+ *	kho_scratch.c			scratch areas reserved at boot
+ *	kho_out_report.c		what is preserved, for debugfs
+ *	kho_state.c			kho_in and kho_out
+ *	kho_compat_report.c kho_debugfs_blob.c kho_radix.c
+ *	kho_alloc.c kho_compat.c
+ */
+
 #include <asm-generic/kexec_handover.h>
 #include <linux/bitmap.h>
-#include <linux/bitops.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/kexec_handover.h>
 #include <linux/kho/radix_tree.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
-
-/*
- * Largest order in the map of preserved memory.  Up to this order, the marker
- * bit is above the bits that select a key in a leaf, so all keys of a leaf have
- * one order.
- */
-#define KHO_MAX_ORDER	(64 - PAGE_SHIFT - KHO_BITMAP_SIZE_LOG2)
-
-/**
- * kho_encode_key - encode a block as a key of the memory map
- * @phys: address of the block, a multiple of its size
- * @order: its order, at most %KHO_MAX_ORDER
- *
- * Return: the key; see "KHO radix tree ABI".
- */
-static inline unsigned long kho_encode_key(phys_addr_t phys, unsigned int order)
-{
-	unsigned int shift = PAGE_SHIFT + order;
-
-	return BIT(64 - shift) | phys >> shift;
-}
-
-/**
- * kho_decode_key - decode a key of the memory map
- * @key: the key, possibly from another kernel
- * @phys: set to the address of the block
- * @order: set to the order of the block
- *
- * Return: true, or false for an invalid key, with nothing set.
- */
-static inline bool kho_decode_key(unsigned long key, phys_addr_t *phys,
-				  unsigned int *order)
-{
-	unsigned int marker = fls64(key);
-
-	/* fls64() counts from 1. */
-	if (marker-- == 0 || marker > 64 - PAGE_SHIFT ||
-	    marker < 64 - PAGE_SHIFT - KHO_MAX_ORDER)
-		return false;
-
-	*order = 64 - PAGE_SHIFT - marker;
-	*phys = (phys_addr_t)(key ^ BIT(marker)) << (PAGE_SHIFT + *order);
-	return true;
-}
 
 /*
  * Scratch areas are the first memory that the next kernel adds to memblock, at
@@ -123,14 +99,17 @@ struct kho_out {
 	struct kho_radix_tree map;
 };
 
+/* kho_state.c */
 extern struct kho_in kho_in;
 extern struct kho_out kho_out;
 extern bool kho_enable;
 
 const void *kho_in_fdt(void);
-bool kho_subtree_is_preserved(int node);
-bool kho_out_is_unused(void);
+int kho_in_read_subtree(int node, u64 *phys, u64 *size);
 int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val);
+
+/* kexec_handover.c */
+int kho_out_init(void);
 
 /**
  * struct kho_preserve_batch - common state of pages that are preserved together
@@ -158,9 +137,6 @@ bool kho_out_overlaps(phys_addr_t phys, size_t size);
 bool kho_in_covers(phys_addr_t phys, size_t size);
 void kho_in_claim_block(phys_addr_t phys);
 
-/* kho_boot.c */
-int kho_check_root(void);
-
 /* kho_memblock.c */
 int kho_reserve_incoming(void);
 
@@ -178,6 +154,7 @@ void kho_release_scratch(void);
 void kho_scratch_init_cma(void);
 
 /* kho_image.c */
+bool kho_out_is_unused(void);
 void kho_for_each_area(void (*fn)(const struct kho_scratch *area, void *data),
 		       void *data);
 
@@ -204,16 +181,23 @@ int kho_unclaimed_show(struct seq_file *m, void *v);
 void kho_mark_subtrees(bool usable);
 int kho_unclaimed_release(void);
 
-/* kexec_handover_debugfs.c */
+/* kho_debugfs_blob.c and kexec_handover_debugfs.c */
 #ifdef CONFIG_KEXEC_HANDOVER_DEBUGFS
-void kho_debugfs_init(void);
+struct dentry;
 void kho_debugfs_add_blob(const char *name, void *blob, size_t size);
 void kho_debugfs_remove_blob(void *blob);
+void kho_debugfs_set_blob_dir(struct dentry *dir);
+bool kho_debugfs_add_snapshot(const char *name, void *data, size_t size);
+void kho_debugfs_show_snapshots(struct dentry *dir);
+void kho_debugfs_drop_snapshots(void);
+
+void kho_debugfs_init(void);
 #else
-static inline void kho_debugfs_init(void) { }
 static inline void kho_debugfs_add_blob(const char *name, void *blob,
 					size_t size) { }
 static inline void kho_debugfs_remove_blob(void *blob) { }
+
+static inline void kho_debugfs_init(void) { }
 #endif
 
 #endif /* LINUX_KEXEC_HANDOVER_INTERNAL_H */

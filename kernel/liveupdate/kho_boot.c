@@ -45,10 +45,21 @@ static void __init kho_discard_incoming(void)
 /* Maximum size of a root tree or an array of scratch areas. */
 #define KHO_MAX_EARLY_BYTES	SZ_64K
 
+static int __init kho_check_root(void)
+{
+	if (kho_in_covers(kho_in.fdt_phys, kho_in.fdt_len))
+		return 0;
+
+	pr_err("root tree: not preserved\n");
+	return -EINVAL;
+}
+
 static void __init kho_reserve_preserved(void)
 {
 	int err = kho_reserve_incoming();
 
+	if (!err)
+		err = kho_check_root();
 	if (err) {
 		pr_err("handover: discarded, invalid memory map: %pe\n",
 		       ERR_PTR(err));
@@ -155,21 +166,6 @@ static int __init kho_validate_root(void)
 	}
 
 	return 0;
-}
-
-/**
- * kho_check_root - check whether the root tree is preserved
- *
- * Context: Early boot, with a valid map.
- * Return: 0, or -EINVAL when its memory is not in the incoming map.
- */
-int __init kho_check_root(void)
-{
-	if (kho_in_covers(kho_in.fdt_phys, kho_in.fdt_len))
-		return 0;
-
-	pr_err("root tree: not preserved\n");
-	return -EINVAL;
 }
 
 static int __init kho_validate_map(void)

@@ -17,6 +17,10 @@
 #include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/kexec.h>
+#include <linux/kho/abi/kexec_metadata.h>
+#include <linux/kho/abi/luo.h>
+#include <linux/kho/abi/timeline.h>
+#include <linux/libfdt.h>
 #include <linux/list.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
@@ -29,11 +33,13 @@
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "../../mm/contig_search.h"
 #include "../kexec_internal.h"
 #include "kexec_handover_internal.h"
 #include "kho_alloc.h"
+#include "luo_internal.h"
 
 /* Maximum number of areas.  More of them would be too small to be useful. */
 #define KHO_DEMAND_AREAS	64
@@ -306,6 +312,36 @@ static void kho_free_areas(struct kho_areas *areas)
 	if (areas->list)
 		kho_free_list(areas->list);
 	kfree(areas);
+}
+
+/**
+ * kho_out_is_unused - check whether the outgoing handover is empty
+ *
+ * The next kernel can only find data that has a subtree.  Three subtrees do not
+ * count, as they are written even if nothing is preserved: the kexec metadata,
+ * the time line, and the list of sessions.
+ *
+ * Context: May sleep.
+ * Return: true without any other subtree and without an outgoing session.
+ */
+bool kho_out_is_unused(void)
+{
+	int node;
+
+	if (IS_ENABLED(CONFIG_LIVEUPDATE) && luo_session_any_outgoing())
+		return false;
+
+	guard(mutex)(&kho_out.fdt_lock);
+	fdt_for_each_subnode(node, kho_out.fdt, 0) {
+		const char *name = fdt_get_name(kho_out.fdt, node, NULL);
+
+		if (strcmp(name, KHO_METADATA_NODE_NAME) &&
+		    strcmp(name, KHO_TIMELINE_NODE_NAME) &&
+		    strcmp(name, LUO_KHO_ENTRY_NAME))
+			return false;
+	}
+
+	return true;
 }
 
 /* Without outgoing data, an image does not need a handover. */

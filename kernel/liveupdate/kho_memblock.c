@@ -312,8 +312,6 @@ int __init kho_reserve_incoming(void)
 	err = kho_collect_nodes();
 	if (!err)
 		err = kho_reserve_map();
-	if (!err)
-		err = kho_check_root();
 
 	memblock_free(kho_nodes, kho_in.nr_nodes * sizeof(*kho_nodes));
 	return err;

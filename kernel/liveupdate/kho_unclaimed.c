@@ -188,6 +188,14 @@ void kho_subtree_put(unsigned int nr)
 		schedule_work(&kho_prune_work);
 }
 
+/* Check whether all data of a subtree is preserved and not restored yet. */
+static bool kho_subtree_is_preserved(int node)
+{
+	u64 phys, size;
+
+	return !kho_in_read_subtree(node, &phys, &size) && kho_in_covers(phys, size);
+}
+
 /**
  * kho_mark_subtrees - allow or prevent retrieval of subtrees
  * @usable: true to allow it

@@ -66,7 +66,6 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/atomic.h>
-#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/init.h>
 #include <linux/io.h>
@@ -78,105 +77,14 @@
 #include <linux/kho/timeline.h>
 #include <linux/liveupdate.h>
 #include <linux/miscdevice.h>
-#include <linux/rwsem.h>
-#include <linux/sched/signal.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 
 #include "luo_internal.h"
 
 static struct {
-	bool enabled;
 	struct luo_ser *out;	/* outgoing root structure */
 	u64 liveupdate_num;	/* live updates since the last cold boot */
 } luo_global;
-
-DECLARE_RWSEM(luo_register_rwlock);
-
-static DECLARE_RWSEM(luo_freeze_sem);
-
-/* Written with luo_freeze_sem held for writing, except LUO_FREEZING. */
-static enum {
-	LUO_RUNNING,
-	LUO_FREEZING,		/* running ioctls should abort early */
-	LUO_FROZEN,		/* nothing may change before kexec */
-} luo_freeze_state;
-
-static int __init luo_parse_enable(char *p)
-{
-	return kstrtobool(p, &luo_global.enabled);
-}
-early_param("liveupdate", luo_parse_enable);
-
-/**
- * liveupdate_enabled - check whether live update is enabled
- *
- * Return: true when LUO was switched on and is initialized.
- */
-bool liveupdate_enabled(void)
-{
-	return luo_global.enabled;
-}
-
-/**
- * liveupdate_interrupted - check whether a file handler should abort
- *
- * For handlers whose preserve() or retrieve() may take long.  They return
- * -EINTR then, with nothing lost.
- *
- * Context: Process context, in a callback from LUO.
- * Return: true when the caller is being killed or the freeze before kexec waits
- * for it.
- */
-bool liveupdate_interrupted(void)
-{
-	return READ_ONCE(luo_freeze_state) != LUO_RUNNING ||
-	       fatal_signal_pending(current);
-}
-
-/**
- * luo_enter - start a change of sessions
- *
- * Return: 0, to be followed by luo_leave(), or -EBUSY after the freeze.
- */
-static int luo_enter(void)
-{
-	if (READ_ONCE(luo_freeze_state) != LUO_RUNNING)
-		return -EBUSY;
-
-	down_read(&luo_freeze_sem);
-	if (luo_freeze_state != LUO_FROZEN)
-		return 0;
-
-	up_read(&luo_freeze_sem);
-	return -EBUSY;
-}
-
-/**
- * luo_enter_close - start a change that cannot be refused
- *
- * Waits for a running freeze, which may fail.
- *
- * Return: true, to be followed by luo_leave(), or false after the freeze, when
- * nothing has to be done.
- */
-bool luo_enter_close(void)
-{
-	down_read(&luo_freeze_sem);
-	if (luo_freeze_state != LUO_FROZEN)
-		return true;
-
-	up_read(&luo_freeze_sem);
-	return false;
-}
-
-/**
- * luo_leave - end a change of sessions
- */
-void luo_leave(void)
-{
-	up_read(&luo_freeze_sem);
-}
 
 KHO_NOTE(KHO_NOTE_SUBTREE, "luo", LUO_ABI_COMPATIBLE, LUO_ABI_COMPATIBLE);
 
@@ -225,11 +133,11 @@ static int __init luo_init_incoming(void)
 	size_t size;
 	int err;
 
-	if (luo_global.enabled && !kho_is_enabled()) {
+	if (luo_enabled && !kho_is_enabled()) {
 		pr_warn("disabled, Kexec Handover is off\n");
-		luo_global.enabled = false;
+		luo_enabled = false;
 	}
-	if (!luo_global.enabled)
+	if (!luo_enabled)
 		return 0;
 
 	err = kho_retrieve_subtree(LUO_KHO_ENTRY_NAME, &phys, &size);
@@ -259,7 +167,7 @@ static int __init luo_init_outgoing(void)
 	struct luo_ser *ser;
 	int err;
 
-	if (!luo_global.enabled)
+	if (!luo_enabled)
 		return 0;
 
 	ser = kho_alloc_preserve(sizeof(*ser));
@@ -288,7 +196,7 @@ err_free:
 	kho_unpreserve_free(ser);
 err_disable:
 	pr_err("failed to initialize: %pe\n", ERR_PTR(err));
-	luo_global.enabled = false;
+	luo_enabled = false;
 	luo_session_unhold_incoming();
 	return err;
 }
@@ -324,8 +232,7 @@ int liveupdate_reboot(void)
 	if (err)
 		return err;
 
-	WRITE_ONCE(luo_freeze_state, LUO_FREEZING);
-	down_write(&luo_freeze_sem);
+	luo_freeze_begin();
 	/* Again, now that no session can be created. */
 	err = luo_check_image();
 	if (!err)
@@ -336,8 +243,7 @@ int liveupdate_reboot(void)
 	}
 	if (!err)
 		kho_timeline_mark(KHO_TIMELINE_FROZEN);
-	WRITE_ONCE(luo_freeze_state, err ? LUO_RUNNING : LUO_FROZEN);
-	up_write(&luo_freeze_sem);
+	luo_freeze_end(!err);
 
 	return err;
 }
@@ -398,119 +304,6 @@ static const struct luo_ioctl_op luo_dev_ops[] = {
 		  .fd_offset = offsetof(struct liveupdate_ioctl_retrieve_session,
 					fd)),
 };
-
-/*
- * The freeze waits for running ioctls, so an ioctl must not wait for user space
- * in here: a page that it needs may have to come from the caller of reboot().
- */
-static int luo_execute(const struct luo_ioctl_op *op, void *ctx, void *arg,
-		       struct file **filep)
-{
-	int err = luo_enter();
-
-	if (err)
-		return err;
-
-	err = op->execute(ctx, arg, filep);
-	luo_leave();
-	return err;
-}
-
-static int luo_respond(const struct luo_ioctl_op *op, void __user *uarg,
-		       u32 size, void *arg)
-{
-	if (!op->respond)
-		return 0;
-
-	return copy_to_user(uarg, arg, min(size, op->size)) ? -EFAULT : 0;
-}
-
-/* The file is installed last: until then no other thread can use it. */
-static int luo_execute_fd(const struct luo_ioctl_op *op, void *ctx,
-			  void __user *uarg, u32 size, void *arg)
-{
-	struct file *file;
-	int fd, err;
-
-	fd = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0)
-		return fd;
-
-	err = luo_execute(op, ctx, arg, &file);
-	if (err)
-		goto err_put_fd;
-
-	*(s32 *)(arg + op->fd_offset) = fd;
-	err = luo_respond(op, uarg, size, arg);
-	if (err)
-		goto err_put_file;
-
-	/* Another thread may use the descriptor as soon as it is installed. */
-	if (op->give)
-		op->give(ctx, arg);
-	fd_install(fd, file);
-	return 0;
-
-err_put_file:
-	fput(file);
-err_put_fd:
-	put_unused_fd(fd);
-	return err;
-}
-
-static const struct luo_ioctl_op *luo_ioctl_find(const struct luo_ioctl_op *ops,
-						 unsigned int nr_ops,
-						 unsigned int cmd)
-{
-	for (unsigned int i = 0; i < nr_ops; i++) {
-		if (_IOC_NR(ops[i].cmd) == _IOC_NR(cmd))
-			return &ops[i];
-	}
-
-	return NULL;
-}
-
-/**
- * luo_ioctl - check and execute an ioctl
- * @ops: the ioctls
- * @nr_ops: number of @ops
- * @ctx: passed to the ioctl
- * @cmd: from user space
- * @arg: from user space
- *
- * The format is that of "General ioctl format" in uapi/linux/liveupdate.h.
- *
- * Return: 0 or an error.  On error the structure of the caller is unchanged, and
- * no descriptor was installed.
- */
-long luo_ioctl(const struct luo_ioctl_op *ops, unsigned int nr_ops, void *ctx,
-	       unsigned int cmd, unsigned long arg)
-{
-	const struct luo_ioctl_op *op = luo_ioctl_find(ops, nr_ops, cmd);
-	void __user *uarg = (void __user *)arg;
-	u64 buf[LUO_IOCTL_MAX_SIZE / sizeof(u64)];
-	u32 size;
-	int err;
-
-	if (!op)
-		return -EINVAL;
-	if (op->cmd != cmd)
-		return -ENOIOCTLCMD;
-	if (get_user(size, (u32 __user *)uarg))
-		return -EFAULT;
-	if (size < op->min_size)
-		return -EINVAL;
-
-	err = copy_struct_from_user(buf, op->size, uarg, size);
-	if (err)
-		return err;
-
-	if (op->fd_offset)
-		return luo_execute_fd(op, ctx, uarg, size, buf);
-
-	err = luo_execute(op, ctx, buf, NULL);
-	return err ?: luo_respond(op, uarg, size, buf);
-}
 
 static long luo_dev_ioctl(struct file *file, unsigned int cmd,
 			  unsigned long arg)

@@ -75,9 +75,6 @@
 
 #define LUO_FILE_HASH_BITS	12
 
-/* The number of kinds of files is small, so a list is sufficient. */
-static LIST_HEAD(luo_file_handlers);
-
 /* All files of all sessions, by session and token. */
 static DEFINE_HASHTABLE(luo_files, LUO_FILE_HASH_BITS);
 /* Files that must not be in another session, by id. */
@@ -749,25 +746,6 @@ out_put:
 }
 
 /**
- * luo_file_handler_is_registered - test if a handler is registered
- * @fh: the handler
- *
- * Context: With luo_register_rwlock held.
- * Return: true when it is.
- */
-bool luo_file_handler_is_registered(const struct liveupdate_file_handler *fh)
-{
-	struct liveupdate_file_handler *other;
-
-	list_private_for_each_entry(other, &luo_file_handlers, list) {
-		if (other == fh)
-			return true;
-	}
-
-	return false;
-}
-
-/**
  * luo_file_any_outgoing - test if a handler has files in outgoing sessions
  * @fh: the handler
  *
@@ -816,63 +794,4 @@ void luo_file_for_each_handler(void (*fn)(const char *name, u64 nr, void *data),
 			nr = ACCESS_PRIVATE(fh, nr_files)[incoming];
 		fn(fh->compatible, nr, data);
 	}
-}
-
-/**
- * liveupdate_register_file_handler - register a handler for a kind of files
- * @fh: the handler, with its ops and a string that no other handler has
- *
- * Context: May sleep.
- * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing or
- * the string is not a composite string, or -EEXIST.
- */
-int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
-{
-	const struct liveupdate_file_ops *ops = fh->ops;
-	struct liveupdate_file_handler *other;
-
-	if (!liveupdate_enabled())
-		return -EOPNOTSUPP;
-	if (!ops->can_preserve || !ops->preserve || !ops->unpreserve ||
-	    !ops->retrieve || !ops->finish)
-		return -EINVAL;
-	if (kho_compat_validate(fh->compatible, LIVEUPDATE_HNDL_COMPAT_LENGTH))
-		return -EINVAL;
-
-	scoped_guard(rwsem_write, &luo_register_rwlock) {
-		list_private_for_each_entry(other, &luo_file_handlers, list) {
-			if (!kho_compat_match(other->compatible,
-					      LIVEUPDATE_HNDL_COMPAT_LENGTH,
-					      fh->compatible))
-				continue;
-			pr_err("file handler '%s': duplicate\n",
-			       fh->compatible);
-			return -EEXIST;
-		}
-
-		INIT_LIST_HEAD(&ACCESS_PRIVATE(fh, flb_list));
-		memset(ACCESS_PRIVATE(fh, nr_files), 0,
-		       sizeof(ACCESS_PRIVATE(fh, nr_files)));
-		list_add_tail(&ACCESS_PRIVATE(fh, list), &luo_file_handlers);
-	}
-
-	liveupdate_test_register(fh);
-	return 0;
-}
-
-/**
- * liveupdate_unregister_file_handler - undo liveupdate_register_file_handler()
- * @fh: the handler; its FLBs are unregistered from it, too
- *
- * Context: May sleep.  No file of the handler is in a session: such a file holds
- * a reference to its module.
- */
-void liveupdate_unregister_file_handler(struct liveupdate_file_handler *fh)
-{
-	if (!liveupdate_enabled())
-		return;
-
-	guard(rwsem_write)(&luo_register_rwlock);
-	luo_flb_unregister_all(fh);
-	list_del(&ACCESS_PRIVATE(fh, list));
 }

@@ -38,7 +38,6 @@
 
 #include <linux/cleanup.h>
 #include <linux/err.h>
-#include <linux/export.h>
 #include <linux/io.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho/abi/luo.h>
@@ -53,26 +52,6 @@
 
 #include "luo_internal.h"
 
-/* The array of records has one page. */
-#define LUO_FLB_PAGES	1
-#define LUO_FLB_MAX							\
-	((LUO_FLB_PAGES * PAGE_SIZE - sizeof(struct luo_flb_header_ser)) / \
-	 sizeof(struct luo_flb_ser))
-
-/**
- * struct luo_flb_link - link between a handler and an FLB of its files
- * @flb: the FLB
- * @list: position in the list of the handler
- */
-struct luo_flb_link {
-	struct liveupdate_flb *flb;
-	struct list_head list;
-};
-
-/* All FLBs, protected by luo_register_rwlock. */
-static LIST_HEAD(luo_flbs);
-static unsigned int luo_flb_count;
-
 /* Outgoing records. */
 static struct luo_flb_header_ser *luo_flb_out;
 
@@ -85,8 +64,14 @@ static struct luo_flb_ser *luo_flb_records(struct luo_flb_header_ser *header)
 	return (struct luo_flb_ser *)(header + 1);
 }
 
-/* FLBs are defined statically, by their users, without an initializer. */
-static struct luo_flb_private *luo_flb_private(struct liveupdate_flb *flb)
+/**
+ * luo_flb_private - get the state of an FLB
+ * @flb: the FLB; those are defined by their users, without an initializer
+ *
+ * Context: May sleep.
+ * Return: the state, initialized.
+ */
+struct luo_flb_private *luo_flb_private(struct liveupdate_flb *flb)
 {
 	static DEFINE_MUTEX(first_use);
 	struct luo_flb_private *p = &ACCESS_PRIVATE(flb, private);
@@ -485,157 +470,6 @@ void liveupdate_flb_put_incoming(struct liveupdate_flb *flb)
 	guard(mutex)(&p->lock);
 	p->incoming.gets--;
 	luo_flb_drop_incoming(flb);
-}
-
-/* Registration. */
-
-static struct luo_flb_link *luo_flb_find_link(struct liveupdate_file_handler *fh,
-					      struct liveupdate_flb *flb)
-{
-	struct luo_flb_link *link;
-
-	list_for_each_entry(link, &ACCESS_PRIVATE(fh, flb_list), list) {
-		if (link->flb == flb)
-			return link;
-	}
-
-	return NULL;
-}
-
-static int luo_flb_add(struct liveupdate_flb *flb)
-{
-	struct liveupdate_flb *other;
-
-	if (luo_flb_count == LUO_FLB_MAX)
-		return -ENOSPC;
-
-	list_private_for_each_entry(other, &luo_flbs, private.list) {
-		if (kho_compat_match(other->compatible,
-				     LIVEUPDATE_FLB_COMPAT_LENGTH,
-				     flb->compatible))
-			return -EEXIST;
-	}
-
-	list_add_tail(&luo_flb_private(flb)->list, &luo_flbs);
-	luo_flb_count++;
-	return 0;
-}
-
-/**
- * liveupdate_register_flb - register an FLB for the files of a handler
- * @fh: the handler, which is registered
- * @flb: the FLB, with its ops and a string that no other FLB has
- *
- * Call it right after the handler was registered: it fails as long as a file of
- * the handler is preserved, as that file does not count for the FLB.
- *
- * Context: May sleep.
- * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing,
- * the string is not a composite string or the handler is not registered, -EEXIST
- * when the two are linked or the string is in use, -EBUSY when files of the
- * handler are preserved, -ENOSPC with too many FLBs, or -ENOMEM.
- */
-int liveupdate_register_flb(struct liveupdate_file_handler *fh,
-			    struct liveupdate_flb *flb)
-{
-	struct luo_flb_private *p = luo_flb_private(flb);
-	const struct liveupdate_flb_ops *ops = flb->ops;
-	struct luo_flb_link *link;
-	int err = 0;
-
-	if (!liveupdate_enabled())
-		return -EOPNOTSUPP;
-	if (!ops->preserve || !ops->unpreserve || !ops->retrieve || !ops->finish)
-		return -EINVAL;
-	if (kho_compat_validate(flb->compatible, LIVEUPDATE_FLB_COMPAT_LENGTH))
-		return -EINVAL;
-
-	guard(rwsem_write)(&luo_register_rwlock);
-
-	if (!luo_file_handler_is_registered(fh))
-		return -EINVAL;
-	if (luo_flb_find_link(fh, flb))
-		return -EEXIST;
-	if (luo_file_any_outgoing(fh))
-		return -EBUSY;
-
-	link = kzalloc_obj(*link);
-	if (!link)
-		return -ENOMEM;
-
-	if (!p->users)
-		err = luo_flb_add(flb);
-	if (err) {
-		kfree(link);
-		return err;
-	}
-
-	p->users++;
-	link->flb = flb;
-	list_add_tail(&link->list, &ACCESS_PRIVATE(fh, flb_list));
-	return 0;
-}
-
-static void luo_flb_unlink(struct luo_flb_link *link)
-{
-	struct luo_flb_private *p = luo_flb_private(link->flb);
-
-	if (!--p->users) {
-		list_del_init(&p->list);
-		luo_flb_count--;
-	}
-
-	list_del(&link->list);
-	kfree(link);
-}
-
-/**
- * liveupdate_unregister_flb - undo liveupdate_register_flb()
- * @fh: the handler
- * @flb: the FLB
- *
- * For the next kernel each file of the handler needs the FLB.  Therefore the FLB
- * stays registered as long as files of the handler are preserved.  Such files
- * hold references to the modules of both.
- *
- * Context: May sleep.
- */
-void liveupdate_unregister_flb(struct liveupdate_file_handler *fh,
-			       struct liveupdate_flb *flb)
-{
-	struct luo_flb_link *link;
-
-	if (!liveupdate_enabled())
-		return;
-
-	guard(rwsem_write)(&luo_register_rwlock);
-
-	link = luo_file_handler_is_registered(fh) ? luo_flb_find_link(fh, flb) :
-						    NULL;
-	if (!link)
-		return;
-
-	if (luo_file_any_outgoing(fh))
-		pr_warn("FLB '%s': stays registered, files of '%s' are preserved\n",
-			flb->compatible, fh->compatible);
-	else
-		luo_flb_unlink(link);
-}
-
-/**
- * luo_flb_unregister_all - unregister all FLBs of a handler
- * @fh: the handler
- *
- * Context: With luo_register_rwlock held for writing.
- */
-void luo_flb_unregister_all(struct liveupdate_file_handler *fh)
-{
-	struct luo_flb_link *link, *tmp;
-
-	lockdep_assert_held_write(&luo_register_rwlock);
-
-	list_for_each_entry_safe(link, tmp, &ACCESS_PRIVATE(fh, flb_list), list)
-		luo_flb_unlink(link);
 }
 
 /* Serialization. */

@@ -7,6 +7,19 @@
 #ifndef _LINUX_LUO_INTERNAL_H
 #define _LINUX_LUO_INTERNAL_H
 
+/*
+ * Layers.  A file only calls files below it, and none on its own line; all call
+ * Kexec Handover, but not kho_image.c:
+ *
+ *	luo_core.c luo_debugfs.c	the device, and kexec; files for administrators
+ *	luo_session.c			sessions
+ *	luo_register.c			handlers and FLBs come and go
+ *	luo_file.c			files in sessions
+ *	luo_flb.c			objects that files share
+ *	luo_ioctl.c			format of ioctls
+ *	luo_state.c			what is enabled, frozen and registered
+ */
+
 #include <linux/hashtable.h>
 #include <linux/kho/abi/luo.h>
 #include <linux/kho/block.h>
@@ -17,7 +30,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
-/* Large enough for the structure of each ioctl. */
+/* luo_ioctl.c: large enough for the structure of each ioctl. */
 #define LUO_IOCTL_MAX_SIZE	128
 
 /**
@@ -54,9 +67,19 @@ struct luo_ioctl_op {
 long luo_ioctl(const struct luo_ioctl_op *ops, unsigned int nr_ops, void *ctx,
 	       unsigned int cmd, unsigned long arg);
 
+/* luo_state.c */
+extern bool luo_enabled;
+
+/* Protects the lists of file handlers, of FLBs, and of the links between them. */
+extern struct rw_semaphore luo_register_rwlock;
+extern struct list_head luo_file_handlers, luo_flbs;
+
 /* The freeze before kexec waits for changes, and prevents new ones. */
+int luo_enter(void);
 bool luo_enter_close(void);
 void luo_leave(void);
+void luo_freeze_begin(void);
+void luo_freeze_end(bool frozen);
 
 /**
  * struct luo_file_set - the files of a session
@@ -139,7 +162,6 @@ bool luo_file_finish_given(struct luo_file_set *set);
 void luo_file_park_all(struct luo_file_set *set);
 struct luo_file *luo_file_find_claimed(int fd, struct luo_file_set **set);
 bool luo_file_leave(struct luo_file *f);
-bool luo_file_handler_is_registered(const struct liveupdate_file_handler *fh);
 bool luo_file_any_outgoing(const struct liveupdate_file_handler *fh);
 
 #define LUO_NAME_HASH_BITS	10
@@ -204,18 +226,32 @@ bool luo_session_any_outgoing(void);
 void luo_session_warn_unfinished(void);
 void luo_session_unhold_incoming(void);
 
+/* The array of records of FLBs has one page. */
+#define LUO_FLB_PAGES	1
+#define LUO_FLB_MAX							\
+	((LUO_FLB_PAGES * PAGE_SIZE - sizeof(struct luo_flb_header_ser)) / \
+	 sizeof(struct luo_flb_ser))
+
+/**
+ * struct luo_flb_link - link between a handler and an FLB of its files
+ * @flb: the FLB
+ * @list: position in the list of the handler
+ */
+struct luo_flb_link {
+	struct liveupdate_flb *flb;
+	struct list_head list;
+};
+
+/* luo_flb.c */
+struct luo_flb_private *luo_flb_private(struct liveupdate_flb *flb);
 int luo_flb_file_preserve(struct liveupdate_file_handler *fh);
 void luo_flb_file_unpreserve(struct liveupdate_file_handler *fh);
 void luo_flb_file_finish(struct liveupdate_file_handler *fh);
 bool luo_flb_finish_rest(void);
-void luo_flb_unregister_all(struct liveupdate_file_handler *fh);
 int luo_flb_setup_outgoing(u64 *flbs_pa);
 void luo_flb_setup_incoming(u64 flbs_pa);
 void luo_flb_serialize(void);
 void luo_flb_for_each(void (*fn)(const char *name, u64 nr, void *data), void *data);
-
-/* Protects the lists of file handlers, of FLBs, and of the links between them. */
-extern struct rw_semaphore luo_register_rwlock;
 
 /* Check whether a field has a string that is not empty and ends within it. */
 static inline bool luo_string_valid(const char *s, size_t size)

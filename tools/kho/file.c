@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -104,4 +105,32 @@ int blob_read(const char *path, struct blob *blob)
 		err = fd_read(fd, path, blob);
 	close(fd);
 	return err;
+}
+
+int path_below(const char *root, const char *path, char *name, size_t size)
+{
+	return snprintf(name, size, "%s%s", root, path) < (int)size ? 0 : fail("%s: too long", root);
+}
+
+int read_below(const char *root, const char *path, struct blob *blob)
+{
+	char name[4096];
+
+	return path_below(root, path, name, sizeof(name)) ?: blob_read(name, blob);
+}
+
+/* Calls @visit for each line of a text: a key, a colon and a value. */
+void text_lines(const struct blob *text, line_visit visit, void *ctx)
+{
+	char *copy = strndup((const char *)text->data, text->size), *line, *value, *rest = NULL;
+
+	for (line = copy ? strtok_r(copy, "\n", &rest) : NULL; line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		value = strstr(line, ": ");
+		if (!value)
+			continue;
+		*value = '\0';
+		visit(ctx, line, value + 2);
+	}
+	free(copy);
 }

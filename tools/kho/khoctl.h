@@ -32,6 +32,10 @@ const char *failure(void);
 /* file.c */
 int blob_read(const char *path, struct blob *blob);
 void blob_free(struct blob *blob);
+int path_below(const char *root, const char *path, char *name, size_t size);
+int read_below(const char *root, const char *path, struct blob *blob);
+typedef void (*line_visit)(void *ctx, const char *key, const char *value);
+void text_lines(const struct blob *text, line_visit visit, void *ctx);
 bool blob_part(const struct blob *blob, uint64_t offset, uint64_t size, struct blob *part);
 bool blob_starts(const struct blob *blob, const char *with, size_t len);
 uint16_t get16(const uint8_t *p);
@@ -124,10 +128,6 @@ struct use {
 #define DEBUGFS	"/sys/kernel/debug/kho"
 int running_set(const char *root, struct set *set);
 int running_use(const char *root, struct use *use);
-int path_below(const char *root, const char *path, char *name, size_t size);
-int read_below(const char *root, const char *path, struct blob *blob);
-typedef void (*line_visit)(void *ctx, const char *key, const char *value);
-void text_lines(const struct blob *text, line_visit visit, void *ctx);
 bool is_own(const char *node);
 void use_free(struct use *use);
 struct json_object *running_show(const char *root);

@@ -20,20 +20,6 @@
 #define SESSIONS	"/sys/kernel/debug/liveupdate/"
 #define SESSION_LINK	"anon_inode:[luo_session] "
 
-int path_below(const char *root, const char *path, char *name, size_t size)
-{
-	if (snprintf(name, size, "%s%s", root, path) >= (int)size)
-		return fail("%s: too long", root);
-	return 0;
-}
-
-int read_below(const char *root, const char *path, struct blob *blob)
-{
-	char name[4096];
-
-	return path_below(root, path, name, sizeof(name)) ?: blob_read(name, blob);
-}
-
 /* ---- components */
 
 static void find_release(const char *root, struct set *set)
@@ -124,23 +110,7 @@ static void count_files(struct json_object *files, const char *handler, int64_t 
 	json_object_object_add(files, handler, json_object_new_int64(count));
 }
 
-/* Calls @visit for each line of a text: a key, a colon and a value. */
-void text_lines(const struct blob *text, line_visit visit, void *ctx)
-{
-	char *copy = strndup((const char *)text->data, text->size), *line, *value, *rest = NULL;
-
-	for (line = copy ? strtok_r(copy, "\n", &rest) : NULL; line;
-	     line = strtok_r(NULL, "\n", &rest)) {
-		value = strstr(line, ": ");
-		if (!value)
-			continue;
-		*value = '\0';
-		visit(ctx, line, value + 2);
-	}
-	free(copy);
-}
-
-/* The same of a file of debugfs. */
+/* Calls @visit for each line of a file of debugfs. */
 static int running_lines(const char *root, const char *path, line_visit visit, void *ctx)
 {
 	struct blob text;

@@ -160,7 +160,7 @@ static const struct number {
 	NUMBER(RADIX, KHO_TABLE_SIZE_LOG2, PAGED(9, 11, 13)),
 	NUMBER(RADIX, KHO_BITMAP_SIZE_LOG2, PAGED(15, 17, 19)),
 	NUMBER(RADIX, KHO_TREE_MAX_DEPTH, PAGED(6, 5, 4)),
-	NUMBER(RADIX, KHO_MAX_ORDER, PAGED(37, 33, 29)),
+	NUMBER(KHO, KHO_MAX_ORDER, PAGED(37, 33, 29)),
 	NUMBER(VMALLOC, KHO_VMALLOC_ALLOC, 1),
 	NUMBER(VMALLOC, KHO_VMALLOC_HUGE_VMAP, 2),
 	NUMBER(VMALLOC, KHO_VMALLOC_SIZE, PAGED(511, 2047, 8191)),
@@ -282,7 +282,7 @@ static void kho_abi_test_names(struct kunit *test)
 	}
 }
 
-/* Keys of the map of preserved memory, a part of radix-v1. */
+/* Keys of the map of preserved memory, a part of kho-v4. */
 static const struct golden_key {
 	const char *name;
 	phys_addr_t phys;
@@ -311,7 +311,7 @@ static void kho_abi_test_keys(struct kunit *test)
 {
 	const struct golden_key *g = test->param_value;
 
-	expect_number(test, &versions[RADIX], "kho_encode_key()",
+	expect_number(test, &versions[KHO], "kho_encode_key()",
 		      kho_encode_key(g->phys, g->order), g->key);
 }
 

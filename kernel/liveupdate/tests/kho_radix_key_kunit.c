@@ -7,10 +7,8 @@
 #include <kunit/test.h>
 #include <linux/array_size.h>
 #include <linux/bits.h>
-#include <linux/kho/abi/radix_tree.h>
+#include <linux/kho/abi/kexec_handover.h>
 #include <linux/module.h>
-
-#include "../kexec_handover_internal.h"
 
 /* Numbers that one leaf of the tree has bits for. */
 #define LEAF_KEYS	BIT(KHO_BITMAP_SIZE_LOG2)

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The core, with access to its static variables. */
+/* Access to the state of the core, see machine.h. */
 
-#include <kernel/liveupdate/kexec_handover.c>
+#include "shims.h"
+
+#include <linux/kexec_handover.h>
+#include <linux/libfdt.h>
+#include <kernel/liveupdate/kexec_handover_internal.h>
 
 static int create_root(void *fdt)
 {

@@ -51,14 +51,6 @@ int sim_param(const char *name, const char *value)
 	return err;
 }
 
-__thread int sim_atomic;
-__thread unsigned long sim_spinlocks;
-
-void sim_might_sleep(void)
-{
-	BUG_ON(sim_atomic);
-}
-
 static struct work_struct *pending[4];
 
 void schedule_work(struct work_struct *work)

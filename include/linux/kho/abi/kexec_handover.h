@@ -9,11 +9,16 @@
 #ifndef _LINUX_KHO_ABI_KEXEC_HANDOVER_H
 #define _LINUX_KHO_ABI_KEXEC_HANDOVER_H
 
+#include <linux/bitops.h>
+#include <linux/bits.h>
 #include <linux/build_bug.h>
 #include <linux/kho/abi/compat.h>
 #include <linux/kho/abi/ptr.h>
 #include <linux/kho/abi/radix_tree.h>
 #include <linux/kho/abi/vmalloc.h>
+#include <linux/types.h>
+
+#include <asm/page.h>
 
 /**
  * DOC: Kexec Handover ABI
@@ -44,8 +49,8 @@
  *
  * ``preserved-memory-map``
  *     Physical address of the root of a radix tree (see radix_tree.h) with one
- *     key for each preserved block of memory.  The nodes of that tree are not
- *     in the tree themselves.
+ *     key for each preserved block of memory, see below.  The nodes of that tree
+ *     are not in the tree themselves.
  *
  * ``<name>``
  *     One node for each subsystem that called kho_add_subtree().
@@ -55,11 +60,27 @@
  * The u64 values are in native byte order, not in that of device trees, and
  * are aligned to four bytes only.
  *
- * A change of this tree needs a new number in %KHO_FDT_COMPAT_BASE.  A change
- * of a structure with a version of its own needs a new number there instead.
+ * A key of the *map of preserved memory* stands for one block of 2^order pages::
+ *
+ *     key = 1 << (64 - PAGE_SHIFT - order)  |  phys >> (PAGE_SHIFT + order)
+ *
+ * The highest set bit encodes the order: the larger the order, the lower
+ * that bit, and the fewer bits of address remain below it::
+ *
+ *     order   marker (4 KiB pages)   bits below the marker
+ *     0       bit 52                 phys >> 12
+ *     1       bit 51                 phys >> 13
+ *     9       bit 43                 phys >> 21
+ *
+ * Adjacent blocks of one order have consecutive keys, and therefore a run
+ * of bits in a leaf; an ascending walk visits the largest order first.
+ *
+ * A change of the root tree or of the keys needs a new number in
+ * %KHO_FDT_COMPAT_BASE.  A change of a structure with a version of its own needs
+ * a new number there instead.
  */
 
-/* Version of the root tree alone. */
+/* Version of the root tree and of the keys of the memory map. */
 #define KHO_FDT_COMPAT_BASE	"kho-v4"
 
 /* Value of "compatible" in the root node. */
@@ -74,5 +95,52 @@ static_assert(KHO_COMPAT_SORTED(KHO_RADIX_COMPATIBLE, KHO_VMALLOC_COMPATIBLE));
 #define KHO_FDT_MEMORY_MAP_PROP_NAME	"preserved-memory-map"
 #define KHO_SUB_TREE_PROP_NAME		"preserved-data"
 #define KHO_SUB_TREE_SIZE_PROP_NAME	"blob-size"
+
+/*
+ * Largest order in the map of preserved memory.  Up to this order, the marker
+ * bit is above the bits that select a key in a leaf, so all keys of a leaf have
+ * one order.
+ */
+#define KHO_MAX_ORDER	(64 - PAGE_SHIFT - KHO_BITMAP_SIZE_LOG2)
+
+/**
+ * kho_encode_key - encode a block as a key of the memory map
+ * @phys: address of the block, a multiple of its size
+ * @order: its order, at most %KHO_MAX_ORDER
+ *
+ * Return: the key; see "Kexec Handover ABI".
+ */
+static inline unsigned long kho_encode_key(phys_addr_t phys, unsigned int order)
+{
+	unsigned int shift = PAGE_SHIFT + order;
+
+	return BIT(64 - shift) | phys >> shift;
+}
+
+/**
+ * kho_decode_key - decode a key of the memory map
+ * @key: the key, possibly from another kernel
+ * @phys: set to the address of the block
+ * @order: set to the order of the block
+ *
+ * Return: true, or false for an invalid key, with nothing set.
+ */
+static inline bool kho_decode_key(unsigned long key, phys_addr_t *phys,
+				  unsigned int *order)
+{
+	unsigned int marker = fls64(key);
+
+	/* fls64() counts from 1. */
+	if (marker-- == 0 || marker > 64 - PAGE_SHIFT ||
+	    marker < 64 - PAGE_SHIFT - KHO_MAX_ORDER)
+		return false;
+
+	*order = 64 - PAGE_SHIFT - marker;
+	*phys = (phys_addr_t)(key ^ BIT(marker)) << (PAGE_SHIFT + *order);
+	return true;
+}
+
+/* The widest key, of a page, fits the tree. */
+static_assert(KHO_RADIX_KEY_WIDTH >= 64 - PAGE_SHIFT + 1);
 
 #endif /* _LINUX_KHO_ABI_KEXEC_HANDOVER_H */

@@ -80,12 +80,15 @@
  * @flags: offset 0, high 12 bits: MEMFD_LUO_FOLIO_*, the others reserved
  * @index: offset 8: place in the file, in pages; a multiple of the number of
  *         pages in the folio and larger than the index of the entry before
+ *
+ * The array starts a page, so entries are aligned, and are not accessed byte by
+ * byte as those of an unaligned structure.
  */
 struct memfd_luo_folio_ser {
 	u64 pfn:52;
 	u64 flags:12;
 	u64 index;
-} __packed;
+} __packed __aligned(8);
 
 /*
  * Seals that this version supports.  Their values are user space ABI and are

@@ -34,35 +34,20 @@
  *     63..60  59..51  50..42  41..33  32..24  23..15      14..0
  *     zero    lvl 5   lvl 4   lvl 3   lvl 2   lvl 1   lvl 0, the bitmap
  *
- * Keys are at most %KHO_RADIX_KEY_WIDTH bits wide, which is what the map of
- * preserved memory needs: the bits of a page frame number and one for the order.
+ * Keys are at most %KHO_RADIX_KEY_WIDTH bits wide: one more than a page frame
+ * number.  What a key stands for is up to the owner of the tree; for the map of
+ * preserved memory, see "Kexec Handover ABI".
  *
  * Numbers and bitmap words are in native byte order, and the geometry follows
  * from PAGE_SIZE: both kernels must agree on both.
- *
- * The *map of preserved memory*, where the core records preserved memory, is
- * such a tree.  One key stands for one block of 2^order pages::
- *
- *     key = 1 << (64 - PAGE_SHIFT - order)  |  phys >> (PAGE_SHIFT + order)
- *
- * The highest set bit encodes the order: the larger the order, the lower
- * that bit, and the fewer bits of address remain below it::
- *
- *     order   marker (4 KiB pages)   bits below the marker
- *     0       bit 52                 phys >> 12
- *     1       bit 51                 phys >> 13
- *     9       bit 43                 phys >> 21
- *
- * Adjacent blocks of one order have consecutive keys, and therefore a run
- * of bits in a leaf; an ascending walk visits the largest order first.
  */
 
-/* Version of the tree's layout and of the key encoding of the memory map. */
+/* Version of the layout of the tree. */
 #define KHO_RADIX_COMPATIBLE "radix-v1"
 
 /**
  * enum kho_radix_consts - geometry of the tree
- * @KHO_RADIX_KEY_WIDTH: bits in the widest key, a PFN and the order marker
+ * @KHO_RADIX_KEY_WIDTH: bits in the widest key
  * @KHO_TABLE_SIZE_LOG2: log2 of the number of entries in a table
  * @KHO_BITMAP_SIZE_LOG2: log2 of the number of bits in a leaf
  * @KHO_TREE_MAX_DEPTH: number of levels, the leaves included

@@ -18,7 +18,6 @@ bool sim_mte, sim_no_blocks, sim_no_nodes;
 static struct kimage loaded = { .kho.fdt = 1 };
 struct kimage *kexec_image = &loaded;
 
-__thread int sim_read_locks, sim_write_locks;
 enum sim_user sim_user;
 int sim_memfd_error, sim_seal_error;
 unsigned int sim_max_folio_order = MAX_PAGE_ORDER;

@@ -7,213 +7,14 @@
  */
 
 #define _GNU_SOURCE
-#include <errno.h>
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "handover.h"
 #include "kho_test.h"
-
-#define MAX_NAMES	8192
-#define NAME_SIZE	64
-
-struct name {
-	char name[NAME_SIZE];
-	int fd;
-};
-
-unsigned long page_size;
-
-static struct name names[MAX_NAMES];
-static unsigned int nr_names;
-static char reason[256];
-
-int problem(int err, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(reason, sizeof(reason), fmt, args);
-	va_end(args);
-
-	return err;
-}
-
-const char *problem_text(void)
-{
-	return reason;
-}
-
-void note(const char *fmt, ...)
-{
-	va_list args;
-
-	printf("# ");
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	printf("\n");
-}
-
-const char *option(char **words, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (; *words; words++) {
-		if (strncmp(*words, name, len))
-			continue;
-		if ((*words)[len] == '=')
-			return *words + len + 1;
-		if (!(*words)[len])
-			return "";
-	}
-
-	return NULL;
-}
-
-int parse_u64(const char *text, uint64_t *value)
-{
-	static const char units[] = "KMG";	/* and P for pages */
-	const char *unit;
-	char *end;
-
-	errno = 0;
-	*value = strtoull(text, &end, 0);
-	if (errno || end == text)
-		return problem(-EINVAL, "'%s' is not a number", text);
-
-	unit = *end ? strchr(units, *end) : NULL;
-	if (*end == 'P') {
-		*value *= page_size;
-		end++;
-	} else if (unit) {
-		*value <<= 10 * (unit - units + 1);
-		end++;
-	}
-	if (*end)
-		return problem(-EINVAL, "'%s' is not a number", text);
-
-	return 0;
-}
-
-int option_u64(char **words, const char *name, uint64_t def, uint64_t *value)
-{
-	const char *text = option(words, name);
-
-	*value = def;
-
-	return text ? parse_u64(text, value) : 0;
-}
-
-static struct name *name_lookup(const char *name)
-{
-	for (unsigned int i = 0; i < nr_names; i++) {
-		if (!strcmp(names[i].name, name))
-			return &names[i];
-	}
-
-	return NULL;
-}
-
-int fd_add(const char *name, int fd)
-{
-	struct name *entry = name_lookup(name);
-
-	if (entry && entry->fd >= 0) {
-		close(fd);
-		return problem(-EEXIST, "there is a '%s' already", name);
-	}
-	if (!entry) {
-		if (nr_names == MAX_NAMES || strlen(name) >= NAME_SIZE) {
-			close(fd);
-			return problem(-ENOSPC, "too many names for '%s'", name);
-		}
-		entry = &names[nr_names++];
-		snprintf(entry->name, NAME_SIZE, "%s", name);
-	}
-	entry->fd = fd;
-
-	return 0;
-}
-
-int fd_find(const char *name)
-{
-	struct name *entry = name_lookup(name);
-
-	if (!entry || entry->fd < 0)
-		return problem(-ENOENT, "no open '%s'", name);
-
-	return entry->fd;
-}
-
-int fd_close(const char *name)
-{
-	struct name *entry = name_lookup(name);
-
-	if (!entry || entry->fd < 0)
-		return problem(-ENOENT, "no open '%s'", name);
-	close(entry->fd);
-	entry->fd = -1;
-
-	return 0;
-}
-
-uint64_t pattern_word(uint64_t seed, uint64_t index)
-{
-	uint64_t z = seed * 0xd1342543de82ef95ull;
-
-	z += (index + 1) * 0x9e3779b97f4a7c15ull;
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-
-	return z ^ (z >> 31);
-}
-
-/* @offset is a multiple of 8, @len need not be. */
-void pattern_fill(void *buf, size_t len, uint64_t seed, uint64_t offset)
-{
-	uint64_t index = offset / sizeof(uint64_t);
-	uint8_t *out = buf;
-
-	while (len) {
-		uint64_t word = pattern_word(seed, index++);
-		size_t part = len < sizeof(word) ? len : sizeof(word);
-
-		memcpy(out, &word, part);
-		out += part;
-		len -= part;
-	}
-}
-
-int shell(const char *command)
-{
-	int status;
-	pid_t pid;
-
-	pid = fork();
-	if (pid < 0)
-		return problem(-errno, "fork: %s", strerror(errno));
-	if (!pid) {
-		/* stdout is the KTAP channel, so commands print to stderr. */
-		dup2(STDERR_FILENO, STDOUT_FILENO);
-		execl("/bin/sh", "sh", "-c", command, NULL);
-		_exit(127);
-	}
-
-	if (waitpid(pid, &status, 0) < 0)
-		return problem(-errno, "wait: %s", strerror(errno));
-	if (WIFSIGNALED(status))
-		return problem(-EIO, "killed by signal %d", WTERMSIG(status));
-	if (WEXITSTATUS(status))
-		return problem(-EIO, "exit status %d", WEXITSTATUS(status));
-
-	return 0;
-}
 
 static int run_case(const char *name, const char *hop)
 {
@@ -229,7 +30,7 @@ static int run_case(const char *name, const char *hop)
 
 int main(int argc, char **argv)
 {
-	struct rlimit limit = { MAX_NAMES + 64, MAX_NAMES + 64 };
+	struct rlimit limit = { MAX_FD_NAMES + 64, MAX_FD_NAMES + 64 };
 
 	page_size = sysconf(_SC_PAGESIZE);
 	setvbuf(stdout, NULL, _IOLBF, 0);

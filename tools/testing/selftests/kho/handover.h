@@ -37,7 +37,7 @@
 extern unsigned long page_size;
 #define PAGE_MAX	(64UL << 10)
 
-/* handover.c */
+/* handover_util.c */
 int __printf(2, 3) problem(int err, const char *fmt, ...);
 const char *problem_text(void);
 void __printf(1, 2) note(const char *fmt, ...);
@@ -49,6 +49,7 @@ int option_u64(char **words, const char *name, uint64_t def, uint64_t *value);
 int parse_u64(const char *text, uint64_t *value);
 
 /* Every descriptor that cases work with has a name. */
+#define MAX_FD_NAMES	8192
 int fd_add(const char *name, int fd);
 int fd_find(const char *name);
 int fd_close(const char *name);
@@ -285,27 +286,10 @@ int fdt_prop_lie(struct blob *blob, const char *node, const char *prop,
 int kho_fdt_u64(const char *path, const char *node, const char *prop,
 		uint64_t *value);
 
-/*
- * handover_damage.c: access to physical memory, by page address for a mapping,
- * and offsets in struct luo_ser.
- */
+/* handover_ram.c: access to physical memory, by page address for a mapping. */
 int memory_map(void **map, size_t len, uint64_t pa);
 int memory_read(void *buf, size_t len, uint64_t pa);
 int memory_write(const void *buf, size_t len, uint64_t pa);
-#define LUO_FLBS	32
-
-/* The record of a file in a session of the previous kernel. */
-int file_record(const char *session, uint64_t token, uint64_t *pa);
-
-/*
- * handover_compat.c: writes text that no kernel would write to a field of @size
- * bytes, or to @max bytes if it is huge; returns the size, 0 for an unknown
- * @kind.
- */
-size_t bad_text(const char *kind, void *bytes, size_t size, size_t max);
-
-/* handover_hostile.c: keys in the outgoing memory map whose blocks overlap memory. */
-int map_count(uint64_t pa, uint64_t len, unsigned int *nr);
 
 /* Bytes to search for in memory, at multiples of @step, a power of two. */
 struct wanted {
@@ -315,15 +299,28 @@ struct wanted {
 	uint64_t from;	/* of a page */
 };
 
-/*
- * The same file: addresses of bytes, of the root tree, of a page of this
- * process.
- */
+/* The same file: addresses of bytes, and of pages of this process. */
 int ram_search(const struct wanted *wanted, uint64_t *pa);
-int root_address(uint64_t *pa);
 int page_address(const void *map, uint64_t *pa);
 int page_frames(const void *map, size_t nr, uint64_t *frames);
 #define PAGEMAP_PRESENT	(1ull << 63)
 #define PAGEMAP_PFN	((1ull << 55) - 1)
+
+/* Offset in struct luo_ser. */
+#define LUO_FLBS	32
+
+/* handover_damage.c: the record of a file in a session of the previous kernel. */
+int file_record(const char *session, uint64_t token, uint64_t *pa);
+
+/*
+ * handover_compat.c: writes text that no kernel would write to a field of @size
+ * bytes, or to @max bytes if it is huge; returns the size, 0 for an unknown
+ * @kind.
+ */
+size_t bad_text(const char *kind, void *bytes, size_t size, size_t max);
+int root_address(uint64_t *pa);
+
+/* handover_hostile.c: keys in the outgoing memory map whose blocks overlap memory. */
+int map_count(uint64_t pa, uint64_t len, unsigned int *nr);
 
 #endif

@@ -17,8 +17,6 @@
 
 #include "handover.h"
 
-#define WINDOW		(64UL << 20)
-
 #define LUO_STRING	16	/* size in struct luo_ser */
 #define FLB_NAME	48	/* size in struct luo_flb_ser */
 #define FLB_MAGIC	0xfeedf00dcafebee0ull	/* lib/tests/liveupdate.c */
@@ -53,57 +51,6 @@ size_t bad_text(const char *kind, void *bytes, size_t size, size_t max)
 		return 0;
 
 	return size;
-}
-
-/* Looks for the bytes in [start, end), which is RAM, every @step bytes. */
-static int bytes_find(int mem, const struct wanted *wanted, uint64_t start,
-		      uint64_t end, uint64_t *pa)
-{
-	size_t len = end - start;
-	uint32_t word;
-	uint8_t *map = mmap(NULL, len, PROT_READ, MAP_SHARED, mem, start);
-	bool found = false;
-
-	if (map == MAP_FAILED)
-		return problem(-errno, "map /dev/mem at %#llx: %s",
-			       (unsigned long long)start, strerror(errno));
-	memcpy(&word, wanted->bytes, sizeof(word));
-	for (size_t at = 0; at + wanted->len <= len && !found;
-	     at += wanted->step) {
-		found = *(uint32_t *)(map + at) == word &&
-			!memcmp(map + at, wanted->bytes, wanted->len);
-		*pa = start + at;
-	}
-	munmap(map, len);
-
-	return found ? 0 : -ENOENT;
-}
-
-int ram_search(const struct wanted *wanted, uint64_t *pa)
-{
-	int mem = open("/dev/mem", O_RDONLY | O_CLOEXEC), err = -ENOENT;
-	FILE *ram = fopen("/proc/iomem", "re");
-	unsigned long long start, end;
-	char line[128];
-
-	while (err == -ENOENT && ram && fgets(line, sizeof(line), ram)) {
-		if (line[0] == ' ' || !strstr(line, " : System RAM") ||
-		    sscanf(line, "%llx-%llx", &start, &end) != 2)
-			continue;
-		start = (start + page_size - 1) & -page_size;
-		end = (end + 1) & -page_size;
-		if (start < wanted->from)
-			start = wanted->from;
-		for (; err == -ENOENT && start < end; start += WINDOW)
-			err = bytes_find(mem, wanted, start,
-					 end - start > WINDOW ?
-					 start + WINDOW : end, pa);
-	}
-	if (ram)
-		fclose(ram);
-	close(mem);
-
-	return err == -ENOENT ? problem(err, "not found in memory") : err;
 }
 
 /*
@@ -202,51 +149,6 @@ static int offer_luo(const char *offer)
 		err = kho_fdt_u64(OUT_FDT, "LUO", "preserved-data", &pa);
 
 	return err ? err : memory_write(text, len, pa);
-}
-
-/* The page may be under migration: reading it waits for the end. */
-int page_address(const void *map, uint64_t *pa)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	ssize_t len = sizeof(uint64_t);
-	uint64_t entry = 0;
-
-	for (int i = 0; i < 100; i++) {
-		if (len != sizeof(entry) || entry & PAGEMAP_PRESENT)
-			break;
-		(void)*(const volatile char *)map;
-		len = pread(fd, &entry, sizeof(entry),
-			    (uintptr_t)map / page_size * sizeof(entry));
-	}
-	close(fd);
-	*pa = (entry & PAGEMAP_PFN) * page_size;
-
-	return len == sizeof(entry) && entry & PAGEMAP_PRESENT && *pa ? 0 :
-	       problem(-EIO, "page without an address");
-}
-
-/* Page frame numbers of a mapping, in one read for those that are present. */
-int page_frames(const void *map, size_t nr, uint64_t *frames)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), err = 0;
-	size_t len = nr * sizeof(*frames);
-
-	if (fd < 0)
-		return problem(-errno, "pagemap: %s", strerror(errno));
-	if (pread(fd, frames, len, (uintptr_t)map / page_size *
-		  sizeof(*frames)) != (ssize_t)len)
-		err = problem(-EIO, "pagemap: short read");
-	close(fd);
-	for (size_t i = 0; i < nr && !err; i++) {
-		if (frames[i] & PAGEMAP_PRESENT) {
-			frames[i] &= PAGEMAP_PFN;
-			continue;
-		}
-		err = page_address((const char *)map + i * page_size, &frames[i]);
-		frames[i] /= page_size;
-	}
-
-	return err;
 }
 
 /* A page of a memfd keeps the records for the next kernel. */

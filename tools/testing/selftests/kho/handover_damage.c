@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "handover.h"
@@ -37,53 +36,6 @@ static const struct field {
 	{ "file", "data", 48, 8 },
 	{ "file", "token", FILE_TOKEN, 8 },
 };
-
-int memory_read(void *buf, size_t len, uint64_t pa)
-{
-	int mem = open("/dev/mem", O_RDONLY | O_CLOEXEC);
-	ssize_t done;
-
-	if (mem < 0)
-		return problem(-errno, "/dev/mem: %s", strerror(errno));
-	done = pread(mem, buf, len, pa);
-	close(mem);
-
-	return done == (ssize_t)len ? 0 :
-	       problem(-EIO, "memory at %#llx: %s", (unsigned long long)pa,
-		       strerror(errno));
-}
-
-int memory_map(void **map, size_t len, uint64_t pa)
-{
-	int mem = open("/dev/mem", O_RDWR | O_CLOEXEC);
-
-	if (mem < 0)
-		return problem(-errno, "/dev/mem: %s", strerror(errno));
-	*map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, mem, pa);
-	close(mem);
-
-	return *map == MAP_FAILED ?
-	       problem(-errno, "map memory at %#llx: %s",
-		       (unsigned long long)pa, strerror(errno)) : 0;
-}
-
-/*
- * Written through a mapping: KASAN would report write() to free memory, which
- * may have copies of the data that is searched for.
- */
-int memory_write(const void *buf, size_t len, uint64_t pa)
-{
-	size_t at = pa % page_size;
-	void *map;
-	int err = memory_map(&map, at + len, pa - at);
-
-	if (err)
-		return err;
-	memcpy((uint8_t *)map + at, buf, len);
-	munmap(map, at + len);
-
-	return 0;
-}
 
 /* Reads a field of the root of LUO, in a copy from debugfs. */
 static int root_u64(const char *path, unsigned int offset, uint64_t *value)

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The segments of an image in memory.  The kernel lists them in its log when an image
- * is loaded with KEXEC_FILE_DEBUG, and /proc/kcore has the memory.
+ * is loaded with KEXEC_FILE_DEBUG.
  */
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -18,44 +17,6 @@
 #ifndef KEXEC_FILE_DEBUG
 #define KEXEC_FILE_DEBUG	0x00000008
 #endif
-
-struct core {
-	int fd;
-	Elf64_Ehdr head;
-	Elf64_Phdr parts[64];
-};
-
-static int core_open(struct core *core)
-{
-	size_t size;
-
-	core->fd = open("/proc/kcore", O_RDONLY | O_CLOEXEC);
-	if (core->fd < 0 ||
-	    pread(core->fd, &core->head, sizeof(core->head), 0) != sizeof(core->head))
-		return problem(-EIO, "/proc/kcore: %s", strerror(errno));
-	size = core->head.e_phnum * sizeof(core->parts[0]);
-	if (size > sizeof(core->parts) ||
-	    pread(core->fd, core->parts, size, core->head.e_phoff) != (ssize_t)size)
-		return problem(-EIO, "/proc/kcore: no program headers");
-
-	return 0;
-}
-
-/* Bytes of physical memory at @pa. */
-static int core_read(const struct core *core, uint64_t pa, void *buf, size_t size)
-{
-	for (unsigned int i = 0; i < core->head.e_phnum; i++) {
-		const Elf64_Phdr *part = &core->parts[i];
-
-		if (part->p_type == PT_LOAD && pa >= part->p_paddr &&
-		    pa - part->p_paddr + size <= part->p_filesz &&
-		    pread(core->fd, buf, size, part->p_offset + pa - part->p_paddr) ==
-		    (ssize_t)size)
-			return 0;
-	}
-
-	return problem(-EIO, "/proc/kcore does not have %#llx", (unsigned long long)pa);
-}
 
 static int image_load(void)
 {
@@ -76,7 +37,7 @@ static int image_load(void)
 }
 
 /* Add the number of bytes from @begin to @end to @nr, all of which have to be 0. */
-static int zeros(const struct core *core, uint64_t begin, uint64_t end, uint64_t *nr)
+static int zeros(uint64_t begin, uint64_t end, uint64_t *nr)
 {
 	static const char zero[4096];
 	char buf[sizeof(zero)];
@@ -85,7 +46,7 @@ static int zeros(const struct core *core, uint64_t begin, uint64_t end, uint64_t
 	while (!err && begin < end) {
 		size_t size = end - begin < sizeof(buf) ? end - begin : sizeof(buf);
 
-		err = core_read(core, begin, buf, size);
+		err = memory_read(buf, size, begin);
 		if (!err && memcmp(buf, zero, size))
 			err = problem(-EINVAL, "not zero: %zu bytes at %#llx", size,
 				      (unsigned long long)begin);
@@ -98,10 +59,9 @@ static int zeros(const struct core *core, uint64_t begin, uint64_t end, uint64_t
 
 static int segments_check(char *log)
 {
-	struct core core = { 0 };
 	uint64_t nr = 0;
 	char *rest;
-	int err = core_open(&core);
+	int err = 0;
 
 	for (char *line = strtok_r(log, "\n", &rest); line && !err;
 	     line = strtok_r(NULL, "\n", &rest)) {
@@ -109,9 +69,8 @@ static int segments_check(char *log)
 		unsigned long long bufsz, mem, memsz;
 
 		if (at && sscanf(at, " bufsz=%llx mem=%llx memsz=%llx", &bufsz, &mem, &memsz) == 3)
-			err = zeros(&core, mem + bufsz, mem + memsz, &nr);
+			err = zeros(mem + bufsz, mem + memsz, &nr);
 	}
-	close(core.fd);
 	note("%llu bytes follow the data of segments", (unsigned long long)nr);
 
 	return err || nr ? err : problem(-ENODATA, "no segment is larger than its data");

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * State of the Live Update Orchestrator, which all other files use: whether it
+ * is enabled or frozen, and what is registered.
+ *
+ * Copyright (c) 2025, Google LLC.
+ * Pasha Tatashin <pasha.tatashin@soleen.com>
+ */
+
+#include <linux/init.h>
+#include <linux/kstrtox.h>
+#include <linux/list.h>
+#include <linux/liveupdate.h>
+#include <linux/rwsem.h>
+#include <linux/sched/signal.h>
+
+#include "luo_internal.h"
+
+bool luo_enabled;
+
+/* The numbers of both are small, so lists are sufficient. */
+LIST_HEAD(luo_file_handlers);
+LIST_HEAD(luo_flbs);
+DECLARE_RWSEM(luo_register_rwlock);
+
+static DECLARE_RWSEM(luo_freeze_sem);
+
+/* Written with luo_freeze_sem held for writing, except LUO_FREEZING. */
+static enum {
+	LUO_RUNNING,
+	LUO_FREEZING,		/* running ioctls should abort early */
+	LUO_FROZEN,		/* nothing may change before kexec */
+} luo_freeze_state;
+
+static int __init luo_parse_enable(char *p)
+{
+	return kstrtobool(p, &luo_enabled);
+}
+early_param("liveupdate", luo_parse_enable);
+
+/**
+ * liveupdate_enabled - check whether live update is enabled
+ *
+ * Return: true when LUO was switched on and is initialized.
+ */
+bool liveupdate_enabled(void)
+{
+	return luo_enabled;
+}
+
+/**
+ * liveupdate_interrupted - check whether a file handler should abort
+ *
+ * For handlers whose preserve() or retrieve() may take long.  They return
+ * -EINTR then, with nothing lost.
+ *
+ * Context: Process context, in a callback from LUO.
+ * Return: true when the caller is being killed or the freeze before kexec waits
+ * for it.
+ */
+bool liveupdate_interrupted(void)
+{
+	return READ_ONCE(luo_freeze_state) != LUO_RUNNING ||
+	       fatal_signal_pending(current);
+}
+
+/**
+ * luo_enter - start a change of sessions
+ *
+ * Return: 0, to be followed by luo_leave(), or -EBUSY after the freeze.
+ */
+int luo_enter(void)
+{
+	if (READ_ONCE(luo_freeze_state) != LUO_RUNNING)
+		return -EBUSY;
+
+	down_read(&luo_freeze_sem);
+	if (luo_freeze_state != LUO_FROZEN)
+		return 0;
+
+	up_read(&luo_freeze_sem);
+	return -EBUSY;
+}
+
+/**
+ * luo_enter_close - start a change that cannot be refused
+ *
+ * Waits for a running freeze, which may fail.
+ *
+ * Return: true, to be followed by luo_leave(), or false after the freeze, when
+ * nothing has to be done.
+ */
+bool luo_enter_close(void)
+{
+	down_read(&luo_freeze_sem);
+	if (luo_freeze_state != LUO_FROZEN)
+		return true;
+
+	up_read(&luo_freeze_sem);
+	return false;
+}
+
+/**
+ * luo_leave - end a change of sessions
+ */
+void luo_leave(void)
+{
+	up_read(&luo_freeze_sem);
+}
+
+/**
+ * luo_freeze_begin - wait for running changes, and prevent new ones
+ *
+ * Running ioctls are asked to abort early.
+ *
+ * Context: May sleep.  To be followed by luo_freeze_end().
+ */
+void luo_freeze_begin(void)
+{
+	WRITE_ONCE(luo_freeze_state, LUO_FREEZING);
+	down_write(&luo_freeze_sem);
+}
+
+/**
+ * luo_freeze_end - end the freeze
+ * @frozen: true if nothing may change from now on, false to allow changes again
+ */
+void luo_freeze_end(bool frozen)
+{
+	WRITE_ONCE(luo_freeze_state, frozen ? LUO_FROZEN : LUO_RUNNING);
+	up_write(&luo_freeze_sem);
+}
