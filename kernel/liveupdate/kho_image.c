@@ -230,9 +230,11 @@ static bool kho_alloc_for_crash(struct kho_areas *areas, bool low,
 {
 	const struct resource *crash = kho_crash_memory();
 	phys_addr_t end = low ? KHO_LOW_END : PHYS_ADDR_MAX, piece, best;
+	bool in_low;
 
 	*done = 0;
-	if (!crash->end || low != (crash->end <= ARCH_LOW_ADDRESS_LIMIT))
+	in_low = crash->end <= ARCH_LOW_ADDRESS_LIMIT;
+	if (!crash->end || low != in_low)
 		return true;
 
 	piece = round_up(kho_with_margin(resource_size(crash)), KHO_SCRATCH_UNIT);

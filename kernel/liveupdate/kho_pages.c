@@ -81,8 +81,10 @@ static int kho_check_preservable(unsigned long pfn, unsigned long nr_pages,
 	if (!kho_out.map.root)
 		return -EOPNOTSUPP;
 
-	if (pfn < batch->start || pfn > batch->end)
-		batch->start = batch->end = pfn;
+	if (pfn < batch->start || pfn > batch->end) {
+		batch->start = pfn;
+		batch->end = pfn;
+	}
 
 	while (batch->end < end) {
 		unsigned long scratch = PHYS_PFN(kho_scratch_from(PFN_PHYS(batch->end)));

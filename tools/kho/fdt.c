@@ -14,7 +14,7 @@ bool fdt_is(const struct blob *blob)
 }
 
 /* fdt_check_full() accepts a tree without a root, and old versions of the format. */
-static int damaged(const char *why)
+static int fail_damaged(const char *why)
 {
 	return fail("device tree is damaged: %s", why);
 }
@@ -25,7 +25,7 @@ static int visit_node(const void *tree, int node, unsigned int depth, fdt_visit 
 	const char *name = fdt_get_name(tree, node, &size);
 
 	if (!name)
-		return damaged(fdt_strerror(size));
+		return fail_damaged(fdt_strerror(size));
 	err = visit(ctx, depth, name, NULL, NULL);
 
 	fdt_for_each_property_offset(prop, tree, node) {
@@ -38,7 +38,7 @@ static int visit_node(const void *tree, int node, unsigned int depth, fdt_visit 
 		if (bytes)
 			err = visit(ctx, depth, name, prop_name, &value);
 		else
-			err = damaged(fdt_strerror(size));
+			err = fail_damaged(fdt_strerror(size));
 	}
 
 	return err;
@@ -49,7 +49,7 @@ static int walk(const void *tree, size_t size, fdt_visit visit, void *ctx)
 	int depth = 0, err = fdt_check_full(tree, size);
 
 	if (err)
-		return damaged(fdt_strerror(err));
+		return fail_damaged(fdt_strerror(err));
 	for (int node = 0; !err && node >= 0 && depth >= 0;
 	     node = fdt_next_node(tree, node, &depth))
 		err = visit_node(tree, node, depth + 1, visit, ctx);

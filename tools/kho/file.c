@@ -109,7 +109,9 @@ int blob_read(const char *path, struct blob *blob)
 
 int path_below(const char *root, const char *path, char *name, size_t size)
 {
-	return snprintf(name, size, "%s%s", root, path) < (int)size ? 0 : fail("%s: too long", root);
+	if (snprintf(name, size, "%s%s", root, path) >= (int)size)
+		return fail("%s: too long", root);
+	return 0;
 }
 
 int read_below(const char *root, const char *path, struct blob *blob)

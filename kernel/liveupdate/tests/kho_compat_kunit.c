@@ -228,7 +228,7 @@ static void kho_compat_test_offers(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test,
 			kho_compat_has(string_field(test, o->offered),
-					  strlen(o->offered) + 1, o->component),
+				       strlen(o->offered) + 1, o->component),
 			o->found);
 }
 

@@ -140,7 +140,8 @@ static void kho_restore_test_bad_address(struct kunit *test)
 
 static void no_overlaps(void *unused)
 {
-	kho_in.overlap_start = kho_in.overlap_end = 0;
+	kho_in.overlap_start = 0;
+	kho_in.overlap_end = 0;
 }
 
 /* The first owner gets all of its memory, and the others are refused. */
