@@ -96,7 +96,7 @@ static void __init memblock_merge_add(struct memblock_merge *m,
 	while (m->left < type->max && type->regions[m->left].base < start)
 		memblock_merge_put(m, type->regions[m->left++]);
 
-	/* The last processed region may be extended. */
+	/* One element before the regions not processed yet stays free. */
 	if (m->done + 1 >= m->left)
 		m->full = true;
 	if (m->full)

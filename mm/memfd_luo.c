@@ -420,8 +420,8 @@ static int memfd_luo_bring_in(struct address_space *mapping, pgoff_t index,
  * A folio with a reference can neither be migrated nor swapped out, so folios are
  * not pinned.
  *
- * Return the number of folios that are held and settled; 0 when the first one was
- * replaced and has to be looked up again.
+ * Return the number of folios that are held and settled; 0 when folios have to
+ * be looked up again: they were replaced, migrated, read in or allocated.
  */
 static long memfd_luo_hold(struct file *file, loff_t pos, loff_t size,
 			   struct folio **batch, unsigned int max)
@@ -668,7 +668,7 @@ static int memfd_luo_freeze(struct liveupdate_file_op_args *op)
 }
 
 /*
- * Closing a session waits for this, so it must not wait for the inode lock.  It
+ * Closing a session calls this, and must not wait for the inode lock.  The lock
  * is not needed: only one session has the file, and unfreezes it once.
  */
 static void memfd_luo_unpreserve(struct liveupdate_file_op_args *op)

@@ -255,7 +255,7 @@ static unsigned int memfd_luo_store_all(struct address_space *mapping,
 					struct folio **folios, unsigned int nr,
 					gfp_t gfp)
 {
-	/* No index follows this one, so that the first walk is from the root. */
+	/* After ULONG_MAX, any index needs a walk from the root. */
 	XA_STATE(xas, &mapping->i_pages, ULONG_MAX);
 	unsigned int i = 0;
 

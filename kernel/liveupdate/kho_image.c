@@ -46,7 +46,7 @@
 
 #define KHO_LOW_END		((phys_addr_t)ARCH_LOW_ADDRESS_LIMIT + 1)
 
-/* Minimum size of an area. */
+/* Areas are not divided into smaller ones than this. */
 #define KHO_DEMAND_MIN		SZ_16M
 
 /*
@@ -220,10 +220,10 @@ static const struct resource *kho_crash_memory(void)
 
 /*
  * The next kernel needs contiguous memory for its crash kernel, after it has
- * used some memory itself.  KASLR may place the kernel image in the middle of the
- * area, which divides it: an area that is twice as large as the crash memory and
- * one image has enough memory on one side of it.  Set @done to the size of the
- * area.
+ * used some memory itself.  KASLR may place the kernel image in the middle of
+ * the area.  If the area has space for the image and for twice the crash
+ * memory, the crash memory fits on one side of the image.  Set @done to the
+ * size of the area.
  */
 static bool kho_alloc_for_crash(struct kho_areas *areas, bool low,
 				phys_addr_t *done)

@@ -286,7 +286,9 @@ static int __init kho_reserve_map(void)
 		if (!kho_coarse && kho_reserve_order(order, nr))
 			kho_reserve_coarse();
 		/*
-		 * Refuse invalid blocks.  All whole pages are reserved already.
+		 * This only refuses invalid blocks and finds overlaps.  All
+		 * whole pages of RAM are reserved already, so the array of
+		 * regions does not have to grow.
 		 */
 		if (kho_coarse)
 			kho_reserve_order(order, 0);

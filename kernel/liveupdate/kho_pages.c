@@ -4,12 +4,12 @@
  *
  * Preserving memory adds the keys of its blocks to the outgoing map.  Preserved
  * memory of the previous kernel is reserved from early boot on.  Restoring it
- * removes its key from the incoming map, which succeeds once.  Of blocks that
- * overlap only the first one can be restored.  Memory in the incoming map is
+ * removes its key from the incoming map, which succeeds once.  Restoring a
+ * block discards the blocks that overlap it.  Memory in the incoming map is
  * unclaimed.
  *
- * Neither path takes a global lock or writes a global cache line, except for
- * blocks near others that overlap.
+ * Neither path takes a global lock or writes a global cache line.  The
+ * exception is restoring a block in the range of all overlaps.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -445,7 +445,7 @@ static void kho_in_drop_overlaps(unsigned long pfn, unsigned int order)
 	}
 }
 
-/* Blocks that overlap others have memory in this range. */
+/* Check whether a block has memory in the range of all overlaps. */
 static bool kho_in_may_overlap(unsigned long pfn, unsigned int order)
 {
 	return unlikely(pfn < kho_in.overlap_end) &&
@@ -606,8 +606,8 @@ static int kho_batch_take_folio(struct kho_restore_batch *batch,
  * @batch: state of the batch
  *
  * Context: Any, with a reference to a subtree or a session of the previous
- * kernel, from the first call to the last one of the batch.  Before
- * page_alloc_init_late(), that of kho_restore_folio().
+ * kernel, from the first call to the last one of the batch.  A call before
+ * page_alloc_init_late() has finished may sleep.
  * Return: As kho_restore_folio().
  */
 struct folio *kho_restore_folio_batched(phys_addr_t phys,
@@ -636,8 +636,8 @@ struct folio *kho_restore_folio_batched(phys_addr_t phys,
  * Succeeds once for each folio.  If a stale block of another order starts at
  * @phys as well, the smallest one is returned.
  *
- * Context: Any, after the page allocator is up.  May sleep until
- * page_alloc_init_late() has finished, which is before device initcalls.
+ * Context: Any, after the page allocator is up.  A call may sleep before
+ * page_alloc_init_late() has finished, which happens before device initcalls.
  * Return: the folio, of its original order, with a reference for the caller;
  * NULL when no folio was preserved at @phys or it is restored already.
  */

@@ -2,8 +2,8 @@
 /*
  * Scratch areas: memory that never holds preserved memory.
  *
- * kexec places the next kernel in them, and that kernel allocates from them only
- * until it has read the map of preserved memory.
+ * kexec places the next kernel in them.  Until that kernel has read the map of
+ * preserved memory, it does not allocate from any other memory.
  *
  * By default, areas are allocated when an image is loaded, see kho_image.c, and
  * are ordinary memory again as soon as the next kernel has booted.  With sizes

@@ -116,7 +116,7 @@ static void kho_prune(struct work_struct *work)
 
 static DECLARE_WORK(kho_prune_work, kho_prune);
 
-/* All memory that is restored during boot is restored now. */
+/* Users that restore memory during boot have done so by now. */
 static int __init kho_prune_init(void)
 {
 	if (is_kho_boot())
@@ -284,7 +284,7 @@ int kho_unclaimed_show(struct seq_file *m, void *v)
 	if (!err)
 		err = kho_radix_walk_tree(&kho_in.map, &nodes, &nr_nodes);
 	if (!err)
-		seq_printf(m, "total %lu pages in %lu runs\nmap %lu pages\n",
+		seq_printf(m, "total %lu pages in %lu ranges\nmap %lu pages\n",
 			   seen.pages, seen.runs, nr_nodes);
 	return err;
 }

@@ -51,7 +51,8 @@
  *     preserved and retrieved in parallel.
  *
  * ``luo_files_lock``
- *     A spinlock.  Protects the tables of files, by token and by claim.
+ *     A spinlock.  Protects two tables of files: all files by token, and the
+ *     files that must not be added to another session.
  *
  * ``luo_register_rwlock``
  *     Protects the lists of handlers and of FLBs.

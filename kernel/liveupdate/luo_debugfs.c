@@ -8,7 +8,7 @@
  * and count files:
  *
  * ``sessions``
- *     Number of sessions whose records were read.
+ *     Number of sessions.  An incoming session counts when its record is read.
  *
  * ``handler``
  *     String of each registered handler, and the number of files: outgoing ones, or
@@ -51,7 +51,8 @@
  * The locks are only held while one buffer of a page is filled, so sessions and
  * files may come and go between two reads.  A reader finds its position again
  * by name and token, which are hashed, so a list of n files takes O(n).  If the
- * session or file is gone, the lists are searched once for the next number.
+ * session or file is gone, its list is searched once for the next one, by the
+ * numbers that grow along the list.
  *
  * The mutex of a session is not taken: preserving a file may take long with it
  * held.
@@ -84,7 +85,8 @@ static const struct luo_list_kind luo_list_kinds[] = {
  * @file: the present file in it, valid with luo_files_lock held; NULL for the
  *	  session itself
  * @it: position after @record
- * @record: record of the present session, unless it was read before
+ * @record: the present record in stage LUO_RECORD, of a session that the device
+ *	    has not read yet
  * @nr_records: number of records before @record
  * @session_nr: number of @session
  * @in_file: the position is that of a file

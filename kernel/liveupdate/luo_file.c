@@ -77,7 +77,10 @@
 
 /* All files of all sessions, by session and token. */
 static DEFINE_HASHTABLE(luo_files, LUO_FILE_HASH_BITS);
-/* Files that must not be in another session, by id. */
+/*
+ * Files that must not be added to another session, by id: a session claims its
+ * files, which is unrelated to claimed memory.
+ */
 static DEFINE_HASHTABLE(luo_claims, LUO_FILE_HASH_BITS);
 /* Protects both, and the fields of files and sets that debugfs reads. */
 DEFINE_SPINLOCK(luo_files_lock);
@@ -578,7 +581,7 @@ int luo_file_retrieve(struct luo_file_set *set, u64 token, struct file **filep)
 
 	if (!f->file)
 		err = luo_file_call_retrieve(f);
-	/* Claim it, so that it cannot be preserved again before it has left the session. */
+	/* While the file is in this session, no other session may have it. */
 	if (!err)
 		err = luo_file_claim(f);
 	if (!err)
@@ -749,8 +752,8 @@ out_put:
  * luo_file_any_outgoing - test if a handler has files in outgoing sessions
  * @fh: the handler
  *
- * A file has its claim from before its FLBs are preserved until after they are
- * unpreserved, so this covers every file that counts for an FLB.
+ * A file is in luo_claims before its FLBs are preserved, and stays there until
+ * they are unpreserved, so this covers every file that counts for an FLB.
  *
  * Context: With luo_register_rwlock held for writing.
  * Return: true when it has, or when one is being preserved.

@@ -109,9 +109,9 @@ struct luo_file_set {
  * @token: its number in the session
  * @fh: the handler, NULL until it is found
  * @file: the file, NULL until it is retrieved
- * @claim: position among all files that must not be in another session, when
- *	   @file is claimed
- * @id: key of @file there
+ * @claim: position among the files that must not be added to another session;
+ *	   see luo_claims
+ * @id: key of @file in luo_claims
  * @given: the present holder of the session has a descriptor of @file
  * @retrieve_status: as &struct liveupdate_file_op_args
  * @serialized_data: as &struct liveupdate_file_op_args, set by preserve()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Ioctls of the Live Update Orchestrator: the format that those of the device and
- * those of sessions share, and the descriptors that they return.
+ * Ioctls of the Live Update Orchestrator, on the device and on sessions: their
+ * common format, and the descriptors that they return.
  *
  * Copyright (c) 2025, Google LLC.
  * Pasha Tatashin <pasha.tatashin@soleen.com>

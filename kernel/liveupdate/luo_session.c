@@ -31,7 +31,7 @@
  *                                               others stay in the parked session
  * the holder exits      as close()              all files stay, retrieved ones
  *                                               too; the session is parked
- * PRESERVE_FD of a      ``-EBUSY``, but after   the file leaves a parked session;
+ * PRESERVE_FD of a      ``-EBUSY`` until        the file leaves a parked session;
  * retrieved file        close()                 ``-EBUSY`` when it is held
  * reboot(KEXEC)         sessions are lost       the same, and logged
  * ====================  ======================  ===============================

@@ -314,7 +314,7 @@ static void handover_test_unclaimed_is_listed(struct kunit *test)
 	snprintf(line, sizeof(line), "0x%016llx-0x%016llx order 2 -\n", phys,
 		 phys + 4 * PAGE_SIZE - 1);
 	KUNIT_EXPECT_NOT_NULL(test, strstr(m->text, line));
-	KUNIT_EXPECT_NOT_NULL(test, strstr(m->text, "total 4 pages in 1 runs\n"));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(m->text, "total 4 pages in 1 ranges\n"));
 
 	sim_log_clear();
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
@@ -322,7 +322,7 @@ static void handover_test_unclaimed_is_listed(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, kho_restore_folio(phys));
 	memset(m, 0, sizeof(*m));
 	KUNIT_ASSERT_EQ(test, kho_unclaimed_show(m, NULL), 0);
-	KUNIT_EXPECT_STREQ(test, m->text, "total 0 pages in 0 runs\nmap 1 pages\n");
+	KUNIT_EXPECT_STREQ(test, m->text, "total 0 pages in 0 ranges\nmap 1 pages\n");
 	expect_whole(test);
 }
 

@@ -218,7 +218,7 @@ static void unclaimed_test_owner(struct kunit *test)
 	expect_line(test, m, FAR - 2 * PAGE_SIZE, 2 * PAGE_SIZE, 0, "-");
 	expect_line(test, m, FAR, 4 * PAGE_SIZE, 1, "whole");
 	expect_line(test, m, middle - PAGE_SIZE, 3 * PAGE_SIZE, 0, "middle");
-	KUNIT_EXPECT_NOT_NULL(test, strstr(m->text, "total 9 pages in 3 runs\n"));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(m->text, "total 9 pages in 3 ranges\n"));
 	KUNIT_EXPECT_EQ(test, lines_of(m), 3 + 2);
 	kho_radix_destroy_tree(&kho_in.map);
 }
@@ -236,7 +236,7 @@ static void unclaimed_test_many(struct kunit *test)
 		for (; nr < want; nr++)
 			add(test, FAR + 2 * nr * PAGE_SIZE, 0);
 		m = list(test);
-		snprintf(line, sizeof(line), "total %u pages in %u runs\n", nr, nr);
+		snprintf(line, sizeof(line), "total %u pages in %u ranges\n", nr, nr);
 		KUNIT_EXPECT_NOT_NULL(test, strstr(m->text, line));
 		KUNIT_EXPECT_EQ(test, lines_of(m), min(nr, MAX_LINES) + 2);
 	}

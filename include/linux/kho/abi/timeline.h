@@ -29,7 +29,7 @@
 
 /**
  * enum kho_timeline_event - slots of the time line
- * @KHO_TIMELINE_ENTERED: the kernel that writes this found its own handover
+ * @KHO_TIMELINE_ENTERED: the writing kernel found its incoming handover
  * @KHO_TIMELINE_INIT: its first program was started
  * @KHO_TIMELINE_PRESERVE_BEGIN: the first session was created
  * @KHO_TIMELINE_PRESERVE_END: the last file was preserved

@@ -208,9 +208,9 @@ bool folio_isolate_lru(struct folio *folio);
 void putback_movable_pages(struct list_head *list);
 int migrate_pages(struct list_head *list, void *alloc, void *free, unsigned long target,
 		  int mode, int reason, unsigned int *succeeded);
-extern int sim_migrate_fails, sim_migrate_error;	/* so many calls have it */
+extern int sim_migrate_fails, sim_migrate_error;	/* number of failing calls, their error */
 extern long sim_migrate_most;			/* pages of one call */
-/* Not on an LRU list until the lists are drained; counts the drains. */
+/* Not on an LRU list until the lists are drained, and the number of drains. */
 extern struct folio *sim_folio_on_its_way;
 extern unsigned int sim_drains;
 bool shmem_file(struct file *file);
