@@ -132,8 +132,8 @@ int finish_session(const char *root, const char *name, bool force)
 	err = ioctl(fd, LIVEUPDATE_SESSION_FINISH, &finish) ? errno : 0;
 	close(fd);
 	if (err == EBUSY)
-		return fail("session '%s': has a file without a handler, or its handler refuses; "
-			    "'--force' finishes the former", name);
+		return fail("session '%s': a file has no handler, or a handler refuses; "
+			    "'--force' finishes files without a handler", name);
 	return err ? fail("session '%s': %s", name, strerror(err)) : 0;
 }
 

@@ -63,7 +63,7 @@ const char *dump_types(void)
 	return "tree, luo, sessions, files, memfd, metadata, timeline";
 }
 
-/* Most types can be recognized by their first bytes. */
+/* Some types can be recognized by their first bytes. */
 static const char *guess(const struct blob *blob)
 {
 	if (fdt_is(blob))

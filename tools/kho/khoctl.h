@@ -109,7 +109,7 @@ int stock_fill(struct set *set, const struct blob *kernel);
 
 /**
  * struct use - what the running kernel hands over
- * @known: the rest is valid; otherwise it is empty
+ * @known: the rest is complete; if not set, it has what was found so far
  * @sessions: names of the outgoing sessions
  * @files: number of files by the string of their handler, and number of users by
  *	   the string of an FLB; NULL if it is not known

@@ -171,7 +171,7 @@ static void add_holder(const char *path, struct json_object *sessions)
 	json_object_array_add(sessions, name);
 }
 
-/* A kernel that does not list its sessions has a descriptor for each. */
+/* For kernels that do not list sessions: looks for descriptors of sessions. */
 static int find_holders(const char *root, struct json_object *sessions)
 {
 	char pattern[4096];

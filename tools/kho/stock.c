@@ -46,7 +46,7 @@ int stock_fill(struct set *set, const struct blob *kernel)
 	bool known = false;
 
 	if (!*set->release)
-		return fail("is not a Linux kernel, or one without notes and version");
+		return fail("is not a Linux kernel, or has neither notes nor a version");
 	for (size_t i = 0; i < sizeof(stock_releases) / sizeof(*stock_releases); i++)
 		known |= is_release(set->release, stock_releases[i]);
 	if (!known)

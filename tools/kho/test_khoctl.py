@@ -160,7 +160,7 @@ def uki(image):
 # ---- a handover
 
 def fdt(tree):
-    """A flattened tree of {name: bytes, or the same of a node}."""
+    """A flattened tree of {name: bytes, or a dictionary for a node}."""
     strings, body = bytearray(), bytearray()
 
     def put(name, node):
@@ -313,7 +313,7 @@ flb: foo-v1 1
 # ---- calls
 
 def matches(value, schema, where="result"):
-    """Why a value does not match the schema, or an empty string; supports the keywords that it uses."""
+    """Why a value does not match the schema, or an empty string; has the keywords of that schema."""
     if "$ref" in schema:
         return matches(value, SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], where)
     if "oneOf" in schema:
@@ -823,7 +823,7 @@ def test_dump_memory(tool):
 
 
 def test_dump_without_root(tool):
-    """A tree that ends where its root should begin is whole, for all that fdt_check_full() says."""
+    """A tree that ends before its root is refused; fdt_check_full() accepts it."""
     tree = bytearray(fdt({"compatible": b"kho-v4\0"}))
     tree[56:60] = struct.pack(">I", 9)
     tool.refuses("dump", "--as", "tree", tool.file(tree), said="device tree is damaged")

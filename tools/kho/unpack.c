@@ -277,7 +277,7 @@ static const struct packer {
 #else
 	{ "lzo", "\x89LZO\0\r\n\x1a\n", 9, NULL },
 #endif
-	/* Usual settings instead of a magic number, so this is the last one. */
+	/* Without a magic number: the usual settings are compared, after all others. */
 	{ "lzma", "\x5d\0\0", 3, unpack_alone },
 };
 

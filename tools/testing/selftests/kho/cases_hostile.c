@@ -35,7 +35,7 @@ struct row {
 	void (*then)(unsigned int hop);		/* further checks of the data of that hop */
 };
 
-/* ---- handover data of each kernel: names are not used again, what came back is still open */
+/* ---- handover data of each kernel: with new names, as old files stay open */
 
 static char file_names[5][8];
 static struct memfd files[5];
@@ -381,7 +381,7 @@ static const struct row boot_rows[] = {
 	  .see = "dmesg | grep -E \"scratch array: failed to map .[0-9]+ bytes at 0x0000004000000000.$\"" },
 };
 
-/* ---- what must be so of all that was handed over */
+/* ---- expected incoming data */
 
 static void files_are(bool lost, unsigned int hop)
 {
@@ -428,7 +428,7 @@ static void fate(unsigned int loses, unsigned int there, unsigned int hop)
 		region_is(lost & REGION);
 }
 
-/* Data that the next kernel hands over: no region that it allocated in scratch memory. */
+/* Data that the next kernel hands over: no region in its scratch memory. */
 static unsigned int left(unsigned int loses, unsigned int there)
 {
 	unsigned int lost = loses & there & FOLIOS;

@@ -7,7 +7,7 @@
 
 #include "steps.h"
 
-KHO_TEST(test_kho, "lib/test_kho.c finds the pages its first half kept.")
+KHO_TEST(test_kho, "lib/test_kho.c restores the pages that it preserved in the first kernel.")
 {
 	if (hop)
 		logs("KHO restore succeeded");
@@ -78,7 +78,7 @@ static void not_revived(const char *name)
  * so a part of the file must use memory of the region.
  */
 KHO_TEST(reserve_mem_released,
-	 "A reserve_mem= region that is released is preserved no longer; its memory can be.",
+	 "A released reserve_mem= region is not preserved, and a file in its memory is.",
 	 .hops = 3, .deadline = 40,
 	 .append = { RELEASED("520M") " kho_scratch=32M,96M,32M test_kho.release=early", RELEASED("20M") })
 {

@@ -101,7 +101,7 @@ static int store(const char *name)
 	return send_fd(text, fd);
 }
 
-/* The name of a session, by its link and by the kernel, of @len bytes if not 0. */
+/* Checks that link and ioctl agree on a name, of @len bytes unless 0. */
 static int session_name(const char *session, size_t len)
 {
 	struct liveupdate_session_get_name arg = { .size = sizeof(arg) };

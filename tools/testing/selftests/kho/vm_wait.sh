@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # vm_wait.sh N: wait until the virtual machine of vm_qemu.sh has said N lines, and
-# print the last one.  Gives up after 30 seconds without a new one, and with Linux
-# in it, whose boot is emulated in a guest that is emulated itself, after 300.
+# print the last one.  Gives up after 30 seconds without a new line.  A virtual
+# machine with Linux has 300 seconds: its boot is emulated in an emulated guest.
 
 patience=30
 [ -e /share/vm/linux ] && patience=300
