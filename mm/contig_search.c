@@ -5,6 +5,9 @@
  * alloc_contig_pages() tries ranges that are aligned to their size, which finds
  * few of them when most of the memory is needed.  Here ranges start at any block.
  * Only blocks that the caller accepts and that have no unmovable page are tried.
+ *
+ * A range has no unmovable page in the same pageblock either, which is 512 MiB large
+ * with pages of 64 KiB.  Free memory in other pageblocks is up to the page allocator.
  */
 
 #include <linux/align.h>
@@ -99,6 +102,58 @@ static unsigned long contig_search_zone(struct zone *zone,
 	return 0;
 }
 
+static bool contig_is_usable(const struct contig_search *search, unsigned long pfn,
+			     unsigned long nr_pages)
+{
+	if (pfn < search->start || pfn + nr_pages > search->end)
+		return false;
+
+	for (unsigned long i = 0; i < nr_pages; i += search->align) {
+		if (!search->usable(pfn + i, search->align))
+			return false;
+	}
+
+	return true;
+}
+
+/* Allocate from the free lists of the zone, or of lower ones of its node. */
+static unsigned long contig_alloc_free(struct zone *zone,
+				       const struct contig_search *search,
+				       unsigned long nr_pages)
+{
+	static const gfp_t limit[MAX_NR_ZONES] = {
+#ifdef CONFIG_ZONE_DMA
+		[ZONE_DMA] = __GFP_DMA,
+#endif
+#ifdef CONFIG_ZONE_DMA32
+		[ZONE_DMA32] = __GFP_DMA32,
+#endif
+	};
+	gfp_t gfp = limit[zone_idx(zone)] | GFP_KERNEL | __GFP_THISNODE |
+		    __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+	unsigned int order = get_order(nr_pages << PAGE_SHIFT);
+	struct page *page;
+	unsigned long pfn;
+
+	if (order > MAX_PAGE_ORDER)
+		return 0;
+
+	page = alloc_pages_node(zone_to_nid(zone), gfp, order);
+	if (!page)
+		return 0;
+
+	pfn = page_to_pfn(page);
+	if (!contig_is_usable(search, pfn, nr_pages)) {
+		__free_pages(page, order);
+		return 0;
+	}
+
+	split_page(page, order);
+	free_contig_range(pfn + nr_pages, (1UL << order) - nr_pages);
+
+	return pfn;
+}
+
 /**
  * contig_search_alloc - allocate contiguous pages at any block
  * @search: limits of the search
@@ -129,6 +184,8 @@ unsigned long contig_search_alloc(const struct contig_search *search,
 				continue;
 
 			pfn = contig_search_zone(zone, search, nr_pages);
+			if (!pfn)
+				pfn = contig_alloc_free(zone, search, nr_pages);
 			if (pfn)
 				return pfn;
 		}

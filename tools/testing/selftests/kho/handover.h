@@ -236,6 +236,7 @@ void step_stress_make(const struct stress *size, unsigned int hop);
 void step_stress_check(const struct stress *size, unsigned int hop);
 void step_many_keep(unsigned int sessions, uint64_t files);
 void step_many_claim(unsigned int sessions, uint64_t files);
+void step_empty_keep(unsigned int sessions, uint64_t files);
 void step_at_work(const char *session, const char *diary, uint64_t size);
 void step_diary_check(const char *name);
 void step_reboot_kexec(void);

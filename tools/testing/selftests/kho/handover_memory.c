@@ -290,7 +290,7 @@ static uint64_t blocks_in_line(char *line, const char *type, int *column)
 	return 0;
 }
 
-static int cma_bytes(uint64_t *sum)
+static int cma_bytes(uint64_t *sum, uint64_t *block)
 {
 	const char *path = "/proc/pagetypeinfo";
 	unsigned long long per_block = 0;
@@ -306,26 +306,33 @@ static int cma_bytes(uint64_t *sum)
 			blocks += blocks_in_line(line, "CMA", &column);
 	}
 	fclose(file);
-	*sum = blocks * per_block * page_size;
+	*block = per_block * page_size;
+	*sum = blocks * *block;
 
 	return 0;
 }
 
-/* In each kernel, pageblocks are CMA if they are scratch memory. */
+/*
+ * In each kernel, pageblocks are CMA if they are scratch memory.  An area that was
+ * allocated on demand may be a part of a pageblock if pages have 64 KiB.
+ */
 static int cma_check(void)
 {
-	uint64_t scratch = 0, cma = 0;
+	uint64_t scratch = 0, cma = 0, block = 0;
 	int err;
 
 	err = scratch_bytes(&scratch);
 	if (!err)
-		err = cma_bytes(&cma);
+		err = cma_bytes(&cma, &block);
 	if (err)
 		return err;
 
 	note("scratch %llu MiB, CMA %llu MiB", (unsigned long long)scratch >> 20,
 	     (unsigned long long)cma >> 20);
-	return scratch == cma ? 0 : problem(-EIO, "CMA is not what scratch is");
+	if (scratch == cma || (scratch % block && scratch < cma))
+		return 0;
+
+	return problem(-EIO, "CMA is not what scratch is");
 }
 
 /*

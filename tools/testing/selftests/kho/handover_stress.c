@@ -523,6 +523,38 @@ void step_many_claim(unsigned int sessions, uint64_t files)
 	step_end(many_do(sessions, files, many_claim));
 }
 
+/* Files without data, each of which takes less than half of the memory of one with a page. */
+static int empty_keep(const char *name, uint64_t files)
+{
+	int session = luo_create(name), err = 0;
+
+	if (session < 0)
+		return problem(session, "create %s: %s", name, strerror(-session));
+	for (uint64_t token = 0; token < files && !err; token++) {
+		int fd = memfd_create("empty", MFD_CLOEXEC);
+
+		if (fd < 0)
+			return problem(-errno, "memfd_create: %s", strerror(errno));
+		err = want_error("preserve", luo_preserve(session, token, fd), 0);
+		close(fd);
+	}
+
+	return err;
+}
+
+void step_empty_keep(unsigned int sessions, uint64_t files)
+{
+	char name[32];
+	int err = 0;
+
+	step("empty-keep sessions=%u files=%llu", sessions, (unsigned long long)files);
+	for (unsigned int i = 0; i < sessions && !err; i++) {
+		snprintf(name, sizeof(name), "empty%u", i);
+		err = empty_keep(name, files);
+	}
+	step_end(err);
+}
+
 /* Only returns when the kexec failed. */
 void step_reboot_kexec(void)
 {

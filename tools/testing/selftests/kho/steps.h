@@ -151,6 +151,7 @@
 #define stress_check(size, hop)	STEP(step_stress_check(size, hop))
 #define many_keep(sessions, files)	STEP(step_many_keep(sessions, files))
 #define many_claim(sessions, files)	STEP(step_many_claim(sessions, files))
+#define empty_keep(sessions, files)	STEP(step_empty_keep(sessions, files))
 
 /* Print the output of a command, or the page frames of a file. */
 #define tell(command)		STEP(step_tell(command))
