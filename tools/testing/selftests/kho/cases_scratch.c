@@ -249,8 +249,7 @@ KHO_TEST(scratch_hugetlb,
 /* Its processor allocates in the other node, and no scratch area is in it. */
 KHO_TEST(scratch_empty_node,
 	 "What a processor of a node without memory preserves is kept.",
-	 .qemu = { "-object", "memory-backend-ram,id=all,size=1024M",
-		   "-numa", "node,memdev=all,cpus=0", "-numa", "node,cpus=1" },
+	 .append = { "memhp_default_state=offline" }, .plug = "pc-dimm", .arch = "x86_64",
 	 .deadline = 40)
 {
 	static const struct memfd file[] = { { "a", 64 * MIB, 18 } };
