@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from dev import base as bases
 from dev import guest
-from dev.host import OUT, ROOT, Stop, no_such, write_if_changed
+from dev.host import OUT, ROOT, Stop, no_such
 from dev.kernel import ARCH, build, options
 from dev.runner import jobs
 
@@ -134,7 +134,7 @@ def command(kernel, initrd, load, line):
 
 def nodes(kernel, load):
     """Two of them, where the kernel knows of nodes."""
-    numa = options(kernel.config.read_text()).get("CONFIG_NUMA") == "y"
+    numa = options((kernel.dir / ".config").read_text()).get("CONFIG_NUMA") == "y"
     return guest.nodes(f"{load.memory // 2}M", ["0", ""]) if numa else []
 
 
@@ -252,7 +252,8 @@ def bench(run, names, quick=False, ours_only=False, arch=ARCH, config=HOST):
         memory_table(run, work.agent, kernels)
     run.path("bench.json").write_text(json.dumps(rows, indent=1))
     if not (names or ours_only or arch != ARCH or config != HOST or kernels[OURS].base != bases.default()):
-        write_if_changed(TABLE, json.dumps(rows, indent=1).encode())
+        TABLE.parent.mkdir(exist_ok=True)
+        TABLE.write_text(json.dumps(rows, indent=1))
     run.say(f"all samples: {run.path('bench.json').relative_to(ROOT)}")
 
 

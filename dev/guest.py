@@ -102,8 +102,6 @@ def libraries(program, folders):
     found, todo = {}, [program]
     while todo:
         listed = output(["readelf", "-ld", todo.pop()])
-        if listed is None:
-            raise Stop(f"cannot tell which libraries {program} needs: readelf failed on it")
         for name in re.findall(r"interpreter: \S*/([^]/]+)\]|NEEDED.*\[([^]]+)\]", listed):
             name = name[0] or name[1]
             if name not in found:
@@ -124,7 +122,7 @@ def programs(run, arch):
     if arch == tools.HOST:
         root, found = Path("/"), [tools.command("busybox"), tools.command("kexec")]
     else:
-        suite = base.supported()[0][2].partition("-")[0]
+        suite = base.supported()[base.default()][1].partition("-")[0]
         root = debian.unpacked(run, ["busybox-static", "kexec-tools"], suite, arch)
         places = [root / folder for folder in ("usr/bin", "usr/sbin", "bin", "sbin")]
         found = [next((p / name for p in places if (p / name).exists()), None) for name in ("busybox", "kexec")]
@@ -295,8 +293,7 @@ def boot(words, where, deadline, allowed=(), hear=None):
     try:
         finished = watch(child, tails, begin, deadline, allowed)
     finally:
-        if child.poll() is None:
-            end_group(child)
+        end_group(child)
         for tail in tails:
             tail.close(time.monotonic() - begin)
     seconds = time.monotonic() - begin

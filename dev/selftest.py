@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev import tree
-from dev.host import OUT, ROOT, Stop, write_if_changed
+from dev.host import OUT, ROOT, Stop
 
 DIR = ROOT / "tools/testing/selftests/kho"
 CACHE = OUT / "cases"
@@ -62,7 +62,7 @@ def listing(laid):
         raise Stop(f"the guest's program cannot list its cases: {getattr(e, 'stderr', '') or e}", 1) from None
     finally:
         Path(program).unlink(missing_ok=True)
-    write_if_changed(CACHE, f"{key}\n{text}".encode())
+    CACHE.write_text(f"{key}\n{text}")
     return text.splitlines()
 
 

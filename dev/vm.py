@@ -29,10 +29,10 @@ WRONG = "words of the virtual machine's memory are wrong"
 def bring(run, kernel, share):
     """Put QEMU, the machine and the agent into the share; why that cannot be had, or nothing."""
     qemu = tools.command(guest.MACHINES["x86_64"].qemu)
-    if "tcg" not in (output([qemu, "-accel", "help"]) or ""):
+    if "tcg" not in output([qemu, "-accel", "help"]):
         return f"{qemu} cannot emulate: it has no accelerator tcg"
     files = {place.name: place for place in [Path(qemu), *AGENT.glob("vm_*.sh")]}
-    places = [Path(line) for line in (output([qemu, "-L", "help"]) or "").splitlines()]
+    places = [Path(line) for line in output([qemu, "-L", "help"]).splitlines()]
     for name in FIRMWARE:
         files[name] = next((p / name for p in places if (p / name).exists()), None)
         if not files[name]:
