@@ -46,6 +46,10 @@ class Failed(Stop):
         self.why, self.log = why, log
 
 
+class Skip(Stop):
+    """What a test needs is not to be had: it is skipped."""
+
+
 def no_such(what, name, known, verb):
     """To be raised for a name that is not among those known."""
     near = difflib.get_close_matches(name, known, 1, 0)
@@ -125,10 +129,6 @@ class Run:
         print(text, flush=True)
         with open(self.path("summary.txt"), "a") as out:
             out.write(text + "\n")
-
-    def quiet(self, title, argv, **more):
-        """A step that prints nothing unless it fails."""
-        return self.step(title, argv, quiet=True, **more)
 
     def step(self, title, argv, repeat=None, **more):
         """Run a command as attempt() does; its log, or Stop with the reason when it fails.

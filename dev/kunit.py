@@ -5,12 +5,11 @@ Only the guest is started here, because kunit.py tries KVM first and would wait 
 where /dev/kvm is there and does not work.
 """
 import importlib
-import os
 import re
 import sys
 
-from dev import guest, kernel, tools, tree
-from dev.host import OUT, Result, Stop
+from dev import console, kernel, qemu, tools, tree
+from dev.host import OUT, Result
 
 KUNIT = "tools/testing/kunit"
 CONFIG = "kernel/liveupdate"
@@ -52,23 +51,14 @@ def expected(laid):
             for name in SUITE.findall(place.read_text())]
 
 
-def accelerator(arch):
-    """What $KHO_ACCEL says; the suites take seconds, which is not worth a probe."""
-    accel = arch == tools.HOST and os.environ.get("KHO_ACCEL") or "tcg"
-    if accel not in guest.SLOWER:
-        raise Stop(f"KHO_ACCEL={accel} is neither of {', '.join(guest.SLOWER)}")
-    return accel
-
-
-def run_guest(run, arch, flavour, where, accel, repeat):
+def run_guest(run, arch, flavour, where, repeat):
     """Boot the kernel, which runs its suites and reboots; the text of its console."""
-    machine = guest.MACHINES[arch]
-    memory = max(MEMORY, guest.weight(flavour).least)
-    argv = [machine.qemu, *machine.argv,
-            *(machine.cpu if accel == "tcg" else ["-cpu", "host"]), "-accel", accel,
-            "-m", f"{memory}M", "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
-            "-serial", "stdio", "-kernel", where / kernel.IMAGE[arch],
-            "-append", f"console={machine.console} {APPEND}"]
+    machine = qemu.MACHINES[arch]
+    # the suites take seconds, which is not worth a probe
+    accel = qemu.wanted(arch) or "tcg"
+    memory = max(MEMORY, qemu.weight(flavour).least)
+    argv = [*qemu.words(machine, qemu.speed(machine, accel), memory), "-serial", "stdio",
+            "-kernel", where / kernel.IMAGE[arch], "-append", f"console={machine.console} {APPEND}"]
     log = run.step("running KUnit in a guest", argv, log=f"{where.name}-console.log",
                    deadline=DEADLINE, repeat=repeat)
     return log.read_text(errors="replace")
@@ -99,9 +89,8 @@ def flatten(status, group, above):
 def kunit(run, arch=kernel.ARCH, flavour=kernel.PLAIN):
     """Build, boot and judge; prints a line for each suite and returns [Result]."""
     repeat = "./kho kunit" + kernel.words(arch, flavour)
-    accel = accelerator(arch)
     where, laid = build(run, arch, flavour, repeat)
-    text = run_guest(run, arch, flavour, where, accel, repeat)
+    text = run_guest(run, arch, flavour, where, repeat)
     results = read_ktap(laid, text)
     for suite in expected(laid):
         mine = [r.ok for r in results if r.name.split(".")[0] == suite]
@@ -109,5 +98,5 @@ def kunit(run, arch=kernel.ARCH, flavour=kernel.PLAIN):
             run.say(f"  {suite}: {sum(mine)} of {len(mine)} passed")
         else:
             results.append(Result(suite, False, "the suite is in the sources and did not run"))
-    bad = guest.splats([guest.Line(0, line) for line in text.splitlines()])
+    bad = console.splats(text.splitlines())
     return results + [Result("console", False, line.strip()) for line in bad[:1]]
