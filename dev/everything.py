@@ -18,7 +18,7 @@ what runs where:
 
 
 def test(run, arch, flavour):
-    """[(verb, [Result])]; every layer is run even when one before it failed."""
+    """{verb: [Result]}; every layer is run even when one before it failed."""
     names, series = kernel.split(flavour)
     if arch == "all" and names != [kernel.PLAIN]:
         raise Stop("'-a all' has its own flavours: leave out -f")
@@ -37,7 +37,7 @@ def test(run, arch, flavour):
     if whole and arch is None:
         layers["kexec -a arm64"] = lambda: runner.run_cases(run, kernel.build(run, "arm64"),
                                                             runner.SHORT)
-    return [(verb, results(layer)) for verb, layer in layers.items()]
+    return {verb: results(layer) for verb, layer in layers.items()}
 
 
 def of_kernel(run, arch, flavour):

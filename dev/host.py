@@ -166,10 +166,10 @@ class Run:
 
 
 def verdict(run, done):
-    """Say what failed and how to repeat it; the closing line; the exit status."""
-    total = [r for _, results in done for r in results]
+    """Say what of {verb: [Result]} failed, and how to repeat it; the exit status."""
+    total = [r for results in done.values() for r in results]
     bad, skipped = sum(not r.ok for r in total), sum(bool(r.skipped) for r in total)
-    for name, results in done:
+    for name, results in done.items():
         failed = [r for r in results if not r.ok]
         for r in failed:
             run.say(f"FAILED {name} {r.name}: {r.why}")

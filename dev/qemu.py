@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from dev import initramfs, tools
@@ -114,17 +114,17 @@ def plugged(device, node):
             "-device", f"{device},memdev=plugged,node={node}", "-numa", f"node,cpus={node}"]
 
 
-def weight(flavour):
-    parts = [WEIGHTS.get(name, Weight()) for name in split(flavour)[0]]
-    return Weight(max(p.slower for p in parts), max(p.page for p in parts),
-                  sum(p.memory for p in parts), max(p.least for p in parts),
-                  " ".join(p.append for p in parts if p.append),
-                  "".join(p.scratch for p in parts))
+def weight(*flavours):
+    """What a guest with kernels of these flavours needs: the most of each."""
+    names = dict.fromkeys(name for flavour in flavours for name in split(flavour)[0])
+    parts = [WEIGHTS[name] for name in names if name in WEIGHTS] or [Weight()]
+    most = {f.name: max(getattr(part, f.name) for part in parts) for f in fields(Weight)}
+    return replace(Weight(**most), append=" ".join(part.append for part in parts))
 
 
-def scratch(weights, memory):
+def scratch(weight, memory):
     """The size of scratch memory in a guest with so many MiB, where it is not the usual one."""
-    return next((w.scratch for w in weights if w.scratch), "").format(max(640, memory * 3 // 16))
+    return weight.scratch.format(max(640, memory * 3 // 16))
 
 
 def command_line(kernel, case, hop, *extra):
@@ -232,7 +232,7 @@ Linux {kernel.release} under {accel}.  To go to the next kernel and back here:
   kexec -s -l /share/{name} --initrd=/share/initrd --reuse-cmdline && kexec -e
 'handover --list' shows the cases of the tests, 'handover' runs some; exit ends the guest.
 """)
-    append = command_line(kernel, "shell", 0, scratch([needs], memory))
+    append = command_line(kernel, "shell", 0, scratch(needs, memory))
     run.say("starting a guest; Ctrl-A X ends it at once")
     return subprocess.call(command(kernel, accel, share, append, memory,
                                    ports=("-serial", "mon:stdio")))

@@ -87,11 +87,10 @@ def place(run, kernel, case):
     return run.path(f"{kernel.arch}-{kernel.flavour}") / case.name
 
 
-def size(case, weights):
+def size(case, weight):
     """The memory of a guest in MiB, and the words for its nodes."""
-    memory = max(case.memory + max(weight.memory for weight in weights),
-                 case.nodes * max(weight.least for weight in weights))
-    memory += case.pages * max(weight.page for weight in weights) >> 10
+    memory = max(case.memory + weight.memory, case.nodes * weight.least)
+    memory += case.pages * weight.page >> 10
     if case.nodes == 1 and not case.plug:
         return memory, []
     nodes = qemu.nodes(f"{memory // case.nodes}M", map(str, range(case.nodes)))
@@ -103,9 +102,9 @@ def run_case(run, kernels, initrd, accel, case, hear=None):
     where = place(run, kernels[OURS], case)
     share = where / "share"
     row = [kernels[name] for name in case.row()]
-    weights = [qemu.weight(kernel.flavour) for kernel in row]
-    memory, nodes = size(case, weights)
-    more = [f"kho_seed={seed()}", qemu.scratch(weights, memory)]
+    weight = qemu.weight(*(kernel.flavour for kernel in row))
+    memory, nodes = size(case, weight)
+    more = [f"kho_seed={seed()}", qemu.scratch(weight, memory)]
     lines = [qemu.command_line(kernel, case.name, hop, *more, at(case.append or [""], hop))
              for hop, kernel in enumerate(row)]
     initramfs.fill_share(share, initrd, row, lines)
@@ -116,8 +115,8 @@ def run_case(run, kernels, initrd, accel, case, hear=None):
         shutil.rmtree(where)
         return Result(case.name, True, skipped=str(e))
     argv = qemu.command(row[0], accel, share, lines[0], memory, [*case.qemu, *nodes])
-    slower = qemu.SLOWER[accel] * max(weight.slower for weight in weights)
-    outcome = qemu.boot(argv, where, case.deadline * slower, case.allowed, hear)
+    deadline = case.deadline * qemu.SLOWER[accel] * weight.slower
+    outcome = qemu.boot(argv, where, deadline, case.allowed, hear)
     why = (case.judge or console.problem)(outcome, len(row), case.allowed)
     if why:
         why += f"; logs: {where}"
