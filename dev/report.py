@@ -4,6 +4,7 @@
 Their rows are in the cases of tools/testing/selftests/kho.
 """
 from dev import console
+from dev.cases import OURS
 from dev.host import columns
 
 
@@ -11,8 +12,9 @@ def compat(cases, results):
     """Handovers between two kernels that differ, a case for each row."""
     seen = {result.name: "ok" if result.ok else "FAILED" for result in results}
     lines = [("handover", "kernels", "must happen", "verdict")]
-    lines += [(case.name.removeprefix("compat-"), ", ".join(case.row()), case.sentence,
-               seen[case.name]) for case in cases if case.name.startswith("compat-")]
+    lines += [(case.name.removeprefix("compat-"), ", ".join(case.kernels) or OURS,
+               case.sentence, seen[case.name])
+              for case in cases if case.name.startswith("compat-")]
     return columns(lines)
 
 
