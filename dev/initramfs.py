@@ -60,18 +60,18 @@ def programs(run, arch):
     return *found, folders
 
 
-def static(kernel, program, *sources):
-    """The words that compile a program of guests."""
+def compile_static(run, kernel, program, *sources, quiet=True):
+    """Compile a program of guests."""
     gcc = f"{tools.prefix(kernel.arch)}gcc"
-    return cases.compile_words(gcc, kernel.tree / "include/uapi", program, *sources)
+    words = cases.compile_words(gcc, kernel.tree / "include/uapi", program, *sources)
+    run.step(f"building the guest's program {program.name}", words, quiet=quiet)
 
 
 def build_agent(run, kernel):
     """The program with all cases."""
     agent = run.path(f"handover-{kernel.arch}")
     if not agent.exists():
-        run.step(f"building the guest's program ({kernel.arch})",
-                 static(kernel, agent, *cases.sources()), log="guest-agent.log")
+        compile_static(run, kernel, agent, *cases.sources(), quiet=False)
     return agent
 
 

@@ -124,9 +124,6 @@ class Sources:
                 found[str(place.relative_to(folder)).removesuffix(".edit")].append(place)
         return dict(sorted(found.items()))
 
-    def removed(self):
-        return [row.path for row in self.rows() if row.kind == "D"]
-
     def prove(self, base):
         """Compare manifest, overlay and base; (errors, warnings), each naming its line."""
         errors, warnings = [], []

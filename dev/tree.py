@@ -31,7 +31,7 @@ def content(sources, origin):
 
     origin(path) gives in the same form what an edit starts from.
     """
-    laid = {path: None for path in sources.removed()}
+    laid = {row.path: None for row in sources.rows() if row.kind == "D"}
     laid.update({path: read(place) for path, place in sources.overlay().items()})
     for path, edits in sources.edited().items():
         old = origin(path)

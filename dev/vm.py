@@ -53,19 +53,17 @@ def bring(run, kernel, share):
     for user in [program, *modules]:
         files.update(initramfs.libraries(user, folders))
     target = initramfs.copy(share / "vm", files)
-    sample = ROOT / "samples/liveupdate/vm-agent.c"
-    run.step("building the virtual machine", ["gcc", *MACHINE_FLAGS, "-o", target / "vm_machine",
-                                              AGENT / "vm_machine.c"], quiet=True)
-    run.step("building the agent", initramfs.static(kernel, target / "vm-agent", sample),
-             quiet=True)
+    words = ["gcc", *MACHINE_FLAGS, "-o", target / "vm_machine", AGENT / "vm_machine.c"]
+    run.step("building the virtual machine", words, quiet=True)
+    initramfs.compile_static(run, kernel, target / "vm-agent",
+                             ROOT / "samples/liveupdate/vm-agent.c")
 
 
 def bring_linux(run, kernel, share):
     """Likewise; the machine boots the kernel of the guest."""
     bring(run, kernel, share)
     program = run.path("vm_linux")
-    run.step("building the virtual machine's program",
-             initramfs.static(kernel, program, AGENT / "vm_linux.c"), quiet=True)
+    initramfs.compile_static(run, kernel, program, AGENT / "vm_linux.c")
     initramfs.write_cpio(kernel, share / "vm/initrd", {"init": program})
     shutil.copy(kernel.image, share / "vm/linux")
 
