@@ -7,14 +7,11 @@ import hashlib
 import os
 import re
 import shlex
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from dev import debian
-from dev.host import CACHE, ROOT, Stop, lock, need_space
-
-OWN_BASE = "set KHO_BASE to a kernel tree or tarball of version "
+from dev.host import CACHE, ROOT, Stop, need_space, output
 
 
 @dataclass
@@ -30,35 +27,26 @@ class Base:
 
 
 def supported():
-    """Rows of dev/BASE: (series, package, suite)."""
+    """{series: (package, suite)} of dev/BASE."""
     rows = [line.split() for line in (ROOT / "dev/BASE").read_text().splitlines()]
-    return [tuple(r) for r in rows if len(r) == 3 and not r[0].startswith("#")]
+    return {row[0]: (row[1], row[2]) for row in rows if len(row) == 3 and row[0] != "#"}
 
 
 def series_of(version):
-    return version.rsplit(".", 1)[0]
+    return version.rpartition(".")[0]
 
 
 def default():
     """The series that is meant where none is named."""
-    return supported()[0][0]
-
-
-def wanted():
-    return " or ".join(f"{version}.y" for version, _, _ in supported())
+    return next(iter(supported()))
 
 
 def version_of(tree):
     """Version of a kernel tree from its Makefile; None when it is not a kernel tree."""
-    tree = Path(tree)
-    try:
-        head = (tree / "Makefile").read_text(errors="replace")[:4096]
-    except OSError:
-        return None
-    part = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL) *= *(\d+)$", head, re.M))
-    if len(part) != 3 or not (tree / "kernel/liveupdate").is_dir() and not (tree / "Kbuild").exists():
-        return None
-    return "{VERSION}.{PATCHLEVEL}.{SUBLEVEL}".format(**part)
+    makefile = tree / "Makefile"
+    head = makefile.read_text(errors="replace")[:4096] if makefile.is_file() else ""
+    part = re.findall(r"^(?:VERSION|PATCHLEVEL|SUBLEVEL) *= *(\d+)$", head, re.M)
+    return ".".join(part) if len(part) == 3 and (tree / "Kbuild").exists() else None
 
 
 def check_version(tree, name):
@@ -66,9 +54,16 @@ def check_version(tree, name):
     version = version_of(tree)
     if version is None:
         raise Stop(f"{name} is not a kernel tree: it has no kernel Makefile")
-    if series_of(version) not in [row[0] for row in supported()]:
-        raise Stop(f"{name} is Linux {version}; this repository needs Linux {wanted()}")
+    if series_of(version) not in supported():
+        wanted = " or ".join(f"{series}.y" for series in supported())
+        raise Stop(f"{name} is Linux {version}; this repository needs Linux {wanted}")
     return version
+
+
+def own():
+    """What $KHO_BASE names, if anything."""
+    place = os.environ.get("KHO_BASE")
+    return Path(place).expanduser().resolve() if place else None
 
 
 def peek():
@@ -77,12 +72,6 @@ def peek():
     if not place:
         return cached(default())
     return of_directory(place) if place.is_dir() else None
-
-
-def own():
-    """What $KHO_BASE names, if anything."""
-    place = os.environ.get("KHO_BASE")
-    return Path(place).expanduser().resolve() if place else None
 
 
 def find(run, series=None):
@@ -99,7 +88,7 @@ def find(run, series=None):
             return mine
     series = series or default()
     if not cached(series):
-        with lock(CACHE / ".lock", "the cache is being filled"):
+        with debian.locked():
             if not cached(series):
                 fetch(run, series)
     return cached(series)
@@ -113,63 +102,61 @@ def of_directory(tree):
             raise Stop(f"{where} was built in place ({trace} exists): run 'make mrproper' there, "
                        "or name another tree")
     # a tree of the user's may change at any time: any other time or size is another base
-    digest = hashlib.sha256(str(tree).encode())
-    for folder, folders, files in os.walk(tree):
-        folders[:] = sorted(d for d in folders if d != ".git")
-        for name in sorted(files):
-            st = os.lstat(os.path.join(folder, name))
-            digest.update(f"{folder}/{name} {st.st_size} {st.st_mtime_ns}\n".encode())
-    return Base(tree, version, f"{version} {digest.hexdigest()[:16]}")
+    listed = output(["find", tree, "-name", ".git", "-prune", "-o", "!", "-type", "d",
+                     "-printf", r"%p %s %T@\n"])
+    digest = hashlib.sha256("\n".join(sorted(listed.splitlines())).encode()).hexdigest()
+    return Base(tree, version, f"{version} {digest[:16]}")
 
 
 def cached(series):
     """The newest base of this series in the cache."""
-    found = [tree for tree in CACHE.glob(f"linux-{series}.*") if version_of(tree) == tree.name[len("linux-"):]]
+    found = [tree for tree in CACHE.glob(f"linux-{series}.*")
+             if version_of(tree) == tree.name.removeprefix("linux-")]
     if not found:
         return None
-    tree = max(found, key=lambda tree: int(tree.name.rsplit(".", 1)[1]))
+    tree = max(found, key=lambda tree: int(tree.name.rpartition(".")[2]))
     return Base(tree, version_of(tree), f"{version_of(tree)} {tree}")
 
 
 def of_tarball(run, path):
     st = path.stat()
-    tag = hashlib.sha256(f"{path} {st.st_size} {st.st_mtime_ns}".encode()).hexdigest()[:12]
+    text = f"{path} {st.st_size} {st.st_mtime_ns}"
+    tag = hashlib.sha256(text.encode()).hexdigest()[:12]
     tree = CACHE / f"tar-{tag}"
-    with lock(CACHE / ".lock", "the cache is being filled"):
+    with debian.locked():
         if not tree.is_dir():
-            unpack(run, f"tar -xf {shlex.quote(str(path))}", path.name, lambda _: tree)
+            unpack(run, f"tar -xf {shlex.quote(str(path))}", path.name, tree)
     version = check_version(tree, f"KHO_BASE={path}")
     return Base(tree, version, f"{version} {tag}")
 
 
-def unpack(run, command, name, place):
-    """Unpack into the cache: under a passing name, and renamed to place(tree) once complete."""
-    for left in CACHE.glob(".unpack-*"):
-        shutil.rmtree(left)
+def unpack(run, command, name, tree):
+    """Unpack a kernel tree into the cache; the command ends with the words of a tar."""
     need_space(CACHE, 2200, "unpacking the base kernel")
-    fresh = CACHE / f".unpack-{os.getpid()}"
-    fresh.mkdir()
-    try:
-        run.step(f"unpacking {name}", ["bash", "-c", f"set -o pipefail; {command}"], log="base.log", cwd=fresh,
-                 repeat="./kho setup")
-        inside = [d for d in fresh.iterdir() if d.is_dir()]
-        if len(inside) != 1:
-            raise Stop(f"{name} does not hold one kernel tree")
-        check_version(inside[0], name)
-        if not place(inside[0]).exists():
-            inside[0].rename(place(inside[0]))
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    with debian.filling(tree) as fresh:
+        words = ["bash", "-c", f"set -o pipefail; {command} --strip-components=1"]
+        run.step(f"unpacking {name}", words, log="base.log", cwd=fresh, repeat="./kho setup")
+        check_version(fresh, name)
 
 
 def fetch(run, series):
     """Fetch and unpack the Debian source package."""
-    package, suite = next((package, suite) for name, package, suite in supported() if name == series)
+    package, suite = supported()[series]
     need_space(CACHE, 2400, "fetching and unpacking the base kernel")
     try:
         deb, = debian.download(run, [package], suite)
     except Stop as e:
-        raise Stop(f"no Linux {series}.y found, and {e}\n  or {OWN_BASE}{series}.y") from None
-    unpack(run, f"dpkg-deb --fsys-tarfile {shlex.quote(str(deb))} | tar -xO ./usr/src/{package}.tar.xz | tar -xJ",
-           package, lambda inside: CACHE / f"linux-{version_of(inside)}")
+        raise Stop(f"no Linux {series}.y found, and {e}\n"
+                   f"  or set KHO_BASE to a kernel tree or tarball of version {series}") from None
+    # such as linux-source-7.3_7.3.4-1_all.deb
+    version = re.search(r"_(\d[\d.]*)", deb.name)[1]
+    unpack(run, f"dpkg-deb --fsys-tarfile {shlex.quote(str(deb))}"
+           f" | tar -xO ./usr/src/{package}.tar.xz | tar -xJ", package, CACHE / f"linux-{version}")
     deb.unlink()
+
+
+def copy(run, base, target, *options):
+    """A copy of the base without its history."""
+    parts = [place for place in sorted(base.dir.iterdir()) if place.name != ".git"]
+    run.step(f"copying Linux {base.version}", ["cp", "-a", *options, *parts, target],
+             log="tree.log")

@@ -13,15 +13,25 @@ def check(run, chosen=None, update=False):
     if update:
         for row in sources.update_hashes(found.dir):
             run.say(f"{row}: hash updated")
-    errors, warnings = sources.prove(found.dir)
-    for warning in warnings:
-        run.say(f"warning: {warning}")
-    results = [Result("manifest", False, e) for e in errors] or [Result("manifest", True)]
+    results = prove(run, "manifest", found)
     if found.series == base.default():      # the one that dev/series is written for
         results.append(check_series(found, sources))
-    if not chosen:
-        results += other_bases(run, found.series)
+    for other in [] if chosen else base.supported():
+        if other == found.series:
+            continue
+        if base.cached(other):
+            results += prove(run, f"manifest for {other}", base.cached(other))
+        else:
+            run.say(f"# not checked on Linux {other}: './kho setup --base {other}' fetches it")
     return results + own_tests() + words.check()
+
+
+def prove(run, name, found):
+    """[Result] of manifest and edits for a base."""
+    errors, warnings = manifest.Sources(found.series).prove(found.dir)
+    for warning in warnings:
+        run.say(f"warning: {warning}")
+    return [Result(name, False, error) for error in errors] or [Result(name, True)]
 
 
 def check_series(found, sources):
@@ -33,22 +43,11 @@ def check_series(found, sources):
     return Result("dev/series", True)
 
 
-def other_bases(run, known):
-    """[Result] of manifest and edits for the other bases, as far as they are there."""
-    results = []
-    for other in (row[0] for row in base.supported() if row[0] != known):
-        found = base.cached(other)
-        if found:
-            errors, _ = manifest.Sources(other).prove(found.dir)
-            results.append(Result(f"manifest for {other}", not errors, "; ".join(errors)))
-        else:
-            run.say(f"# not checked on Linux {other}: './kho setup --base {other}' fetches it")
-    return results
-
-
 def own_tests():
     """[Result] of the tests of this driver, dev/tests."""
+    tests = unittest.defaultTestLoader.discover(str(ROOT / "dev/tests"), top_level_dir=str(ROOT))
     outcome = unittest.TestResult()
-    unittest.defaultTestLoader.discover(str(ROOT / "dev/tests"), top_level_dir=str(ROOT)).run(outcome)
-    bad = [Result(test.id(), False, trace.strip().splitlines()[-1]) for test, trace in outcome.failures + outcome.errors]
+    tests.run(outcome)
+    bad = [Result(test.id(), False, trace.strip().splitlines()[-1])
+           for test, trace in outcome.failures + outcome.errors]
     return bad + [Result("dev/tests", True)] * (outcome.testsRun - len(bad))

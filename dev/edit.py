@@ -28,13 +28,13 @@ VERBS = {"after": True, "before": True, "replace": True, "delete": False}
 class EditError(Stop):
     """A rule that cannot be read or does not fit the file."""
 
-    def __init__(self, message):
-        super().__init__(message, 1)
+    def __init__(self, where, message):
+        super().__init__(f"{where}: {message}", 1)
 
 
 @dataclass
 class Rule:
-    line: int           # in the edit file, for messages
+    where: str          # file and line, for messages
     verb: str
     anchor: str
     new: list = field(default_factory=list)
@@ -47,51 +47,53 @@ def parse(text, name):
     rules = []
     for number, line in enumerate(text.splitlines(), 1):
         verb, _, anchor = line.partition(" ")
+        anchor = anchor.strip()
+        ranged = rules and rules[-1].verb in ("replace", "delete")
         if line.startswith("+") and rules:
             rules[-1].new.append(line[1:])
-        elif verb in VERBS and anchor.strip():
-            rules.append(Rule(number, verb, anchor.strip()))
-        elif verb in ("to", "until") and anchor.strip() and rules and rules[-1].verb in ("replace", "delete"):
-            rules[-1].end, rules[-1].last = verb, anchor.strip()
+        elif verb in VERBS and anchor:
+            rules.append(Rule(f"{name}:{number}", verb, anchor))
+        elif verb in ("to", "until") and anchor and ranged:
+            rules[-1].end, rules[-1].last = verb, anchor
         elif line.strip() and not line.startswith("#"):
-            raise EditError(f"{name}:{number}: '{line}' is not a rule: a line starts with {', '.join(VERBS)}, "
-                            "to or until (below replace or delete), + or #")
+            raise EditError(f"{name}:{number}", f"'{line}' is not a rule: a line starts with "
+                            f"{', '.join(VERBS)}, to or until (below replace or delete), + or #")
     for rule in rules:
         if bool(rule.new) != VERBS[rule.verb]:
             want = "new lines (+...) below it" if VERBS[rule.verb] else "no new lines"
-            raise EditError(f"{name}:{rule.line}: {rule.verb} needs {want}")
+            raise EditError(rule.where, f"{rule.verb} needs {want}")
     if not rules:
-        raise EditError(f"{name}:1: no rule in this file")
+        raise EditError(f"{name}:1", "no rule in this file")
     return rules
 
 
-def apply(text, rules, name, target):
-    """The text after all rules."""
+def apply(text, rules, target):
+    """The text after all rules; target is how messages name it."""
     lines = text.splitlines()
     bare = [line.strip() for line in lines]
-    todo = sorted(((*place(bare, rule, name, target), rule) for rule in rules), key=lambda t: t[:2])
+    todo = sorted(((*place(bare, rule, target), rule) for rule in rules), key=lambda t: t[:2])
     limit = len(lines)
     for start, end, rule in reversed(todo):
         if end > limit:
-            raise EditError(f"{name}:{rule.line}: two rules for the line '{bare[limit]}' of {target}")
+            raise EditError(rule.where, f"two rules for the line '{bare[limit]}' of {target}")
         lines[start:end] = rule.new
         limit = start
     return "\n".join(lines) + "\n"
 
 
-def place(bare, rule, name, target):
+def place(bare, rule, target):
     """Start and end of the lines that a rule replaces."""
     found = [i for i, line in enumerate(bare) if line == rule.anchor]
     if len(found) != 1:
-        raise EditError(f"{name}:{rule.line}: '{rule.anchor}' is in {target} {len(found)} times instead of once"
-                        + nearest(bare, rule.anchor, found))
+        raise EditError(rule.where, f"'{rule.anchor}' is in {target} {len(found)} times instead "
+                        "of once" + nearest(bare, rule.anchor, found))
     at = found[0]
     if rule.verb in ("after", "before"):
         return (at + 1, at + 1) if rule.verb == "after" else (at, at)
     if not rule.end:
         return at, at + 1
     if rule.last not in bare[at + 1:]:
-        raise EditError(f"{name}:{rule.line}: '{rule.last}' is not in {target} after '{rule.anchor}'"
+        raise EditError(rule.where, f"'{rule.last}' is not in {target} after '{rule.anchor}'"
                         + nearest(bare, rule.last, []))
     last = bare.index(rule.last, at + 1)
     return at, last + (rule.end == "to")
@@ -99,8 +101,6 @@ def place(bare, rule, name, target):
 
 def nearest(bare, anchor, found):
     """For a message: the lines that match, or those most like the anchor."""
-    numbers = found[:4]
-    if not numbers:
-        alike = difflib.get_close_matches(anchor, set(bare) - {""}, 3, 0.5)
-        numbers = sorted(bare.index(line) for line in alike)
+    alike = difflib.get_close_matches(anchor, set(bare) - {""}, 3, 0.5)
+    numbers = found[:4] or sorted(map(bare.index, alike))
     return "".join(f"\n  {i + 1}: {bare[i]}" for i in numbers) or "; nothing there is like it"

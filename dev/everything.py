@@ -18,33 +18,38 @@ what runs where:
 
 
 def test(run, arch, flavour):
-    """[(verb, [Result])]; every layer is run even when one before it failed."""
+    """{verb: [Result]}; every layer is run even when one before it failed."""
     names, series = kernel.split(flavour)
     if arch == "all" and names != [kernel.PLAIN]:
         raise Stop("'-a all' has its own flavours: leave out -f")
     whole = arch in ("all", None) and flavour == kernel.PLAIN
-    targets = [(arch, kernel.on_base(name, series)) for arch, name in
-               (TARGETS if arch == "all" else [(arch or kernel.ARCH, "+".join(names))])]
+    chosen = TARGETS if arch == "all" else [(arch or kernel.ARCH, "+".join(names))]
+    targets = [(arch, kernel.on_base(name, series)) for arch, name in chosen]
     # report missing tools before anything is built
     arches = {arch for arch, _ in targets} | ({"arm64"} if whole else set())
-    tools.require(run, more=tools.for_arches(arches))
-    layers = [(f"check --base {series}", lambda: check.check(run, series))] if series else []
+    tools.require(run, *tools.for_arches(*sorted(arches)))
+    layers = {f"check --base {series}": lambda: check.check(run, series)} if series else {}
     if whole:
-        layers = [("check", lambda: check.check(run)), ("unit", lambda: unit.unit(run)),
-                  ("fuzz", lambda: unit.fuzz(run, seconds=0))]
+        layers = {"check": lambda: check.check(run), "unit": lambda: unit.unit(run),
+                  "fuzz": lambda: unit.fuzz(run, seconds=0)}
     for target in targets:
-        layers += of_kernel(run, *target)
+        layers.update(of_kernel(run, *target))
     if whole and arch is None:
-        layers.append(("kexec -a arm64", lambda: runner.run_cases(run, kernel.build(run, "arm64"), runner.SHORT)))
-    return [(verb, results(layer)) for verb, layer in layers]
+        layers["kexec -a arm64"] = lambda: runner.run_cases(run, kernel.build(run, "arm64"),
+                                                            runner.SHORT)
+    return {verb: results(layer) for verb, layer in layers.items()}
 
 
 def of_kernel(run, arch, flavour):
     """What is tested of each kernel."""
     options = kernel.words(arch, flavour)
-    return [(f"build{options}", lambda: headers.check(run, kernel.build(run, arch, flavour))),
-            (f"kunit{options}", lambda: kunit.kunit(run, arch, flavour)),
-            (f"kexec{options}", lambda: runner.run_cases(run, kernel.build(run, arch, flavour), []))]
+
+    def build():
+        return kernel.build(run, arch, flavour)
+
+    return {f"build{options}": lambda: headers.check(run, build()),
+            f"kunit{options}": lambda: kunit.kunit(run, arch, flavour),
+            f"kexec{options}": lambda: runner.run_cases(run, build(), [])}
 
 
 def results(layer):

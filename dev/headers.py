@@ -9,21 +9,22 @@ import subprocess
 from dev import manifest
 from dev.host import Result
 
-LIKE = "kernel/liveupdate/kexec_handover"
-VARIANTS = {"": "", " without KHO": "#undef CONFIG_KEXEC_HANDOVER\n#undef CONFIG_LIVEUPDATE\n"}
+LIKE = "kernel/liveupdate/.kexec_handover.o.cmd"
+VARIANTS = {"": "",
+            " without KHO": "#undef CONFIG_KEXEC_HANDOVER\n#undef CONFIG_LIVEUPDATE\n"}
 
 
 def compiler(build):
-    """The words that compiled LIKE, up to its output."""
-    command = build / f"{LIKE.rpartition('/')[0]}/.{LIKE.rpartition('/')[2]}.o.cmd"
-    first = command.read_text().splitlines()[0].partition(":=")[2].partition(";")[0]
+    """The words that compiled the file of LIKE, up to its output."""
+    first = (build / LIKE).read_text().splitlines()[0].partition(":=")[2].partition(";")[0]
     words = shlex.split(first)
     return [w for w in words[:words.index("-c")] if not w.startswith("-Wp,-MMD")]
 
 
 def check(run, kernel):
     """[Result] of all headers of the overlay below include/."""
-    headers = [path for path in manifest.Sources(kernel.base).overlay() if path.startswith("include/linux/")]
+    overlay = manifest.Sources(kernel.base).overlay()
+    headers = [path for path in overlay if path.startswith("include/linux/")]
     bad = alone(run, kernel.dir, headers)
     count = len(headers) * len(VARIANTS)
     run.say(f"{count - len(bad)} of {count} headers compile alone")
@@ -33,12 +34,11 @@ def check(run, kernel):
 def alone(run, build, headers, log="headers.log"):
     """[Result] of those of the headers that do not compile alone, as in this build."""
     words, bad = compiler(build), []
-    for header in sorted(headers):
-        name = header[len("include/"):]
+    source = run.path("header.c")
+    for name in sorted(header.removeprefix("include/") for header in headers):
         for variant, before in VARIANTS.items():
-            source = run.path("header.c")
             source.write_text(f"{before}#include <{name}>\n#include <{name}>\n")
-            done = subprocess.run(words + ["-fsyntax-only", str(source)], cwd=build, text=True,
+            done = subprocess.run([*words, "-fsyntax-only", source], cwd=build, text=True,
                                   stderr=subprocess.PIPE, check=False)
             if done.stderr:
                 lines = done.stderr.splitlines()

@@ -4,8 +4,10 @@
 Stop is the one way to end early.  Run is one execution of a verb: a directory
 for its logs, and steps that stay quiet unless they fail.
 """
+import contextlib
 import difflib
 import fcntl
+import math
 import os
 import re
 import shlex
@@ -15,6 +17,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,9 +41,13 @@ class Stop(Exception):
 class Failed(Stop):
     """A command of a step failed: why in one line, and the log to read."""
 
-    def __init__(self, message, why, log):
-        super().__init__(message, 1)
+    def __init__(self, title, why, log, repeat):
+        super().__init__(f"{title} failed: {why}\n  log:    {log}\n  repeat: {repeat}", 1)
         self.why, self.log = why, log
+
+
+class Skip(Stop):
+    """What a test needs is not to be had: it is skipped."""
 
 
 def no_such(what, name, known, verb):
@@ -61,10 +68,8 @@ class Result:
 
 def need_space(where, mib, what):
     """Stop unless the file system of `where` has enough space; `where` may not exist yet."""
-    probe = Path(where)
-    while not probe.exists():
-        probe = probe.parent
-    free = shutil.disk_usage(probe).free >> 20
+    there = next(place for place in (where, *where.parents) if place.exists())
+    free = shutil.disk_usage(there).free >> 20
     if free < mib:
         raise Stop(f"{what} needs {mib} MiB in {where}, and {free} MiB are free: "
                    "free some space and try again")
@@ -73,42 +78,20 @@ def need_space(where, mib, what):
 def lock(path, waiting):
     """Take the lock file; the lock lasts as long as the returned file is open."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = open(path, "a+")
+    handle = open(path, "w")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.seek(0)
-        owner = handle.read().strip() or "another process"
-        print(f"{waiting} ({owner}); waiting", flush=True)
+    except BlockingIOError:
+        print(f"{waiting}; waiting", flush=True)
         fcntl.flock(handle, fcntl.LOCK_EX)
-    handle.truncate(0)
-    handle.write(f"process {os.getpid()}\n")
-    handle.flush()
     return handle
-
-
-def write_if_changed(path, data, executable=False):
-    """Replace the file as a whole, and only when something differs; say if it did."""
-    mode = 0o755 if executable else 0o644
-    try:
-        same = (not path.is_symlink() and path.read_bytes() == data
-                and bool(path.stat().st_mode & 0o100) == executable)
-    except (FileNotFoundError, NotADirectoryError):
-        same = False
-    if same:
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".kho-new")
-    fresh.write_bytes(data)
-    fresh.chmod(mode)
-    fresh.replace(path)
-    return True
 
 
 def columns(lines):
     """Rows of cells as a text, each column as wide as its widest cell."""
-    wide = [max(map(len, column)) for column in zip(*lines)]
-    return "\n".join("  ".join(f"{cell:{w}}" for cell, w in zip(line, wide)).rstrip() for line in lines)
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    padded = [[cell.ljust(width) for cell, width in zip(line, widths)] for line in lines]
+    return "\n".join("  ".join(line).rstrip() for line in padded)
 
 
 def spell(seconds):
@@ -119,12 +102,9 @@ def spell(seconds):
 
 def first_error(log):
     """The line of a log that tells most: the first error, else the last line."""
-    last = ""
-    for line in Path(log).read_text(errors="replace").splitlines():
-        if FIRST_ERROR.search(line):
-            return line.strip()
-        last = line.strip() or last
-    return last or "(the command printed nothing)"
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = lines or ["(the command printed nothing)"]
+    return next(filter(FIRST_ERROR.search, lines), lines[-1])
 
 
 class Run:
@@ -132,26 +112,13 @@ class Run:
 
     def __init__(self, verb):
         self.verb = verb
-        runs = OUT / "runs"
-        runs.mkdir(parents=True, exist_ok=True)
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        self.dir = runs / f"{stamp}-{verb}"
-        for n in range(2, 100):
-            try:
-                self.dir.mkdir()
-                break
-            except FileExistsError:
-                self.dir = runs / f"{stamp}.{n}-{verb}"
-        self._point_last(runs)
-
-    def _point_last(self, runs):
-        fresh = runs / f".last-{os.getpid()}"
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(self.dir.name)
-        fresh.replace(runs / "last")
-        old = sorted(d for d in runs.iterdir() if d.is_dir() and not d.is_symlink())
-        for d in old[:-KEEP_RUNS]:
-            shutil.rmtree(d, ignore_errors=True)
+        self.dir = OUT / "runs" / f"{datetime.now():%Y%m%d-%H%M%S.%f}-{verb}"
+        self.dir.mkdir(parents=True)
+        last = self.dir.with_name("last")
+        last.unlink(missing_ok=True)
+        last.symlink_to(self.dir.name)
+        for old in sorted(d for d in self.dir.parent.iterdir() if not d.is_symlink())[:-KEEP_RUNS]:
+            shutil.rmtree(old, ignore_errors=True)
 
     def path(self, name):
         """A file of this run."""
@@ -163,63 +130,46 @@ class Run:
         with open(self.path("summary.txt"), "a") as out:
             out.write(text + "\n")
 
-    def quiet(self, title, argv, **more):
-        """A step that prints nothing unless it fails."""
-        return self.step(title, argv, quiet=True, **more)
+    def step(self, title, argv, repeat=None, **more):
+        """Run a command as attempt() does; its log, or Stop with the reason when it fails.
 
-    def step(self, title, argv, log=None, cwd=None, env=None, deadline=None, repeat=None, quiet=False):
-        """Run a command quietly and return its log; Stop with the reason when it fails.
-
-        env holds additions to the environment.  repeat is the command to show for
-        doing this step again; by default it is made from the other arguments.
+        repeat is the command to show for doing this again, where it is not argv.
         """
-        argv = [str(a) for a in argv]
+        log, why = self.attempt(title, argv, **more)
+        if why:
+            raise Failed(title, why, log, repeat or shlex.join(map(str, argv)))
+        return log
+
+    def attempt(self, title, argv, log=None, deadline=None, quiet=False, **more):
+        """Run a command quietly; its log, and why it failed, if it did.
+
+        A quiet step does not even say its title.
+        """
         log = self.path(log or re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") + ".log")
         begin = time.monotonic()
+        start = "\r" if sys.stdout.isatty() else ""
+
+        def show(mark="", end=""):
+            if not quiet and (start or end):
+                took = spell(time.monotonic() - begin)
+                print(f"{start}{title} … {took}{mark}", end=end, flush=True)
+
         with open(log, "ab") as out:
             try:
-                child = subprocess.Popen(
-                    argv, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
-                    stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+                code = run_child(argv, deadline, show, stdout=out, stderr=out, **more)
             except OSError as e:
                 raise Stop(f"{title}: cannot start {argv[0]}: {e.strerror}") from None
-            code = self._watch(child, title, begin, deadline, quiet)
-        if not quiet:
-            self._line(title, begin, "" if code == 0 else "  FAILED", end="\n")
-        if code == 0:
-            return log
-        why = f"not finished after {spell(deadline)}" if code is None else first_error(log)
-        repeat = repeat or spell_command(argv, cwd, env)
-        raise Failed(f"{title} failed: {why}\n  log:    {log}\n  repeat: {repeat}",
-                     why, log)
-
-    def _watch(self, child, title, begin, deadline, quiet):
-        """Exit status of the child, None when its time is over."""
-        live = sys.stdout.isatty() and not quiet
-        try:
-            while True:
-                if live:
-                    self._line(title, begin, "")
-                try:
-                    return child.wait(1)
-                except subprocess.TimeoutExpired:
-                    if deadline and time.monotonic() - begin > deadline:
-                        return None
-        finally:
-            if child.poll() is None:
-                end_group(child)
-
-    @staticmethod
-    def _line(title, begin, verdict, end=""):
-        start = "\r" if sys.stdout.isatty() else ""
-        print(f"{start}{title} … {spell(time.monotonic() - begin)}{verdict}", end=end, flush=True)
+        show("" if code == 0 else "  FAILED", "\n")
+        if code is None:
+            return log, f"not finished after {spell(deadline)}"
+        return log, first_error(log) if code else ""
 
 
 def verdict(run, done):
-    """Say what failed and how to repeat it; the closing line; the exit status."""
-    total = [r for _, results in done for r in results]
+    """Say what of {verb: [Result]} failed, and how to repeat it; the exit status."""
+    total = [r for results in done.values() for r in results]
     bad, skipped = sum(not r.ok for r in total), sum(bool(r.skipped) for r in total)
-    for name, results in done:
+    for name, results in done.items():
         failed = [r for r in results if not r.ok]
         for r in failed:
             run.say(f"FAILED {name} {r.name}: {r.why}")
@@ -230,36 +180,45 @@ def verdict(run, done):
         run.say(f"  logs:   {run.dir}")
     if not total:
         raise Stop("nothing was run", 1)
-    run.say(f"{len(total) - bad - skipped} passed, {bad} failed" + (f", {skipped} skipped" if skipped else ""))
+    skips = f", {skipped} skipped" if skipped else ""
+    run.say(f"{len(total) - bad - skipped} passed, {bad} failed{skips}")
     return 1 if bad else 0
+
+
+# ---- child processes
+
+def run_child(argv, deadline=None, tick=lambda: None, env=None, **more):
+    """Exit status of a command; None when its time is over, and it was ended.
+
+    env holds additions to the environment.  tick() is called every second.
+    """
+    child = subprocess.Popen([str(word) for word in argv], env={**os.environ, **(env or {})},
+                             stdin=subprocess.DEVNULL, start_new_session=True, **more)
+    end = time.monotonic() + (deadline or math.inf)
+    try:
+        while (left := end - time.monotonic()) > 0:
+            tick()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return child.wait(min(left, 1))
+        return None
+    finally:
+        end_group(child)
 
 
 def end_group(child):
     """End a child started in a session of its own, and everything it started."""
     for sig in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        if child.poll() is None:
             os.killpg(child.pid, sig)
-            child.wait(5)
-            return
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            break
-    child.wait()
-
-
-def spell_command(argv, cwd, env):
-    """A command as it can be pasted into a shell."""
-    words = [f"{k}={shlex.quote(str(v))}" for k, v in (env or {}).items()]
-    words += [shlex.quote(a) for a in argv]
-    return (f"cd {shlex.quote(str(cwd))} && " if cwd else "") + " ".join(words)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(5)
 
 
 def output(argv, cwd=None):
-    """Standard output of a small command; None when it fails or does not exist."""
+    """Standard output of a small command; empty when it fails or does not exist."""
     try:
-        done = subprocess.run([str(a) for a in argv], cwd=cwd, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
-    except OSError:
-        return None
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+        return subprocess.run([str(word) for word in argv], cwd=cwd, stdin=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True,
+                              text=True, errors="replace").stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""

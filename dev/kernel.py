@@ -20,25 +20,29 @@ from dev.host import OUT, ROOT, Failed, Stop, need_space
 IMAGE = {"x86_64": "arch/x86/boot/bzImage", "arm64": "arch/arm64/boot/Image"}
 ARCH, PLAIN = "x86_64", "guest"     # what is built where nothing else is asked for
 # Flavours, and the one whose fragments come before; 'selftests' is only joined to others.
-BELOW = {PLAIN: "", "debug": PLAIN, "64k": PLAIN, "kvm": PLAIN, "virtio-mem": PLAIN, "stock": PLAIN, "bench": "stock",
-         "selftests": ""}
+BELOW = {PLAIN: "", "debug": PLAIN, "64k": PLAIN, "kvm": PLAIN, "virtio-mem": PLAIN,
+         "stock": PLAIN, "bench": "stock", "selftests": ""}
 SHOWN = (PLAIN, "debug", "64k")     # by --help; the others are for certain cases and for bench
 OF_BASE = "stock"                   # has nothing of ours in it
-PAGES = ["64k"]                     # is nothing but another size of pages
+PAGES = "64k"                       # is nothing but another size of pages
 SELFTESTS = "tools/testing/selftests/liveupdate"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Kernel:
     arch: str
     flavour: str
     dir: Path           # the build directory
-    image: Path
-    config: Path
     tree: Path
     base: str           # its series
     release: str
 
+    @property
+    def image(self):
+        return self.dir / IMAGE[self.arch]
+
+
+# ---- flavours
 
 def split(flavour):
     """The names in a flavour, and the series of its base, None where that is not named."""
@@ -47,13 +51,99 @@ def split(flavour):
 
 
 def on_base(flavour, series):
-    """The flavour on the base of this series, if any; without the name when it goes without saying."""
+    """The flavour on the base of this series, which is only named when it is not the default."""
     named = series and (series != bases.default() or os.environ.get("KHO_BASE"))
     return flavour + (f"@{series}" if named else "")
 
 
+def flavour_name(text):
+    """For the command line: the name, when there is such a flavour."""
+    if set(text.split("+")) - set(BELOW):
+        known = ", ".join(SHOWN)
+        raise ArgumentTypeError(f"no flavour '{text}': {known}, or several joined by '+'")
+    return text
+
+
+def words(arch, flavour):
+    """The options that choose a kernel, where they are not the default."""
+    names, series = split(flavour)
+    return ((f" -a {arch}" if arch != ARCH else "")
+            + (f" -f {'+'.join(names)}" if names != [PLAIN] else "")
+            + (f" --base {series}" if series else ""))
+
+
+def of_base(flavour):
+    """Whether it is built from the base as it is."""
+    return OF_BASE in split(flavour)[0]
+
+
+def like(kernel, flavour):
+    """The flavour with the page size of this kernel, and on its base unless it names another."""
+    names, series = split(kernel.flavour)
+    wanted, of = split(flavour)
+    pages = [PAGES] if PAGES in names and PAGES not in wanted else []
+    return on_base("+".join(wanted + pages), of or series)
+
+
+def unlike(kernel):
+    """The flavour that differs from this kernel in nothing but the size of pages."""
+    names, series = split(kernel.flavour)
+    rest = [name for name in names if name not in (PLAIN, PAGES)]
+    if PAGES not in names:
+        rest.append(PAGES)
+    return on_base("+".join(rest) or PLAIN, series)
+
+
+# ---- configuration
+
+def fragment(name):
+    return ROOT / f"dev/config/{name}.config"
+
+
+def chain(name):
+    """The flavour and those below it, from the bottom."""
+    return [*chain(BELOW[name]), name] if name else []
+
+
+def fragments(tree, arch, flavour):
+    """Text of all fragments, in the order in which they count."""
+    names = dict.fromkeys(part for name in split(flavour)[0] for part in chain(name))
+    parts = [tree / SELFTESTS / "config", *map(fragment, [*names, arch])]
+    return "".join(part.read_text().rstrip("\n") + "\n" for part in parts)
+
+
+def options(text):
+    """{option: value} of a configuration; n for 'is not set'; the last line wins."""
+    rows = re.findall(r"^(?:# (CONFIG_\w+) is not set|(CONFIG_\w+)=(.*))$", text, re.M)
+    return {unset or name: "n" if unset else value.strip() for unset, name, value in rows}
+
+
+def configure(run, tree, arch, build, text, state, quiet=False):
+    """Write .config, unless it was made from these fragments and this state of the tree."""
+    made, config = build / "kho.fragments", build / ".config"
+    stamp = f"# {hashlib.sha256(state.encode()).hexdigest()}\n{text}"
+    if not (config.exists() and made.exists() and made.read_text() == stamp):
+        made.unlink(missing_ok=True)
+        config.write_text(text)
+        run.step("configuring the kernel", [*make_words(tree, arch, build), "olddefconfig"],
+                 log="config.log", env=environment(), quiet=quiet)
+        made.write_text(stamp)
+
+
+def refuse_lost_options(build, text):
+    """Each option of the fragments must be in the final .config."""
+    final = options((build / ".config").read_text())
+    for name, value in options(text).items():
+        if final.get(name, "n") != value:
+            raise Stop(f"{name}={value} was asked for, and {build}/.config has "
+                       f"{name}={final.get(name, 'n')}: something it depends on is off", 1)
+
+
+# ---- the build
+
 def make_words(tree, arch, build):
-    return ["make", "-C", tree, f"O={build}", f"ARCH={arch}", f"-j{os.cpu_count()}", *compiler(arch)]
+    return ["make", "-C", tree, f"O={build}", f"ARCH={arch}", f"-j{os.cpu_count()}",
+            *compiler(arch)]
 
 
 def compiler(arch=tools.HOST):
@@ -74,128 +164,41 @@ def environment():
             "CCACHE_NOHASHDIR": "1", "CCACHE_DEPEND": "1", "LC_ALL": "C"}
 
 
-def options(text):
-    """{option: value} of a fragment; n for 'is not set'; the last line wins."""
-    found = {}
-    for line in text.splitlines():
-        unset = re.match(r"# (CONFIG_\w+) is not set$", line)
-        name, equals, value = line.partition("=")
-        if unset:
-            found[unset[1]] = "n"
-        elif equals and name.startswith("CONFIG_"):
-            found[name] = value.strip()
-    return found
+def need_space_for(build):
+    need_space(OUT, 300 if (build / "vmlinux").exists() else 3000, "building a kernel")
 
 
-def flavour_parts(flavour):
-    """The fragments of a flavour, each after the one that it is on top of."""
-    names = []
-    for name in split(flavour)[0]:
-        above = []
-        while name:
-            above.insert(0, name)
-            name = BELOW[name]
-        names += above
-    return [fragment(name) for name in dict.fromkeys(names)]
-
-
-def fragment(name):
-    return ROOT / f"dev/config/{name}.config"
-
-
-def flavour_name(text):
-    """For the command line: the name, when there is such a flavour."""
-    if set(text.split("+")) - set(BELOW):
-        raise ArgumentTypeError(f"no flavour '{text}': {', '.join(SHOWN)}, or several joined by '+'")
-    return text
-
-
-def words(arch, flavour):
-    """The options that choose a kernel, where they are not the default."""
-    names, series = split(flavour)
-    return ((f" -a {arch}" if arch != ARCH else "") + (f" -f {'+'.join(names)}" if names != [PLAIN] else "")
-            + (f" --base {series}" if series else ""))
-
-
-def of_base(flavour):
-    """Whether it is built from the base as it is."""
-    return OF_BASE in split(flavour)[0]
-
-
-def like(kernel, flavour):
-    """The flavour with pages of the size and on the base that this kernel has, unless it names its base."""
-    names, series = split(kernel.flavour)
-    wanted, of = split(flavour)
-    return on_base("+".join(dict.fromkeys([*wanted, *(name for name in names if name in PAGES)])), of or series)
-
-
-def unlike(kernel):
-    """The flavour that differs from this kernel in nothing but the size of pages."""
-    names, series = split(kernel.flavour)
-    rest = [name for name in names if name not in [PLAIN, *PAGES]]
-    if not set(names) & set(PAGES):
-        rest += PAGES
-    return on_base("+".join(rest) or PLAIN, series)
-
-
-def fragments(tree, arch, flavour):
-    """Text of all fragments, in the order in which they count."""
-    parts = [tree / SELFTESTS / "config", *flavour_parts(flavour), fragment(arch)]
-    return "".join(part.read_text().rstrip("\n") + "\n" for part in parts)
-
-
-def configure(run, tree, arch, build, text, state, quiet=False):
-    """Write .config, unless the one there was made from these fragments and this state of the tree."""
-    made, config = build / "kho.fragments", build / ".config"
-    stamp = f"# {hashlib.sha256(state.encode()).hexdigest()}\n{text}"
-    if not (config.exists() and made.exists() and made.read_text() == stamp):
-        made.unlink(missing_ok=True)
-        config.write_text(text)
-        run.step("configuring the kernel", [*make_words(tree, arch, build), "olddefconfig"],
-                 log="config.log", env=environment(), quiet=quiet)
-        made.write_text(stamp)
-
-
-def refuse_lost_options(build, text):
-    """Each option of the fragments must be in the final .config."""
-    final = options((build / ".config").read_text())
-    for name, value in options(text).items():
-        if final.get(name, "n") != value:
-            raise Stop(f"{name}={value} was asked for, and {build}/.config has {name}={final.get(name, 'n')}: "
-                       "something it depends on is off", 1)
-
-
-def complaints(lines, paths):
+def complaints(log, paths):
     """What compiler and sparse say about these files: (file, what is said, the line)."""
-    for line in lines:
+    for line in log.read_text(errors="replace").splitlines():
         place = re.match(r"(\S+?):\d+(?::\d+)?: (?:sparse: )?((?:warning|error): .*)", line)
         if place:
             where = "/" + os.path.normpath(place[1])
             yield from ((path, place[2], line) for path in paths if where.endswith("/" + path))
 
 
-def refuse_warnings(log, paths):
+def refuse_warnings(log, paths, repeat):
     """What the compiler says about a file of ours ends the build, like an error."""
-    for _, _, line in complaints(log.read_text(errors="replace").splitlines(), paths):
-        raise Failed(f"building the kernel: {line}\n  log:    {log}", line, log)
+    for _, _, line in complaints(log, paths):
+        raise Failed("building the kernel", line, log, repeat)
 
 
 def build(run, arch=ARCH, flavour=PLAIN):
     """The kernel of this flavour, laid, configured and built as far as needed."""
-    tools.require(run, more=tools.for_arch(arch))
+    tools.require(run, *tools.for_arches(arch))
     laid = tree.lay(run, split(flavour)[1])
     source, paths = (laid.base.dir, []) if of_base(flavour) else (laid.dir, laid.paths)
     where = OUT / "build" / f"{arch}-{flavour}"
     text = fragments(source, arch, flavour)
-    kconfig = [(source / path).read_text() for path in paths if Path(path).name.startswith("Kconfig")]
-    need_space(OUT, 300 if (where / "vmlinux").exists() else 3000, "building a kernel")
+    kconfig = [(source / path).read_text() for path in paths if "Kconfig" in path]
+    repeat = "./kho build" + words(arch, flavour)
+    need_space_for(where)
     where.mkdir(parents=True, exist_ok=True)
     configure(run, source, arch, where, text, "\n".join([laid.base.identity, *kconfig]))
     refuse_lost_options(where, text)
-    image = where / IMAGE[arch]
     log = run.step(f"building the kernel ({arch}-{flavour})",
-                   [*make_words(source, arch, where), image.name], log="build.log",
-                   env=environment(), repeat="./kho build" + words(arch, flavour))
-    refuse_warnings(log, paths)
+                   [*make_words(source, arch, where), Path(IMAGE[arch]).name], log="build.log",
+                   env=environment(), repeat=repeat)
+    refuse_warnings(log, paths, repeat)
     release = (where / "include/config/kernel.release").read_text().strip()
-    return Kernel(arch, flavour, where, image, where / ".config", source, laid.base.series, release)
+    return Kernel(arch, flavour, where, source, laid.base.series, release)

@@ -5,83 +5,63 @@ Only the guest is started here, because kunit.py tries KVM first and would wait 
 where /dev/kvm is there and does not work.
 """
 import importlib
-import os
 import re
 import sys
 
-from dev import guest, kernel, tools, tree
-from dev.host import OUT, Failed, Result, Stop, need_space
+from dev import console, kernel, qemu, tools, tree
+from dev.host import OUT, Result
 
 KUNIT = "tools/testing/kunit"
 CONFIG = "kernel/liveupdate"
 DEADLINE = 300
 MEMORY = 1024       # MiB, where the flavour needs no more
 # KASAN makes the size that is worked out at boot larger than the guest
-SCRATCH = "kho_scratch=16M,64M,64M"
-# No suite needs these, and they are a third of the build.
-LEFT_OUT = ("ACPI", "BLOCK", "FTRACE", "INPUT", "IO_URING", "NET", "PCI", "SERIO", "SUSPEND", "VT")
+APPEND = "kunit.enable=1 kunit_shutdown=reboot panic=-1 kho_scratch=16M,64M,64M"
 REASON = re.compile(r"# \S+: (?:EXPECTATION |ASSERTION )?failed (at .*)", re.I)
 SUITE = re.compile(r"struct kunit_suite \w+ = \{[^}]*?\.name = \"([^\"]+)\"", re.S)
 
 
-def build(run, arch, flavour):
-    """The KUnit kernel and the laid tree it came from."""
-    tools.require(run, more=tools.for_arch(arch))
+def build(run, arch, flavour, repeat):
+    """The KUnit kernel's build directory and the laid tree it came from."""
+    tools.require(run, *tools.for_arches(arch))
     names, series = kernel.split(flavour)
     laid = tree.lay(run, series)
-    if not (laid.dir / CONFIG / ".kunitconfig").exists():
-        raise Stop(f"{CONFIG}/.kunitconfig is missing: it says which suites are built")
-    pages = [name for name in names if name in kernel.PAGES]
+    pages = [kernel.PAGES] if kernel.PAGES in names else []
     where = OUT / "build" / kernel.on_base("+".join([f"{arch}-kunit", *pages]), series)
-    need_space(OUT, 300 if (where / "vmlinux").exists() else 3000, "building a kernel")
-    words = [f"--arch={arch}", f"--kunitconfig={CONFIG}", f"--build_dir={where}"]
+    kernel.need_space_for(where)
+    words = [f"--arch={arch}", f"--build_dir={where}"]
+    words += [f"--kunitconfig={path}"
+              for path in (CONFIG, *map(kernel.fragment, ["kunit", *pages]))]
     words += [f"--cross_compile={tools.prefix(arch)}"] if tools.prefix(arch) else []
-    words += [f"--kconfig_add=CONFIG_{option}" for option in ("EXPERT=y", *(f"{name}=n" for name in LEFT_OUT))]
-    words += [f"--kconfig_add={option}={value}" for name in pages for option, value in kernel.options(kernel.fragment(name).read_text()).items()]
     words += [f"--make_options={w}" for w in kernel.compiler(arch) if w.startswith("CC=")]
     env = {**kernel.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
     for verb, title in (("config", "configuring the KUnit kernel"),
                         ("build", f"building the kernel ({where.name})")):
-        log = run.step(title, ["python3", f"{KUNIT}/kunit.py", verb, *words], log=f"kunit-{verb}.log",
-                       cwd=laid.dir, env=env, repeat="./kho kunit" + kernel.words(arch, flavour))
-        kernel.refuse_warnings(log, laid.paths)
+        log = run.step(title, ["python3", f"{KUNIT}/kunit.py", verb, *words],
+                       log=f"kunit-{verb}.log", cwd=laid.dir, env=env, repeat=repeat)
+        kernel.refuse_warnings(log, laid.paths, repeat)
     return where, laid
 
 
 def expected(laid):
     """Names of the suites in the sources of the overlay."""
-    names = []
-    for path in laid.paths:
-        if path.startswith(CONFIG) and path.endswith(".c") and (laid.dir / path).exists():
-            names += SUITE.findall((laid.dir / path).read_text())
-    return names
+    sources = [laid.dir / path for path in laid.paths
+               if path.startswith(CONFIG) and path.endswith(".c")]
+    return [name for place in sources if place.exists()
+            for name in SUITE.findall(place.read_text())]
 
 
-def accelerator(arch):
-    """What $KHO_ACCEL says; the suites take seconds, which is not worth a probe."""
-    accel = arch == tools.HOST and os.environ.get("KHO_ACCEL") or "tcg"
-    if accel not in guest.SLOWER:
-        raise Stop(f"KHO_ACCEL={accel} is neither of {', '.join(guest.SLOWER)}")
-    return accel
-
-
-def run_guest(run, arch, flavour, where, accel):
-    """Boot the kernel, which runs its suites and reboots; the console as a file."""
-    console = run.path(f"{where.name}-console.log")
-    machine = guest.MACHINES[arch]
-    memory = max(MEMORY, guest.weight(flavour).least)
-    argv = [machine.qemu, *machine.argv, *(machine.cpu if accel == "tcg" else ["-cpu", "host"]), "-accel", accel,
-            "-m", f"{memory}M", "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
-            "-serial", f"file:{console}", "-kernel", where / kernel.IMAGE[arch],
-            "-append", f"console={machine.console} kunit.enable=1 kunit_shutdown=reboot panic=-1 {SCRATCH}"]
-    try:
-        run.step("running KUnit in a guest", argv, log="kunit-qemu.log", deadline=DEADLINE,
-                 repeat="./kho kunit" + kernel.words(arch, flavour))
-    except Failed as e:
-        raise Failed(f"KUnit guest: {e.why}\n  console: {console}\n  repeat:  ./kho kunit"
-                     + kernel.words(arch, flavour),
-                     e.why, console) from None
-    return console
+def run_guest(run, arch, flavour, where, repeat):
+    """Boot the kernel, which runs its suites and reboots; the text of its console."""
+    machine = qemu.MACHINES[arch]
+    # the suites take seconds, which is not worth a probe
+    accel = qemu.wanted(arch) or "tcg"
+    memory = max(MEMORY, qemu.weight(flavour).least)
+    argv = [*qemu.words(machine, qemu.speed(machine, accel), memory), "-serial", "stdio",
+            "-kernel", where / kernel.IMAGE[arch], "-append", f"console={machine.console} {APPEND}"]
+    log = run.step("running KUnit in a guest", argv, log=f"{where.name}-console.log",
+                   deadline=DEADLINE, repeat=repeat)
+    return log.read_text(errors="replace")
 
 
 def read_ktap(laid, text, *above):
@@ -108,17 +88,15 @@ def flatten(status, group, above):
 
 def kunit(run, arch=kernel.ARCH, flavour=kernel.PLAIN):
     """Build, boot and judge; prints a line for each suite and returns [Result]."""
-    accel = accelerator(arch)
-    where, laid = build(run, arch, flavour)
-    console = run_guest(run, arch, flavour, where, accel)
-    results = read_ktap(laid, console.read_text(errors="replace"))
+    repeat = "./kho kunit" + kernel.words(arch, flavour)
+    where, laid = build(run, arch, flavour, repeat)
+    text = run_guest(run, arch, flavour, where, repeat)
+    results = read_ktap(laid, text)
     for suite in expected(laid):
-        mine = [r for r in results if r.name.split(".")[0] == suite]
-        passed = sum(r.ok for r in mine)
+        mine = [r.ok for r in results if r.name.split(".")[0] == suite]
         if mine:
-            run.say(f"  {suite}: {passed} of {len(mine)} passed")
+            run.say(f"  {suite}: {sum(mine)} of {len(mine)} passed")
         else:
             results.append(Result(suite, False, "the suite is in the sources and did not run"))
-    lines = console.read_text(errors="replace").splitlines()
-    seen = guest.splats([guest.Line(0, line) for line in lines])
-    return results + [Result("console", False, line.strip()) for line in seen[:1]]
+    bad = console.splats(text.splitlines())
+    return results + [Result("console", False, line.strip()) for line in bad[:1]]

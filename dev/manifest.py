@@ -12,7 +12,6 @@ instead of those for the same path, new files in tree/, and edits/ that come bef
 of dev/edits.  The default base has no such folder.
 """
 import hashlib
-import os
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,10 @@ FILE = ROOT / "dev/MANIFEST"
 EDITS = ROOT / "dev/edits"
 NOT_LAID = {"dev", "out"}
 HASH = 12
+# What a path is, by where it is: in the base, in this repository, in the edits.
+PLACES = ("the base", "this repository", "the edits")
+KINDS = {(False, True, False): "N", (True, True, False): "R", (True, False, True): "E",
+         (True, False, False): "D"}
 
 
 @dataclass
@@ -53,11 +56,10 @@ def read_rows(file):
         if not line.strip() or line.startswith("#"):
             continue
         part = line.split(None, 4)
-        if len(part) != 5 or part[0] not in "NRED" or not part[1].isdigit():
-            raise Stop(f"{where(file)}:{number}: want 'class patch base-hash path why', "
-                       "with class one of N R E D", 1)
-        if (part[0] == "N") != (part[2] == "-"):
-            raise Stop(f"{where(file)}:{number}: the base hash is - for N and a hash for the others", 1)
+        if (len(part) != 5 or part[0] not in "NRED" or not part[1].isdigit()
+                or (part[0] == "N") != (part[2] == "-")):
+            raise Stop(f"{where(file)}:{number}: want 'class patch base-hash path why', with class "
+                       "one of N R E D, and a base hash that is - for N only", 1)
         row = Row(file, number, *part)
         if row.path in found:
             raise Stop(f"{row} is listed twice, first on line {found[row.path].line}", 1)
@@ -65,20 +67,17 @@ def read_rows(file):
     return found
 
 
+def is_source(path):
+    """Whether this is a file, and not one of an editor, a compiler or Python."""
+    if path.name.startswith("."):
+        return path.name in (".kunitconfig", ".gitignore")
+    passing = (".o", ".pyc", ".orig", ".rej", ".kho-new", "~")
+    return path.is_file() and not path.name.endswith(passing)
+
+
 def files_below(top):
-    """Source files below a folder, from there."""
-    found = []
-    for folder, folders, files in os.walk(top):
-        folders[:] = [d for d in folders if d != "__pycache__"]
-        found += [os.path.relpath(os.path.join(folder, f), top) for f in files if is_source(f)]
-    return found
-
-
-def is_source(name):
-    """Not a file of an editor or a compiler."""
-    if name.startswith("."):
-        return name in (".kunitconfig", ".gitignore")
-    return not name.endswith((".o", ".orig", ".rej", ".kho-new", "~"))
+    """{path from there: source file} of a folder."""
+    return {str(path.relative_to(top)): path for path in top.rglob("*") if is_source(path)}
 
 
 def digest(path):
@@ -89,8 +88,7 @@ def edited_bytes(old, edits, path):
     """The content `old` of this path after these edits."""
     text = old.decode("utf-8", "surrogateescape")
     for place in edits:
-        name = where(place)
-        text = edit.apply(text, edit.parse(place.read_text(), name), name, path)
+        text = edit.apply(text, edit.parse(place.read_text(), where(place)), path)
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -112,10 +110,10 @@ class Sources:
     def overlay(self):
         """{path: the file that is laid there as it is}."""
         found = {}
-        for top in sorted(ROOT.iterdir()):
+        for top in ROOT.iterdir():
             if top.is_dir() and top.name not in NOT_LAID and not top.name.startswith("."):
                 found.update({f"{top.name}/{path}": top / path for path in files_below(top)})
-        found.update({path: self.tree / path for path in files_below(self.tree)})
+        found.update(files_below(self.tree))
         return dict(sorted(found.items()))
 
     def edited(self):
@@ -123,26 +121,25 @@ class Sources:
         found = defaultdict(list)
         for folder in self.edits:
             for place in sorted(folder.rglob("*.edit")):
-                found[str(place.relative_to(folder))[:-len(".edit")]].append(place)
+                found[str(place.relative_to(folder)).removesuffix(".edit")].append(place)
         return dict(sorted(found.items()))
-
-    def removed(self):
-        return [row.path for row in self.rows() if row.kind == "D"]
 
     def prove(self, base):
         """Compare manifest, overlay and base; (errors, warnings), each naming its line."""
         errors, warnings = [], []
         table, laid, changed = self.rows(), self.overlay(), self.edited()
         for row in table:
-            kind = kind_of(base / row.path, row.path in laid, row.path in changed)
-            if row.kind != kind:
-                errors.append(f"{row} is {row.kind} here, and {KINDS[kind]}")
+            old = base / row.path
+            seen = (old.is_file(), row.path in laid, row.path in changed)
+            if row.kind != KINDS.get(seen):
+                there = [name for name, has in zip(PLACES, seen) if has] or ["nothing"]
+                errors.append(f"{row} is {row.kind} here, and {' and '.join(there)} has it")
                 continue
-            if row.kind != "N" and digest(base / row.path) != row.hash:
+            if row.kind != "N" and digest(old) != row.hash:
                 warnings.append(f"{row} differs in this base from the file it was written against")
             if row.kind == "E":
                 try:
-                    edited_bytes((base / row.path).read_bytes(), changed[row.path], row.path)
+                    edited_bytes(old.read_bytes(), changed[row.path], row.path)
                 except edit.EditError as e:
                     errors.append(f"{where(row.file)}:{row.line}: {e}")
         for path in sorted({*laid, *changed} - {row.path for row in table}):
@@ -153,30 +150,13 @@ class Sources:
 
     def update_hashes(self, base):
         """Write the hashes of this base into its own manifest; the rows that changed."""
-        changed = []
-        for row in self.rows():
-            if row.kind == "N" or row.file != self.manifests[-1] or not (base / row.path).is_file():
-                continue
+        own = self.manifests[-1]
+        lines = own.read_text().splitlines()
+        known = [row for row in read_rows(own).values()
+                 if row.kind != "N" and (base / row.path).is_file()]
+        changed = [row for row in known if row.hash != digest(base / row.path)]
+        for row in changed:
             fresh = digest(base / row.path)
-            if fresh != row.hash:
-                lines = row.file.read_text().splitlines()
-                lines[row.line - 1] = lines[row.line - 1].replace(row.hash.ljust(HASH), fresh, 1)
-                row.file.write_text("\n".join(lines) + "\n")
-                changed.append(row)
+            lines[row.line - 1] = lines[row.line - 1].replace(row.hash.ljust(HASH), fresh, 1)
+        own.write_text("\n".join(lines) + "\n")
         return changed
-
-
-# What a path is, by the files that there are.
-KINDS = {"N": "the base has no such file: it is N", "R": "the base has it, as has this repository: it is R",
-         "E": "there is only an edit: it is E", "D": "only the base has it: it is D",
-         "?": "there is a file and an edit", "": "the file does not exist"}
-
-
-def kind_of(old, laid, changed):
-    if laid and changed:
-        return "?"
-    if laid:
-        return "R" if old.is_file() else "N"
-    if not old.is_file():
-        return ""
-    return "E" if changed else "D"

@@ -11,29 +11,30 @@ import random
 import re
 import shlex
 import subprocess
-import sys
 import time
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dev import kernel, tools, tree, unit
-from dev.host import OUT, ROOT, Stop, end_group, no_such
+from dev.host import OUT, ROOT, Stop, no_such, run_child
 
 BUILD = OUT / "build/mutate"
 LISTED = ROOT / "dev/mutants"
-SOURCES = ("kernel/liveupdate/luo_*.c", "mm/memfd_luo*.c", "kernel/liveupdate/kho_*.c", "mm/memblock_kho.c")
 GATE = {True: 90, False: 95}        # percent to be killed, of LUO and of the rest
 LUO_SUITES = ("*luo*", "*memfd*", "unit-corpus")    # all other suites boot with live update off
 DEADLINE = 5                        # seconds of a mutant, or four times what is usual
 
-NOT_MUTATED = re.compile(r"(pr_\w+|lockdep_\w+|might_sleep\w*|cond_resched|guard|scoped_guard|BUG\w*|WARN\w*)\(")
+NOT_MUTATED = re.compile(r"(pr_\w+|lockdep_\w+|might_sleep\w*|cond_resched|guard|scoped_guard"
+                         r"|BUG\w*|WARN\w*)\(")
 HEAD = re.compile(r"(?:(?:\} )?else|do|\w+:|case .*:)$")
-REMOVED = re.compile(r"\*?[\w.>-]+\(.*\);$|[\w.>-]+(?:\+\+|--);$|\*?[\w.>\[\]+-]+ (?:[-+*/|&^]|<<|>>)?= .*;$")
+REMOVED = re.compile(r"\*?[\w.>-]+\(.*\);$|[\w.>-]+(?:\+\+|--);$"
+                     r"|\*?[\w.>\[\]+-]+ (?:[-+*/|&^]|<<|>>)?= .*;$")
 CONDITION = re.compile(r"((?:\} else )?if )\((.*)\)( \{)?$")
 ERROR = re.compile(r"return (?:-E\w+|err|ret|PTR_ERR\(\w+\));$")
 FLIPPED = {"return true;": "return false;", "return false;": "return true;"}
-COMPARED = {" < ": " <= ", " <= ": " < ", " > ": " >= ", " >= ": " > ", " + 1": " + 0", " - 1": " - 0"}
+COMPARED = {" < ": " <= ", " <= ": " < ", " > ": " >= ", " >= ": " > ",
+            " + 1": " + 0", " - 1": " - 0"}
 
 Mutant = namedtuple("Mutant", "path number function kind old new")
 
@@ -85,7 +86,8 @@ def mutants(path):
         begins = before[-1] in ";{})" or bool(HEAD.match(before))
         silent = bool(NOT_MUTATED.match(line)) if begins else silent
         if not silent:
-            found += [Mutant(path, number, function, kind, line, new) for kind, new in changes(line, begins)]
+            found += [Mutant(path, number, function, kind, line, new)
+                      for kind, new in changes(line, begins)]
         before = line
     return found
 
@@ -96,6 +98,16 @@ def suites_for(path):
     return (near, *LUO_SUITES) if "luo" in path.name else (near, "*")
 
 
+def listed():
+    """Rows of dev/mutants, each with a reason."""
+    rows = [line.partition("  # ") for line in LISTED.read_text().splitlines()
+            if line and line[0] != "#"]
+    for text, _, why in rows:
+        if not why:
+            raise Stop(f"{LISTED.relative_to(ROOT)}: no reason: {text}")
+    return {text for text, _, _ in rows}
+
+
 class Bench:
     """Compiles, links and runs mutants, each in a folder that no other uses at the time."""
 
@@ -103,11 +115,10 @@ class Bench:
         self.cwd, self.limit, self.folders = laid.dir / unit.FOLDER, {}, queue.Queue()
         words = ["SHIFTS=12", "COVERAGE=", *kernel.compiler()]
         unit.make(run, laid.dir, "building what is mutated", *words, build=BUILD)
-        for pattern in SOURCES:
-            for source in laid.dir.glob(pattern):
-                words += ["-W", str(source)]
-        text = subprocess.run(["make", "-n", "-C", self.cwd, f"O={os.path.relpath(BUILD, self.cwd)}", *words],
-                              capture_output=True, text=True, check=True).stdout
+        for source in unit.sources(laid):
+            words += ["-W", str(source)]
+        make = ["make", "-n", "-C", self.cwd, f"O={os.path.relpath(BUILD, self.cwd)}", *words]
+        text = subprocess.check_output(make, text=True)
         lines = [shlex.split(line) for line in text.splitlines() if " -o " in line]
         self.compile = {Path(argv[-1]).name: argv for argv in lines if "-c" in argv}
         self.link = next(argv for argv in lines if "-c" not in argv)
@@ -117,21 +128,15 @@ class Bench:
 
     def good(self, argv, deadline=60):
         """Whether a command ends well, and in time."""
-        child = subprocess.Popen(argv, cwd=self.cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.DEVNULL, start_new_session=True,
-                                 env={**os.environ, "KHO_STOP": "1", "CCACHE_DISABLE": "1"})
-        try:
-            return child.wait(deadline) == 0
-        except subprocess.TimeoutExpired:
-            return False
-        finally:
-            if child.poll() is None:
-                end_group(child)
+        return run_child(argv, deadline, cwd=self.cwd, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL,
+                         env={"KHO_STOP": "1", "CCACHE_DISABLE": "1"}) == 0
 
     def measure(self, suites):
         """The time of the unchanged program, which has to pass."""
         begin = time.monotonic()
-        if not self.good([self.cwd / self.link[self.link.index("-o") + 1], *suites], unit.DEADLINE):
+        program = self.cwd / self.link[self.link.index("-o") + 1]
+        if not self.good([program, *suites], unit.DEADLINE):
             raise Stop("the unit tests fail, so mutants tell nothing: './kho unit'", 1)
         self.limit[suites[-1]] = max(DEADLINE, 4 * (time.monotonic() - begin))
 
@@ -143,12 +148,13 @@ class Bench:
             lines[m.number - 1] = m.new
             source, made = folder / m.path.name, folder / f"kernel/{m.path.stem}.o"
             source.write_text("\n".join(lines) + "\n")
-            argv = list(self.compile[m.path.name])
+            argv, link = list(self.compile[m.path.name]), list(self.link)
             at = argv.index("-o") + 1
-            link = [str(made) if a == argv[at] else a for a in self.link]
+            link[link.index(argv[at])] = made
             argv[at] = made
             link[link.index("-o") + 1] = program = folder / "kho_unit"
-            if not self.good([*argv[:-1], "-w", "-iquote", m.path.parent, source]) or not self.good(link):
+            argv[-1:] = ["-w", "-iquote", m.path.parent, source]
+            if not self.good(argv) or not self.good(link):
                 return None
             suites = suites_for(m.path)
             return not self.good([program, *suites], self.limit[suites[-1]])
@@ -156,57 +162,57 @@ class Bench:
             self.folders.put(folder)
 
     def try_file(self, pool, todo):
-        """(killed, [Mutant] that survived)"""
-        alive, killed, futures = [], 0, [pool.submit(self.killed, m) for m in todo]
-        for n, (m, future) in enumerate(zip(todo, futures), 1):
-            alive += [m] * (future.result() is False)
-            killed += future.result() is True
-            if sys.stdout.isatty() or n % 50 == 0:
-                print(f"{m.path.name}: {n} of {len(todo)}", end="\r" if sys.stdout.isatty() else "\n", flush=True)
+        """(number of those that were killed, [Mutant] that survived)"""
+        killed, alive = 0, []
+        for n, (m, result) in enumerate(zip(todo, pool.map(self.killed, todo)), 1):
+            killed += result is True
+            alive += [m] * (result is False)
+            if n % 50 == 0:
+                print(f"{m.path.name}: {n} of {len(todo)}", flush=True)
         return killed, alive
-
-
-def listed():
-    """Rows of dev/mutants, each with a reason."""
-    rows = [line.partition("  # ") for line in LISTED.read_text().splitlines() if line and line[0] != "#"]
-    for text, _, why in rows:
-        if not why:
-            raise Stop(f"{LISTED.relative_to(ROOT)}: no reason: {text}")
-    return {text for text, _, _ in rows}
 
 
 def mutate(run, names, jobs, sample):
     """Run the mutants of the sources; the exit status."""
     tools.require(run)
     laid = tree.lay(run)
-    paths = {p.name: p for pattern in SOURCES for p in sorted(laid.dir.glob(pattern))}
+    paths = {path.name: path for path in unit.sources(laid)}
+    names = [Path(name).name for name in names]
     for name in names:
-        if Path(name).name not in paths:
+        if name not in paths:
             raise no_such("source", name, paths, "mutate")
-    files = [p for p in paths.values() if not names or p.name in {Path(n).name for n in names}]
-    harmless, found = listed(), {p: mutants(p) for p in paths.values()}
+    files = [path for path in paths.values() if not names or path.name in names]
+    harmless, found = listed(), {path: mutants(path) for path in paths.values()}
     for text in sorted(harmless - {row(m) for all_of in found.values() for m in all_of}):
         run.say(f"warning: {LISTED.relative_to(ROOT)}: line not found: {text}")
-    bench, totals, low = Bench(run, laid, jobs), [0, 0], False
-    for suites in {suites_for(p)[-1]: suites_for(p) for p in files}.values():
+    bench = Bench(run, laid, jobs)
+    for suites in {suites_for(path)[-1]: suites_for(path) for path in files}.values():
         bench.measure(suites)
+    totals, low = [0, 0], False
     pool = ThreadPoolExecutor(jobs)
     try:
         for path in files:
             todo = [m for m in found[path] if row(m) not in harmless]
             if sample and sample < len(todo):
-                todo = sorted(random.Random(path.name).sample(todo, sample), key=lambda m: m.number)
+                todo = random.Random(path.name).sample(todo, sample)
+                todo.sort(key=lambda m: m.number)
             killed, alive = bench.try_file(pool, todo)
-            total, gate = killed + len(alive), GATE["luo" in path.name]
-            low |= (bad := 100 * killed < gate * total)
-            run.say(f"{path.name}: {killed} of {total} killed, {100 * killed / max(1, total):.1f} %"
-                    + f", {gate} % are required" * bad)
-            for m in alive:
-                run.say(f"  {m.path.name}:{m.number}: {m.kind}: {m.old}")
-            with open(run.path("survivors"), "a") as out:
-                out.writelines(row(m) + "\n" for m in alive)
+            low |= tell(run, path, killed, alive)
             totals = [totals[0] + killed, totals[1] + len(alive)]
     finally:
         pool.shutdown(cancel_futures=True)
     run.say(f"{totals[0]} killed, {totals[1]} survived")
     return int(low)
+
+
+def tell(run, path, killed, alive):
+    """Say what became of the mutants of a source; whether too few were killed."""
+    total, gate = killed + len(alive), GATE["luo" in path.name]
+    low = 100 * killed < gate * total
+    run.say(f"{path.name}: {killed} of {total} killed, {100 * killed / max(1, total):.1f} %"
+            + f", {gate} % are required" * low)
+    for m in alive:
+        run.say(f"  {m.path.name}:{m.number}: {m.kind}: {m.old}")
+    with open(run.path("survivors"), "a") as out:
+        out.writelines(row(m) + "\n" for m in alive)
+    return low

@@ -16,8 +16,8 @@ so are the same every time.
 import json
 import re
 import shutil
+import subprocess
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from dev import base as bases
 from dev import manifest, tree
@@ -27,9 +27,7 @@ FOLDER = ROOT / "dev/series"
 COVER = FOLDER / "00-cover"
 SERIES = OUT / "series"
 FIGURES = OUT / "bench/table.json"        # of the last complete ./kho bench
-STOCK, OURS = "stock", "ours"
 BY_DEFAULT = ("Kexec Handover", "kho@localhost")
-STEPS = (".edit", ".early")
 
 
 @dataclass
@@ -38,7 +36,7 @@ class Patch:
     name: str           # NN-slug
     message: str
     final: list         # paths that get their final content
-    steps: list = field(default_factory=list)       # files in NN-slug.d
+    steps: dict         # {file in NN-slug.d: the path it is about}
     changes: dict = field(default_factory=dict)     # {path: (bytes, executable) or None}
 
 
@@ -48,37 +46,31 @@ def text_of(path):
     return "\n".join(lines).strip("\n") + "\n"
 
 
-def target(patch, step):
-    """The path that a file in NN-slug.d is about."""
-    return str(step.relative_to(FOLDER / f"{patch.name}.d")).rpartition(".")[0]
-
-
 def plan(sources):
     """The patches in order, without their contents; Stop at what does not fit together."""
     table = sources.rows()
     where = {row.path: row.patch for row in table}
     found = []
-    for place in sorted(FOLDER.glob("[0-9][0-9]-*")):
-        if place == COVER or place.is_dir():
-            continue
-        number = place.name[:2]
-        patch = Patch(number, place.name, text_of(place), [row.path for row in table if row.patch == number])
-        patch.steps = sorted(p for p in (FOLDER / f"{place.name}.d").rglob("*") if p.is_file())
-        for step in patch.steps:
-            if step.suffix not in STEPS or where.get(target(patch, step), "") <= number:
-                raise Stop(f"{step.relative_to(ROOT)}: want a path that dev/MANIFEST has in a patch after "
-                           f"{number}, and .edit or .early after it", 1)
-        if not patch.final and not patch.steps:
-            raise Stop(f"dev/series/{place.name}: dev/MANIFEST has nothing for patch {number}", 1)
-        found.append(patch)
+    for message in sorted(p for p in FOLDER.glob("[0-9][0-9]-*") if p != COVER and p.is_file()):
+        number, folder = message.name[:2], FOLDER / f"{message.name}.d"
+        final = [row.path for row in table if row.patch == number]
+        steps = {step: str(step.relative_to(folder).with_suffix(""))
+                 for step in sorted(folder.rglob("*")) if step.is_file()}
+        for step, path in steps.items():
+            if step.suffix not in (".edit", ".early") or where.get(path, "") <= number:
+                raise Stop(f"{manifest.where(step)}: want a path that dev/MANIFEST has in a patch "
+                           f"after {number}, and .edit or .early after it", 1)
+        if not final and not steps:
+            raise Stop(f"{manifest.where(message)}: dev/MANIFEST has nothing for it", 1)
+        found.append(Patch(number, message.name, text_of(message), final, steps))
     numbers = [patch.number for patch in found]
     for row in table:
         if numbers.count(row.patch) != 1:
-            raise Stop(f"{row} is of patch {row.patch}, and dev/series has {numbers.count(row.patch)} "
-                       f"files {row.patch}-... with its message", 1)
-    for place in FOLDER.glob("*.d"):
-        if place.name[:-2] not in [patch.name for patch in found]:
-            raise Stop(f"dev/series/{place.name}: without dev/series/{place.name[:-2]}", 1)
+            raise Stop(f"{row} is of patch {row.patch}, and dev/series has "
+                       f"{numbers.count(row.patch)} files {row.patch}-... with its message", 1)
+    for folder in FOLDER.glob("*.d"):
+        if not folder.with_suffix("").exists():
+            raise Stop(f"{manifest.where(folder)}: without a message of this name", 1)
     return found
 
 
@@ -89,16 +81,16 @@ def fill(patches, sources, origin):
     if lost:
         raise Stop(f"{lost[0]} is not in dev/MANIFEST ('./kho check' tells where to add it)", 1)
     for patch in patches:
-        for step in patch.steps:
-            path = target(patch, step)
+        for step, path in patch.steps.items():
             start = final[path] if step.suffix == ".early" else now.get(path, origin(path))
             if start is None:
-                raise Stop(f"{step.relative_to(ROOT)}: {path} to start from is missing", 1)
-            patch.changes[path] = now[path] = manifest.edited_bytes(start[0], [step], path), start[1]
+                raise Stop(f"{manifest.where(step)}: {path} to start from is missing", 1)
+            now[path] = manifest.edited_bytes(start[0], [step], path), start[1]
         for path in patch.final:
             if final[path] == now.get(path, origin(path)):
-                raise Stop(f"dev/series/{patch.name}: nothing is left to do for {path} in this patch", 1)
-            patch.changes[path] = now[path] = final[path]
+                raise Stop(f"dev/series/{patch.name}: nothing is left to do for {path}", 1)
+            now[path] = final[path]
+        patch.changes = {path: now[path] for path in [*patch.steps.values(), *patch.final]}
     return final
 
 
@@ -106,38 +98,41 @@ def fill(patches, sources, origin):
 
 def caller():
     """(name, address) that git knows the caller by."""
-    known = output(["git", "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"]) or ""
+    known = output(["git", "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"])
     who = re.match(r"(.+) <(.+)> \d+ [+-]\d+$", known.strip())
     if not who:
         raise Stop("--signoff needs to know who signs: "
                    "git config --global user.name and user.email tell it")
-    return who[1], who[2]
+    return who.groups()
 
 
 class Repository:
     """A git repository and its work tree, untouched by the user's configuration."""
 
     def __init__(self, run, git, work, who=BY_DEFAULT):
-        self.run, self.git, self.work, self.who = run, Path(git), Path(work), who
+        self.run, self.git, self.work, self.who = run, git, work, who
         shutil.rmtree(self.git, ignore_errors=True)
         self.call("setting up a repository", "init", "-q", "-b", "series")
 
     def call(self, title, *words, minute=0, log="git.log"):
         """One git command; the date of what it commits follows from the minute."""
-        when = f"2026-01-01T00:{minute:02}:00+00:00"
         env = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C",
-               "GIT_DIR": str(self.git), "GIT_WORK_TREE": str(self.work)}
-        for role in ("AUTHOR", "COMMITTER"):
-            env.update({f"GIT_{role}_NAME": self.who[0], f"GIT_{role}_EMAIL": self.who[1],
-                        f"GIT_{role}_DATE": when})
-        return self.run.quiet(title, ["git", *words], log=log, cwd=self.work, env=env)
+               "GIT_DIR": self.git, "GIT_WORK_TREE": self.work}
+        for role in ("GIT_AUTHOR", "GIT_COMMITTER"):
+            env.update({f"{role}_NAME": self.who[0], f"{role}_EMAIL": self.who[1],
+                        f"{role}_DATE": f"2026-01-01T00:{minute:02}:00+00:00"})
+        self.run.step(title, ["git", *words], log=log, cwd=self.work, env=env, quiet=True)
 
-    def commit(self, message, paths, minute=0, signoff=False):
-        self.call("adding files", "add", "-A", "-f", "--", *paths)
+    def commit(self, message, changes, minute=0, signoff=False):
+        """Write {path: content} to the work tree and commit it."""
+        for path, what in changes.items():
+            tree.put(self.work, path, what)
+        self.call("adding files", "add", "-A", "-f", "--", *sorted(changes))
         note = self.run.path("message.txt")
         note.write_text(message)
-        self.call("committing", "commit", "-q", "--cleanup=whitespace", "-F", note,
-                  *(["--signoff"] if signoff else []), minute=minute)
+        more = ["--signoff"] if signoff else []
+        self.call("committing", "commit", "-q", "--cleanup=whitespace", "-F", note, *more,
+                  minute=minute)
 
 
 def write(run, patches, base, origin, version, cover, who):
@@ -145,28 +140,22 @@ def write(run, patches, base, origin, version, cover, who):
     work = run.path("repository")
     work.mkdir()
     repository = Repository(run, work / ".git", work, who or BY_DEFAULT)
-    old = sorted({path for patch in patches for path in patch.changes if origin(path)})
-    for path in old:
-        tree.put(work, path, origin(path))
+    old = {path: origin(path) for patch in patches for path in patch.changes if origin(path)}
     repository.commit(f"Linux {base.version}", old)
     repository.call("marking the base", "tag", "base")
     for minute, patch in enumerate(patches, 1):
-        for path, what in patch.changes.items():
-            tree.put(work, path, what)
-        repository.commit(patch.message, sorted(patch.changes), minute, signoff=bool(who))
-    fresh = run.path("patches")
-    repository.call("writing the patches", "format-patch", "-q", "-o", fresh, "--zero-commit", "--full-index",
-                    "--patience", "-M", "-p", "--stat=79", f"--signature=base-version: {base.version}",
-                    *([f"-v{version}"] if version > 1 else []),
-                    *(["--cover-letter", "--cover-from-description=none"] if cover else []), "base")
-    if cover:
-        letter = next(fresh.glob("*0000-cover-letter.patch"))
-        letter.write_text(fill_cover(letter.read_text()))
-    shutil.rmtree(work)
+        repository.commit(patch.message, patch.changes, minute, signoff=bool(who))
     place = SERIES / f"v{version}"
     shutil.rmtree(place, ignore_errors=True)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(fresh, place)
+    words = ["format-patch", "-q", "-o", place, "--zero-commit", "--full-index", "--patience", "-M",
+             "-p", "--stat=79", f"--signature=base-version: {base.version}"]
+    words += [f"-v{version}"] if version > 1 else []
+    words += ["--cover-letter", "--cover-from-description=none"] if cover else []
+    repository.call("writing the patches", *words, "base")
+    if cover:
+        letter = next(place.glob("*0000-cover-letter.patch"))
+        letter.write_text(fill_cover(letter.read_text()))
+    shutil.rmtree(work)
     return place
 
 
@@ -176,31 +165,20 @@ def fill_cover(letter):
     """The letter of git format-patch, with our words in it."""
     subject, _, words = text_of(COVER).partition("\n\n")
     words = words.replace("@STRINGS@", strings()).replace("@FIGURES@", figures())
-    return letter.replace("*** SUBJECT HERE ***", subject).replace("*** BLURB HERE ***", words.strip("\n"))
+    words = words.strip("\n")
+    return letter.replace("*** SUBJECT HERE ***", subject).replace("*** BLURB HERE ***", words)
 
 
 def strings():
-    """The compatibility strings of the headers as a table."""
-    macros, rows = {}, []
+    """The compatibility strings of the headers as a table, by the preprocessor."""
     headers = sorted((ROOT / "include/linux/kho/abi").glob("*.h"))
-    for header in headers:
-        joined = header.read_text().replace("\\\n", " ")
-        macros.update(re.findall(r"^#define[ \t]+(\w+_COMPAT(?:IBLE|_BASE))[ \t]+(.*)$", joined, re.M))
-    for name in sorted(macros):
-        if name.endswith("_COMPATIBLE"):
-            rows.append(f"  {name:24} {expand(macros[name], macros)}")
-    return "\n".join(rows)
-
-
-def expand(body, macros):
-    """What the preprocessor makes of a compatibility string."""
-    value = ""
-    for literal, sub, name in re.findall(r'"([^"]*)"|KHO_SUB_COMPAT\((\w+)\)|(\w+)', body):
-        if sub:
-            value += ";" + expand(macros[sub], macros)
-        else:
-            value += expand(macros[name], macros) if name else literal
-    return value
+    text = "".join(header.read_text() for header in headers).replace("\\\n", " ")
+    macros = "\n".join(re.findall(r"^#define[ \t]+\w+_COMPAT(?:IBLE|_BASE|\().*$", text, re.M))
+    names = sorted(set(re.findall(r"^#define[ \t]+(\w+_COMPATIBLE)[ \t]", macros, re.M)))
+    made = subprocess.run(["gcc", "-E", "-P", "-"], text=True, check=True, stdout=subprocess.PIPE,
+                          input="\n".join([macros, *names])).stdout.splitlines()
+    values = ["".join(re.findall(r'"([^"]*)"', line)) for line in made]
+    return "\n".join(f"  {name:24} {value}" for name, value in zip(names, values))
 
 
 def figures():
@@ -209,9 +187,10 @@ def figures():
         return "  (none yet: ./kho bench makes them)"
     lines = [f"  {'':16} {'':10} {'':6} {'before':>12} {'after':>12}"]
     for row in json.loads(FIGURES.read_text()):
-        if STOCK in row and OURS in row:
-            cells = " ".join(f"{row[who]['per unit']:12.1f}" for who in (STOCK, OURS))
-            lines.append(f"  {row['load']:16} {row['figure']:10} {row['unit']:6} {cells}")
+        if "stock" in row and "ours" in row:
+            before, after = (row[who]["per unit"] for who in ("stock", "ours"))
+            lines.append(f"  {row['load']:16} {row['figure']:10} {row['unit']:6} "
+                         f"{before:12.1f} {after:12.1f}")
     return "\n".join(lines)
 
 

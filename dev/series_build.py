@@ -10,8 +10,9 @@ import re
 import shutil
 from dataclasses import dataclass, field
 
+from dev import base as bases
 from dev import debian, kernel, series, tools, tree
-from dev.host import OUT, Failed, Stop, need_space, output
+from dev.host import OUT, Stop, need_space, output
 
 PLACE = OUT / "build/series"
 TREE = PLACE / "tree"
@@ -39,35 +40,37 @@ class Lab:
 
 
 def prepare(lab, files):
-    """A tree as the base is, in a git repository of the touched paths, with all patches committed."""
+    """A tree as the base is, in a git repository of the touched paths, with all patches on it."""
     made, touched = PLACE / "base", PLACE / "paths"
     if not made.exists() or made.read_text() != lab.base.identity:
         need_space(OUT, 2000, "building the series")
         shutil.rmtree(PLACE, ignore_errors=True)
         TREE.mkdir(parents=True)
         near = os.stat(lab.base.dir).st_dev == os.stat(PLACE).st_dev
-        parts = [p for p in sorted(lab.base.dir.iterdir()) if p.name != ".git"]
-        lab.run.step(f"copying Linux {lab.base.version}", ["cp", "-al" if near else "-a", *parts, TREE], log="tree.log")
+        bases.copy(lab.run, lab.base, TREE, *(["-l"] if near else []))
         made.write_text(lab.base.identity)
-    paths = lab.paths | (set(touched.read_text().split()) if touched.exists() else set())
-    touched.write_text("\n".join(sorted(paths)))
-    for path in paths:
+    before = touched.read_text().split() if touched.exists() else []
+    touched.write_text("\n".join(sorted(lab.paths.union(before))))
+    for path in before:
         tree.put(TREE, path, tree.read(lab.base.dir / path))
     git = series.Repository(lab.run, PLACE / "git", TREE)
-    git.commit("base", sorted(path for path in lab.paths if (TREE / path).exists()))
+    old = {path: tree.read(lab.base.dir / path) for path in lab.paths}
+    git.commit("base", {path: what for path, what in old.items() if what})
     git.call("tagging the base", "tag", "base")
     git.call("git am", "am", "-q", "--whitespace=error", *files, log="am.log")
+    git.call("going back to the base", "checkout", "-q", "base")
     return git
 
 
 def configure(lab, arch, state):
-    """Write the configuration from the fragments as they are in the tree now; the build directory."""
+    """Write the configuration from the fragments that the tree has now; the build directory."""
     where = PLACE / f"{arch}-{state}"
     text = kernel.fragments(TREE, arch, "guest") + TESTS
     if state == "off":
         text = re.sub(r"^CONFIG_(KEXEC_HANDOVER|LIVEUPDATE)\w*=y\n", "", text, flags=re.M) + OFF
     where.mkdir(exist_ok=True)
-    kernel.configure(lab.run, TREE, arch, where, text, (TREE / FOLDER / "Kconfig").read_text(), quiet=True)
+    kconfig = (TREE / FOLDER / "Kconfig").read_text()
+    kernel.configure(lab.run, TREE, arch, where, text, kconfig, quiet=True)
     value = "n" if state == "off" else "y"
     kernel.refuse_lost_options(where, f"CONFIG_KEXEC_HANDOVER={value}\nCONFIG_LIVEUPDATE={value}\n")
     return where
@@ -75,23 +78,23 @@ def configure(lab, arch, state):
 
 def objects(lab, arch, state):
     """Objects outside our folder that the patches can break, as far as they are there."""
-    ours = ["lib/tests/liveupdate.c", *(path for path in lab.paths if re.match(r"(mm|lib)/.*\.c$", path))]
-    found = {path[:-2] + ".o" for path in ours if (TREE / path).exists()} if state == "on" else set()
-    return sorted(found | set(USERS + USERS_OF[arch]))
+    found = {*USERS, *USERS_OF[arch]}
+    if state == "on":
+        ours = [path for path in lab.paths if re.match(r"(mm|lib)/.*\.c$", path)]
+        found.update(path[:-2] + ".o" for path in ["lib/tests/liveupdate.c", *ours]
+                     if (TREE / path).exists())
+    return sorted(found)
 
 
 def compile_objects(lab, arch, state, name, check="1"):
     """What W=1 and sparse say about files of the series, without numbers of lines."""
     where = configure(lab, arch, state)
-    sparse = [f"C={check}", f"CHECK={lab.sparse}"] if lab.sparse else []
-    words = [*kernel.make_words(TREE, arch, where), "W=1", *sparse, FOLDER, *objects(lab, arch, state)]
-    try:
-        log, why = lab.run.step(f"compiling the {name} ({arch}, KHO {state})", words, quiet=name != "base",
-                                log=f"{name}-{arch}-{state}.log", env=kernel.environment()), ""
-    except Failed as e:
-        log, why = e.log, e.why
-    said = {f"{path}: {text}" for path, text, _ in
-            kernel.complaints(log.read_text(errors="replace").splitlines(), lab.paths)}
+    words = [*kernel.make_words(TREE, arch, where), "W=1", FOLDER, *objects(lab, arch, state)]
+    words += [f"C={check}", f"CHECK={lab.sparse}"] if lab.sparse else []
+    log, why = lab.run.attempt(f"compiling the {name} ({arch}, KHO {state})", words,
+                               log=f"{name}-{arch}-{state}.log", env=kernel.environment(),
+                               quiet=name != "base")
+    said = {f"{path}: {text}" for path, text, _ in kernel.complaints(log, lab.paths)}
     return said | ({why} if why and not any(": error: " in line for line in said) else set())
 
 
@@ -107,13 +110,14 @@ def compile_base(lab):
 def find_sparse(run):
     """The sparse to check this kernel with: that of this machine, else the newest of Debian."""
     def works(words):
-        valid = output([TREE / "scripts/checker-valid.sh", *words, "--arch=x86_64", "-m64"])
-        return (valid or "").strip() == "1"
+        script = TREE / "scripts/checker-valid.sh"
+        return output([script, *words, "--arch=x86_64", "-m64"]).strip() == "1"
 
     if tools.command("sparse") and works(["sparse"]):
         return "sparse"
     try:
-        words = debian.program(run, "sparse", "sid", tools.HOST, f"{tools.MACHINE[tools.HOST]}-linux-gnu")
+        triple = f"{tools.MACHINE[tools.HOST]}-linux-gnu"
+        words = debian.program(run, "sparse", "sid", tools.HOST, triple)
         if works(words):
             return " ".join(words)
         why = "the newest of Debian is too old for this kernel (scripts/checker-valid.sh)"

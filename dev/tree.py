@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dev import base as bases
 from dev import manifest
-from dev.host import OUT, Stop, need_space, write_if_changed
+from dev.host import OUT, Stop, need_space
 
 
 @dataclass
@@ -31,7 +31,7 @@ def content(sources, origin):
 
     origin(path) gives in the same form what an edit starts from.
     """
-    laid = {path: None for path in sources.removed()}
+    laid = {row.path: None for row in sources.rows() if row.kind == "D"}
     laid.update({path: read(place) for path, place in sources.overlay().items()})
     for path, edits in sources.edited().items():
         old = origin(path)
@@ -52,16 +52,21 @@ def reader(tree):
 
 
 def put(tree, path, what):
-    """Write or remove one file of a tree; say whether that changed anything."""
+    """Write or remove one file of a tree, as a whole; say whether that changed anything."""
     place = tree / path
-    if what is not None:
-        return write_if_changed(place, *what)
-    if not place.exists():
+    if read(place) == what and not place.is_symlink():
         return False
-    place.unlink()
-    while not any(place.parent.iterdir()):
-        place = place.parent
-        place.rmdir()
+    if what is None:
+        place.unlink()
+        while not any(place.parent.iterdir()):
+            place = place.parent
+            place.rmdir()
+        return True
+    place.parent.mkdir(parents=True, exist_ok=True)
+    fresh = place.with_name(place.name + ".kho-new")
+    fresh.write_bytes(what[0])
+    fresh.chmod(0o755 if what[1] else 0o644)
+    fresh.replace(place)
     return True
 
 
@@ -72,69 +77,65 @@ def place_of(series=None):
 
 
 def lay(run, series=None):
-    """Bring the tree for a series, or for the base that is meant without one, up to date; the Tree."""
+    """Bring the tree for a series up to date, or for the base that is meant; the Tree."""
     base = bases.find(run, series)
     sources = manifest.Sources(base.series)
     tree, memory = place_of(series)
     laid = content(sources, reader(base.dir))
     for path in sorted(set(laid) - {row.path for row in sources.rows()}):
         run.say(f"warning: {path} is not in dev/MANIFEST ('./kho check' tells where to add it)")
-    known = remember(memory)
+    try:
+        known = json.loads(memory.read_text())
+    except (OSError, ValueError):
+        known = {}
     if known.get("base") != base.identity or not (tree / "Makefile").exists():
         copy_base(run, base, tree, series)
         known = {}
-    before = known.get("paths", [])
+    before = set(known.get("paths", []))
+
+    def remember(paths):
+        memory.write_text(json.dumps({"base": base.identity, "paths": sorted(paths)}, indent=1))
+
     # first the sum of old and new, so that an interrupted run can be taken up again
-    note(memory, base, sorted(set(before) | set(laid)))
+    remember(before | set(laid))
     written = sum(put(tree, path, what) for path, what in laid.items())
-    for path in sorted(set(before) - set(laid)):
-        written += put(tree, path, reader(base.dir)(path))
-    note(memory, base, sorted(laid))
+    written += sum(put(tree, path, read(base.dir / path)) for path in before - set(laid))
+    remember(laid)
     return Tree(tree, base, sorted(laid), written)
-
-
-def remember(memory):
-    try:
-        return json.loads(memory.read_text())
-    except (OSError, ValueError):
-        return {}
-
-
-def note(memory, base, paths):
-    text = json.dumps({"base": base.identity, "version": base.version, "paths": paths}, indent=1)
-    write_if_changed(memory, text.encode())
 
 
 def copy_base(run, base, tree, series):
     """A fresh copy of the base; builds of what was there before are worth nothing then."""
     need_space(OUT, 6000, "a kernel tree and its builds")
     fresh = OUT / "tree.new"
-    builds = [where for where in (OUT / "build").glob("*") if where.name.partition("@")[2] == (series or "")]
+    builds = [place for place in (OUT / "build").glob("*")
+              if place.name.partition("@")[2] == (series or "")]
     for old in (fresh, tree, *builds):
         shutil.rmtree(old, ignore_errors=True)
     fresh.mkdir(parents=True)
-    parts = [p for p in sorted(base.dir.iterdir()) if p.name != ".git"]
-    run.step(f"copying Linux {base.version}",
-             ["cp", "-a", "--reflink=auto", *parts, fresh], log="tree.log",
-             repeat="./kho tree" + (f" --base {series}" if series else ""))
+    bases.copy(run, base, fresh, "--reflink=auto")
     fresh.rename(tree)
 
 
-def git(*words, **more):
+# ---- ./kho apply
+
+def git(*words, cwd):
     """git without the user's configuration, and without a repository further up."""
-    return subprocess.run(["git", *map(str, words)], capture_output=True, check=False, env={
-        **os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C",
-        "GIT_CEILING_DIRECTORIES": str(Path(more["cwd"]).parent)}, **more)
+    env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1",
+           "GIT_CEILING_DIRECTORIES": str(cwd.parent), "LC_ALL": "C"}
+    return subprocess.run(["git", *map(str, words)], cwd=cwd, env=env, capture_output=True,
+                          check=False)
 
 
 def write_patch(run, base):
-    """The difference between the base and the base with our sources, and how many paths it has."""
+    """The difference between the base and the base with our sources; how many paths it has."""
     laid = content(manifest.Sources(base.series), reader(base.dir))
     for path, what in laid.items():
         put(run.path("a"), path, read(base.dir / path))
         put(run.path("b"), path, what)
     patch = run.path("kho.patch")
-    patch.write_bytes(git("diff", "--no-index", "--no-renames", "--no-prefix", "--binary", "a", "b", cwd=run.dir).stdout)
+    diff = ("diff", "--no-index", "--no-renames", "--no-prefix", "--binary", "a", "b")
+    patch.write_bytes(git(*diff, cwd=run.dir).stdout)
     for folder in ("a", "b"):
         shutil.rmtree(run.path(folder))
     return patch, len(laid)
@@ -153,6 +154,8 @@ def apply(run, place):
     done = git("apply", "--whitespace=nowarn", patch, cwd=tree)
     if done.returncode:
         lines = done.stderr.decode(errors="replace").splitlines()
-        more = [f"and {len(lines) - 8} more lines"] if len(lines) > 8 else []
-        raise Stop("\n  ".join([f"{place}: conflicts, nothing was written: the patch is {patch}", *lines[:8], *more]), 1)
+        if len(lines) > 8:
+            lines[8:] = [f"and {len(lines) - 8} more lines"]
+        first = f"{place}: conflicts, nothing was written: the patch is {patch}"
+        raise Stop("\n  ".join([first, *lines]), 1)
     run.say(f"{place}: {count} paths written; 'git apply --reverse {patch}' takes them back")

@@ -10,60 +10,19 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from dev import guest, tools
-from dev.guest import AGENT
-from dev.host import ROOT, output
+from dev import console, initramfs, qemu, tools
+from dev.initramfs import AGENT
+from dev.host import ROOT, Skip, output
 
 STATE_MAX = 1 << 20
-MACHINE_FLAGS = ("-m32 -O2 -Wall -ffreestanding -fno-pic -no-pie -fno-stack-protector -mgeneral-regs-only "
-                 "-fno-asynchronous-unwind-tables -nostdlib -static -Wl,-N,-Ttext=0x100000,--build-id=none").split()
+MACHINE_FLAGS = ("-m32 -O2 -Wall -ffreestanding -fno-pic -no-pie -fno-stack-protector "
+                 "-mgeneral-regs-only -fno-asynchronous-unwind-tables -nostdlib -static "
+                 "-Wl,-N,-Ttext=0x100000,--build-id=none").split()
 FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "multiboot_dma.bin", "linuxboot_dma.bin")
 COUNT = re.compile(r"count (\d+) compared (\d+) wrong (\d+) clock (\d+) s")
 SAVED = re.compile(r"state saved and preserved, (\d+) bytes")
 LOST = "the virtual machine is lost: "
 WRONG = "words of the virtual machine's memory are wrong"
-
-
-# ---- what the guest gets
-
-def bring(run, kernel, share):
-    """Put QEMU, the machine and the agent into the share; why that cannot be had, or nothing."""
-    qemu = tools.command(guest.MACHINES["x86_64"].qemu)
-    if "tcg" not in (output([qemu, "-accel", "help"]) or ""):
-        return f"{qemu} cannot emulate: it has no accelerator tcg"
-    files = {place.name: place for place in [Path(qemu), *AGENT.glob("vm_*.sh")]}
-    places = [Path(line) for line in (output([qemu, "-L", "help"]) or "").splitlines()]
-    for name in FIRMWARE:
-        files[name] = next((p / name for p in places if (p / name).exists()), None)
-        if not files[name]:
-            return f"{name} is in none of {', '.join(map(str, places))}, where {qemu} looks for firmware"
-    # where tcg is built in, there is none
-    modules = [m for where in ("", "*/") for m in Path("/usr/lib").glob(f"{where}qemu/accel-tcg-x86_64.so")][:1]
-    *_, folders = guest.programs(run, kernel.arch)
-    for program in [qemu, *modules]:
-        files.update({Path(program).name: program, **guest.libraries(program, folders)})
-    target = share / "vm"
-    target.mkdir()
-    for name, source in files.items():
-        shutil.copy(source, target / name)
-    run.quiet("building the virtual machine", ["gcc", *MACHINE_FLAGS, "-o", target / "vm_machine", AGENT / "vm_machine.c"])
-    run.quiet("building the agent", guest.static(kernel, target / "vm-agent", ROOT / "samples/liveupdate/vm-agent.c"))
-    return ""
-
-
-def bring_linux(run, kernel, share):
-    """Likewise; the machine boots the kernel of the guest."""
-    skipped = bring(run, kernel, share)
-    if not skipped:
-        program = run.path("vm_linux")
-        run.quiet("building the virtual machine's program", guest.static(kernel, program, AGENT / "vm_linux.c"))
-        guest.write_cpio(share / "vm/initrd", {"init": program})
-        shutil.copy(kernel.image, share / "vm/linux")
-    return skipped
-
-
-# ---- what came of it
-
 # The loss that must be reported, of the cases vm-lost-*.
 BREAKS = {
     "session": LOST + "vm: No such file or directory",
@@ -73,33 +32,77 @@ BREAKS = {
 }
 
 
+# ---- what the guest gets
+
+def bring(run, kernel, share):
+    """Put QEMU, the machine and the agent into the share."""
+    program = tools.command(qemu.MACHINES["x86_64"].qemu)
+    if "tcg" not in output([program, "-accel", "help"]):
+        raise Skip(f"{program} cannot emulate: it has no accelerator tcg")
+    # a module, unless tcg is built in
+    modules = [*Path("/usr/lib").glob("qemu/accel-tcg-x86_64.so"),
+               *Path("/usr/lib").glob("*/qemu/accel-tcg-x86_64.so")][:1]
+    files = {place.name: place for place in [Path(program), *AGENT.glob("vm_*.sh"), *modules]}
+    places = output([program, "-L", "help"]).splitlines()
+    for name in FIRMWARE:
+        found = next((Path(p) / name for p in places if (Path(p) / name).exists()), None)
+        if not found:
+            raise Skip(f"{name} is in none of {', '.join(places)}, where {program} looks for it")
+        files[name] = found
+    *_, folders = initramfs.programs(run, kernel.arch)
+    for user in [program, *modules]:
+        files.update(initramfs.libraries(user, folders))
+    target = initramfs.copy(share / "vm", files)
+    words = ["gcc", *MACHINE_FLAGS, "-o", target / "vm_machine", AGENT / "vm_machine.c"]
+    run.step("building the virtual machine", words, quiet=True)
+    initramfs.compile_static(run, kernel, target / "vm-agent",
+                             ROOT / "samples/liveupdate/vm-agent.c")
+
+
+def bring_linux(run, kernel, share):
+    """Likewise; the machine boots the kernel of the guest."""
+    bring(run, kernel, share)
+    program = run.path("vm_linux")
+    initramfs.compile_static(run, kernel, program, AGENT / "vm_linux.c")
+    initramfs.write_cpio(kernel, share / "vm/initrd", {"init": program})
+    shutil.copy(kernel.image, share / "vm/linux")
+
+
+# ---- what came of it
+
 def judge(outcome, kernels, allowed=()):
     """The loss, or nothing."""
     story = Story()
     for line in outcome.results:
         story.hear(line)
     failed = next((text for text in story.at if text.startswith("FAILED: ")), "")
-    return failed.replace("FAILED: ", LOST) or guest.problem(outcome, kernels, allowed) or story.lost()
+    return (failed.replace("FAILED: ", LOST) or console.problem(outcome, kernels, allowed)
+            or story.lost())
 
 
 def prepared(case):
-    """A case with a virtual machine: what it needs, and its verdict.  A fault passes when its loss is reported."""
+    """A case with a virtual machine; one with a fault passes when its loss is reported."""
     loss = BREAKS.get(case.name.removeprefix("vm-lost-"))
 
     def seen(*args):
         told = judge(*args)
         return "" if loss in told else f"'{loss}' was expected, not '{told}'"
 
-    return replace(case, bring=bring_linux if case.name == "vm-linux" else bring, judge=seen if loss else judge)
+    return replace(case, bring=bring_linux if case.name == "vm-linux" else bring,
+                   judge=seen if loss else judge)
 
-
-# ---- for people
 
 class Story:
-    """The time line of a guest; with a run, it is printed line by line."""
+    """The time line of a guest; with a run, it is told line by line."""
+    good = "the virtual machine goes on, without any loss"
+    judge = staticmethod(judge)
 
-    def __init__(self, run=None):
-        self.run, self.at, self.counts, self.frames, self.state = run, {}, [], [], 0
+    def __init__(self, run=None, software="machine", broken=None):
+        self.run = run
+        self.name = f"vm-lost-{broken}" if broken else "vm-linux" if software == "linux" else "vm"
+        self.options = ("--vm=linux" if software == "linux" else
+                        f"--vm --break {broken}" if broken else "--vm")
+        self.at, self.counts, self.frames, self.state = {}, [], [], 0
 
     def hear(self, line):
         """A line of either port."""
@@ -133,7 +136,8 @@ class Story:
         if first[0] - before[0] not in (1, 2):      # two when it was paused within a line
             return f"the virtual machine counts {first[0]} after {before[0]}"
         if self.frames[0] != self.frames[1]:
-            return f"pages of RAM have moved: {self.frames[0]} before the kexec, {self.frames[1]} after it"
+            return (f"pages of RAM have moved: {self.frames[0]} before the kexec, "
+                    f"{self.frames[1]} after it")
         return f"{self.state} bytes of state: RAM is among them" if self.state > STATE_MAX else ""
 
     def summary(self):
@@ -142,20 +146,12 @@ class Story:
             return
         before, first, last = self.counts[-3:]
         _, pages, _, address, *_ = self.frames[1].split()
-        same = "the same physical addresses" if self.frames[0] == self.frames[1] else "OTHER physical addresses"
+        same = "the same" if self.frames[0] == self.frames[1] else "OTHER"
+        blackout = self.at["VM resumed"] - self.at["VM paused"]
         self.run.say(f"""\
-blackout   {self.at["VM resumed"] - self.at["VM paused"]:.2f} s from 'VM paused' to 'VM resumed', by the clock of this machine
-           {(first[3] - before[3]) % 86400} s from count {before[0]} to count {first[0]}, as the VM reads them from its RTC
+blackout   {blackout:.2f} s from 'VM paused' to 'VM resumed', by the clock of this machine
+           {(first[3] - before[3]) % 86400} s from count {before[0]} to count {first[0]}, \
+as the VM reads them from its RTC
 compared   {last[1] - before[1]} words of the VM's memory after the kexec, {last[2]} wrong
-RAM        {pages} pages at {same}, from {address} on; 0 bytes copied
+RAM        {pages} pages at {same} physical addresses, from {address} on; 0 bytes copied
 state      {self.state} bytes copied""")
-
-
-def shown(cases, run, broken=None, software="machine"):
-    """Arguments of runner.alone(), to take a virtual machine to the next kernel."""
-    story = Story(run)
-    name = f"vm-lost-{broken}" if broken else "vm-linux" if software == "linux" else "vm"
-    verb = f"live-update --vm{'=linux' if software == 'linux' else ''}{' --break ' + broken if broken else ''}"
-    case = next(case for case in cases if case.name == name)
-    return (replace(case, judge=judge), story.hear, verb,
-            "the virtual machine goes on, without any loss", story.summary)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from dev.host import ROOT, Result, Stop
 
-LIST = ROOT / "dev/words"
 # Text of others, and inputs of tests.
 OTHERS = re.compile(r"^(dev/words|COPYING|.*/corpus/.*)$")
 # Between two words: a line break with the marks of a comment, a string or an edit.
@@ -23,22 +22,23 @@ class Word:
 def words():
     """The words of the list; Stop at a line that cannot be read."""
     found = []
-    for number, line in enumerate(LIST.read_text().splitlines(), 1):
-        pattern, colon, instead = line.rpartition(" : ")
-        if line.startswith("#") or not line.strip():
+    for number, line in enumerate((ROOT / "dev/words").read_text().splitlines(), 1):
+        pattern, colon, instead = map(str.strip, line.rpartition(" : "))
+        if line.startswith("#") or not line:
             continue
-        if line.startswith(" ") and line.strip().startswith("except ") and found:
-            found[-1].right.append(re.compile(line.strip()[len("except "):]))
+        if line.startswith("    except ") and found:
+            found[-1].right.append(re.compile(line.removeprefix("    except ")))
         elif colon:
-            pattern = pattern.strip().replace(" ", BLANK)
-            found.append(Word(re.compile(rf"\b(?:{pattern})\b", re.I), instead.strip()))
+            pattern = re.compile(rf"\b(?:{pattern.replace(' ', BLANK)})\b", re.I)
+            found.append(Word(pattern, instead))
         else:
-            raise Stop(f"dev/words:{number}: want 'pattern : what to write instead', or 'except pattern'", 1)
+            raise Stop(f"dev/words:{number}: want 'pattern : what to write instead', "
+                       "or 'except pattern'", 1)
     return found
 
 
-def findings(name, text, table):
-    """(line, the word, what to write instead) of one file."""
+def findings(text, table):
+    """(line, the word, what to write instead) of one text."""
     for word in table:
         for hit in word.pattern.finditer(text):
             start = text.rfind("\n", 0, hit.start()) + 1
@@ -51,9 +51,10 @@ def check():
     """[Result] of all files that git knows or would add."""
     table, results = words(), []
     listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"],
-                            capture_output=True, text=True, check=True).stdout.splitlines()
-    for name in (name for name in listed if not OTHERS.match(name) and (ROOT / name).is_file()):
-        text = (ROOT / name).read_text(errors="replace")
-        results += [Result("words", False, f"{name}:{line}: '{word}': write {instead}")
-                    for line, word, instead in findings(name, text, table)]
+                            capture_output=True, text=True, check=True).stdout
+    for name in listed.splitlines():
+        if (ROOT / name).is_file() and not OTHERS.match(name):
+            text = (ROOT / name).read_text(errors="replace")
+            results += [Result("words", False, f"{name}:{line}: '{word}': write {instead}")
+                        for line, word, instead in findings(text, table)]
     return results or [Result("words", True)]

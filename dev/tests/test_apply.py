@@ -28,7 +28,8 @@ class Apply(unittest.TestCase):
         self.tmp = Path(tempfile.mkdtemp(dir=OUT, prefix="apply-"))
         self.addCleanup(shutil.rmtree, self.tmp)
         self.place = self.tmp / "linux"
-        for path in {row.path for row in self.sources.rows() if row.kind != "N"} | {"Makefile", OTHER}:
+        touched = {row.path for row in self.sources.rows() if row.kind != "N"}
+        for path in touched | {"Makefile", OTHER}:
             tree.put(self.place, path, tree.read(self.base.dir / path))
 
     def apply(self):

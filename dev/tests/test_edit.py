@@ -10,7 +10,7 @@ TEXT = "a\n  b\nc\nd\nx\nx\n"
 class Edit(unittest.TestCase):
 
     def check(self, rules, result, text=TEXT):
-        self.assertEqual(result, edit.apply(text, edit.parse(rules, "e"), "e", "t").split())
+        self.assertEqual(result, edit.apply(text, edit.parse(rules, "e"), "t").split())
 
     def refused(self, rules, *words):
         with self.assertRaises(edit.EditError) as caught:

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Guests of QEMU: the words that start one, its accelerator, and its life until the deadline.
+
+A guest has two serial ports: the console of its kernels, and the results of the agent.
+"""
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from dev import initramfs, tools
+from dev.console import Outcome, Tail, splats
+from dev.host import OUT, Stop, end_group
+from dev.kernel import split
+
+APPEND = "kho=on liveupdate=on panic=-1 oops=panic loglevel=7 mitigations=off"
+POLL = 0.02
+PROBE_SECONDS = 10
+GRACE = 15                          # seconds a guest goes on after it was seen to be broken
+SLOWER = {"kvm": 1, "tcg": 5}       # how much longer a guest may take
+
+
+@dataclass(frozen=True)
+class Weight:
+    """What the guests of a flavour need more than the plain one."""
+    slower: int = 1
+    page: int = 4       # KiB
+    memory: int = 0     # MiB
+    least: int = 0      # MiB, of each node
+    append: str = ""
+    scratch: str = ""   # of all kernels of the guest: each sets aside what the next one needs
+
+
+# KASAN and page owners take a share of all memory at boot, which has to be in scratch after a
+# kexec.  They also make ACPI's interpreter so slow that it gives up on routing interrupts.
+#
+# Pages of 64 KiB come with page blocks of 512 MiB, and each scratch area is at least one.  By
+# default lib/test_kho.c fills two folios of that size at each cold boot, which takes minutes.
+WEIGHTS = {"debug": Weight(5, memory=1024, least=2048, append="page_owner=on acpi=noirq",
+                           scratch="kho_scratch=64M,{}M,128M"),
+           "64k": Weight(2, page=64, least=4096, append="test_kho.max_mem=33554432")}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How QEMU makes a guest of one architecture."""
+    qemu: str
+    argv: tuple
+    cpu: tuple          # when it is emulated
+    console: str
+    results: str
+    ports: tuple        # which chardev is which port
+    still: tuple = ()   # without devices that make a boot take a different time each time
+
+
+MACHINES = {
+    "x86_64": Machine("qemu-system-x86_64", ("-M", "pc"), (), "ttyS0", "ttyS1",
+                      ("-serial", "chardev:console", "-serial", "chardev:results"),
+                      ("-machine", "i8042=off")),
+    # This machine has one serial port of its own.  'max' would emulate pointer authentication,
+    # slowly.  A kernel without KASLR leaves the seed for it in the device tree, and kexec refuses
+    # to load an image by kexec_load() then.
+    "arm64": Machine("qemu-system-aarch64", ("-M", "virt,dtb-randomness=off"),
+                     ("-cpu", "neoverse-n1"), "ttyAMA0", "ttyS0",
+                     ("-serial", "chardev:console", "-device", "pci-serial,chardev=results")),
+}
+
+
+# ---- words
+
+def speed(machine, accel):
+    if accel == "kvm":
+        return ["-accel", "kvm", "-cpu", "host"]
+    return ["-accel", "tcg,thread=multi", *machine.cpu]
+
+
+def words(machine, speed, memory, processors="2,sockets=2"):
+    """What every guest is started with."""
+    return [machine.qemu, *machine.argv, *speed, "-m", f"{memory}M", "-smp", processors,
+            "-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none"]
+
+
+def command(kernel, accel, share, append, memory, extra=(), ports=None):
+    """The words for a guest with a share; the chardevs of the serial ports come on top."""
+    machine = MACHINES[kernel.arch]
+    place = plain(share)
+    return [*words(machine, speed(machine, accel), memory), *extra, *(ports or machine.ports),
+            "-fsdev", f"local,id=share,path={place},security_model=none,readonly=on",
+            "-device", "virtio-9p-pci,fsdev=share,mount_tag=kho",
+            "-kernel", str(share / initramfs.shared(kernel)), "-initrd", str(share / "initrd"),
+            "-append", append]
+
+
+def plain(path):
+    """A path inside an option of QEMU: a comma is written twice."""
+    return str(path).replace(",", ",,")
+
+
+def nodes(size, processors):
+    """Words for a node of that size for each of the sets of processors."""
+    found = []
+    for n, owned in enumerate(processors):
+        found += ["-object", f"memory-backend-ram,id=node{n},size={size}",
+                  "-numa", f"node,memdev=node{n}{',cpus=' + owned if owned else ''}"]
+    return found
+
+
+def plugged(device, node):
+    """Words for a device with memory that no kernel boots with, in a node with one processor."""
+    return ["-m", "slots=1,maxmem=16G", "-object", "memory-backend-ram,id=plugged,size=512M",
+            "-device", f"{device},memdev=plugged,node={node}", "-numa", f"node,cpus={node}"]
+
+
+def weight(*flavours):
+    """What a guest with kernels of these flavours needs: the most of each."""
+    names = dict.fromkeys(name for flavour in flavours for name in split(flavour)[0])
+    parts = [WEIGHTS[name] for name in names if name in WEIGHTS] or [Weight()]
+    most = {f.name: max(getattr(part, f.name) for part in parts) for f in fields(Weight)}
+    return replace(Weight(**most), append=" ".join(part.append for part in parts))
+
+
+def scratch(weight, memory):
+    """The size of scratch memory in a guest with so many MiB, where it is not the usual one."""
+    return weight.scratch.format(max(640, memory * 3 // 16))
+
+
+def command_line(kernel, case, hop, *extra):
+    """The command line of a kernel that runs a hop of a case."""
+    machine = MACHINES[kernel.arch]
+    found = [f"console={machine.console} {APPEND}", f"kho_results={machine.results}",
+             f"kho_case={case} kho_hop={hop}", weight(kernel.flavour).append, *extra]
+    return " ".join(filter(None, found))
+
+
+# ---- one guest, from start to end
+
+stopping = threading.Event()        # set: every guest of this process ends now
+
+
+def boot(argv, where, deadline, allowed=(), hear=None):
+    """Run a guest to its end or its deadline, reading both serial ports meanwhile."""
+    tails = []
+    for name in ("console", "results"):
+        argv = [*argv, "-chardev", f"file,id={name},path={plain(where / (name + '.log'))}"]
+        tails.append(Tail(where / f"{name}.log", hear))
+    begin = time.monotonic()
+    with open(where / "qemu.log", "wb") as log:
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                 start_new_session=True)
+    try:
+        finished = watch(child, tails, begin, deadline, allowed)
+    finally:
+        end_group(child)
+        for tail in tails:
+            tail.close(time.monotonic() - begin)
+    console, results = (tail.lines for tail in tails)
+    if finished and child.returncode and not console:
+        said = (where / "qemu.log").read_text().strip()
+        raise Stop(f"QEMU did not start a guest: {said}", 1)
+    return Outcome(console, results, finished, time.monotonic() - begin)
+
+
+def watch(child, tails, begin, deadline, allowed):
+    """Did the guest end by itself?  One that shows a splat gets little time to do so."""
+    lines, scanned, broken = tails[0].lines, 0, False
+    while time.monotonic() - begin < deadline and not stopping.is_set():
+        time.sleep(POLL)
+        finished = child.poll() is not None
+        for tail in tails:
+            tail.read(time.monotonic() - begin)
+        if finished:
+            return True
+        if not broken and splats([line.text for line in lines[scanned:]], allowed):
+            broken, deadline = True, min(deadline, time.monotonic() - begin + GRACE)
+        scanned = len(lines)
+    return False
+
+
+# ---- the accelerator
+
+def wanted(arch):
+    """What $KHO_ACCEL says, tcg for another architecture, else nothing."""
+    named = os.environ.get("KHO_ACCEL", "")
+    if named and named not in SLOWER:
+        raise Stop(f"KHO_ACCEL={named} is neither of {', '.join(SLOWER)}")
+    return named if arch == tools.HOST else "tcg"
+
+
+def accelerator(kernel, initrd):
+    """kvm only where a guest was seen to run on it: /dev/kvm may open and still hang."""
+    if wanted(kernel.arch):
+        return wanted(kernel.arch)
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+    machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    cache = OUT / "accelerator"
+    known = cache.read_text().split() if cache.exists() else []
+    if known[1:] != [machine]:
+        known = ["kvm" if probe(kernel, initrd) else "tcg", machine]
+        cache.write_text(" ".join(known))
+    return known[0]
+
+
+def probe(kernel, initrd):
+    """Does a small guest get to its first process on KVM?"""
+    with tempfile.TemporaryDirectory(dir=OUT) as name:
+        share = Path(name) / "share"
+        initramfs.fill_share(share, initrd, [kernel])
+        argv = command(kernel, "kvm", share, command_line(kernel, "probe", 0), 512)
+        try:
+            seen = boot(argv, Path(name), PROBE_SECONDS)
+        except Stop:
+            return False
+    return any(line.text == "# end" for line in seen.results)
+
+
+# ---- a guest for people
+
+def shell(run, kernel, memory=1024):
+    """A shell in a guest, with the next kernel and kexec at hand."""
+    needs = weight(kernel.flavour)
+    memory = max(memory, needs.least)
+    initrd = initramfs.build(run, kernel)
+    accel = accelerator(kernel, initrd)
+    share, name = run.path("share"), initramfs.shared(kernel)
+    initramfs.fill_share(share, initrd, [kernel])
+    (share / "welcome").write_text(f"""\
+Linux {kernel.release} under {accel}.  To go to the next kernel and back here:
+  kexec -s -l /share/{name} --initrd=/share/initrd --reuse-cmdline && kexec -e
+'handover --list' shows the cases of the tests, 'handover' runs some; exit ends the guest.
+""")
+    append = command_line(kernel, "shell", 0, scratch(needs, memory))
+    run.say("starting a guest; Ctrl-A X ends it at once")
+    return subprocess.call(command(kernel, accel, share, append, memory,
+                                   ports=("-serial", "mon:stdio")))

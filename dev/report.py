@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The tables of 'kho kexec compat' and 'kho kexec hostile', as people read them.
+
+Their rows are in the cases of tools/testing/selftests/kho.
+"""
+from dev import console
+from dev.cases import OURS
+from dev.host import columns
+
+
+def compat(cases, results):
+    """Handovers between two kernels that differ, a case for each row."""
+    seen = {result.name: "ok" if result.ok else "FAILED" for result in results}
+    lines = [("handover", "kernels", "must happen", "verdict")]
+    lines += [(case.name.removeprefix("compat-"), ", ".join(case.kernels) or OURS,
+               case.sentence, seen[case.name])
+              for case in cases if case.name.startswith("compat-")]
+    return columns(lines)
+
+
+def hostile(cases, place, results):
+    """Handovers with a damaged field, many to a case; place(case) is the folder of a case."""
+    lines = [("field", "line in the log", "must happen", "verdict")]
+    good = {result.name: result.ok for result in results}
+    for case in cases:
+        if case.rows:
+            found, last = verdicts(place(case), [name for name, _, _ in case.rows])
+            if not good[case.name] and "FAILED" not in found.values():
+                found[last] = "FAILED"
+            lines += [(name, log or "-", must, found[name]) for name, log, must in case.rows]
+    return columns(lines)
+
+
+def verdicts(where, rows):
+    """{row: verdict}, and the last row that was begun, which is to blame when a guest broke.
+
+    The agent names a row when it does the damage, and when it looks at the result.
+    """
+    text = (where / "results.log").read_text(errors="replace")
+    seen = []
+    for hop in console.hops([console.Line(0, line) for line in text.splitlines()]):
+        for point in hop.points:
+            if point.text.startswith("row "):
+                seen.append([point.text.removeprefix("row "), True])
+            elif seen and not point.ok:
+                seen[-1][1] = False
+    found = {}
+    for row in rows:
+        fine = [good for name, good in seen if name == row]
+        found[row] = "FAILED" if False in fine else "ok" if len(fine) == 2 else "not run"
+    return found, seen[-1][0] if seen else ""
