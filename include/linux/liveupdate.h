@@ -88,8 +88,8 @@ struct liveupdate_file_handler {
 	/* private: */
 	struct list_head __private list;
 	struct list_head __private flb_list;
-	/* Files in sessions, outgoing and incoming. */
-	u64 __private nr_files[2];
+	u64 __private nr_outgoing;
+	u64 __private nr_incoming;
 };
 
 /**

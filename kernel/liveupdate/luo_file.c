@@ -152,11 +152,18 @@ static struct luo_file *luo_file_alloc(struct luo_file_set *set, u64 token,
 	return f;
 }
 
+/* The number of files in outgoing or incoming sessions. */
+static u64 *luo_handler_files(struct liveupdate_file_handler *fh, bool incoming)
+{
+	return incoming ? &ACCESS_PRIVATE(fh, nr_incoming) :
+			  &ACCESS_PRIVATE(fh, nr_outgoing);
+}
+
 /* Add @change to the number of files that the handler of @f has. */
 static void luo_file_count(struct luo_file *f, int change)
 {
 	lockdep_assert_held(&luo_files_lock);
-	ACCESS_PRIVATE(f->fh, nr_files)[f->set->incoming] += change;
+	*luo_handler_files(f->fh, f->set->incoming) += change;
 }
 
 static void luo_file_add(struct luo_file *f)
@@ -794,7 +801,7 @@ void luo_file_for_each_handler(void (*fn)(const char *name, u64 nr, void *data),
 		u64 nr;
 
 		scoped_guard(spinlock, &luo_files_lock)
-			nr = ACCESS_PRIVATE(fh, nr_files)[incoming];
+			nr = *luo_handler_files(fh, incoming);
 		fn(fh->compatible, nr, data);
 	}
 }

@@ -207,8 +207,8 @@ int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
 		}
 
 		INIT_LIST_HEAD(&ACCESS_PRIVATE(fh, flb_list));
-		memset(ACCESS_PRIVATE(fh, nr_files), 0,
-		       sizeof(ACCESS_PRIVATE(fh, nr_files)));
+		ACCESS_PRIVATE(fh, nr_outgoing) = 0;
+		ACCESS_PRIVATE(fh, nr_incoming) = 0;
 		list_add_tail(&ACCESS_PRIVATE(fh, list), &luo_file_handlers);
 	}
 
