@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """./kho test: all that there is, one layer after the other."""
-from dev import check, headers, kernel, kunit, runner, tools, unit
+from dev import base_tests, check, headers, kernel, kunit, runner, tools, unit
 from dev.host import Result, Stop
 
 # What 'test -a all' tests.
@@ -12,6 +12,7 @@ what runs where:
   headers, KUnit        test      test -a arm64  test -a arm64 -f 64k
   all kexec cases       test      test -a arm64  test -a arm64 -f 64k
   some kexec cases                test
+  selftests of the base           (test -a all)
   'test -a all' is all of them.  '--base 7.2' chooses the other base: its check, headers, KUnit
   and kexec cases, with two more that go from one base to the other.
 """
@@ -34,6 +35,8 @@ def test(run, arch, flavour):
                   "fuzz": lambda: unit.fuzz(run, seconds=0)}
     for target in targets:
         layers.update(of_kernel(run, *target))
+    if arch == "all":
+        layers["base-tests"] = lambda: base_tests.base_tests(run)
     if whole and arch is None:
         layers["kexec -a arm64"] = lambda: runner.run_cases(run, kernel.build(run, "arm64"),
                                                             runner.SHORT)

@@ -120,7 +120,8 @@ static int verb_check(const struct options *o)
 	int status, failed;
 
 	if (o->nr || !o->to)
-		return wrong_words("check", "--to IMAGE, and --from IMAGE to replace the running kernel");
+		return wrong_words("check",
+				   "--to IMAGE, and --from IMAGE to replace the running kernel");
 	failed = show_result(o, make_check(o, &status), print_check);
 	return failed ?: status;
 }

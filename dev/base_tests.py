@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0
+"""./kho base-tests: the selftests that the base has of Kexec Handover and of live update.
+
+Their scripts are run as they are, on the laid tree: they configure and build kernels of their
+own, and start QEMU.  What they find on the path first is ccache by the names of the compilers,
+and a QEMU that emulates where they ask for KVM, which may be there and hang.
+"""
+import os
+import re
+import shutil
+
+from dev import kunit, tools, tree
+from dev.host import OUT, Failed, Result
+
+FOLDER = "tools/testing/selftests"
+CCACHE = "/usr/lib/ccache"
+DEADLINE = 3600
+REPEAT = "./kho base-tests"
+QEMU = """#!/bin/sh
+for word in "$@"; do
+	shift
+	[ "$word" = kvm ] && word=tcg
+	set -- "$@" "$word"
+done
+exec {} "$@"
+"""
+ROW = re.compile(r"-> (\S+) +(\S+) +\.\.\. .*?(PASS|SKIP|FAIL)")
+
+
+def environment(run, arch):
+    """The path, and the compiler of another architecture."""
+    place = run.path("bin")
+    place.mkdir(exist_ok=True)
+    for name in map("qemu-system-{}".format, tools.MACHINE.values()):
+        if shutil.which(name):
+            (place / name).write_text(QEMU.format(shutil.which(name)))
+            (place / name).chmod(0o755)
+    return {**os.environ, "PATH": f"{place}:{CCACHE}:{os.environ['PATH']}",
+            "CROSS_COMPILE": tools.prefix(arch)}
+
+
+def kho(run, laid, arch):
+    """[Result] of the test of Kexec Handover on one architecture."""
+    name = f"selftests/kho/vmtest.sh ({arch})"
+    log, why = run.attempt(name, [laid.dir / FOLDER / "kho/vmtest.sh", "-t", tools.MACHINE[arch],
+                                  "-d", OUT / f"build/{arch}-base-kho"],
+                           log=f"base-kho-{arch}.log", deadline=DEADLINE,
+                           env=environment(run, arch))
+    results = kunit.read_ktap(laid, log.read_text(errors="replace"), name)
+    if not results:
+        raise Failed(name, why or "it was skipped", log, REPEAT)
+    return results
+
+
+def live_update(run, laid):
+    """[Result] of the tests of live update, which cover all architectures."""
+    logs = run.path("liveupdate")
+    name = "selftests/liveupdate/run-vmtests.sh"
+    argv = [laid.dir / FOLDER / "liveupdate/run-vmtests.sh", "-k", "-o", logs]
+    log, why = run.attempt(name, argv, log="base-liveupdate.log", deadline=DEADLINE,
+                           env=environment(run, tools.HOST))
+    rows = ROW.findall(log.read_text(errors="replace"))
+    if not rows:
+        raise Failed(name, why or "no test was run", log, REPEAT)
+    return [Result(f"{test} ({target})", word == "PASS", f"{word}: see {logs}/{target}_{test}.log")
+            for target, test, word in rows]
+
+
+def base_tests(run):
+    """[Result] of all of them, on both architectures."""
+    tools.require(run, *tools.for_arches(*tools.MACHINE), useful=True)
+    laid = tree.lay(run)
+    results = [r for arch in tools.MACHINE for r in kho(run, laid, arch)]
+    return results + live_update(run, laid)
