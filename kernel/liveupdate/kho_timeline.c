@@ -45,6 +45,7 @@
 #include <linux/printk.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
+#include <linux/string_choices.h>
 #include <linux/time64.h>
 #include <uapi/linux/liveupdate.h>
 
@@ -394,7 +395,7 @@ int kho_timeline_show(struct seq_file *m, void *v)
 {
 	seq_printf(m, "clock: %s\nfrequency: %llu\nreliable: %s\n",
 		   kho_timeline_clocks[kho_clock()], kho_clock_hz(),
-		   kho_clock_reliable() ? "yes" : "no");
+		   str_yes_no(kho_clock_reliable()));
 	kho_timeline_show_previous(m);
 	for (unsigned int i = 0; i < ARRAY_SIZE(kho_timeline_names); i++)
 		kho_timeline_show_time(m, "", kho_timeline_names[i],

@@ -124,12 +124,13 @@ static void luo_list_note(struct luo_list *l)
 	}
 }
 
-static void luo_list_set_session(struct luo_list *l, struct luo_session *session)
+/* Go to the session at @pos, or after the last one to the records. */
+static void luo_list_set_session(struct luo_list *l, struct list_head *pos)
 {
 	l->file = NULL;
-	if (!list_entry_is_head(session, &l->kind->dir->list, list)) {
+	if (!list_is_head(pos, &l->kind->dir->list)) {
 		l->stage = LUO_SESSION;
-		l->session = session;
+		l->session = list_entry(pos, struct luo_session, list);
 		return;
 	}
 
@@ -139,33 +140,30 @@ static void luo_list_set_session(struct luo_list *l, struct luo_session *session
 	l->stage = l->record ? LUO_RECORD : LUO_END;
 }
 
-static void luo_list_set_file(struct luo_list *l, struct luo_file *f)
+/* Go to the file at @pos, or after the last one to the next session. */
+static void luo_list_set_file(struct luo_list *l, struct list_head *pos)
 {
-	if (list_entry_is_head(f, &l->session->files.files, list))
-		luo_list_set_session(l, list_next_entry(l->session, list));
+	if (list_is_head(pos, &l->session->files.files))
+		luo_list_set_session(l, l->session->list.next);
 	else
-		l->file = f;
+		l->file = list_entry(pos, struct luo_file, list);
 }
 
 static void luo_list_step(struct luo_list *l)
 {
-	struct luo_sessions *dir = l->kind->dir;
-
 	if (l->stage == LUO_HEAD) {
-		luo_list_set_session(l, list_first_entry(&dir->list,
-							 struct luo_session, list));
+		luo_list_set_session(l, l->kind->dir->list.next);
 	} else if (l->stage == LUO_RECORD) {
 		l->nr_records++;
 		l->record = kho_block_set_it_read_entry(&l->it);
 		if (!l->record)
 			l->stage = LUO_END;
 	} else if (!l->kind->files) {
-		luo_list_set_session(l, list_next_entry(l->session, list));
+		luo_list_set_session(l, l->session->list.next);
 	} else if (l->file) {
-		luo_list_set_file(l, list_next_entry(l->file, list));
+		luo_list_set_file(l, l->file->list.next);
 	} else {
-		luo_list_set_file(l, list_first_entry(&l->session->files.files,
-						      struct luo_file, list));
+		luo_list_set_file(l, l->session->files.files.next);
 	}
 }
 
@@ -185,32 +183,37 @@ static void luo_list_find_file(struct luo_list *l)
 {
 	struct luo_file_set *set = &l->session->files;
 	struct luo_file *f = luo_file_find_locked(set, l->token);
+	struct list_head *pos;
 
 	/* Damaged records may have one token several times. */
-	if (!f || f->nr != l->file_nr) {
-		list_for_each_entry(f, &set->files, list) {
-			if (f->nr >= l->file_nr)
-				break;
-		}
+	if (f && f->nr == l->file_nr) {
+		l->file = f;
+		return;
 	}
-	luo_list_set_file(l, f);
+	list_for_each(pos, &set->files) {
+		if (list_entry(pos, struct luo_file, list)->nr >= l->file_nr)
+			break;
+	}
+	luo_list_set_file(l, pos);
 }
 
 static void luo_list_find_session(struct luo_list *l)
 {
 	struct luo_sessions *dir = l->kind->dir;
 	struct luo_session *session = luo_session_find(dir, l->name);
+	struct list_head *pos;
 
-	if (!session || session->nr != l->session_nr) {
-		l->in_file = false;
-		list_for_each_entry(session, &dir->list, list) {
-			if (session->nr >= l->session_nr)
-				break;
-		}
+	if (session && session->nr == l->session_nr) {
+		luo_list_set_session(l, &session->list);
+		if (l->in_file)
+			luo_list_find_file(l);
+		return;
 	}
-	luo_list_set_session(l, session);
-	if (l->in_file)
-		luo_list_find_file(l);
+	list_for_each(pos, &dir->list) {
+		if (list_entry(pos, struct luo_session, list)->nr >= l->session_nr)
+			break;
+	}
+	luo_list_set_session(l, pos);
 }
 
 /*

@@ -65,24 +65,6 @@ bool liveupdate_interrupted(void)
 }
 
 /**
- * luo_enter - start a change of sessions
- *
- * Return: 0, to be followed by luo_leave(), or -EBUSY after the freeze.
- */
-int luo_enter(void)
-{
-	if (READ_ONCE(luo_freeze_state) != LUO_RUNNING)
-		return -EBUSY;
-
-	down_read(&luo_freeze_sem);
-	if (luo_freeze_state != LUO_FROZEN)
-		return 0;
-
-	up_read(&luo_freeze_sem);
-	return -EBUSY;
-}
-
-/**
  * luo_enter_close - start a change that cannot be refused
  *
  * Waits for a running freeze, which may fail.
@@ -98,6 +80,19 @@ bool luo_enter_close(void)
 
 	up_read(&luo_freeze_sem);
 	return false;
+}
+
+/**
+ * luo_enter - start a change of sessions
+ *
+ * Return: 0, to be followed by luo_leave(), or -EBUSY after the freeze.
+ */
+int luo_enter(void)
+{
+	if (READ_ONCE(luo_freeze_state) != LUO_RUNNING)
+		return -EBUSY;
+
+	return luo_enter_close() ? 0 : -EBUSY;
 }
 
 /**

@@ -35,6 +35,12 @@ static inline bool list_is_last(const struct list_head *item,
 	return head->prev == item;
 }
 
+static inline bool list_is_head(const struct list_head *item,
+				const struct list_head *head)
+{
+	return item == head;
+}
+
 static inline void list_add(struct list_head *item, struct list_head *head)
 {
 	struct list_head *first = head->next;
@@ -82,6 +88,9 @@ static inline void list_del_init(struct list_head *item)
 
 #define list_first_entry(head, type, member)	list_entry((head)->next, type, member)
 #define list_entry_is_head(pos, head, member)	(&(pos)->member == (head))
+
+#define list_for_each(pos, head)					\
+	for (pos = (head)->next; pos != (head); pos = pos->next)
 
 #define list_for_each_entry(pos, head, member)				\
 	for (pos = list_item((head)->next, pos, member);		\

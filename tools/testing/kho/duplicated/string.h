@@ -5,6 +5,11 @@
 
 #include "base.h"
 
+static inline const char *str_yes_no(bool value)
+{
+	return value ? "yes" : "no";
+}
+
 static inline ssize_t sized_strscpy(char *dst, const char *src, size_t size)
 {
 	size_t len = 0;
