@@ -6,8 +6,9 @@
  * few of them when most of the memory is needed.  Here ranges start at any block.
  * Only blocks that the caller accepts and that have no unmovable page are tried.
  *
- * A range has no unmovable page in the same pageblock either, which is 512 MiB large
- * with pages of 64 KiB.  Free memory in other pageblocks is up to the page allocator.
+ * The pageblocks at both ends of a range must not have an unmovable page
+ * either.  As a pageblock is 512 MiB with pages of 64 KiB, there may be no such
+ * range: the free lists of the page allocator are tried then.
  */
 
 #include <linux/align.h>

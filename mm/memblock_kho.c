@@ -141,8 +141,8 @@ static unsigned long __init memblock_merge_limit(unsigned long nr)
  * @nr: upper limit of the number of ranges; 0 when their memory is reserved
  *	already, so that the array of regions does not grow
  *
- * Memory that is not RAM, in scratch memory or reserved already is reported to
- * @seq and not changed.
+ * Memory that is reserved already, in scratch memory or outside of RAM is
+ * reported to @seq and not changed.
  *
  * This is O(ranges + regions), and copies the array of memblock.reserved at most
  * once.

@@ -515,7 +515,7 @@ static int memfd_luo_note_attributes(struct file *file,
 	return 0;
 }
 
-/* Called with the inode locked and its size frozen. */
+/* Called with the inode locked, and its size fixed by shmem_freeze(). */
 static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *desc,
 			      struct memfd_luo_kept *kept)
 {
@@ -669,7 +669,7 @@ static int memfd_luo_freeze(struct liveupdate_file_op_args *op)
 
 /*
  * Closing a session calls this, and must not wait for the inode lock.  The lock
- * is not needed: only one session has the file, and unfreezes it once.
+ * is not needed: only one session has the file, and undoes shmem_freeze() once.
  */
 static void memfd_luo_unpreserve(struct liveupdate_file_op_args *op)
 {

@@ -643,8 +643,8 @@ int memfd_luo_retrieve(struct liveupdate_file_op_args *op)
 
 /*
  * Free the memory that retrieve() has not used: all of it when no attempt was
- * started, or the rest after an attempt that can be retried.  After a success or
- * a permanent failure nothing is left.
+ * started or the description was refused, or the rest after an attempt that can
+ * be retried.  After a success or a failure to restore a folio nothing is left.
  */
 void memfd_luo_finish(struct liveupdate_file_op_args *op)
 {

@@ -33,9 +33,9 @@ struct module;
  * @serialized_data: where the next kernel finds the state of the file; set by
  *                   preserve(), may be changed by freeze()
  * @private_data: for the handler.  The value that preserve() sets is passed to
- *                freeze(), unfreeze() and unpreserve() in the same kernel, the
- *                value that retrieve() sets to its next attempt and to
- *                finish().
+ *                freeze(), unfreeze() and unpreserve() in the same kernel.  The
+ *                value that retrieve() sets is passed to the next call of
+ *                retrieve() and to finish().
  */
 struct liveupdate_file_op_args {
 	struct liveupdate_file_handler *handler;

@@ -399,7 +399,7 @@ void *kho_block_set_it_read_entry(struct kho_block_set_it *it)
 	if (!it->block)
 		return NULL;
 
-	/* Records only follow a full block, so do not leave a partial one. */
+	/* Only full blocks are followed by records; do not leave any other. */
 	if (it->i == it->bs->count_per_block && !kho_block_set_it_advance(it))
 		return NULL;
 	if (it->i >= it->block->ser->count)

@@ -166,9 +166,9 @@ static bool kho_alloc_area(struct kho_areas *areas, phys_addr_t size,
 		return false;
 
 	/*
-	 * Reserved pages are not migrated, and their block cannot be taken
-	 * offline.  Segments are written through the address of their first
-	 * page, so no page may have a KASAN tag of its own.
+	 * Reserved pages are not migrated, and their memory block cannot be
+	 * taken offline.  Segments are written through the address of their
+	 * first page, so no page may have a KASAN tag of its own.
 	 */
 	for (unsigned long i = 0; i < PHYS_PFN(size); i++) {
 		SetPageReserved(pfn_to_page(pfn + i));
@@ -346,15 +346,18 @@ bool kho_out_is_unused(void)
 	return true;
 }
 
-/* Without outgoing data, an image does not need a handover. */
+/*
+ * Without outgoing data, an image does not need a handover, unless it replaces
+ * one that has scratch areas.
+ */
 static bool kho_handover_is_optional(void)
 {
 	return kho_out_is_unused() && !(kexec_image && kexec_image->kho.areas);
 }
 
 /*
- * Without enough scratch memory, the image is loaded without a handover if
- * nothing is preserved, as on a kernel without Kexec Handover.
+ * Without enough scratch memory, the image is loaded without a handover if that
+ * is optional, as on a kernel without Kexec Handover.
  */
 static int kho_alloc_image_areas(struct kimage *image)
 {

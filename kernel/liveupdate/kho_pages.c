@@ -9,7 +9,8 @@
  * unclaimed.
  *
  * Neither path takes a global lock or writes a global cache line.  The
- * exception is restoring a block in the range of all overlaps.
+ * exceptions are restoring a block in the range of all overlaps, and the end of
+ * a batch, which counts the restored pages as managed.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -217,7 +218,8 @@ static int kho_find_block(const struct kho_radix_tree *map, unsigned long pfn,
 
 /*
  * Order of the block in @map at the start of [pfn, end).  It may be smaller than
- * the present result of kho_block_order(), for example because of nodes.
+ * the present result of kho_block_order(), for example when the memory belonged
+ * to two NUMA nodes in the previous kernel.
  */
 static int kho_find_block_in(const struct kho_radix_tree *map, unsigned long pfn,
 			     unsigned long end, struct kho_radix_cursor *cursor)

@@ -315,7 +315,7 @@ static bool kho_radix_next_in_leaf(const unsigned long *bitmap,
 	return true;
 }
 
-/* On failure the key is still in the range of the node. */
+/* On failure @key may have advanced, but is still in the range of the node. */
 static bool kho_radix_next_in_node(struct kho_radix_node *node,
 				   unsigned int level, unsigned long *key,
 				   unsigned long *nr, unsigned long last)

@@ -333,7 +333,7 @@ void __init kho_scratch_init_cma(void)
 		if (!kho_in.scratch_phys)
 			kho_give_to_cma(kho_scratch[i].addr, kho_scratch[i].size);
 
-		/* As kho_scratch_migratetype(), by whole pageblocks. */
+		/* kho_scratch_migratetype() makes whole pageblocks CMA. */
 		if (start < end)
 			totalcma_pages += pageblock_align(end) -
 					  pageblock_start_pfn(start);

@@ -11,9 +11,9 @@
  * as lines of a key, a colon and a value:
  *
  * ``clock``, ``frequency``, ``reliable``
- *     The counter: ``tsc``, ``arch`` or ``none``, its frequency in Hz, and ``no`` if
- *     its rate may change or differ between CPUs.  With ``none``, no event has a
- *     time.
+ *     The counter, ``tsc``, ``arch`` or ``none``; its frequency in Hz; and
+ *     ``yes``, or ``no`` if its rate may change or differ between CPUs.  With
+ *     the clock ``none``, no event has a time.
  *
  * ``previous``
  *     ``valid``, or the reason why no time of the previous kernel is shown:

@@ -239,8 +239,8 @@ EXPORT_SYMBOL_GPL(kho_unpreserve_vmalloc);
 /*
  * Validate the description of an incoming area.  Return the fault, or NULL.
  *
- * Only the last chunk may have unused entries, so each chunk adds blocks, up to
- * nr_blocks: the walk ends even if the list has a loop.
+ * The walk ends even if the list has a loop: only the last chunk may have
+ * unused entries, so each other one adds blocks to @found, up to nr_blocks.
  */
 static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
 {

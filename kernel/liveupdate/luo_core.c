@@ -37,10 +37,11 @@
  * ``luo_freeze_sem``
  *     A read-write semaphore.  Held for reading by each ioctl, except while its
  *     result is copied to user space, and by each release of a session; held for
- *     writing while sessions are frozen.  After a successful freeze, ioctls fail
- *     with ``-EBUSY`` and closing a session does nothing.  Running ioctls are
- *     asked to abort early before the semaphore is taken for writing; handlers
- *     with long callbacks poll liveupdate_interrupted().
+ *     writing while sessions are frozen.  During a freeze and after a
+ *     successful one, new ioctls fail with ``-EBUSY``.  Closing a session waits
+ *     for the freeze, and does nothing after a successful one.  Running ioctls
+ *     are asked to abort early before the semaphore is taken for writing;
+ *     handlers with long callbacks poll liveupdate_interrupted().
  *
  * ``luo_sessions.lock``
  *     A mutex for each direction.  Protects the list of sessions, their names,

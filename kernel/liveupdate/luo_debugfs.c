@@ -124,7 +124,7 @@ static void luo_list_note(struct luo_list *l)
 	}
 }
 
-/* Go to the session at @pos, or after the last one to the records. */
+/* Go to the session at @pos; past the last session, go to the records. */
 static void luo_list_set_session(struct luo_list *l, struct list_head *pos)
 {
 	l->file = NULL;
@@ -140,7 +140,7 @@ static void luo_list_set_session(struct luo_list *l, struct list_head *pos)
 	l->stage = l->record ? LUO_RECORD : LUO_END;
 }
 
-/* Go to the file at @pos, or after the last one to the next session. */
+/* Go to the file at @pos; past the last file, go to the next session. */
 static void luo_list_set_file(struct luo_list *l, struct list_head *pos)
 {
 	if (list_is_head(pos, &l->session->files.files))
@@ -373,7 +373,7 @@ static const struct seq_operations luo_list_ops = {
 	.show = luo_list_show,
 };
 
-/* A reader that skips lines would hold the locks for all of them. */
+/* Without lseek(), which would hold the locks for all skipped lines. */
 static int luo_list_open(struct inode *inode, struct file *file)
 {
 	struct luo_list *l;

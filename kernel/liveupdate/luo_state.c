@@ -85,7 +85,8 @@ bool luo_enter_close(void)
 /**
  * luo_enter - start a change of sessions
  *
- * Return: 0, to be followed by luo_leave(), or -EBUSY after the freeze.
+ * Return: 0, to be followed by luo_leave(), or -EBUSY during a freeze and after
+ * a successful one.
  */
 int luo_enter(void)
 {

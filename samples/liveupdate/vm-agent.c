@@ -2,10 +2,10 @@
 /*
  * vm-agent save|resume SESSION VMM...: a virtual machine over a live update
  *
- * QEMU, the VMM, inherits RAM, a memfd, as descriptor 10, and QMP as 11.  "save"
- * reads a byte before it preserves RAM, and another one before it pauses the VM.
- * "resume" also needs "-incoming defer".  See
- * Documentation/admin-guide/mm/liveupdate-vm.rst.
+ * QEMU is the VMM.  It inherits the memfd of RAM as descriptor 10, and the
+ * socket for QMP as descriptor 11.  "save" reads a byte before it preserves
+ * RAM, and another one before it pauses the VM.  "resume" also needs
+ * "-incoming defer".  See Documentation/admin-guide/mm/liveupdate-vm.rst.
  */
 
 #define _GNU_SOURCE
