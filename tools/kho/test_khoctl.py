@@ -6,7 +6,8 @@
 
 The kernel is a small ELF file whose notes have the layout of include/linux/kho/abi/note.h.
 PROGRAM, if there is one, has the notes of the sources themselves: they are compared with
-the layout that is written here.  --corpus leaves what was made as seeds of the fuzzer.
+the layout that is written here.  --corpus writes the generated files to FOLDER, as seeds for
+the fuzzer.
 """
 import argparse
 import bz2
@@ -313,7 +314,7 @@ flb: foo-v1 1
 # ---- calls
 
 def matches(value, schema, where="result"):
-    """Why a value does not match the schema, or an empty string; has the keywords of that schema."""
+    """Why a value does not match the schema, or an empty string; knows the keywords in use there."""
     if "$ref" in schema:
         return matches(value, SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], where)
     if "oneOf" in schema:
@@ -895,7 +896,7 @@ def test_truncated(tool):
 
 
 def test_damaged(tool):
-    """Single bytes of a small image are other ones."""
+    """Any single damaged byte of a small image is survived."""
     small = elf(notes(OURS[:2]), BANNER % b"7.3.4")
     path = tool.file(small)
     for at in range(0, len(small), 3):

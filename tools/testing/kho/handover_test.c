@@ -133,7 +133,7 @@ static void handover_test_unclaimed_stays(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, phys_to_page(it->phys)->state,
 					SIM_LEFT);
 	}
-	/* The allocator fails before it returns any of this memory. */
+	/* Use up all free memory: none of the memory above is allocated. */
 	while (alloc_pages(GFP_KERNEL, 0))
 		;
 	hop();
@@ -369,7 +369,8 @@ static void handover_test_metadata_not_hot(struct kunit *test)
 	void *mem;
 
 	/*
-	 * The allocator searches in a circle; some memory at its start is free.
+	 * The search of the allocator wraps around.  Leave some free pages below
+	 * @start, for metadata.
 	 */
 	do {
 		page = alloc_pages(GFP_KERNEL, 3);
@@ -380,7 +381,7 @@ static void handover_test_metadata_not_hot(struct kunit *test)
 	sim_hot_pfn = start;
 
 	for (unsigned int order = 0; order < 12; order++) {
-		/* The next free page is hot. */
+		/* The next free page was added after boot. */
 		KUNIT_ASSERT_NOT_NULL(test, alloc_hot());
 		mem = kho_alloc_preserve(PAGE_SIZE);
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mem);

@@ -355,7 +355,7 @@ static void image_test_available(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test,
 			  sim_logged(NO_HANDOVER "(594MiB needed, 594MiB available)"));
 
-	/* The log has the memory found before an area was missing. */
+	/* If an area cannot be allocated, the log has the size of the others. */
 	sim_available = ULONG_MAX >> PAGE_SHIFT;
 	sim_contig_left = 2;
 	sim_contig_rcu = 2;

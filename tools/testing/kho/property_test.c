@@ -119,7 +119,7 @@ static unsigned long random_node(struct scene *s)
 	const struct kho_radix_walk_cb cb = { .node = nth_node };
 	unsigned long n = rnd_below(&s->rnd, KHO_TREE_MAX_DEPTH);
 
-	/* There are at least as many as there are levels. */
+	/* The map has at least one node on each level. */
 	BUG_ON(!kho_radix_walk_tree(&s->map, &cb, &n));
 	return n;
 }

@@ -12,7 +12,7 @@ static const struct memfd one[] = { { "a", MIB, 1 } };
 static const struct memfd more[] = { { "b", MIB, 2 } };
 
 KHO_TEST(luo_ioctl_table,
-	 "Every ioctl in every state of a session, right and wrong, has its error.",
+	 "Every ioctl, valid and invalid, has its result in every state of a session.",
 	 .live = true)
 {
 	static const struct memfd kept[] = { { "a", 100, 1 } };
@@ -86,7 +86,7 @@ KHO_TEST(luo_duplicate_at_block_edge,
 	fails(EEXIST, session_new("s3"));
 }
 
-KHO_TEST(luo_unwritable_argument, "An answer that cannot be written has taken nothing.",
+KHO_TEST(luo_unwritable_argument, "An ioctl changes nothing if its result cannot be written.",
 	 .live = true)
 {
 	if (!hop) {
@@ -210,7 +210,7 @@ KHO_TEST(luo_unknown_handler, "A file that no handler knows costs nothing but it
 }
 
 KHO_TEST(luo_damaged_root,
-	 "Damaged FLBs cost the FLBs, another version all sessions; the device works.",
+	 "Damaged FLBs are lost, with another version all sessions; the device works.",
 	 .hops = 4, .deadline = 40)
 {
 	switch (hop) {

@@ -238,7 +238,7 @@ KHO_TEST(huge_folios, "A memfd of huge folios comes back, its small tail too.", 
 	keep("main", files);
 }
 
-KHO_TEST(large, "A memfd of 640 MiB needs more than one page of its list of pages.",
+KHO_TEST(large, "A memfd of 640 MiB comes back; its list of pages has more than one page.",
 	 .memory = 2048, .deadline = 60)
 {
 	static const struct memfd file[] = { { "a", 640 * MIB, 18 } };

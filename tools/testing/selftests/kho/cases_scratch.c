@@ -246,7 +246,7 @@ KHO_TEST(scratch_hugetlb,
 
 #define NODES	"/sys/devices/system/node"
 
-/* Its processor allocates in the other node, and no scratch area is in it. */
+/* The processor of node 1 allocates in node 0; no scratch area is in node 1. */
 KHO_TEST(scratch_empty_node,
 	 "What a processor of a node without memory preserves is kept.",
 	 .append = { "memhp_default_state=offline" }, .plug = "pc-dimm", .arch = "x86_64",
