@@ -119,6 +119,7 @@ void step_logged(const char *text, int number);
 void step_log_clear(void);
 char *log_read(void);
 void step_load(const char *program);
+void step_load_in_time(unsigned int seconds);
 void step_load_refused(void);
 void step_leave_by(const char *command);
 

@@ -231,6 +231,18 @@ void step_load(const char *program)
 	step_end(load_by(program));
 }
 
+/* Memory may become free, or contiguous, with a delay. */
+void step_load_in_time(unsigned int seconds)
+{
+	int err;
+
+	step("load the next kernel within %u s", seconds);
+	loaded = true;
+	for (unsigned int i = 0; (err = load_by("kexec -s -l")) && i < 2 * seconds; i++)
+		usleep(500000);
+	step_end(err);
+}
+
 void step_load_refused(void)
 {
 	step("the next kernel is refused");

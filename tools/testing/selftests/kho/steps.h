@@ -36,6 +36,7 @@
 #define load_plain()		STEP(step_load("kexec -c -l"))
 #define load_crash()		STEP(step_load("kexec -s -p"))
 #define load_crash_plain()	STEP(step_load("kexec -c -p"))
+#define load_in_time(seconds)	STEP(step_load_in_time(seconds))
 #define load_refused()		STEP(step_load_refused())
 /* By a program that calls kexec, with the arguments that follow "kexec -s -l". */
 #define load_by(program)	STEP(step_load(program))
