@@ -96,7 +96,7 @@ static void __init memblock_merge_add(struct memblock_merge *m,
 	while (m->left < type->max && type->regions[m->left].base < start)
 		memblock_merge_put(m, type->regions[m->left++]);
 
-	/* One element before the regions not processed yet stays free. */
+	/* Between merged and unprocessed regions, one element stays free. */
 	if (m->done + 1 >= m->left)
 		m->full = true;
 	if (m->full)
@@ -122,8 +122,9 @@ static void __init memblock_merge_range(struct memblock_merge *m,
 }
 
 /*
- * Maximum number of regions that @nr ranges add.  Regions of this kernel split
- * ranges; preserved regions are merged with them.
+ * Maximum number of regions that @nr ranges add.  A region that this kernel
+ * uses may split a range in two.  A preserved region does not: the parts of the
+ * range are merged with it.
  */
 static unsigned long __init memblock_merge_limit(unsigned long nr)
 {

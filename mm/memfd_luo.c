@@ -110,8 +110,9 @@ static int memfd_luo_array_resize(struct memfd_luo_array *arr, u64 capacity)
 }
 
 /*
- * Allocate capacity for @more entries, for the file up to page @end.  The final
- * number is extrapolated: with folios of one size the array is allocated once.
+ * Allocate capacity for @more entries.  With them, the array covers the file up
+ * to page @end, and the final number of entries is extrapolated from that.
+ * With folios of one size the array is allocated once.
  */
 static int memfd_luo_array_reserve(struct memfd_luo_array *arr, u64 more,
 				   pgoff_t end)

@@ -399,7 +399,7 @@ void *kho_block_set_it_read_entry(struct kho_block_set_it *it)
 	if (!it->block)
 		return NULL;
 
-	/* Only full blocks are followed by records; do not leave any other. */
+	/* A block that is not full has the last records: stay in it. */
 	if (it->i == it->bs->count_per_block && !kho_block_set_it_advance(it))
 		return NULL;
 	if (it->i >= it->block->ser->count)

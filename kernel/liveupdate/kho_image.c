@@ -94,7 +94,7 @@ static phys_addr_t kho_with_margin(phys_addr_t size)
 	return size + size / 4;
 }
 
-/* Size of all segments, or a size that cannot be allocated. */
+/* Size of all segments; on overflow, a size that cannot be allocated. */
 static phys_addr_t kho_image_space(const struct kimage *image)
 {
 	const phys_addr_t most = round_down(PHYS_ADDR_MAX / 2, KHO_SCRATCH_UNIT);

@@ -77,8 +77,8 @@ static int kho_out_count_node(phys_addr_t phys, void *data)
 
 /**
  * kho_out_preserved_show - count preserved memory
- * @m: the file; gets the number of bytes in blocks of each order, in all of them, and
- *     in the map
+ * @m: the file; gets the number of bytes in blocks of each order and in all
+ *     blocks, and the size of the map
  * @v: unused
  *
  * Nodes of the outgoing map are never freed, so the walk needs no lock.  Memory

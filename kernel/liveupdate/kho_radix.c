@@ -56,7 +56,7 @@ static bool kho_radix_key_valid(unsigned long key)
 	return fls64(key) <= KHO_RADIX_KEY_WIDTH;
 }
 
-/* Number of low key bits that are decided below a table entry at @level. */
+/* Number of low bits in which keys below one table entry at @level differ. */
 static unsigned int kho_radix_shift(unsigned int level)
 {
 	return KHO_BITMAP_SIZE_LOG2 + (level - 1) * KHO_TABLE_SIZE_LOG2;

@@ -4,8 +4,8 @@
  * DOC: Unclaimed memory
  *
  * Preserved memory stays reserved until its owner restores it.  Memory without
- * an owner in this kernel, or with an owner that supports another version of its
- * data only, stays unclaimed.  The kernel cannot know whether an owner is going
+ * an owner in this kernel, or whose owner only supports another version of its
+ * data, stays unclaimed.  The kernel cannot know whether an owner is going
  * to appear, as a module may still be loaded, but an administrator can:
  * ``kho/in/unclaimed`` in debugfs lists unclaimed memory.  It has a line for each
  * range of blocks of one order, with the first and the last address, the order,

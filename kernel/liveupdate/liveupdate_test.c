@@ -56,8 +56,9 @@ static void compat_test_base_first(struct kunit *test)
 }
 
 /*
- * The structures that the data of a composite is built on.  The matcher cannot
- * check this, since a bare base may stand for several components.
+ * The structures that the data of a composite is built on.  The matcher would
+ * not notice a missing component: a bare base is valid, too, and stands for
+ * several components.
  */
 static const struct relation {
 	const char *name;

@@ -8,9 +8,9 @@
  * DOC: LUO File Lifecycle Bound Global Data
  *
  * Some state does not belong to a single file but is needed by all files of a
- * kind: the state of an IOMMU, for example, by all devices that it translates
- * for.  Such state is a File-Lifecycle-Bound object, or FLB.  It is preserved
- * with the first file that needs it, and unpreserved or finished after the last.
+ * kind.  For example, all devices that use an IOMMU need its state.  Such state
+ * is a File-Lifecycle-Bound object, or FLB.  It is preserved with the first
+ * file that needs it, and unpreserved or finished after the last.
  *
  * A file handler declares the FLBs of its files with liveupdate_register_flb(),
  * as long as none of its files is preserved.
@@ -66,7 +66,7 @@ static struct luo_flb_ser *luo_flb_records(struct luo_flb_header_ser *header)
 
 /**
  * luo_flb_private - get the state of an FLB
- * @flb: the FLB; those are defined by their users, without an initializer
+ * @flb: the FLB; its user does not initialize the state
  *
  * Context: May sleep.
  * Return: the state, initialized.

@@ -16,8 +16,9 @@
 #include "luo_internal.h"
 
 /*
- * The freeze waits for running ioctls, so an ioctl must not wait for user space
- * in here: a page that it needs may have to come from the caller of reboot().
+ * A freeze waits until luo_leave() is called, so user memory must not be
+ * accessed before that: the page fault may be handled by the process that waits
+ * in reboot().
  */
 static int luo_execute(const struct luo_ioctl_op *op, void *ctx, void *arg,
 		       struct file **filep)

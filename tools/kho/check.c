@@ -68,7 +68,7 @@ static bool covers(const char *offered, const char *needed, size_t len)
 	return true;
 }
 
-/* The string that @s is an alias of in @set, or @s. */
+/* If @s is an alias in @set, the string that it stands for, else @s. */
 static const char *stands_for(const struct set *set, const char *s)
 {
 	const struct component *alias = set_find(set, KIND_ALIAS, s);

@@ -123,7 +123,10 @@ static void print_cell(const char *cell, int width, bool last, bool colored)
 	       begin ? PLAIN : "", last ? "\n" : "  ");
 }
 
-/* Columns are as wide as their widest cell; those of @keys, up to a NULL. */
+/*
+ * A table with a column for each key in @keys, up to a NULL.  Columns are as
+ * wide as their widest cell.
+ */
 static void print_table(struct json_object *rows, const char * const *keys,
 			const char * const *titles, bool colored)
 {

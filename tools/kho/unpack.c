@@ -277,7 +277,10 @@ static const struct packer {
 #else
 	{ "lzo", "\x89LZO\0\r\n\x1a\n", 9, NULL },
 #endif
-	/* Without a magic number: the usual settings are compared, after all others. */
+	/*
+	 * This format has no magic number: compare the header that the usual
+	 * settings give, after all other formats.
+	 */
 	{ "lzma", "\x5d\0\0", 3, unpack_alone },
 };
 

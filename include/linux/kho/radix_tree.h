@@ -14,8 +14,8 @@
  * numbers.
  *
  * kho_radix_init_tree() initializes a tree, either empty or from the root node
- * that the previous kernel left, and kho_radix_destroy_tree() frees it.  In
- * between nodes are only added, except by kho_radix_prune().  That makes locks
+ * that the previous kernel left, and kho_radix_destroy_tree() frees it.
+ * Between these calls only kho_radix_prune() removes nodes.  That makes locks
  * unnecessary: adding, removing, testing and walking may all run at the same
  * time, and each key is updated atomically.  A walk sees every key that was
  * present from its start to its end.  Only init and destroy need exclusive

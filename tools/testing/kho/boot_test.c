@@ -308,7 +308,10 @@ static void boot_test_other_vmalloc(struct kunit *test)
 
 /* The root tree. */
 
-/* The root tree, in memory that no key names yet, with as much free memory following it. */
+/*
+ * Moves the root tree to memory without a key, and returns its page frame.  In
+ * the next kernel, memory of the same size after it is free.
+ */
 static unsigned long move_root(struct kunit *test, struct old *old)
 {
 	unsigned int order = get_order(SIM_FDT_SIZE);
@@ -394,7 +397,7 @@ static void boot_test_scratch_not_mapped(struct kunit *test)
 	sim_log_clear();
 	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
 	KUNIT_EXPECT_TRUE(test, sim_logged("scratch array: not in RAM"));
-	/* It makes its own. */
+	/* This kernel has an array of its own. */
 	KUNIT_EXPECT_NE(test, virt_to_phys(kho_scratch), old->handover.scratch);
 }
 

@@ -21,7 +21,7 @@ struct trip {
 	unsigned int nr;
 };
 
-/* The trip. */
+/* Preserve in one kernel, and restore in the next one. */
 
 static void pack(struct kunit *test, struct trip *t)
 {

@@ -273,8 +273,8 @@ static void image_test_not_shared(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, kho_fill_kimage(image), 0);
 		refused = !sim_share_fails;
 		/*
-		 * An area may be allocated elsewhere, but the list has one
-		 * page.
+		 * If an area is refused, another one may replace it, but the
+		 * page of the list has no replacement.
 		 */
 		if (image->kho.areas)
 			expect_enough(test);

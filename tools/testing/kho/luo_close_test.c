@@ -527,7 +527,8 @@ static void luo_close_test_ids_of_handlers(struct kunit *test)
 }
 
 /*
- * The next kernel would count a file for an FLB that it was not preserved with.
+ * If an FLB were registered late, the next kernel would count files for it that
+ * were preserved before.
  */
 static void luo_close_test_flb_registered_late(struct kunit *test)
 {

@@ -242,7 +242,10 @@ static void luo_file_test_orphan_finish(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_get(session, 1), -ENOENT);
 }
 
-/* The version of a file is reported with the version of the closest handler. */
+/*
+ * The version of a file is compared with that of its handler, or else of a
+ * handler with the same base.
+ */
 static void luo_file_test_reported(struct kunit *test)
 {
 	static const struct {

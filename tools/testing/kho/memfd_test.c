@@ -433,7 +433,7 @@ static const struct list_case {
 	const char *name;
 	const char *orders;	/* of all folios */
 	u64 pages;
-	int more[2];		/* orders of the last ones, or none */
+	int more[2];		/* orders of further folios, -1 for none */
 	u64 entries;
 	unsigned long moves;
 } lists[] = {
@@ -519,7 +519,7 @@ static void memfd_test_fail_fill(struct kunit *test)
 #define FAIL_ORDERS	"0010"
 #define FAIL_PAGES	96
 
-/* Each of the first allocations, and some of those that follow, a few for each folio. */
+/* Next allocation to fail: each of the first ones, later one in several. */
 static unsigned long next_failing(unsigned long n)
 {
 	return n + 1 + n / 10;

@@ -78,7 +78,7 @@ static void pages_test_hot_border(struct kunit *test)
 	struct page *page = NULL;
 	unsigned long border;
 
-	/* Pages around a border of sections; there is none in every machine. */
+	/* Free pages at a border of sections; not every machine has them. */
 	for (border = PAGES_PER_SECTION; border < SIM_PAGES; border += PAGES_PER_SECTION) {
 		if (sim_memmap[border - 1].state == SIM_FREE &&
 		    sim_memmap[border].state == SIM_FREE &&

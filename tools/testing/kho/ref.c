@@ -267,7 +267,7 @@ int ref_restore_folio(struct ref *ref, phys_addr_t phys)
 	return -1;
 }
 
-/* Whether the pages are a row of blocks; from[i]: those from page i on are. */
+/* Whether the pages are a row of blocks; from[i]: whether pages i to nr are. */
 static bool is_row_of_blocks(const struct ref *ref, phys_addr_t phys, unsigned long nr)
 {
 	bool *from = calloc(nr + 1, sizeof(*from));

@@ -13,8 +13,8 @@
  * form ``<name>-v<number>``.
  *
  * The owner of the data announces one *composite* string: the version of its
- * own layout, followed by the version of each structure that layout is built
- * on, separated by semicolons::
+ * own layout, followed by the version of each structure that this layout is
+ * built on, separated by semicolons::
  *
  *     <base>;<component>;<component>...
  *

@@ -25,8 +25,9 @@
  *                         file_set_ser.files --> blocks of struct luo_file_ser
  *       flbs_pa     --> struct luo_flb_header_ser, struct luo_flb_ser[]
  *
- * "Blocks" are the chains of block.h.  What a file's handler stored is known
- * to that handler alone and is versioned by the string in its record.
+ * "Blocks" are the chains of block.h.  The format of the data of a file is
+ * private to its handler.  The string in the record of the file is the version
+ * of that format.
  *
  * A change of any structure of this header raises the number in
  * %LUO_ABI_COMPAT_BASE.

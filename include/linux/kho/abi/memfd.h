@@ -81,8 +81,8 @@
  * @index: offset 8: place in the file, in pages; a multiple of the number of
  *         pages in the folio and larger than the index of the entry before
  *
- * The array starts a page, so entries are aligned, and are not accessed byte by
- * byte as those of an unaligned structure.
+ * The array starts a page, so entries are aligned.  The attribute __aligned
+ * lets the compiler access whole words, and not single bytes only.
  */
 struct memfd_luo_folio_ser {
 	u64 pfn:52;

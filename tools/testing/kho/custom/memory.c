@@ -237,7 +237,10 @@ static void release(struct page *page, unsigned long nr)
 	unsigned long pfn = page_to_pfn(page);
 
 	for (unsigned long i = 0; i < nr; i++) {
-		/* Tests also play the kernel that leaves a page, see incoming.h. */
+		/*
+		 * Tests may act as the previous kernel as well, see
+		 * kernel/liveupdate/tests/incoming.h.
+		 */
 		if (page[i].state != SIM_USED && page[i].state != SIM_LEFT)
 			sim_bug("page %#lx is freed in state %d", pfn + i,
 				page[i].state);
@@ -326,8 +329,8 @@ void set_page_count(struct page *page, int count)
 }
 
 /*
- * Pages that are no longer managed are left to the next kernel.  When the count
- * grows, it need not be for the pages at @page.
+ * When the count decreases, the pages at @page are left to the next kernel.
+ * When it increases, the counted pages may be others than those at @page.
  */
 void adjust_managed_page_count(struct page *page, long nr)
 {

@@ -35,7 +35,7 @@ void *vmalloc(unsigned long size);
 void *vmalloc_user(unsigned long size);
 void *vmalloc_huge(unsigned long size, gfp_t gfp);
 void *__vmalloc(unsigned long size, gfp_t gfp);
-/* Calls of it. */
+/* Number of calls of __vmalloc(). */
 extern unsigned long sim_vmallocs;
 #define __vmalloc_node(size, align, gfp, nid, caller)	((void)(nid), __vmalloc(size, gfp))
 void vfree(const void *addr);

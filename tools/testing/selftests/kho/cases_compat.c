@@ -103,7 +103,7 @@ static void legacy_strings(void)
 	logs("KHO: compat: 'memfd-v2' stands for '" MEMFD "'");
 }
 
-/* Unclaimed memory is free after that, and nothing else. */
+/* A release frees unclaimed memory, but not the reserve_mem= region. */
 static void release(void)
 {
 	run("echo 1 > " IN "/release");
@@ -389,7 +389,7 @@ KHO_TEST(compat_foo_v1, "all kept, foo is named", COMPAT_HOPS(2))
 	logs("KHO: compat: foo: previous kernel has foo-v1, this one none");
 }
 
-/* ---- text that no kernel would write; one kernel after the other gets another */
+/* ---- strings that no kernel would write, another one in each handover */
 
 static const char *const bad[] = { "garbage", "empty", "endless", "huge" };
 
