@@ -68,7 +68,7 @@ def live_update(run, laid):
 
 def base_tests(run):
     """[Result] of all of them, on both architectures."""
-    tools.require(run, *tools.for_arches(*tools.MACHINE), useful=True)
+    tools.require(run, "base-tests", *tools.for_arches(*tools.MACHINE), useful=True)
     laid = tree.lay(run)
     results = [r for arch in tools.MACHINE for r in kho(run, laid, arch)]
     return results + live_update(run, laid)

@@ -8,12 +8,15 @@
 
 #include "khoctl.h"
 
+/* The first one with names instead of paths. */
+#define FDT_OLDEST	16
+
 bool fdt_is(const struct blob *blob)
 {
 	return blob->size >= FDT_V1_SIZE && get32_big(blob->data) == FDT_MAGIC;
 }
 
-/* fdt_check_full() accepts a tree without a root, and old versions of the format. */
+/* fdt_check_full() accepts a tree without a root. */
 static int fail_damaged(const char *why)
 {
 	return fail("device tree is damaged: %s", why);
@@ -46,8 +49,13 @@ static int visit_node(const void *tree, int node, unsigned int depth, fdt_visit 
 
 static int walk(const void *tree, size_t size, fdt_visit visit, void *ctx)
 {
-	int depth = 0, err = fdt_check_full(tree, size);
+	int depth = 0, err;
 
+	/* Some libfdt follow NULL in older versions, which kernels do not write. */
+	if (fdt_version(tree) < FDT_OLDEST)
+		return fail_damaged("old version");
+
+	err = fdt_check_full(tree, size);
 	if (err)
 		return fail_damaged(fdt_strerror(err));
 	for (int node = 0; !err && node >= 0 && depth >= 0;

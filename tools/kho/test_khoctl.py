@@ -830,6 +830,13 @@ def test_dump_without_root(tool):
     tool.refuses("dump", "--as", "tree", tool.file(tree), said="device tree is damaged")
 
 
+def test_dump_old_tree(tool):
+    """The libfdt of some distributions follows NULL in trees of old versions."""
+    tree = bytearray(fdt({"compatible": b"kho-v4\0"}))
+    tree[20:28] = struct.pack(">II", 14, 0)
+    tool.refuses("dump", "--as", "tree", tool.file(tree), said="old version")
+
+
 def test_dump_loops(tool):
     """Chains and trees that lead back to themselves."""
     place = handover(tool.place / "loops")
@@ -938,7 +945,8 @@ TESTS = [
     test_check_page_size, test_check_no_handler, test_check_running, test_check_nothing_in_use,
     test_check_holders, test_check_not_known, test_check_timeline, test_abi_running, test_show, test_show_incoming,
     test_timeline, test_timeline_bad, test_load, test_load_refused, test_load_fails, test_release, test_finish,
-    test_dump_folder, test_dump_files, test_dump_memory, test_dump_without_root, test_dump_loops,
+    test_dump_folder, test_dump_files, test_dump_memory, test_dump_without_root,
+    test_dump_old_tree, test_dump_loops,
     test_garbage, test_empty_and_missing, test_folder_and_device, test_no_permission, test_truncated,
     test_damaged, test_words, test_completion,
 ]
