@@ -27,38 +27,36 @@ exec {} "$@"
 ROW = re.compile(r"-> (\S+) +(\S+) +\.\.\. .*?(PASS|SKIP|FAIL)")
 
 
-def environment(run, arch):
-    """The path, and the compiler of another architecture."""
+def search_path(run):
+    """$PATH, beginning with these two."""
     place = run.path("bin")
-    place.mkdir(exist_ok=True)
+    place.mkdir()
     for name in map("qemu-system-{}".format, tools.MACHINE.values()):
-        if shutil.which(name):
-            (place / name).write_text(QEMU.format(shutil.which(name)))
-            (place / name).chmod(0o755)
-    return {**os.environ, "PATH": f"{place}:{CCACHE}:{os.environ['PATH']}",
-            "CROSS_COMPILE": tools.prefix(arch)}
+        (place / name).write_text(QEMU.format(shutil.which(name)))
+        (place / name).chmod(0o755)
+    return f"{place}:{CCACHE}:{os.environ['PATH']}"
 
 
-def kho(run, laid, arch):
+def kho(run, laid, arch, path):
     """[Result] of the test of Kexec Handover on one architecture."""
     name = f"selftests/kho/vmtest.sh ({arch})"
     log, why = run.attempt(name, [laid.dir / FOLDER / "kho/vmtest.sh", "-t", tools.MACHINE[arch],
                                   "-d", OUT / f"build/{arch}-base-kho"],
                            log=f"base-kho-{arch}.log", deadline=DEADLINE,
-                           env=environment(run, arch))
+                           env={"PATH": path, "CROSS_COMPILE": tools.prefix(arch)})
     results = kunit.read_ktap(laid, log.read_text(errors="replace"), name)
     if not results:
         raise Failed(name, why or "it was skipped", log, REPEAT)
     return results
 
 
-def live_update(run, laid):
-    """[Result] of the tests of live update, which cover all architectures."""
+def live_update(run, laid, path):
+    """[Result] of the tests of live update, which find the compilers of all architectures."""
     logs = run.path("liveupdate")
     name = "selftests/liveupdate/run-vmtests.sh"
     argv = [laid.dir / FOLDER / "liveupdate/run-vmtests.sh", "-k", "-o", logs]
     log, why = run.attempt(name, argv, log="base-liveupdate.log", deadline=DEADLINE,
-                           env=environment(run, tools.HOST))
+                           env={"PATH": path, "CROSS_COMPILE": ""})
     rows = ROW.findall(log.read_text(errors="replace"))
     if not rows:
         raise Failed(name, why or "no test was run", log, REPEAT)
@@ -69,6 +67,6 @@ def live_update(run, laid):
 def base_tests(run):
     """[Result] of all of them, on both architectures."""
     tools.require(run, "base-tests", *tools.for_arches(*tools.MACHINE), useful=True)
-    laid = tree.lay(run)
-    results = [r for arch in tools.MACHINE for r in kho(run, laid, arch)]
-    return results + live_update(run, laid)
+    laid, path = tree.lay(run), search_path(run)
+    results = [r for arch in tools.MACHINE for r in kho(run, laid, arch, path)]
+    return results + live_update(run, laid, path)

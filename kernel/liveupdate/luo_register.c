@@ -95,7 +95,7 @@ int liveupdate_register_flb(struct liveupdate_file_handler *fh,
 	struct luo_flb_link *link;
 	int err = 0;
 
-	if (!luo_enabled)
+	if (!liveupdate_enabled())
 		return -EOPNOTSUPP;
 	if (!ops->preserve || !ops->unpreserve || !ops->retrieve || !ops->finish)
 		return -EINVAL;
@@ -157,7 +157,7 @@ void liveupdate_unregister_flb(struct liveupdate_file_handler *fh,
 {
 	struct luo_flb_link *link;
 
-	if (!luo_enabled)
+	if (!liveupdate_enabled())
 		return;
 
 	guard(rwsem_write)(&luo_register_rwlock);
@@ -187,7 +187,7 @@ int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
 	const struct liveupdate_file_ops *ops = fh->ops;
 	struct liveupdate_file_handler *other;
 
-	if (!luo_enabled)
+	if (!liveupdate_enabled())
 		return -EOPNOTSUPP;
 	if (!ops->can_preserve || !ops->preserve || !ops->unpreserve ||
 	    !ops->retrieve || !ops->finish)
@@ -227,7 +227,7 @@ void liveupdate_unregister_file_handler(struct liveupdate_file_handler *fh)
 {
 	struct luo_flb_link *link, *tmp;
 
-	if (!luo_enabled)
+	if (!liveupdate_enabled())
 		return;
 
 	guard(rwsem_write)(&luo_register_rwlock);

@@ -431,17 +431,24 @@ static struct file many_file(uint64_t token)
 	return (struct file){ token, 1 + token * 97 % page_size, token + 1 };
 }
 
-/* A session of many files; only the time in the kernel counts. */
-static int many_keep(const char *name, uint64_t files)
+/* Without data, a file takes less than half of the memory of one with a page. */
+static struct file empty_file(uint64_t token)
 {
-	uint64_t begin, ns = 0;
+	return (struct file){ token, 0, 0 };
+}
+
+/* Preserve many files in a new session; add the time in the kernel to @ns. */
+static int files_keep(const char *name, uint64_t files,
+		      struct file (*file_of)(uint64_t token), uint64_t *ns)
+{
 	int session = luo_create(name), err = 0;
+	uint64_t begin;
 
 	if (session < 0)
 		return problem(session, "create %s: %s", name,
 			       strerror(-session));
 	for (uint64_t token = 0; token < files && !err; token++) {
-		struct file file = many_file(token);
+		struct file file = file_of(token);
 		int fd = seeded_make(name, file.size, file.seed);
 
 		if (fd < 0)
@@ -449,9 +456,18 @@ static int many_keep(const char *name, uint64_t files)
 		begin = now_ns();
 		err = want_error("preserve", luo_preserve(session, token, fd),
 				 0);
-		ns += now_ns() - begin;
+		*ns += now_ns() - begin;
 		close(fd);
 	}
+
+	return err;
+}
+
+static int many_keep(const char *name, uint64_t files)
+{
+	uint64_t ns = 0;
+	int err = files_keep(name, files, many_file, &ns);
+
 	if (files > 1)
 		tell_time("preserve", files, ns);
 
@@ -523,35 +539,18 @@ void step_many_claim(unsigned int sessions, uint64_t files)
 	step_end(many_do(sessions, files, many_claim));
 }
 
-/* Files without data, each of which takes less than half of the memory of one with a page. */
-static int empty_keep(const char *name, uint64_t files)
-{
-	int session = luo_create(name), err = 0;
-
-	if (session < 0)
-		return problem(session, "create %s: %s", name, strerror(-session));
-	for (uint64_t token = 0; token < files && !err; token++) {
-		int fd = memfd_create("empty", MFD_CLOEXEC);
-
-		if (fd < 0)
-			return problem(-errno, "memfd_create: %s", strerror(errno));
-		err = want_error("preserve", luo_preserve(session, token, fd), 0);
-		close(fd);
-	}
-
-	return err;
-}
-
 void step_empty_keep(unsigned int sessions, uint64_t files)
 {
 	char name[32];
+	uint64_t ns = 0;
 	int err = 0;
 
 	step("empty-keep sessions=%u files=%llu", sessions, (unsigned long long)files);
 	for (unsigned int i = 0; i < sessions && !err; i++) {
 		snprintf(name, sizeof(name), "empty%u", i);
-		err = empty_keep(name, files);
+		err = files_keep(name, files, empty_file, &ns);
 	}
+	tell_time("preserve", sessions * files, ns);
 	step_end(err);
 }
 
