@@ -24,7 +24,7 @@ SOURCES = ("kernel/liveupdate/luo_*.c", "mm/memfd_luo*.c", "kernel/liveupdate/kh
 COVERED = 95            # percent of the lines of a source that must be reached
 DEADLINE = 300
 FUZZ_SECONDS = 20       # of each fuzz target, unless told otherwise
-LONGEST = {"khoctl": 16384}     # inputs, where 512 bytes do not reach everything
+LONGEST = {"image": 16384, "blob": 16384}     # inputs, where 512 bytes do not reach everything
 SMOKE_RUNS = 1500       # a target, when everything is tested
 TARGET = re.compile(r"^FUZZ_TARGET\((\w+)\)$", re.M)
 CRASH = re.compile(r"^.*(?:BUG at |runtime error: |ERROR: (?:Address|Leak)Sanitizer"
@@ -137,8 +137,13 @@ def coverage(run, laid):
 
 def targets():
     """Names of the fuzz targets."""
-    return sorted(name for path in (ROOT / FOLDER).glob("fuzz_*.c")
-                  for name in TARGET.findall(path.read_text())) + ["khoctl"]
+    return khoctl_targets() + sorted(name for path in (ROOT / FOLDER).glob("fuzz_*.c")
+                                     for name in TARGET.findall(path.read_text()))
+
+
+def khoctl_targets():
+    """Those whose programs are beside khoctl."""
+    return sorted(path.stem.removeprefix("fuzz_") for path in (ROOT / KHOCTL).glob("fuzz_*.c"))
 
 
 def fuzz_target(run, name, seconds):
@@ -178,8 +183,8 @@ def fuzz(run, chosen=None, seconds=None):
     laid = tree.lay(run)
     ccache = ["FUZZ_CC=ccache clang"] if kernel.compiler() else []
     make(run, laid.dir, "building the fuzzers", "fuzz", *ccache)
-    if chosen in (None, "khoctl"):
-        make(run, laid.dir, "building the fuzzer of khoctl", "fuzz", build=BUILD / "fuzz",
+    if chosen is None or chosen in khoctl_targets():
+        make(run, laid.dir, "building the fuzzers of khoctl", "fuzz", build=BUILD / "fuzz",
              folder=KHOCTL)
-        khoctl(run, laid, "--corpus", BUILD / "corpus/khoctl")
+        khoctl(run, laid, "--corpus", BUILD / "corpus")
     return [fuzz_target(run, name, seconds) for name in ([chosen] if chosen else names)]

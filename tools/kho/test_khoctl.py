@@ -6,15 +6,17 @@
 
 The kernel is a small ELF file whose notes have the layout of include/linux/kho/abi/note.h.
 PROGRAM, if there is one, has the notes of the sources themselves: they are compared with
-the layout that is written here.  --corpus writes the generated files to FOLDER, as seeds for
-the fuzzer.
+the layout that is written here.  --corpus writes the generated files to FOLDER/image and
+FOLDER/blob, as seeds for the fuzzers.
 """
 import argparse
 import bz2
 import gzip
+import hashlib
 import json
 import lzma
 import os
+import random
 import shutil
 import struct
 import subprocess
@@ -25,6 +27,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SCHEMA = json.loads((HERE / "khoctl.schema.json").read_text())
 KINDS = {"root": 1, "structure": 2, "subtree": 3, "file": 4, "flb": 5, "alias": 6}
+# The first byte of an input of fuzz_image.c and fuzz_blob.c is the place in these lists.
+PARSERS = {"image": ["image", "notes", "scan"],
+           "blob": ["any", "tree", "luo", "sessions", "files", "memfd", "metadata", "timeline", "map",
+                    "running"]}
+NOISE = random.Random(1)
 BANNER = b"Linux version %s (user@host) #1\n\0"
 OURS = [("root", "kho", "kho-v4;radix-v1;vmalloc-v1", "kho-v4;radix-v1"),
         ("structure", "block", "block-v1", "block-v1"),
@@ -92,7 +99,7 @@ def elf(noted, text, sections=True):
 
 def kernel(rows=OURS, release="7.3.4", strings=(), **more):
     text = BANNER % release.encode() + b"".join(s.encode() + b"\0" for s in strings)
-    return elf(notes(rows, **more) if rows else b"", text + os.urandom(5000))
+    return elf(notes(rows, **more) if rows else b"", text + NOISE.randbytes(5000))
 
 
 def stock(release="7.3.4", without=()):
@@ -137,7 +144,7 @@ def arm64(noted, release="7.3.4"):
     head = bytearray(64)
     head[0:2] = b"MZ"
     head[56:60] = b"ARM\x64"
-    return bytes(head) + b"KHO\0" + os.urandom(400) + noted + BANNER % release.encode() + os.urandom(999)
+    return bytes(head) + b"KHO\0" + NOISE.randbytes(400) + noted + BANNER % release.encode() + NOISE.randbytes(999)
 
 
 def zboot(packed):
@@ -354,13 +361,21 @@ class Tool:
         self.made = 0
         self.user = None
 
-    def file(self, data, kind=0):
+    def file(self, data):
         self.made += 1
         path = self.place / f"file-{self.made}"
         path.write_bytes(data)
-        if self.corpus and len(data) < 1 << 16:
-            (self.corpus / path.name).write_bytes(bytes([kind]) + data)
+        self.seed("image", "image", data)
         return path
+
+    def seed(self, target, parser, data):
+        """The data is a seed of fuzz_<target>.c, for a parser of it."""
+        if not self.corpus or len(data) >= 1 << 16:
+            return
+        folder = self.corpus / target
+        folder.mkdir(parents=True, exist_ok=True)
+        data = bytes([PARSERS[target].index(parser)]) + data
+        (folder / hashlib.sha1(data).hexdigest()).write_bytes(data)
 
     def run(self, *words, status=0, answer="", env=None):
         done = subprocess.run([self.program, *map(str, words)], input=answer, text=True, env=env,
@@ -776,15 +791,14 @@ def test_dump_files(tool):
     want(tool.json("dump", place / "fdt")["data"]["/"]["compatible"].startswith("kho-v4"), "not the root tree")
     want(tool.json("dump", place / "sub_fdts/LUO")["data"]["live_updates"] == 3, "not LUO")
     for kind, name in (("sessions", "10000"), ("files", "20000"), ("memfd", "30000")):
-        tool.file((place / "mem" / name).read_bytes(), {"sessions": 6, "files": 7, "memfd": 8}[kind])
+        tool.seed("blob", kind, (place / "mem" / name).read_bytes())
         tool.json("dump", "--as", kind, place / "mem" / name)
-    tool.file((place / "fdt").read_bytes(), 4)
-    tool.file((place / "sub_fdts/LUO").read_bytes(), 5)
-    tool.file((place / "sub_fdts/kexec-metadata").read_bytes(), 9)
-    tool.file((place / "sub_fdts/timeline").read_bytes(), 10)
-    tool.file(TIMELINE.encode(), 12)
-    tool.file(notes(OURS), 1)
-    tool.file(notes(OURS), 2)
+    for kind, name in (("tree", "fdt"), ("luo", "sub_fdts/LUO"), ("metadata", "sub_fdts/kexec-metadata"),
+                       ("timeline", "sub_fdts/timeline"), ("any", "sub_fdts/LUO"), ("map", "fdt")):
+        tool.seed("blob", kind, (place / name).read_bytes())
+    tool.seed("blob", "running", TIMELINE.encode())
+    tool.seed("image", "notes", notes(OURS))
+    tool.seed("image", "scan", notes(OURS))
     tool.refuses("dump", "--as", "folio", place / "fdt", said="is not one of")
 
 
@@ -852,7 +866,7 @@ def test_garbage(tool):
     path = tool.place / "garbage"
     with open(path, "wb") as out:
         for _ in range(100):
-            out.write(os.urandom(1 << 20))
+            out.write(NOISE.randbytes(1 << 20))
     for words in (["abi"], ["check", "--to"], ["dump"], ["dump", "--as", "tree"]):
         tool.refuses(*words, path)
     path.unlink()
@@ -976,8 +990,6 @@ def main():
     parser.add_argument("--kernel", type=Path)
     parser.add_argument("--corpus", type=Path)
     args = parser.parse_args()
-    if args.corpus:
-        args.corpus.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="khoctl-") as place:
         tool = Tool(args.program.resolve(), Path(place), args.corpus)
         tool.kernel = args.kernel
