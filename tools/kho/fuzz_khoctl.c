@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fuzzes all that khoctl reads: the first byte of an input chooses the parser, the
- * rest is the file.  Addresses in the data lead back into it.
+ * Fuzzes all parsers of khoctl.  The first byte of an input selects the parser, the
+ * rest is the file to parse.  Addresses in the file lead to pages of the same file.
  */
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #define PAGE	256
 
-/* The page that the low bits of the address choose. */
+/* Each address leads to some page of the file. */
 static bool fuzz_page(struct memory *memory, uint64_t phys, struct blob *page)
 {
 	const struct blob *all = memory->ctx;
