@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vm-agent save|resume SESSION VMM...: a virtual machine over a live update
+ * vm-agent save|resume SESSION VMM...: keep a virtual machine over a live update
  *
  * QEMU is the VMM.  It inherits the memfd of RAM as descriptor 10, and the
- * socket for QMP as descriptor 11.  "save" reads a byte before it preserves
- * RAM, and another one before it pauses the VM.  "resume" also needs
- * "-incoming defer".  See Documentation/admin-guide/mm/liveupdate-vm.rst.
+ * socket for QMP as descriptor 11.  "save" waits for a byte from stdin before it
+ * preserves RAM, and for another one before it pauses the VM.  For "resume", the
+ * command line of QEMU also needs "-incoming defer".  See
+ * Documentation/admin-guide/mm/liveupdate-vm.rst.
  */
 
 #define _GNU_SOURCE
@@ -54,7 +55,7 @@ static int session_file(int session, unsigned long request, int token, int fd, c
 	return arg.fd;
 }
 
-/* A QMP command and its answer; events before it are dropped. */
+/* Sends a QMP command and returns its answer; events before the answer are dropped. */
 static char *ask(const char *fmt, ...)
 {
 	static char *line;

@@ -23,7 +23,7 @@
 
 /* ---- load */
 
-/* Options with which kexec would load an image without a handover. */
+/* Options that make kexec load an image without a handover. */
 static int check_words(char * const *words)
 {
 	static const char * const bad[] = { "-c", "--kexec-syscall", "-a",

@@ -53,7 +53,7 @@ static bool has_part(const char *list, char separator, const char *part, size_t 
 	}
 }
 
-/* Whether all components of @needed are in @offered. */
+/* Returns true if all components of @needed are in @offered. */
 static bool covers(const char *offered, const char *needed, size_t len)
 {
 	const char *stop = needed + len;
@@ -68,7 +68,7 @@ static bool covers(const char *offered, const char *needed, size_t len)
 	return true;
 }
 
-/* If @s is an alias in @set, the string that it stands for, else @s. */
+/* Returns the string that @s stands for if @s is an alias in @set, else @s. */
 static const char *stands_for(const struct set *set, const char *s)
 {
 	const struct component *alias = set_find(set, KIND_ALIAS, s);
@@ -94,8 +94,8 @@ static bool can_read(const struct component *reader, const struct component *c,
 }
 
 /*
- * Several components may have one name: a handler for each version, for example.
- * Finds one that can read what @c writes, else any with that name.
+ * Several components may have the same name, for example handlers for different
+ * versions.  Finds one that can read @c, else the first one with this name.
  */
 static const struct component *find_reader(const struct component *c, const struct set *to,
 					   enum verdict *verdict)
@@ -136,7 +136,10 @@ static int length(struct json_object *list)
 	return list ? json_object_array_length(list) : 0;
 }
 
-/* Nodes have names such as "LUO" and "kho_test". */
+/*
+ * Compares the name of a node, such as "LUO" or "kho_test", with that of a component:
+ * ignores case, and '_' is the same as '-'.
+ */
 static bool same_node(const char *node, const char *name)
 {
 	for (; *node && *name; node++, name++) {
@@ -164,7 +167,7 @@ static int users_of_subtree(const struct use *use, const char *name)
 	return 0;
 }
 
-/* Users of the components that contain a structure; all if the root tree does. */
+/* Users of the components that contain a structure; all users if the root tree does. */
 static int users_of_structure(const struct check *check, const struct component *c)
 {
 	int sum = 0, users;
@@ -227,7 +230,7 @@ static void append(struct json_object *list, const char *fmt, ...)
 	va_end(args);
 }
 
-/* "3 sessions (a, b, c)"; of many, the first ones. */
+/* Appends "3 sessions (a, b, c)", with the first 8 names at most. */
 static void append_names(struct json_object *list, const char *what, struct json_object *names)
 {
 	const int shown = 8, count = length(names);
@@ -249,7 +252,7 @@ static void lose_all(struct check *check)
 	append_names(check->lost, "other subtree", check->use->subtrees);
 }
 
-/* Losses between two images, where the use is unknown. */
+/* Losses between two images, for which it is not known what is in use. */
 static void lose_any(struct check *check, const struct component *c)
 {
 	if (c->kind == KIND_ROOT)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Data of a handover as JSON; the layouts are those of include/linux/kho/abi.
- * Data at an address is decoded if its page is available.
+ * Converts data of a handover to JSON; the layouts are those of
+ * include/linux/kho/abi.  Data at an address is decoded if its page is available.
  */
 
 #define _GNU_SOURCE
@@ -100,7 +100,7 @@ static struct json_object *property_json(const struct blob *value)
 	return hex(value);
 }
 
-/* The nodes from the root to the present one. */
+/* The nodes from the root to the current one. */
 struct path {
 	struct json_object *node[16];
 };
@@ -139,7 +139,7 @@ struct json_object *decode_tree(const struct blob *blob)
 
 /* ---- memory map */
 
-/* Counts of the keys of a radix tree by the order that they stand for. */
+/* Number of keys in the memory map, by the order of their blocks. */
 struct orders {
 	unsigned int shift;
 	uint64_t blocks[64];
@@ -153,7 +153,7 @@ static void count_leaf(const struct blob *page, uint64_t first, struct orders *o
 
 		if (!(page->data[i / 8] & 1 << i % 8) || !key)
 			continue;
-		/* The highest bit is the marker of the order. */
+		/* The position of the highest bit determines the order. */
 		int order = __builtin_clzll(key) - (int)orders->shift + 1;
 
 		if (order >= 0 && order < 64)
@@ -208,7 +208,7 @@ struct json_object *decode_map(uint64_t root, struct memory *memory)
 
 typedef struct json_object *(*decode_record)(const uint8_t *record, struct memory *memory);
 
-/* The records of one block; returns the address of the next one. */
+/* Decodes the records of one block; returns the address of the next block. */
 static uint64_t block_records(const struct blob *block, size_t size, decode_record decode,
 			      struct json_object *list, struct memory *memory)
 {
@@ -226,7 +226,7 @@ static uint64_t block_records(const struct blob *block, size_t size, decode_reco
 	return get64(block->data);
 }
 
-/* All records of the chain at this address, NULL without its first page. */
+/* Decodes all records of a chain; NULL if its first page is not available. */
 static struct json_object *chain(uint64_t phys, size_t size, decode_record decode,
 				 struct memory *memory)
 {
@@ -282,7 +282,7 @@ static void count_folios(const struct blob *page, size_t size, struct folios *fo
 	}
 }
 
-/* The pages of one entry of a chunk; false if a page is missing. */
+/* Counts the folios in the pages of one entry of a chunk; false if a page is missing. */
 static bool area_entry(uint64_t phys, unsigned int order, struct memory *memory,
 		       struct folios *folios)
 {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Decodes a file of a handover, or a folder with one:
+ * Decodes a file of a handover, or a folder with these files:
  *
  *     fdt             the root tree
  *     sub_fdts/NAME   the data of a subtree
  *     mem/ADDRESS     pages, by their physical address in hexadecimal
  *
- * The first two are as in /sys/kernel/debug/kho/in and out, which are such folders;
- * their pages are in the memory of the running kernel.
+ * The folders /sys/kernel/debug/kho/in and out have the first two; the pages are
+ * read from the memory of the running kernel.
  */
 
 #define _GNU_SOURCE
@@ -131,7 +131,7 @@ static struct json_object *dump_subtrees(const char *path, struct memory *memory
 	return all;
 }
 
-/* The root tree takes one page of its kernel. */
+/* The size of the root tree is the page size of its kernel. */
 static void learn_page_size(const char *path, struct memory *memory)
 {
 	struct blob tree;
@@ -184,7 +184,7 @@ static struct json_object *dump_folder(const char *path, const char *core)
 
 	if (core && memory_open(core, &memory))
 		return NULL;
-	/* If the kernel hides its memory, only the files are decoded. */
+	/* If the memory of the kernel cannot be read, only the files are decoded. */
 	if (!core && is_running(path))
 		memory_open(KCORE, &memory);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The reason for the last failure, in one line even if a file name has several. */
+/* The reason for the last failure, in one line: control characters in file names are replaced. */
 
 #include <stdarg.h>
 #include <stdio.h>

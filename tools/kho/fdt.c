@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Walks a flattened device tree of another kernel, of which nothing is trusted. */
+/* Walks the flattened device tree of another kernel, which is not trusted. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 
 #include "khoctl.h"
 
-/* The first one with names instead of paths. */
+/* The first version in which nodes have names instead of paths. */
 #define FDT_OLDEST	16
 
 bool fdt_is(const struct blob *blob)
@@ -16,7 +16,7 @@ bool fdt_is(const struct blob *blob)
 	return blob->size >= FDT_V1_SIZE && get32_big(blob->data) == FDT_MAGIC;
 }
 
-/* fdt_check_full() accepts a tree without a root. */
+/* Also for errors after fdt_check_full(), which accepts a tree without a root. */
 static int fail_damaged(const char *why)
 {
 	return fail("device tree is damaged: %s", why);
@@ -51,7 +51,7 @@ static int walk(const void *tree, size_t size, fdt_visit visit, void *ctx)
 {
 	int depth = 0, err;
 
-	/* Some libfdt follow NULL in older versions, which kernels do not write. */
+	/* Some versions of libfdt dereference NULL in older trees, which kernels do not write. */
 	if (fdt_version(tree) < FDT_OLDEST)
 		return fail_damaged("old version");
 
@@ -66,8 +66,8 @@ static int walk(const void *tree, size_t size, fdt_visit visit, void *ctx)
 }
 
 /*
- * Calls @visit for each node, with no property, and for each property.  The root
- * has depth 1.  An error of @visit ends the walk.
+ * Calls @visit for each node, without a property, and then for each of its
+ * properties.  The root has depth 1.  An error of @visit ends the walk.
  */
 int fdt_walk(const struct blob *blob, fdt_visit visit, void *ctx)
 {
@@ -77,7 +77,7 @@ int fdt_walk(const struct blob *blob, fdt_visit visit, void *ctx)
 	if (!fdt_is(blob))
 		return fail("is not a device tree");
 
-	/* libfdt wants it aligned. */
+	/* libfdt needs an aligned tree. */
 	tree = malloc(blob->size);
 	if (!tree)
 		return fail("out of memory");

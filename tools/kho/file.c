@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Files as bytes in memory, and numbers in them. */
+/* Reads files into memory, and numbers from memory. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 
 #include "khoctl.h"
 
-/* Larger than any kernel; files of sysfs and debugfs do not tell their size. */
+/* Larger than any kernel; the size of files in sysfs and debugfs is unknown. */
 #define FILE_MAX	(1UL << 30)
 #define STEP		65536
 
@@ -42,7 +42,7 @@ void blob_free(struct blob *blob)
 	*blob = (struct blob){ };
 }
 
-/* Returns false if the part is not inside. */
+/* Returns false if the part is not inside @blob. */
 bool blob_part(const struct blob *blob, uint64_t offset, uint64_t size, struct blob *part)
 {
 	if (offset > blob->size || size > blob->size - offset)
@@ -86,7 +86,7 @@ static int fd_read(int fd, const char *path, struct blob *blob)
 	return 0;
 }
 
-/* The whole file; a pipe or a device that does not end is refused. */
+/* Reads the whole file.  Pipes and devices are refused, because they may not end. */
 int blob_read(const char *path, struct blob *blob)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

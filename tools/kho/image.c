@@ -12,7 +12,7 @@
 
 #include "khoctl.h"
 
-/* A UKI with a zboot image with a compressed kernel has four. */
+/* A UKI that contains a zboot image with a compressed kernel has four layers. */
 #define LAYERS_MAX	6
 
 /* Offsets in the header of an x86 kernel: Documentation/arch/x86/boot.rst */
@@ -75,7 +75,7 @@ static int zboot_payload(const struct blob *image, struct blob *payload)
 	return 0;
 }
 
-/* The section ".linux" of a unified kernel image.  Returns false if there is none. */
+/* Finds the section ".linux" of a unified kernel image; false if it does not exist. */
 static bool find_uki(const struct blob *image, struct blob *kernel, bool *truncated)
 {
 	struct blob head, table;
@@ -135,7 +135,7 @@ static int read_kernel(const struct blob *kernel, bool elf, struct set *set)
 	return err;
 }
 
-/* Finds the layer inside @image; returns 1, or 0 if @image is the kernel. */
+/* Finds the layer inside @image; returns 1, 0 if @image is the kernel, or -1. */
 static int peel(const struct blob *image, struct set *set, struct blob *inner, bool *elf)
 {
 	bool truncated;
@@ -168,7 +168,7 @@ static int peel(const struct blob *image, struct set *set, struct blob *inner, b
 	return fail("is not a kernel image");
 }
 
-/* Components of a kernel in an image of any format. */
+/* Reads the components of the kernel in an image of any format. */
 int image_read(const struct blob *image, struct set *set)
 {
 	struct blob layer = { .data = image->data, .size = image->size };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * khoctl - inspects a handover, and checks before a kexec whether the next
- * kernel can read it.
+ * kernel can read the data.
  */
 
 #define _GNU_SOURCE
@@ -99,7 +99,7 @@ static struct json_object *check(const struct options *o, struct set *from, stru
 	return result;
 }
 
-/* The comparison that the options ask for; NULL and a failure if it cannot be made. */
+/* Compares the kernels that the options name; NULL and a failure on error. */
 static struct json_object *make_check(const struct options *o, int *status)
 {
 	struct set *sets = calloc(2, sizeof(*sets));
@@ -147,7 +147,7 @@ static int verb_timeline(const struct options *o)
 	return show_result(o, timeline_show(o->root), print_timeline);
 }
 
-/* The result of a verb without output, and its object, if any. */
+/* Prints that a verb without output of its own is done, and its object, if any. */
 static int show_done(const struct options *o, const char *verb, const char *key, const char *what)
 {
 	struct json_object *done = json_result(verb);
@@ -265,7 +265,7 @@ static const struct option long_options[] = {
 	{ }
 };
 
-/* Returns -1, or the status to exit with. */
+/* Returns -1 to continue, or the exit status. */
 static int read_options(struct options *o, int argc, char **argv, const char *letters)
 {
 	int c;
@@ -334,7 +334,7 @@ int main(int argc, char **argv)
 	if (!verb)
 		return complain();
 
-	/* Options may follow the verb, which is now in the place of argv[0]. */
+	/* Options may follow the verb.  getopt_long() expects the program name before them. */
 	at = optind;
 	argv[at] = argv[0];
 	optind = 0;

@@ -15,10 +15,10 @@
 enum {
 	EXIT_SAFE = 0,		/* done; nothing is lost */
 	EXIT_LOSS = 1,		/* something in use would be lost */
-	EXIT_UNKNOWN = 2,	/* bad input, or not enough is known */
+	EXIT_UNKNOWN = 2,	/* invalid input, or the result is unknown */
 };
 
-/* Bytes in memory.  They are freed by blob_free() if they are owned. */
+/* Bytes in memory.  blob_free() frees them if @owned is set. */
 struct blob {
 	const uint8_t *data;
 	size_t size;
@@ -49,8 +49,9 @@ const char *unpack_name(const struct blob *packed);
 int unpack(const struct blob *packed, struct blob *plain);
 
 /*
- * A component of the ABI; the names are those of include/linux/kho/abi/note.h.
- * The strings are part of the set that has the component.
+ * A component of the ABI; the names of the kinds are those of
+ * include/linux/kho/abi/note.h.  The strings are freed with the set that has the
+ * component.
  */
 enum kind {
 	KIND_ROOT = 1,
@@ -76,10 +77,10 @@ struct component {
  * struct set - the components of one kernel
  * @nr: number of @c
  * @c: the components, in the order of the notes
- * @newer: notes of a layout that khoctl does not know
- * @stock: without notes; @c is what kernels of this version have
- * @release: version of the kernel, empty when it was not found
- * @format: containers of the image from the outside to the inside
+ * @newer: number of notes with a layout that khoctl does not know
+ * @stock: the kernel has no notes; @c has the components of its version
+ * @release: version of the kernel, empty if it was not found
+ * @format: formats of the image, from the outermost to the innermost
  */
 struct set {
 	unsigned int nr;
@@ -108,11 +109,12 @@ int image_open(const char *path, struct set *set);
 int stock_fill(struct set *set, const struct blob *kernel);
 
 /**
- * struct use - what the running kernel hands over
- * @known: the rest is complete; if not set, it has what was found so far
+ * struct use - outgoing data of the running kernel
+ * @known: the other members are complete; if not set, they have what was found
+ *	   before a failure
  * @sessions: names of the outgoing sessions
- * @files: number of files by the string of their handler, and number of users by
- *	   the string of an FLB; NULL if it is not known
+ * @files: number of files for the string of each handler, and number of users for
+ *	   the string of each FLB; NULL if unknown
  * @regions: names of the regions of reserve_mem=
  * @subtrees: names of all other subtrees
  */
@@ -155,11 +157,11 @@ struct json_object *check_sets(const struct set *from, const struct set *to, con
 			       int *status);
 
 /**
- * struct memory - where pages of another kernel are found
- * @page: gets the page at that address; false if it is not there.  The caller
- *	  frees it.
- * @ctx: for @page
- * @page_size: of that kernel
+ * struct memory - pages of another kernel
+ * @page: reads the page at an address; false if it is not available.  The caller
+ *	  frees the page.
+ * @ctx: data for @page
+ * @page_size: page size of that kernel
  * @left: number of pages that may still be read, a limit for chains with a loop
  */
 struct memory {
@@ -178,7 +180,7 @@ struct json_object *dump_path(const char *path, const char *as, const char *core
 struct json_object *dump_blob(const struct blob *blob, const char *as, struct memory *memory);
 const char *dump_types(void);
 
-/* decode.c: NULL and a failure for invalid data */
+/* decode.c: all return NULL and set a failure for invalid data */
 struct json_object *decode_tree(const struct blob *blob);
 struct json_object *decode_map(uint64_t root, struct memory *memory);
 struct json_object *decode_luo(const struct blob *blob, struct memory *memory);

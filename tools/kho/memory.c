@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Physical memory in an ELF core file: /proc/kcore of the running kernel, or the
- * vmcore of one that crashed.
+ * vmcore of a crashed kernel.
  */
 
 #include <elf.h>
@@ -73,7 +73,7 @@ void memory_close(struct memory *memory)
 	free(core);
 }
 
-/* Pages come from that file from now on. */
+/* Makes @memory read its pages from a core file. */
 int memory_open(const char *path, struct memory *memory)
 {
 	struct core *core = calloc(1, sizeof(*core));

@@ -19,7 +19,7 @@
 #define LAYOUT		1
 #define STRING_MAX	1024
 
-/* Notes with a larger alignment belong to others, and have other padding. */
+/* Notes with a larger alignment have other owners, and are padded differently. */
 #define NOTE_ALIGN	4
 
 static const char * const kind_names[KIND_END] = {
@@ -55,7 +55,7 @@ void set_free(struct set *set)
 	set->nr = 0;
 }
 
-/* Linkers and modules may bring a note twice; it counts once. */
+/* Linkers and modules may duplicate a note; duplicates are ignored. */
 static bool set_has(const struct set *set, const struct component *c)
 {
 	for (unsigned int i = 0; i < set->nr; i++) {
@@ -75,13 +75,13 @@ static int by_kind(const void *a, const void *b)
 	return x->kind != y->kind ? (int)x->kind - (int)y->kind : strcmp(x->name, y->name);
 }
 
-/* The order of the notes is that of the linker. */
+/* Sorts the components: the order of the notes depends on the linker. */
 void set_sort(struct set *set)
 {
 	qsort(set->c, set->nr, sizeof(*set->c), by_kind);
 }
 
-/* Adds a copy. */
+/* Adds a copy of @c, unless @set has it already. */
 int set_add(struct set *set, const struct component *c)
 {
 	struct component copy = *c;
@@ -109,7 +109,7 @@ const struct component *set_find(const struct set *set, enum kind kind, const ch
 	return NULL;
 }
 
-/* Takes a string off @desc; NULL if there is none. */
+/* Removes a string from the start of @desc and returns it; NULL if it is invalid. */
 static char *take_string(struct blob *desc)
 {
 	char *s = (char *)desc->data;
@@ -122,7 +122,7 @@ static char *take_string(struct blob *desc)
 	return s;
 }
 
-/* Returns false if it is not a note of ours. */
+/* Returns false if the note is invalid. */
 static bool parse_desc(struct blob desc, struct component *c)
 {
 	if (desc.size < 4)
@@ -157,7 +157,7 @@ static uint64_t align4(uint64_t n)
 	return (n + 3) & ~3ULL;
 }
 
-/* Notes one after the other; those of other owners are skipped. */
+/* Parses a sequence of notes; those of other owners are skipped. */
 int notes_parse(const struct blob *notes, struct set *set)
 {
 	struct blob owner, desc;
@@ -180,8 +180,8 @@ int notes_parse(const struct blob *notes, struct set *set)
 }
 
 /*
- * A raw image does not say where its notes are.  Invalid data that looks like a
- * note is ignored.
+ * Searches a raw image, where the place of the notes is unknown.  Invalid data
+ * that looks like a note is ignored.
  */
 int notes_scan(const struct blob *raw, struct set *set)
 {
@@ -244,7 +244,7 @@ static int elf_segments(Elf *e, const struct blob *elf, struct set *set)
 	return 0;
 }
 
-/* Reads the notes of a vmlinux, which may be stripped of its sections. */
+/* Reads the notes of a vmlinux, which may have been stripped of its sections. */
 int notes_of_elf(const struct blob *elf, struct set *set)
 {
 	int err;

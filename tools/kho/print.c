@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Results for people: tables and indented text, made of the JSON of the verbs. */
+/* Prints results for people: the JSON of the verbs as tables and indented text. */
 
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -17,7 +17,7 @@
 
 /* ---- JSON */
 
-/* Text of another kernel: what cannot be printed is escaped. */
+/* Text of another kernel: characters that cannot be printed are escaped. */
 struct json_object *json_text(const void *text, size_t size)
 {
 	const uint8_t *p = text;
@@ -124,7 +124,7 @@ static void print_cell(const char *cell, int width, bool last, bool colored)
 }
 
 /*
- * A table with a column for each key in @keys, up to a NULL.  Columns are as
+ * Prints a table with a column for each key.  @keys ends with NULL.  Columns are as
  * wide as their widest cell.
  */
 static void print_table(struct json_object *rows, const char * const *keys,
@@ -224,7 +224,7 @@ static void print_value(struct json_object *value, int depth)
 	}
 }
 
-/* Any result as "key: value" lines. */
+/* Prints any result as "key: value" lines. */
 void print_tree(struct json_object *what)
 {
 	json_object_object_foreach(what, key, value) {
@@ -247,7 +247,7 @@ void print_timeline(struct json_object *what)
 	print_member("took", get_list(line, "took"), 0);
 }
 
-/* A verb without output of its own, and its object. */
+/* Prints that a verb without output of its own is done, and its object. */
 void print_done(struct json_object *what)
 {
 	json_object_object_foreach(what, key, value) {

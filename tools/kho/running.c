@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The running kernel: its notes, and what it hands over.  All paths are below a
- * folder, "" for the machine itself, so that a copy can be read as well.
+ * The running kernel: its notes and its outgoing data.  All paths are below a root
+ * folder, so that a copy of the files can be read as well.  The root of the machine
+ * itself is "".
  */
 
 #define _GNU_SOURCE
@@ -47,7 +48,7 @@ static int module_notes(const char *root, struct set *set)
 	if (glob(pattern, 0, NULL, &found))
 		return 0;
 	for (size_t i = 0; i < found.gl_pathc && !err; i++) {
-		/* The module may be gone by now. */
+		/* The module may have been unloaded. */
 		if (blob_read(found.gl_pathv[i], &notes))
 			continue;
 		err = notes_parse(&notes, set);
@@ -130,7 +131,7 @@ struct sessions {
 	struct json_object *unfinished;		/* NULL if not wanted */
 };
 
-/* "state" is that of the last session; "handler" and "flb" have a string and a count. */
+/* A "state" is that of the session before; "handler" and "flb" have a string and a count. */
 static void session_line(void *ctx, const char *key, const char *value)
 {
 	struct sessions *s = ctx;
@@ -150,7 +151,7 @@ static void session_line(void *ctx, const char *key, const char *value)
 	}
 }
 
-/* Adds the name of the session, if a descriptor belongs to one. */
+/* If the link is that of a session's descriptor, adds the name of the session. */
 static void add_holder(const char *path, struct json_object *sessions)
 {
 	char target[256];
@@ -171,7 +172,7 @@ static void add_holder(const char *path, struct json_object *sessions)
 	json_object_array_add(sessions, name);
 }
 
-/* For kernels that do not list sessions: looks for descriptors of sessions. */
+/* Finds sessions by their descriptors, for kernels that do not list sessions. */
 static int find_holders(const char *root, struct json_object *sessions)
 {
 	char pattern[4096];
@@ -210,13 +211,13 @@ static bool has_device(const char *root)
 	return !path_below(root, "/dev/liveupdate", name, sizeof(name)) && !access(name, F_OK);
 }
 
-/* Every kernel writes these for itself, and nothing is lost without them. */
+/* Every kernel writes these subtrees itself; no data is lost without them. */
 bool is_own(const char *node)
 {
 	return !strcmp(node, "kexec-metadata") || !strcmp(node, "timeline");
 }
 
-/* Takes the subtrees that have lists of their own out of @subtrees. */
+/* Replaces the subtrees of LUO and memblock by lists of sessions and regions. */
 static int sort_subtrees(const char *root, struct use *use)
 {
 	struct json_object *others = json_object_new_array();
@@ -244,7 +245,7 @@ static int sort_subtrees(const char *root, struct use *use)
 	return err;
 }
 
-/* What is in use; when this fails, @use->known is false. */
+/* Finds the data in use.  On failure @use->known is false. */
 int running_use(const char *root, struct use *use)
 {
 	int err;
@@ -362,7 +363,7 @@ static struct json_object *incoming(const char *root)
 	return in;
 }
 
-/* NULL if the running kernel shows no handover data. */
+/* Handover data of the running kernel; NULL and a failure if it cannot be read. */
 struct json_object *running_show(const char *root)
 {
 	struct json_object *show;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kernels without notes.  Linux 7.2 and 7.3 have one version for all that is in
- * a handover, and compare whole strings.
+ * Kernels without notes.  Linux 7.2 and 7.3 do not have composite strings, and
+ * compare whole strings.
  */
 
 #define _GNU_SOURCE
@@ -16,7 +16,7 @@ static const struct stock {
 	enum kind kind;
 	const char *name;
 	const char *version;
-	const char *sign;	/* in the strings of the kernel, instead of the version */
+	const char *sign;	/* a string to find in the kernel, NULL for the version */
 } stock[] = {
 	{ KIND_ROOT, "kho", "kho-v4", NULL },
 	{ KIND_SUBTREE, "kexec-metadata", "kexec-metadata-v1", "kexec-metadata" },
@@ -40,7 +40,7 @@ static bool has_version(const struct blob *kernel, const char *version)
 	return !kernel || memmem(kernel->data, kernel->size, version, strlen(version) + 1);
 }
 
-/* Fills in what a kernel without notes has; @kernel is NULL for the running one. */
+/* Adds the components of a kernel without notes; @kernel is NULL for the running one. */
 int stock_fill(struct set *set, const struct blob *kernel)
 {
 	bool known = false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The time line of a live update, from the text of the kernel:
- * kernel/liveupdate/kho_timeline.c describes it.
+ * The time line of a live update, from the text of the kernel, which
+ * kernel/liveupdate/kho_timeline.c describes.
  */
 
 #define _GNU_SOURCE
@@ -27,7 +27,7 @@ struct events {
 	struct event e[EVENTS_MAX];
 };
 
-/* "12.000000034" in nanoseconds, or -1. */
+/* Converts "12.000000034" to nanoseconds; -1 if it is invalid. */
 static int64_t nanoseconds(const char *text)
 {
 	char *dot, *end;
@@ -79,7 +79,7 @@ static int by_time(const void *a, const void *b)
 	return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* State of a reader of the text. */
+/* State while the text is read. */
 struct reader {
 	struct json_object *result;
 	struct json_object *sessions;
@@ -150,7 +150,7 @@ static void shift_sessions(struct json_object *sessions, int64_t zero)
 	}
 }
 
-/* Durations between two events; only reported if both happened. */
+/* Durations between two events; only reported if both events have a time. */
 static const struct {
 	const char *name;
 	const char *kernel, *from;
@@ -179,7 +179,7 @@ static struct json_object *durations(const struct events *events)
 	return took;
 }
 
-/* The time line in the text of a kernel, which may be damaged. */
+/* Parses the text of a time line, which may be damaged. */
 struct json_object *timeline_parse(const struct blob *text)
 {
 	struct reader r = { .result = json_object_new_object(),

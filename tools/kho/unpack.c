@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Compressed kernels.  The build of a kernel appends data to the image, so each
- * stream is read to its end, and the bytes after it are ignored.
+ * Unpacks compressed kernels.  The build of a kernel appends data to the compressed
+ * stream.  Each stream is read to its end, and the bytes after it are ignored.
  */
 
 #include <stdlib.h>
@@ -23,10 +23,10 @@
 
 #define STEP		(1UL << 20)
 
-/* No kernel is larger, but a small damaged file may unpack to any size. */
+/* Larger than any kernel; a small damaged file may unpack to any size. */
 size_t unpack_limit = 1UL << 30;
 
-/* The unpacked data; grows. */
+/* A buffer for unpacked data, which grows. */
 struct out {
 	uint8_t *data;
 	size_t size;
@@ -116,7 +116,7 @@ static int unpack_zstd(const struct blob *in, struct out *out)
 
 	if (!ctx)
 		return fail("out of memory");
-	/* Kernels are packed with the largest windows. */
+	/* Kernels are compressed with windows of up to 128 MiB. */
 	ZSTD_DCtx_setParameter(ctx, ZSTD_d_windowLogMax, 27);
 	while (ret && !ZSTD_isError(ret)) {
 		ZSTD_outBuffer dst = { NULL, STEP, 0 };
@@ -137,7 +137,7 @@ static int unpack_zstd(const struct blob *in, struct out *out)
 	return ret ? fail("zstd stream is damaged or ends early") : 0;
 }
 
-/* The legacy format of lz4: blocks with their packed size before them. */
+/* The legacy format of lz4: each block follows its compressed size. */
 #define LZ4_BLOCK	(8UL << 20)
 
 static int unpack_lz4(const struct blob *in, struct out *out)
@@ -203,7 +203,7 @@ static int unpack_bzip2(const struct blob *in, struct out *out)
 #define LZO_CRC32_C	0x200
 #define LZO_BLOCK	(64UL << 20)
 
-/* Start of the blocks in a file of lzop, 0 if there is not enough of it. */
+/* Offset of the first block in a file of lzop, 0 if the file is too short. */
 static size_t lzop_blocks(const struct blob *in, uint32_t *flags)
 {
 	size_t at = 9, version, name;
@@ -278,8 +278,8 @@ static const struct packer {
 	{ "lzo", "\x89LZO\0\r\n\x1a\n", 9, NULL },
 #endif
 	/*
-	 * This format has no magic number: compare the header that the usual
-	 * settings give, after all other formats.
+	 * This format has no magic number.  Compare the start of a header with
+	 * the usual settings, after all other formats.
 	 */
 	{ "lzma", "\x5d\0\0", 3, unpack_alone },
 };
@@ -293,7 +293,7 @@ static const struct packer *find_packer(const struct blob *packed)
 	return NULL;
 }
 
-/* Name of the compressor, NULL if it is not compressed. */
+/* Name of the compressor, NULL if @packed is not compressed. */
 const char *unpack_name(const struct blob *packed)
 {
 	const struct packer *packer = find_packer(packed);
