@@ -6,8 +6,8 @@
  * next kernel restores them, compares orders and checksum, frees them, and
  * preserves new ones for the kernel after it.
  *
- * The random numbers depend on a seed that is printed: test_kho.seed=N repeats a
- * run.  The test restores if it finds incoming data at boot.
+ * The random numbers depend on a seed, which is printed.  test_kho.seed=N repeats a
+ * run with this seed.
  *
  * Copyright (c) 2025 Microsoft Corporation.
  *
@@ -36,7 +36,7 @@
 #include <net/checksum.h>
 
 /*
- * The handed over data is a device tree:
+ * The data for the next kernel is a device tree:
  *
  *	/ {
  *		compatible = KHO_TEST_COMPATIBLE;
@@ -49,13 +49,13 @@
  *		};
  *	};
  *
- * folios_info is an array with one physical address per folio, the order in
- * the bits below PAGE_SHIFT.  csum is the checksum of all folios in the order
- * of that array.  Numbers are in native byte order.
+ * folios_info is an array with one entry per folio: the physical address, with
+ * the order of the folio in the bits below PAGE_SHIFT.  csum is the checksum of
+ * all folios, in the order of this array.  Numbers are in native byte order.
  *
- * named has the first folios and their checksum, for a kernel with another
- * version of vmalloc descriptions, which cannot restore the array.  It is
- * optional, as older kernels do not write it.
+ * named has entries of the first folios, and the checksum of these folios.  A
+ * kernel with another version of vmalloc descriptions cannot restore the array, and
+ * uses named instead.  named is optional, as older kernels do not write it.
  */
 #define KHO_TEST_SUBTREE	"kho_test"
 #define KHO_TEST_COMPATIBLE	"kho-test-v1"
@@ -116,14 +116,14 @@ device_initcall(kho_test_release_init);
 
 /**
  * struct kho_test_out - outgoing data
- * @folios:       the data
- * @nr_folios:    number of folios allocated
- * @nr_preserved: how many of them are preserved
+ * @folios:       folios with the data
+ * @nr_folios:    number of folios that are allocated
+ * @nr_preserved: number of folios that are preserved
  * @max_folios:   number of elements of @folios and @info
  * @info:         address and order of each folio
  * @info_ser:     describes @info to the next kernel
  * @fdt:          the device tree, in preserved memory
- * @csum:         checksum of the data
+ * @csum:         checksum of all folios
  * @named:        the first folios
  */
 struct kho_test_out {
@@ -143,7 +143,7 @@ struct kho_test_out {
  * @nr_folios: number of folios
  * @info_ser:  the array with their addresses and orders
  * @csum:      their checksum
- * @named:     the first folios, none from older kernels
+ * @named:     the first folios; empty if an older kernel wrote the data
  */
 struct kho_test_in {
 	u32 nr_folios;
@@ -155,8 +155,8 @@ struct kho_test_in {
 static struct kho_test_out kho_test_out;
 
 /*
- * Unpreserve and free everything.  A field is set when its step is done, so this
- * also unwinds a failure.
+ * Unpreserve and free everything.  Each step sets its field when it is done, so
+ * this also cleans up after a failure.
  */
 static void kho_test_drop(struct kho_test_out *out)
 {
@@ -184,7 +184,7 @@ static struct folio *kho_test_alloc_folio(unsigned int order)
 	return folio;
 }
 
-/* Folios of random orders until the next would exceed max_mem, then smaller ones. */
+/* Allocate and fill folios of random orders, max_mem bytes in all. */
 static int kho_test_generate(struct kho_test_out *out, u64 start)
 {
 	unsigned long left = max_mem;
@@ -294,7 +294,7 @@ static int kho_test_alloc_arrays(struct kho_test_out *out)
 	return out->folios && out->info ? 0 : -ENOMEM;
 }
 
-/* @hop: seed offset, different for each kernel of a chain. */
+/* @hop: offset of the seed, so that each kernel of a chain has other random data. */
 static int kho_test_save(u32 hop)
 {
 	struct kho_test_out *out = &kho_test_out;
@@ -355,7 +355,7 @@ static int kho_test_read_fdt(const void *fdt, size_t size, struct kho_test_in *i
 	if (err)
 		return err;
 
-	/* Without the node, reading its first property fails. */
+	/* If the node is missing, reading its first property fails. */
 	node = fdt_subnode_offset(fdt, 0, "data");
 	err = kho_test_read(fdt, node, "nr_folios", &in->nr_folios, sizeof(in->nr_folios));
 	err = err ?: kho_test_read(fdt, node, "folios_info", &in->info_ser,
@@ -376,7 +376,7 @@ static int kho_test_read_fdt(const void *fdt, size_t size, struct kho_test_in *i
 	return 0;
 }
 
-/* Check and free one folio.  Return true when it is the preserved one. */
+/* Restore, check and free one folio.  Return true when it has the expected order. */
 static bool kho_test_restore_folio(phys_addr_t info, __wsum *csum)
 {
 	unsigned int order = info & ~PAGE_MASK;
@@ -413,7 +413,7 @@ static int kho_test_restore_folios(const u64 *info, u32 nr, __wsum expected)
 		pr_err("folios: %u of %u are invalid\n", nr_bad, nr);
 		return -EINVAL;
 	}
-	/* The unfolded sums of two kernels may differ. */
+	/* Compare folded sums: the unfolded sums of two kernels may differ. */
 	if (csum_fold(csum) != csum_fold(expected)) {
 		pr_err("checksum: mismatch (%#x, expected %#x)\n",
 		       (__force u32)csum, (__force u32)expected);
@@ -422,7 +422,7 @@ static int kho_test_restore_folios(const u64 *info, u32 nr, __wsum expected)
 	return 0;
 }
 
-/* Without the array, only named folios are restored; others stay unclaimed. */
+/* If the array cannot be restored, restore named folios; others stay unclaimed. */
 static int kho_test_restore_named(const struct kho_test_in *in)
 {
 	const struct kho_test_named *named = &in->named;

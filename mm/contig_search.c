@@ -2,13 +2,14 @@
 /*
  * Allocation of large contiguous ranges within limits.
  *
- * alloc_contig_pages() tries ranges that are aligned to their size, which finds
- * few of them when most of the memory is needed.  Here ranges start at any block.
- * Only blocks that the caller accepts and that have no unmovable page are tried.
+ * alloc_contig_pages() only tries ranges that are aligned to their size.  When
+ * most of the memory is needed, few of them exist.  Here memory is divided into
+ * blocks of the alignment of the caller, and a range may start at any block.
+ * Blocks that the caller refuses, or that have an unmovable page, are not tried.
  *
- * The pageblocks at both ends of a range must not have an unmovable page
- * either.  As a pageblock is 512 MiB with pages of 64 KiB, there may be no such
- * range: the free lists of the page allocator are tried then.
+ * The pageblocks at both ends of a range must not have unmovable pages either.
+ * With pages of 64 KiB, a pageblock has 512 MiB, and such a range may not exist.
+ * Therefore the free lists of the page allocator are tried as well.
  */
 
 #include <linux/align.h>
@@ -26,12 +27,12 @@
 #include "contig_search.h"
 
 /*
- * Maximum number of failed attempts in a zone: each isolates and drains a
- * range.
+ * Maximum number of failed attempts in a zone.  Attempts are expensive: each
+ * isolates and drains a range.
  */
 #define CONTIG_SEARCH_TRIES	16
 
-/* The same checks as alloc_contig_range(), racy. */
+/* The checks of alloc_contig_range(), without locks: the result may change. */
 static bool contig_is_movable(struct zone *zone, unsigned long pfn,
 			      unsigned long end)
 {
@@ -45,7 +46,8 @@ static bool contig_is_movable(struct zone *zone, unsigned long pfn,
 		    page_is_unmovable(zone, page, PB_ISOLATE_MODE_OTHER, &step))
 			return false;
 		/*
-		 * Memory that is pinned for a device may stay pinned for long.
+		 * Memory that is pinned for a device may stay pinned for a long
+		 * time.
 		 */
 		if (PageLRU(page) && folio_maybe_dma_pinned(page_folio(page)))
 			return false;
@@ -63,7 +65,7 @@ static bool contig_ends_are_movable(struct zone *zone, unsigned long pfn,
 	       contig_is_movable(zone, end, pageblock_align(end));
 }
 
-/* Allocate the highest range of the zone, to leave low memory for others. */
+/* Allocate the highest range of the zone, to leave low memory to other users. */
 static unsigned long contig_search_zone(struct zone *zone,
 					const struct contig_search *search,
 					unsigned long nr_pages)
@@ -94,7 +96,7 @@ static unsigned long contig_search_zone(struct zone *zone,
 			tries--;
 		}
 
-		/* Skip a part of the range only: the rest may be movable. */
+		/* Only skip a part of the range: the rest may be movable. */
 		end -= max(ALIGN_DOWN(nr_pages / 4, align), align);
 		end = min(end, ALIGN_DOWN(pageblock_start_pfn(end + align - 1), align));
 		pfn = min(pfn, end);
@@ -117,7 +119,7 @@ static bool contig_is_usable(const struct contig_search *search, unsigned long p
 	return true;
 }
 
-/* Allocate from the free lists of the zone, or of lower ones of its node. */
+/* Allocate from the free lists of the zone, or of a lower zone on its node. */
 static unsigned long contig_alloc_free(struct zone *zone,
 				       const struct contig_search *search,
 				       unsigned long nr_pages)
@@ -156,13 +158,13 @@ static unsigned long contig_alloc_free(struct zone *zone,
 }
 
 /**
- * contig_search_alloc - allocate contiguous pages at any block
+ * contig_search_alloc - allocate contiguous pages within limits
  * @search: limits of the search
  * @nr_pages: number of pages, a multiple of the alignment
  *
- * Higher zones come first, and in a zone higher addresses; ZONE_MOVABLE is not
- * used.  Movable pages in the range are migrated.  The OOM killer is not invoked.
- * Each page has a reference of its own; free_contig_range() frees them.
+ * Higher zones are tried first, and in a zone higher addresses.  ZONE_MOVABLE is
+ * not used.  Movable pages in the range are migrated.  The OOM killer is not
+ * invoked.  Each page has a reference of its own; free_contig_range() frees them.
  *
  * Context: May sleep.
  * Return: the first page frame, or 0.

@@ -8,9 +8,9 @@
  * struct contig_search - limits of a search for contiguous memory
  * @start: first page frame
  * @end: page frame after the last one
- * @nid: node of the memory, or %NUMA_NO_NODE
+ * @nid: NUMA node of the memory, or %NUMA_NO_NODE for any node
  * @align: alignment in pages, a power of two
- * @usable: check whether @align pages can be allocated
+ * @usable: check whether a block of @align pages may be allocated
  */
 struct contig_search {
 	unsigned long start;

@@ -14,8 +14,8 @@
 #include <linux/pfn.h>
 
 /*
- * While a sequence is merged, the regions not processed yet are at the end of the
- * array of memblock.reserved, and the merged regions at its start.
+ * While a sequence is merged, the merged regions are at the start of the array of
+ * memblock.reserved, and the regions that are not processed yet are at its end.
  */
 struct memblock_merge {
 	struct memblock_sequence *seq;
@@ -37,7 +37,7 @@ memblock_region_from(const struct memblock_type *type, unsigned long *i,
 	return *i < nr ? &type->regions[*i] : NULL;
 }
 
-/* State of the memory at @start; sets @end to the end of memory in this state. */
+/* State of the memory at @start.  Limits @end to memory in the same state. */
 static enum memblock_state __init
 memblock_state_at(struct memblock_merge *m, phys_addr_t start, phys_addr_t *end)
 {
@@ -96,7 +96,7 @@ static void __init memblock_merge_add(struct memblock_merge *m,
 	while (m->left < type->max && type->regions[m->left].base < start)
 		memblock_merge_put(m, type->regions[m->left++]);
 
-	/* Between merged and unprocessed regions, one element stays free. */
+	/* Keep one element free between merged and unprocessed regions. */
 	if (m->done + 1 >= m->left)
 		m->full = true;
 	if (m->full)
@@ -122,9 +122,9 @@ static void __init memblock_merge_range(struct memblock_merge *m,
 }
 
 /*
- * Maximum number of regions that @nr ranges add.  A region that this kernel
- * uses may split a range in two.  A preserved region does not: the parts of the
- * range are merged with it.
+ * Maximum number of regions that @nr ranges add.  Each region that is in use by
+ * this kernel may split a range in two.  A preserved region does not: the parts
+ * of the range are merged with it.
  */
 static unsigned long __init memblock_merge_limit(unsigned long nr)
 {
@@ -139,19 +139,19 @@ static unsigned long __init memblock_merge_limit(unsigned long nr)
 /**
  * memblock_reserve_sequence - reserve many ranges
  * @seq: the ranges
- * @nr: upper limit of the number of ranges; 0 when their memory is reserved
- *	already, so that the array of regions does not grow
+ * @nr: upper limit of the number of ranges; 0 if all of them are already
+ *	reserved, so that the array of regions does not grow
  *
- * Memory that is reserved already, in scratch memory or outside of RAM is
+ * Memory that is already reserved, in scratch memory or outside of RAM is
  * reported to @seq and not changed.
  *
  * This is O(ranges + regions), and copies the array of memblock.reserved at most
  * once.
  *
  * Context: Early boot, before the page allocator is up.
- * Return: 0, or -ENOMEM on allocation failure, or if @nr was too low.  In the
- * second case only a part of the ranges is reserved; all refused memory was
- * reported.
+ * Return: 0, or -ENOMEM on allocation failure or when @nr was too low.  In the
+ * first case nothing is reserved.  In the second case some of the ranges are
+ * reserved, and all refused memory is reported.
  */
 int __init memblock_reserve_sequence(struct memblock_sequence *seq,
 				     unsigned long nr)
@@ -236,7 +236,7 @@ static unsigned long __init memblock_search_from(const struct memblock_type *typ
 }
 
 /**
- * memblock_free_range_from - get the start of for_each_free_mem_range()
+ * memblock_free_range_from - start for_each_free_mem_range() at an address
  * @addr: the address
  *
  * Context: Early boot, until memblock_discard().
@@ -251,10 +251,11 @@ u64 __init memblock_free_range_from(phys_addr_t addr)
 /**
  * memblock_next_preserved - find the next range of preserved memory
  * @nid: node of the memory
- * @start: first page frame to search; set to the first one of the range
+ * @start: first page frame to search; set to the first page frame of the range
  * @end: end of the search; set to the end of the range
  *
- * Context: Early boot, until memblock_discard(), when regions know their nodes.
+ * Context: Early boot, when the node of each region is set, until
+ * memblock_discard().
  * Return: false when no memory of the node in [*@start, *@end) is preserved.
  */
 bool __init memblock_next_preserved(int nid, unsigned long *start,
@@ -271,8 +272,7 @@ bool __init memblock_next_preserved(int nid, unsigned long *start,
 		if (r->base >= PFN_PHYS(*end))
 			return false;
 		/*
-		 * RAM may end within a page, and leave a range without a whole
-		 * page.
+		 * RAM may end within a page, so a region may have no whole page.
 		 */
 		if (first >= last || !memblock_is_preserved(r) ||
 		    memblock_get_region_node(r) != nid)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Preserving of memfds: the file handler of the Live Update Orchestrator for
- * shared memory.  The pages are preserved in place, and the list of pages is
- * handed over in the format of include/linux/kho/abi/memfd.h.  See
+ * shared memory.  The pages are preserved in place.  The list of pages has the
+ * format of include/linux/kho/abi/memfd.h.  See
  * Documentation/mm/memfd_preservation.rst for the properties of a retrieved file.
  *
  * Copyright (c) 2025, Google LLC.
@@ -48,15 +48,15 @@ static_assert(sizeof(MEMFD_LUO_FH_COMPATIBLE) <= LIVEUPDATE_HNDL_COMPAT_LENGTH,
 	      "the compatibility string does not fit the field LUO has for it");
 
 /*
- * Number of folios that are preserved at a time.  Limits the temporary memory,
- * and the latency of a fatal signal.
+ * Number of folios that are preserved at a time.  This limits the size of
+ * temporary memory, and the delay of a fatal signal.
  */
 #define MEMFD_LUO_BATCH		4096
 
 /* Number of pages that are migrated or read in at a time. */
 #define MEMFD_LUO_STEP		(SZ_64M >> PAGE_SHIFT)
 
-/* Number of attempts to migrate a folio that another user holds. */
+/* Number of attempts to migrate folios that have another user. */
 #define MEMFD_LUO_TURNS		16
 
 /* Preserving memory must not invoke the OOM killer. */
@@ -79,7 +79,7 @@ struct memfd_luo_array {
 /**
  * struct memfd_luo_kept - state of a preserved file
  * @entries:  its entries, one for each folio, in vmalloc memory
- * @poisoned: number of poisoned pages in the system when they were checked
+ * @poisoned: number of poisoned pages in the system before the folios were checked
  */
 struct memfd_luo_kept {
 	struct memfd_luo_folio_ser *entries;
@@ -92,7 +92,7 @@ static long memfd_luo_poisoned(void)
 	       atomic_long_read(&num_poisoned_pages) : 0;
 }
 
-/* User space determines the number of entries, so a failure does not warn. */
+/* User space determines the number of entries, so do not warn on failure. */
 static int memfd_luo_array_resize(struct memfd_luo_array *arr, u64 capacity)
 {
 	struct memfd_luo_folio_ser *entries;
@@ -111,8 +111,8 @@ static int memfd_luo_array_resize(struct memfd_luo_array *arr, u64 capacity)
 
 /*
  * Allocate capacity for @more entries.  With them, the array covers the file up
- * to page @end, and the final number of entries is extrapolated from that.
- * With folios of one size the array is allocated once.
+ * to page @end.  The final number of entries is extrapolated from that, so the
+ * array is allocated once if all folios have the same size.
  */
 static int memfd_luo_array_reserve(struct memfd_luo_array *arr, u64 more,
 				   pgoff_t end)
@@ -158,7 +158,7 @@ static void memfd_luo_release(struct memfd_luo_folio_ser *entries, u64 nr)
 	vfree(entries);
 }
 
-/* Tags have memory of their own, which is not preserved. */
+/* MTE tags are in separate memory, which is not preserved. */
 #ifdef CONFIG_ARM64_MTE
 static bool memfd_luo_may_have_tags(void)
 {
@@ -185,7 +185,7 @@ static bool memfd_luo_has_tags(struct folio *folio)
 }
 #endif
 
-/* The next kernel does not know which memory is poisoned or has tags. */
+/* Poison and tags of pages are not handed over, so refuse such folios. */
 static int memfd_luo_check_folio(struct folio *folio)
 {
 	if (folio_contain_hwpoisoned_page(folio))
@@ -196,24 +196,25 @@ static int memfd_luo_check_folio(struct folio *folio)
 }
 
 /*
- * A reference does not keep a folio in its file: collapse_file() checks the
- * references under the folio locks, and then replaces the folios by a huge one.
- * A reference that is taken after that only keeps the memory.  Therefore check
- * the mapping under the lock.
+ * Check the mapping under the folio lock, because a reference does not keep a
+ * folio in its file: collapse_file() checks the number of references under the
+ * folio locks, and then replaces the folios by a huge folio.  A reference that is
+ * taken after this check keeps the folio allocated, but not in the file.
  *
- * The dirty and the uptodate flag are set now.  Their state at the time of
- * kexec is unknown, as mappings may write to the file until then:
+ * Set the dirty and the uptodate flag now.  Their state at the time of kexec is
+ * unknown, as mappings may write to the file until then:
  *
  * A clean folio can be dirtied through a mapping later.  If it were handed over
  * as clean, the next kernel could drop it and lose the data.  A folio that is
  * not up to date can be filled later, and the next kernel would zero it at
- * first use.  Therefore every folio becomes dirty and up to date, at the
- * expense of memory that could have been reclaimed.  Both flags stay set,
- * because a folio with a reference is not written to swap.
+ * first use.  Therefore every folio becomes dirty and up to date, even if its
+ * memory could otherwise be reclaimed.  Both flags stay set, because a folio with
+ * a reference is not written to swap.
  *
- * Poisoned memory must not be written to, so check it first.
+ * Poisoned memory must not be written to, so check for it first.
  *
- * Return 1, 0 when the folio is not in the file any longer, or an error.
+ * Return 1 on success, 0 when the folio is not in the file any longer, or an
+ * error.
  */
 static int memfd_luo_settle_folio(struct address_space *mapping,
 				  struct folio *folio)
@@ -235,8 +236,9 @@ static int memfd_luo_settle_folio(struct address_space *mapping,
 }
 
 /*
- * Return the number of folios before the first one that is not in the file any
- * longer or cannot be preserved.  The next call starts with that one.
+ * Settle folios up to the first one that is not in the file any longer or cannot
+ * be preserved.  Return the number of settled folios, and drop the references to
+ * the others.  If none is settled, return 0 or an error.
  */
 static long memfd_luo_settle(struct address_space *mapping,
 			     struct folio **batch, long nr)
@@ -260,7 +262,7 @@ static long memfd_luo_settle(struct address_space *mapping,
 	return settled ?: ret;
 }
 
-/* Move the references to @arr, or drop them on failure. */
+/* Preserve folios, and move the references to @arr; drop them on failure. */
 static int memfd_luo_add_batch(struct memfd_luo_array *arr,
 			       struct folio **batch, long nr)
 {
@@ -284,9 +286,9 @@ static int memfd_luo_add_batch(struct memfd_luo_array *arr,
 }
 
 /*
- * Check whether a folio can be preserved in place.  Folios in CMA, for example,
- * cannot: scratch areas reserved at boot are CMA.  This is a property of the
- * pageblock; @known is the last one that passed.
+ * Check whether a folio can be preserved in place.  For example, folios in CMA
+ * cannot, because scratch areas reserved at boot are CMA.  The result is the same
+ * for a whole pageblock; @known is the last pageblock whose folios can.
  */
 static bool memfd_luo_may_stay(struct folio *folio, unsigned long *known)
 {
@@ -300,7 +302,11 @@ static bool memfd_luo_may_stay(struct folio *folio, unsigned long *known)
 	return true;
 }
 
-/* Get references to folios in memory, as long as memfd_luo_may_stay() is @stay. */
+/*
+ * Get references to folios that are in memory, from @index on.  Stop at the first
+ * hole, and at the first folio for which memfd_luo_may_stay() does not return
+ * @stay.
+ */
 static long memfd_luo_hold_present(struct address_space *mapping, pgoff_t index,
 				   pgoff_t end, struct folio **batch,
 				   unsigned int max, bool stay)
@@ -338,7 +344,7 @@ static bool memfd_luo_isolate(struct folio *folio, struct list_head *list)
 	return true;
 }
 
-/* memalloc_pin_save() restricts targets to memory that can be preserved. */
+/* With memalloc_pin_save(), the new folios are in memory that can be preserved. */
 static int memfd_luo_migrate(struct list_head *list)
 {
 	struct migration_target_control target = {
@@ -360,8 +366,9 @@ static int memfd_luo_migrate(struct list_head *list)
 /*
  * Migrate folios to memory where they can be preserved, and drop the references.
  *
- * Return -EAGAIN when some are not on an LRU list yet, or another user has
- * isolated them.
+ * Return 0 when all isolated folios are migrated; -EAGAIN when no folio could be
+ * isolated or some could not be migrated; or an error.  A folio cannot be isolated
+ * if it is not on an LRU list yet, or another user has isolated it.
  */
 static int memfd_luo_move(struct folio **batch, long nr)
 {
@@ -390,13 +397,13 @@ static int memfd_luo_move(struct folio **batch, long nr)
 	return -EAGAIN;
 }
 
-/* Fill holes and read from swap, into memory that can be preserved. */
+/* Fill holes and read from swap, with folios in memory that can be preserved. */
 static int memfd_luo_bring_in(struct address_space *mapping, pgoff_t index,
 			      pgoff_t end)
 {
 	gfp_t gfp = (mapping_gfp_mask(mapping) & ~__GFP_MOVABLE) | MEMFD_LUO_GFP;
 
-	/* Leave memory for other tasks, which could be killed otherwise. */
+	/* Leave memory for other tasks, so that the OOM killer is not invoked. */
 	if (si_mem_available() < MEMFD_LUO_STEP)
 		return -ENOMEM;
 
@@ -497,7 +504,7 @@ static int memfd_luo_collect(struct file *file, loff_t size,
 	return err;
 }
 
-/* Attributes that users can change until kexec. */
+/* Record the attributes that user space can change until kexec. */
 static int memfd_luo_note_attributes(struct file *file,
 				     struct memfd_luo_ser *desc)
 {
@@ -553,8 +560,8 @@ static int memfd_luo_describe(struct file *file, struct memfd_luo_ser *desc,
 }
 
 /*
- * A writer may hold the lock and wait for a page that user space provides, and
- * fallocate() may hold it for minutes.
+ * Poll the lock: a writer may hold it and wait for a page that user space has to
+ * provide, and fallocate() may hold it for minutes.
  */
 static int memfd_luo_lock(struct inode *inode)
 {
@@ -641,9 +648,9 @@ err_free_kept:
 }
 
 /*
- * Check the folios again when the kernel has found poisoned memory, or mappings
- * may set tags.  The number of poisoned pages can also decrease, but a memory
- * error is recorded in the mapping.
+ * Check the folios again if the kernel has found poisoned memory, or if mappings
+ * may have set tags.  As the number of poisoned pages may also decrease, it may be
+ * the same after a new memory error, but then AS_EIO of the mapping is set.
  */
 static int memfd_luo_check_again(struct address_space *mapping,
 				 const struct memfd_luo_kept *kept, u64 nr)
@@ -669,8 +676,9 @@ static int memfd_luo_freeze(struct liveupdate_file_op_args *op)
 }
 
 /*
- * Closing a session calls this, and must not wait for the inode lock.  The lock
- * is not needed: only one session has the file, and undoes shmem_freeze() once.
+ * This is called when a session is closed, so it must not wait for the inode lock.
+ * The lock is not needed: only one session has the file, so shmem_freeze() is
+ * undone once.
  */
 static void memfd_luo_unpreserve(struct liveupdate_file_op_args *op)
 {
@@ -694,7 +702,7 @@ static bool memfd_luo_can_preserve(struct liveupdate_file_handler *handler,
 	return shmem_file(file) && file_inode(file)->i_nlink == 0;
 }
 
-/* Open files of the same inode are one file for LUO. */
+/* All open files of an inode share its memory, so LUO must preserve only one. */
 static unsigned long memfd_luo_get_id(struct file *file)
 {
 	return (unsigned long)file_inode(file);

@@ -13,7 +13,7 @@ struct liveupdate_file_op_args;
 
 #define MEMFD_LUO_FOLIO_FLAGS	(MEMFD_LUO_FOLIO_DIRTY | MEMFD_LUO_FOLIO_UPTODATE)
 
-/* The permissions, which follow the description in its page. */
+/* The permissions follow the description in the same page. */
 static inline struct memfd_luo_mode_ser *memfd_luo_mode(struct memfd_luo_ser *desc)
 {
 	return (struct memfd_luo_mode_ser *)(desc + 1);

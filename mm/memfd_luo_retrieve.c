@@ -32,20 +32,20 @@
  * struct memfd_luo_fill - a new file being filled with preserved folios
  * @file:    the file
  * @handle:  address of its description
- * @desc:    copy of the description, as other records may refer to its page, too
+ * @desc:    copy of the description, in case that other records refer to its page
  * @entries: one entry per folio
  * @next:    first entry whose folio is not restored
  * @folio:   folios of the entries before @next that are not in the file yet
  * @nr:      number of @folio
- * @pages:   next page of a block that is larger than folios in this kernel
- * @nr_pages: number of remaining pages of that block
+ * @pages:   next page of a folio that is too large for a file in this kernel, and
+ *           was restored as single pages
+ * @nr_pages: number of remaining pages of this folio
  * @flags:   flags of these pages
  * @end:     index after the last restored folio
  * @batch:   state of the batch
  *
- * Exists from the first attempt to retrieve a file to the last one: an attempt
- * that ends early, with -ENOMEM or because of a kexec, is continued by the next
- * one.
+ * Exists from the first attempt to retrieve a file to the last one.  If an attempt
+ * ends early, with -ENOMEM or because of a kexec, the next attempt continues it.
  */
 struct memfd_luo_fill {
 	struct file *file;
@@ -79,7 +79,7 @@ static const char *memfd_luo_bad_field(const struct memfd_luo_ser *desc)
 		return "seals";
 	if (desc->flags)
 		return "flags";
-	/* Preserving a file has filled its holes. */
+	/* A file has no holes: they are filled when it is preserved. */
 	if (!desc->nr_folios != !desc->size ||
 	    desc->nr_folios > memfd_luo_pages(desc->size) ||
 	    desc->nr_folios > memfd_luo_array_capacity(desc))
@@ -87,7 +87,7 @@ static const char *memfd_luo_bad_field(const struct memfd_luo_ser *desc)
 	return NULL;
 }
 
-/* The same for an entry, whose index must be at least @min_index. */
+/* The same for an entry.  Its index must be at least @min_index. */
 static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *desc,
 				       const struct memfd_luo_folio_ser *entry,
 				       u64 min_index)
@@ -100,7 +100,7 @@ static const char *memfd_luo_bad_entry(const struct memfd_luo_ser *desc,
 	return NULL;
 }
 
-/* Files have no holes, so each folio but the last one ends at the next one. */
+/* Files have no holes, so a folio ends where the next one starts. */
 static unsigned long memfd_luo_max_pages(const struct memfd_luo_folio_ser *entries,
 					 u64 i, u64 nr)
 {
@@ -131,7 +131,7 @@ static int memfd_luo_read(u64 handle, struct memfd_luo_ser *desc)
 	return -EINVAL;
 }
 
-/* @handle was validated by memfd_luo_read(). */
+/* memfd_luo_read() has validated @handle. */
 static umode_t memfd_luo_read_mode(u64 handle)
 {
 	const struct memfd_luo_mode_ser *mode = memfd_luo_mode(phys_to_virt(handle));
@@ -214,7 +214,7 @@ static int memfd_luo_prepare(struct folio *folio, gfp_t gfp)
 	return 0;
 }
 
-/* Account for @pages of folios with the node and the cgroup of @folio. */
+/* Account for @pages pages in the lruvec of @folio. */
 static void memfd_luo_count(struct folio *folio, long pages)
 {
 	lruvec_stat_mod_folio(folio, NR_FILE_PAGES, pages);
@@ -228,7 +228,7 @@ static int memfd_luo_store(struct xa_state *xas, struct address_space *mapping,
 	unsigned int order = folio_order(folio);
 	long nr = 1L << order;
 
-	/* Within a node, the next index does not need a walk from the root. */
+	/* Within a node of the page cache, no walk from the root is needed. */
 	if (order || folio->index != xas->xa_index + 1 ||
 	    !(folio->index & XA_CHUNK_MASK))
 		xas_set_order(xas, folio->index, order);
@@ -255,7 +255,7 @@ static unsigned int memfd_luo_store_all(struct address_space *mapping,
 					struct folio **folios, unsigned int nr,
 					gfp_t gfp)
 {
-	/* After ULONG_MAX, any index needs a walk from the root. */
+	/* Start at ULONG_MAX: the first folio needs a walk from the root. */
 	XA_STATE(xas, &mapping->i_pages, ULONG_MAX);
 	unsigned int i = 0;
 
@@ -270,8 +270,9 @@ static unsigned int memfd_luo_store_all(struct address_space *mapping,
 }
 
 /*
- * Account for the folios, and add them to the LRU as folio_add_lru() does for new
- * evictable folios, taking the lock once for all of a node and cgroup.
+ * Account for the folios, and add them to the LRU lists as folio_add_lru() does
+ * for new evictable folios.  The lock is taken once for consecutive folios of the
+ * same lruvec.
  */
 static void memfd_luo_add_lru(struct folio **folios, unsigned int nr)
 {
@@ -298,15 +299,15 @@ static void memfd_luo_add_lru(struct folio **folios, unsigned int nr)
 }
 
 /*
- * Add the folios of @fill to the page cache of the file.  On failure the remaining
- * ones stay in @fill, and the next attempt continues with them.
+ * Add the folios of @fill to the page cache of the file.  On failure the other
+ * folios stay in @fill, and the next attempt continues with them.
  */
 static int memfd_luo_insert(struct memfd_luo_fill *fill)
 {
 	struct address_space *mapping = fill->file->f_mapping;
 	/*
-	 * The nodes of the page cache are charged to the cgroup, too.  The
-	 * caller gets an error at its limit, and is not killed.
+	 * The nodes of the page cache are charged to the cgroup, too.  At the
+	 * limit of the cgroup, return an error instead of killing the caller.
 	 */
 	gfp_t gfp = mapping_gfp_mask(mapping) | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
 	unsigned int ready, stored;
@@ -353,7 +354,7 @@ static void memfd_luo_add_folio(struct memfd_luo_fill *fill,
 		__folio_mark_uptodate(folio);
 	if (flags & MEMFD_LUO_FOLIO_DIRTY)
 		folio_test_set_dirty(folio);
-	/* As the allocator does for files; required for a huge mapping. */
+	/* Required for huge mappings; the allocator does it for folios of files. */
 	if (folio_test_large(folio))
 		folio_set_large_rmappable(folio);
 	folio->index = fill->end;
@@ -456,7 +457,7 @@ static int memfd_luo_take_window(struct memfd_luo_fill *fill)
 		}
 	}
 
-	/* The commit limit, which is checked next, depends on managed pages. */
+	/* The caller checks the commit limit next, which depends on managed pages. */
 	kho_restore_batch_end(&fill->batch);
 	return err;
 }
@@ -489,7 +490,7 @@ static int memfd_luo_take_all(struct memfd_luo_fill *fill)
 
 /*
  * Create an empty file with the properties in @desc.  Seals are added before the
- * pages: sealing against writes waits for users of the pages.
+ * pages, because adding F_SEAL_WRITE waits for users of the pages.
  */
 static struct file *memfd_luo_open(const struct memfd_luo_ser *desc, umode_t mode)
 {
@@ -499,8 +500,8 @@ static struct file *memfd_luo_open(const struct memfd_luo_ser *desc, umode_t mod
 	int err;
 
 	/*
-	 * F_SEAL_EXEC on an executable file would seal it against writing as
-	 * well, so the execute bits have to be cleared before.
+	 * Adding F_SEAL_EXEC to an executable file also seals it against
+	 * writing, so the execute bits have to be cleared first.
 	 */
 	if (desc->seals & F_SEAL_EXEC)
 		flags = MFD_NOEXEC_SEAL;
@@ -508,7 +509,7 @@ static struct file *memfd_luo_open(const struct memfd_luo_ser *desc, umode_t mod
 	file = memfd_alloc_file("", flags);
 	if (IS_ERR(file)) {
 		pr_err_ratelimited("failed to create file: %pe\n", file);
-		/* Shared memory returns -ENOSPC on allocation failure of an inode. */
+		/* If an inode cannot be allocated, shmem returns -ENOSPC. */
 		return file == ERR_PTR(-ENOSPC) ? ERR_PTR(-ENOMEM) : file;
 	}
 
@@ -534,7 +535,7 @@ static void memfd_luo_fill_free(struct memfd_luo_fill *fill)
 	kfree(fill);
 }
 
-/* Free all folios: in the file, in @fill, and not restored yet. */
+/* Free all folios: those in the file, those in @fill, and those not restored yet. */
 static void memfd_luo_abandon(struct memfd_luo_fill *fill)
 {
 	while (fill->nr)
@@ -547,7 +548,7 @@ static void memfd_luo_abandon(struct memfd_luo_fill *fill)
 	memfd_luo_fill_free(fill);
 }
 
-/* Restoring the list cannot be undone, so it is the last step. */
+/* Called last, because restoring the list cannot be undone. */
 static int memfd_luo_restore_entries(struct memfd_luo_fill *fill)
 {
 	struct memfd_luo_ser *desc = &fill->desc;
@@ -570,8 +571,8 @@ static int memfd_luo_restore_entries(struct memfd_luo_fill *fill)
 }
 
 /*
- * Create the file.  Only invalid data is a permanent error; a failure to create
- * a file may depend on the calling process, and can be retried.
+ * Create the file.  Only invalid data is a permanent error.  A failure to create
+ * the file can be retried, as it may depend on the calling process.
  */
 static int memfd_luo_begin(struct liveupdate_file_op_args *op)
 {
@@ -625,7 +626,7 @@ int memfd_luo_retrieve(struct liveupdate_file_op_args *op)
 
 	fill = op->private_data;
 	err = memfd_luo_take_all(fill);
-	/* These two mean invalid data, which is permanent. */
+	/* -EINVAL and -EIO mean invalid data, which is a permanent error. */
 	op->retry = err && err != -EINVAL && err != -EIO;
 	if (op->retry)
 		return err;
@@ -642,9 +643,10 @@ int memfd_luo_retrieve(struct liveupdate_file_op_args *op)
 }
 
 /*
- * Free the memory that retrieve() has not used: all of it when no attempt was
- * started or the description was refused, or the rest after an attempt that can
- * be retried.  After a success or a failure to restore a folio nothing is left.
+ * Free the memory that retrieve() has not used.  After an attempt that can be
+ * retried, this is the rest of the memory.  If no attempt was made or the
+ * description was refused, this is all memory.  After a success, or a failure to
+ * restore a folio, nothing is left.
  */
 void memfd_luo_finish(struct liveupdate_file_op_args *op)
 {

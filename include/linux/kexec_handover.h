@@ -15,9 +15,9 @@ struct page;
 
 /**
  * struct kho_restore_batch - common state of folios that are restored together
- * @cursor: position of the last one in the map
- * @page: the last restored page; all @nr_pages are in its zone
- * @nr_pages: restored pages that are not counted as managed yet
+ * @cursor: position of the last folio in the map
+ * @page: a restored page; all @nr_pages pages are in its zone
+ * @nr_pages: number of restored pages that are not counted as managed yet
  *
  * Initially all zero; kho_restore_batch_end() ends the batch.
  */

@@ -24,11 +24,12 @@ struct module;
 /**
  * struct liveupdate_file_op_args - arguments of the callbacks of a file handler
  * @handler: the handler
- * @retry: set by retrieve() when it fails with nothing lost, and may be called
- *         again.  Otherwise its error is permanent.
+ * @retry: set by retrieve() if it fails without losing data and may be called
+ *         again.  Otherwise the error is permanent.
  * @retrieve_status: for can_finish() and finish(): 1 when the file was
- *                   retrieved, a negative errno when that failed permanently, 0
- *                   when it was not tried or can be tried again
+ *                   retrieved, a negative errno after a permanent error of
+ *                   retrieve(), 0 when retrieve() was not called or can be
+ *                   called again
  * @file: the file; set by retrieve()
  * @serialized_data: where the next kernel finds the state of the file; set by
  *                   preserve(), may be changed by freeze()
@@ -56,8 +57,8 @@ struct liveupdate_file_op_args {
  * @retrieve: recreate the file in the next kernel
  * @can_finish: check whether @finish can be called; optional
  * @finish: free preserved memory that is not in use by the file
- * @get_id: identify the object of the file, with the same number for all files
- *          that share it; optional, defaults to the file
+ * @get_id: return a number for the object that the file refers to; files that
+ *          share an object have the same number; optional, defaults to the file
  * @owner: module of these functions
  *
  * See "LUO File Descriptors" for when each is called.
@@ -116,8 +117,8 @@ struct liveupdate_file_handler {
  * @flb: the FLB
  * @data: where the next kernel finds the state; set by preserve()
  * @obj: the live object; set by preserve() and by retrieve()
- * @retry: set by retrieve() when it fails with nothing lost, and may be called
- *         again.  Otherwise its error is permanent.
+ * @retry: set by retrieve() if it fails without losing data and may be called
+ *         again.  Otherwise the error is permanent.
  */
 struct liveupdate_flb_op_args {
 	struct liveupdate_flb *flb;
@@ -145,15 +146,15 @@ struct liveupdate_flb_ops {
 /* State of an incoming FLB. */
 enum luo_flb_state {
 	LUO_FLB_UNREAD,		/* its record was not read */
-	LUO_FLB_WAITING,	/* its record was read */
+	LUO_FLB_WAITING,	/* its record was read, the object is not recreated */
 	LUO_FLB_RETRIEVED,	/* the object was recreated */
 	LUO_FLB_DONE,		/* finished, or lost */
 };
 
 /*
- * State of an FLB, in both directions, protected by @lock.  @files is the
- * number of files that need it, @gets that of other users.  @list and @users,
- * the number of handlers, are protected by luo_register_rwlock.
+ * State of an FLB in both directions, protected by @lock.  @files is the number
+ * of files that need the FLB, @gets the number of references of other users.
+ * luo_register_rwlock protects @list and @users, the number of handlers.
  */
 struct luo_flb_private {
 	struct list_head list;

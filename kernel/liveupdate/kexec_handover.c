@@ -2,9 +2,9 @@
 /*
  * Kexec Handover core: the incoming and the outgoing root tree.
  *
- * Each of them has a node for each subsystem, with the location of its data.
- * kho_out.fdt_lock serializes the writers of the outgoing one and its view in
- * debugfs.  Nothing changes the incoming one.
+ * Each tree has a node for each subsystem, with the location of its data.
+ * kho_out.fdt_lock serializes changes of the outgoing tree, and reads of it in
+ * debugfs.  The incoming tree never changes.
  *
  * Copyright (C) 2023 Alexander Graf <graf@amazon.com>
  * Copyright (C) 2025 Microsoft Corporation, Mike Rapoport <rppt@kernel.org>
@@ -104,7 +104,7 @@ void kho_remove_subtree(void *blob)
 }
 EXPORT_SYMBOL_GPL(kho_remove_subtree);
 
-/* Return the node of a subtree, or an error, and its number in @nr. */
+/* Return the node of a subtree, with its number in @nr; or an error. */
 static int kho_find_subtree(const char *name, unsigned int *nr)
 {
 	const void *fdt = kho_in_fdt();
@@ -130,7 +130,7 @@ static int kho_find_subtree(const char *name, unsigned int *nr)
  * @phys: set to the address of the data
  * @size: set to the number of bytes, unless NULL
  *
- * Unclaimed memory, that of the data included, is not released before
+ * Unclaimed memory, including that of the data, is not released before
  * kho_put_subtree() is called.  Each call that returns 0 needs a call of
  * kho_put_subtree().
  *
@@ -170,11 +170,12 @@ int kho_retrieve_subtree(const char *name, phys_addr_t *phys, size_t *size)
 EXPORT_SYMBOL_GPL(kho_retrieve_subtree);
 
 /**
- * kho_put_subtree - undo a kho_retrieve_subtree()
- * @name: the name of the data
+ * kho_put_subtree - undo kho_retrieve_subtree()
+ * @name: name of the subtree
  *
- * To be called when all memory that the data leads to is restored, or is not
- * going to be.  Without any reference, unclaimed memory may be released.
+ * To be called when all memory that the data refers to is restored, or is not
+ * going to be restored.  Unclaimed memory may be released when no subtree is
+ * referenced.
  *
  * Context: May sleep.
  */
@@ -191,11 +192,11 @@ void kho_put_subtree(const char *name)
  * @component: name and version of the structure in this kernel, from its ABI
  *	       header
  *
- * For structures that all users share, which are named in the root tree.
+ * For structures that all users share: their versions are in the root tree.
  *
  * Context: Any.
- * Return: true when the previous kernel left a handover, and did not have this
- * version of the structure.
+ * Return: true when the previous kernel left a handover with another version of
+ * the structure, or without the structure.
  */
 bool kho_incoming_differs(const char *component)
 {
@@ -232,7 +233,7 @@ int __init kho_out_init(void)
 		goto err_destroy_map;
 	}
 
-	/* The tree is edited in place; its size stays that of the page. */
+	/* The tree is edited in place, so it always has the size of the page. */
 	map = virt_to_phys(kho_out.map.root);
 	if (fdt_create_empty_tree(fdt, PAGE_SIZE) ||
 	    fdt_setprop_string(fdt, 0, "compatible", KHO_FDT_COMPATIBLE) ||

@@ -2,8 +2,8 @@
 /*
  * Kexec Handover in debugfs, for administrators and for tools.
  *
- * Nothing depends on it: a failure in here only hides a file.  For a handover
- * that was refused only its versions are shown.
+ * Nothing depends on these files: a failure only hides a file.  For a refused
+ * handover, only the versions are shown.
  *
  * Copyright (C) 2023 Alexander Graf <graf@amazon.com>
  * Copyright (C) 2025 Microsoft Corporation, Mike Rapoport <rppt@kernel.org>
@@ -27,7 +27,7 @@
 
 #include "kexec_handover_internal.h"
 
-/* Incoming data beyond this size is not shown. */
+/* Incoming data that is larger is not shown. */
 #define KHO_SNAPSHOT_MAX	SZ_1M
 
 static void kho_show_addr(const struct kho_scratch *area, void *m)
@@ -54,7 +54,7 @@ static int scratch_len_show(struct seq_file *m, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(scratch_len);
 
-/* Subtrees are added and removed, so readers get a copy. */
+/* Subtrees may be added and removed at any time, so readers get a copy. */
 static int kho_out_fdt_show(struct seq_file *m, void *v)
 {
 	guard(mutex)(&kho_out.fdt_lock);
@@ -171,8 +171,8 @@ static void __init kho_snapshot_subtree(const char *name)
 
 /*
  * Subsystems free their incoming data, some of them before debugfs exists, so
- * the files show copies.  This file is linked before all users of Kexec
- * Handover, and its initcall runs before theirs.
+ * the files show copies.  The initcall that makes them runs before those of all
+ * users of Kexec Handover, because this file is linked before them.
  */
 static int __init kho_snapshot(void)
 {

@@ -3,7 +3,7 @@
 #define LINUX_KEXEC_HANDOVER_INTERNAL_H
 
 /*
- * Layers.  A file only calls files below it, and none on its own line:
+ * Layers.  A file only calls files on lines below its own:
  *
  *	kho_init.c			set-up in initcalls
  *	kexec_handover_debugfs.c	files for administrators and tools
@@ -13,11 +13,11 @@
  *	kho_memblock.c			early boot: reserves preserved memory
  *	kho_block.c kho_timeline.c kho_vmalloc.c
  *					structures in preserved memory
- *	kexec_handover.c		root trees: data by name
+ *	kexec_handover.c		root trees: find data by name
  *	kho_unclaimed.c			memory that is not restored yet
  *	kho_pages.c			pages and folios
  *	kho_scratch.c			scratch areas reserved at boot
- *	kho_out_report.c		what is preserved, for debugfs
+ *	kho_out_report.c		outgoing versions and memory, for debugfs
  *	kho_state.c			kho_in and kho_out
  *	kho_compat_report.c kho_debugfs_blob.c kho_radix.c
  *	kho_alloc.c kho_compat.c
@@ -32,8 +32,8 @@
 #include <linux/types.h>
 
 /*
- * Scratch areas are the first memory that the next kernel adds to memblock, at
- * a time when the array of memory regions cannot grow.
+ * The next kernel adds scratch areas to memblock when the array of regions cannot
+ * grow yet.
  */
 #define KHO_MAX_SCRATCH_AREAS	120
 
@@ -54,7 +54,7 @@ struct kho_boot_use {
 	phys_addr_t node_high[MAX_NUMNODES];
 };
 
-/* More subtrees than fit into a root tree of the largest page size. */
+/* A root tree has fewer subtrees than this, with any page size. */
 #define KHO_MAX_SUBTREES	2048
 
 /**
@@ -63,14 +63,14 @@ struct kho_boot_use {
  * @fdt_len: bytes of memory at @fdt_phys
  * @scratch_phys: array of scratch areas, 0 without a handover
  * @same: all versions in the root tree are those of this kernel
- * @orders: a bit for each order that @map may have blocks of
+ * @orders: a bit for each order of which @map may have blocks
  * @overlap_start: first page frame of the range of all overlaps, which contains
  *		   each page that is in more than one block of @map
  * @overlap_end: page frame after the last one of that range, 0 for no range
  * @map: preserved memory that is not restored yet
  * @nr_nodes: number of nodes in @map when it was found
- * @preserved: a bit for each subtree, in the order of the root tree: its data
- *	       was preserved and has not been released
+ * @preserved: a bit for each subtree, in the order of the root tree; set if the
+ *	       data was preserved and has not been released
  * @reserved: preserved memory is reserved and @preserved is valid
  */
 struct kho_in {

@@ -19,7 +19,7 @@
  * @pfn: page frame to start at
  *
  * Context: Any.
- * Return: the first page frame after @pfn that needs a check of its own, or @pfn
+ * Return: the first page frame after @pfn that has to be checked again, or @pfn
  * when its memory was added after boot.
  */
 unsigned long kho_boot_memory_from(unsigned long pfn)
@@ -49,7 +49,7 @@ static struct page *kho_keep_boot_pages(struct page *page, unsigned int order)
  * @gfp: as for alloc_pages()
  * @order: order of the allocation
  *
- * Context: That of @gfp.
+ * Context: As @gfp allows.
  * Return: the first page, or NULL.
  */
 struct page *kho_alloc_pages(gfp_t gfp, unsigned int order)

@@ -7,8 +7,8 @@
 struct page;
 
 /*
- * Preserved memory is not available to other users, and no task is killed for
- * it: an allocation fails instead of invoking the OOM killer.
+ * Preserving memory must not kill tasks: an allocation fails instead of invoking
+ * the OOM killer.
  */
 #define KHO_GFP	(GFP_KERNEL | __GFP_ZERO | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 

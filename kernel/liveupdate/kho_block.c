@@ -16,8 +16,8 @@
  * kho_block_set_it_reserve_entry(), which cannot fail then.  The address of the
  * first block, kho_block_set_head_pa(), is passed to the next kernel.
  *
- * The kernel that reads it restores the set with kho_block_set_restore(),
- * iterates with kho_block_set_it_read_entry(), and frees it with
+ * The kernel that reads the set restores it with kho_block_set_restore(), reads
+ * the records with kho_block_set_it_read_entry(), and frees the set with
  * kho_block_set_destroy().  A restored set cannot grow.
  *
  * A set has no lock of its own.  Its owner serializes all calls.
@@ -257,8 +257,8 @@ static int kho_block_set_read(struct kho_block_set *bs, u64 head_pa)
 
 /*
  * Restore the tracked blocks, so that no other owner with the same addresses in
- * its records can modify or free them.  A block that was restored before, even
- * by this chain, is untracked.
+ * its records can modify or free them.  A block that is already restored, by
+ * another owner or because the chain has it twice, is untracked.
  */
 static int kho_block_set_take(struct kho_block_set *bs)
 {
@@ -283,9 +283,8 @@ static int kho_block_set_take(struct kho_block_set *bs)
  * @head_pa: address of the first block, or 0 for a set without any
  *
  * Context: May sleep.
- * Return: 0; -EINVAL when the chain is damaged, after its blocks up to the
- * damage were freed; or -ENOMEM with nothing changed, and the call may be
- * repeated.
+ * Return: 0; -EINVAL when the chain is damaged: the blocks before the damage are
+ * freed then; -ENOMEM with nothing changed: the call may be repeated.
  */
 int kho_block_set_restore(struct kho_block_set *bs, u64 head_pa)
 {
@@ -300,7 +299,7 @@ int kho_block_set_restore(struct kho_block_set *bs, u64 head_pa)
 		return err;
 	}
 
-	/* Free the valid blocks before an invalid one: they have no other user. */
+	/* If the chain is damaged, free the restored blocks: they have no other user. */
 	if (kho_block_set_take(bs) || err) {
 		kho_block_set_destroy(bs);
 		return -EINVAL;
@@ -313,7 +312,7 @@ EXPORT_SYMBOL_IF_KUNIT(kho_block_set_restore);
 
 /**
  * kho_block_set_destroy - free all blocks of a set
- * @bs: the set; without blocks it can be used again
+ * @bs: the set; it has no blocks afterwards and can be used again
  *
  * Context: Any.
  */
@@ -371,7 +370,7 @@ static bool kho_block_set_it_advance(struct kho_block_set_it *it)
 
 /**
  * kho_block_set_it_reserve_entry - append a record
- * @it: the iterator, used for nothing else since kho_block_set_it_init()
+ * @it: the iterator; since kho_block_set_it_init(), only used for this function
  *
  * Return: the memory of the record, or NULL when the set is full.
  */
@@ -399,7 +398,7 @@ void *kho_block_set_it_read_entry(struct kho_block_set_it *it)
 	if (!it->block)
 		return NULL;
 
-	/* A block that is not full has the last records: stay in it. */
+	/* Only leave a full block: one that is not full has the last records. */
 	if (it->i == it->bs->count_per_block && !kho_block_set_it_advance(it))
 		return NULL;
 	if (it->i >= it->block->ser->count)

@@ -3,11 +3,11 @@
  * Kexec Handover during early boot: find the handover, and protect preserved
  * memory until the page allocator is up.
  *
- * kho_populate() runs first, before memblock has any memory, and restricts it
- * to scratch areas.  kho_memory_init_early() runs when the linear map is
- * complete and validates the map of preserved memory.  kho_memory_init() runs
- * last, right before memblock releases free memory to the page allocator, and
- * reserves the memory in the map.
+ * kho_populate() runs first, before memblock allocates memory, and restricts
+ * allocations to scratch areas.  kho_memory_init_early() runs when the linear
+ * map is complete and validates the map of preserved memory.  kho_memory_init()
+ * runs last, right before memblock releases free memory to the page allocator,
+ * and reserves the memory in the map.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -33,7 +33,7 @@
 #include "kexec_handover_internal.h"
 
 /*
- * From now on nothing can be restored.  Scratch areas are in use already and
+ * After this, nothing can be restored.  Scratch areas are already in use, and
  * stay scratch areas.
  */
 static void __init kho_discard_incoming(void)
@@ -70,11 +70,11 @@ static void __init kho_reserve_preserved(void)
 	if (deferred_pages_enabled())
 		deferred_sections_prepare();
 
-	/* Before owners claim their data. */
+	/* This reads the map, so call it before owners claim their data. */
 	kho_mark_subtrees(true);
 	kho_in.reserved = true;
 
-	/* A subtree that refers to the root tree must not free it. */
+	/* Claim the root tree: a subtree with its address must not free it. */
 	for (size_t at = 0; at < kho_in.fdt_len; at += PAGE_SIZE)
 		kho_in_claim_block(kho_in.fdt_phys + at);
 }
@@ -195,7 +195,7 @@ static int __init kho_validate_map(void)
  * kho_memory_init_early - validate the map of preserved memory
  *
  * Context: Early boot, when the linear map is complete, and before struct pages
- * are initialized, which needs kho_scratch_overlap().
+ * are initialized: their initialization calls kho_scratch_overlap().
  */
 void __init kho_memory_init_early(void)
 {
@@ -213,7 +213,7 @@ void __init kho_memory_init_early(void)
 	kho_extend_scratch();
 }
 
-/* Users check the rest of KHO_FDT_COMPATIBLE. */
+/* Users of the other components in KHO_FDT_COMPATIBLE check their versions. */
 #define KHO_NEEDED_TO_BOOT						\
 	"" KHO_FDT_COMPAT_BASE KHO_SUB_COMPAT(KHO_RADIX_COMPATIBLE)
 
@@ -258,7 +258,7 @@ static bool __init kho_fdt_is_valid(const void *fdt, u64 len)
 }
 
 /**
- * arch_kho_is_ram - check whether a range of the boot protocol is RAM
+ * arch_kho_is_ram - check whether a range from the boot protocol is RAM
  * @start: first byte
  * @end: exclusive end, larger than @start
  *
@@ -300,13 +300,13 @@ static bool __init kho_scratch_is_valid(const struct kho_scratch *area,
 		all |= area[i].size;
 	}
 
-	/* Before the map is read, scratch areas are the only memory. */
+	/* Until the map is read, scratch areas are the only usable memory. */
 	if (!all)
 		pr_err("scratch array: all areas are empty\n");
 	return all;
 }
 
-/* Add the areas to memblock, as its first memory. */
+/* Add the areas to memblock, which may have no other memory yet. */
 static int __init kho_add_scratch(const struct kho_scratch *area,
 				  unsigned int nr)
 {
@@ -411,7 +411,7 @@ static bool __init kho_accept(phys_addr_t fdt_phys, u64 fdt_len,
  * The arguments come from the boot protocol.  An invalid handover is logged and
  * ignored: the boot continues as a cold boot.
  *
- * Context: Early boot, before memblock is used.
+ * Context: Early boot, before memblock allocates memory.
  */
 void __init kho_populate(phys_addr_t fdt_phys, u64 fdt_len,
 			 phys_addr_t scratch_phys, u64 scratch_len)
@@ -423,7 +423,7 @@ void __init kho_populate(phys_addr_t fdt_phys, u64 fdt_len,
 		return;
 	}
 
-	/* Any other memory may be preserved. */
+	/* Memory outside of the areas may be preserved. */
 	memblock_set_kho_scratch_only();
 
 	kho_in.fdt_phys = fdt_phys;

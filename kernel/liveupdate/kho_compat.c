@@ -54,7 +54,8 @@ static const char *kho_compat_part(const char *s, struct kho_compat_part *part)
  *
  * The version is a ``-v`` and the digits at the end.
  *
- * Return: number of characters; all of them without a version.
+ * Return: number of characters before the version; the length of the component
+ * if it has no version.
  */
 unsigned int kho_compat_name_len(const struct kho_compat_part *part)
 {
@@ -94,7 +95,7 @@ static struct kho_compat_part kho_compat_find(const char *s,
 	return (struct kho_compat_part){ };
 }
 
-/* The same, but a base only matches a base. */
+/* As kho_compat_find(), but only search the base, or only the components after it. */
 static struct kho_compat_part
 kho_compat_find_like(const char *s, const struct kho_compat_part *named,
 		     bool is_base)
@@ -117,7 +118,7 @@ static bool kho_compat_same(const struct kho_compat_part *a,
 	return a->len == b->len && !memcmp(a->s, b->s, a->len);
 }
 
-/* The components after the base are in strict alphabetical order. */
+/* Return the fault if components after the base are not in alphabetical order. */
 static const char *kho_compat_disorder(const char *s)
 {
 	struct kho_compat_part part, before = { };
@@ -154,7 +155,7 @@ static const char *kho_compat_repetition(const char *s)
 
 /**
  * kho_compat_validate - validate a composite string
- * @s: the string, from anywhere
+ * @s: the string, not trusted
  * @size: bytes of the field that it is in
  *
  * Context: Any.
@@ -203,7 +204,7 @@ EXPORT_SYMBOL_IF_KUNIT(kho_compat_expand);
 /**
  * kho_compat_it_init - start comparing two strings
  * @it: set up for kho_compat_it_next()
- * @offered: string of the other kernel, from anywhere
+ * @offered: string of the other kernel, not trusted
  * @size: bytes of the field that @offered is in
  * @supported: string of this kernel, empty for none
  *
@@ -261,9 +262,9 @@ static bool kho_compat_next_missing(struct kho_compat_it *it)
  * kho_compat_it_next - go to the next component
  * @it: the comparison
  *
- * The components of the other kernel come first, in their order, starting with
- * the base, and then those missing in it.  A malformed string has one verdict,
- * without components.
+ * The components of the other kernel come first, in the order of its string.
+ * Then follow the components that only this kernel has.  A malformed string has
+ * one verdict, without components.
  *
  * Context: Any.
  * Return: false after the last component.
@@ -290,7 +291,7 @@ EXPORT_SYMBOL_IF_KUNIT(kho_compat_it_next);
 
 /**
  * kho_compat_match - check whether data of another kernel can be read
- * @offered: string of the other kernel, from anywhere
+ * @offered: string of the other kernel, not trusted
  * @size: bytes of the field that @offered is in
  * @supported: string of this kernel
  *
@@ -318,9 +319,9 @@ EXPORT_SYMBOL_IF_KUNIT(kho_compat_match);
 
 /**
  * kho_compat_includes - check whether a part of another kernel's data can be read
- * @offered: string of the other kernel, from anywhere
+ * @offered: string of the other kernel, not trusted
  * @size: bytes of the field that @offered is in
- * @needed: the components that the part is made of
+ * @needed: the components that are needed to read this part
  *
  * Context: Any.
  * Return: true when @offered has all components of @needed, in the same
@@ -343,7 +344,7 @@ EXPORT_SYMBOL_IF_KUNIT(kho_compat_includes);
 
 /**
  * kho_compat_same_base - check whether two strings have the same base
- * @offered: string of the other kernel, from anywhere
+ * @offered: string of the other kernel, not trusted
  * @size: bytes of the field that @offered is in
  * @supported: string of this kernel
  *
@@ -361,7 +362,7 @@ EXPORT_SYMBOL_IF_KUNIT(kho_compat_same_base);
 
 /**
  * kho_compat_has - check whether a string has a component
- * @offered: string of the other kernel, from anywhere
+ * @offered: string of the other kernel, not trusted
  * @size: bytes of the field that @offered is in
  * @component: name and version of the component
  *

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Report of the versions in a handover: the log has a line for each difference,
- * once, and debugfs has all comparisons.
+ * Report of the versions in a handover: each difference is logged once, and
+ * debugfs lists all comparisons.
  *
  * The strings are copied: those of the previous kernel are in memory that is
  * freed, those of this kernel may be in a module.
@@ -21,7 +21,7 @@
 
 #include "kexec_handover_internal.h"
 
-/* Number of records for debugfs.  Others are in the log only. */
+/* Maximum number of comparisons in debugfs.  Others are only logged. */
 #define KHO_COMPAT_RECORDS	16
 
 /* Maximum number of characters of a malformed string in the log. */
@@ -111,7 +111,7 @@ static void kho_compat_print_malformed(const char *offered, size_t size,
 
 /**
  * kho_compat_report - log a comparison and record it for debugfs
- * @offered: string of the previous kernel, from anywhere
+ * @offered: string of the previous kernel, not trusted
  * @size: bytes of the field that @offered is in
  * @supported: string of this kernel, empty for none
  *
@@ -190,7 +190,8 @@ static void kho_compat_show_record(struct seq_file *m,
 /**
  * kho_compat_show - list all comparisons so far
  * @m: the file; gets a line for each component: name, version of the previous
- *     kernel, version of this kernel, verdict, and the name of its base
+ *     kernel, version of this kernel, verdict, and the name of the base of the
+ *     string
  * @v: unused
  *
  * Return: 0.

@@ -2,8 +2,8 @@
 /*
  * Data of subtrees as files in debugfs.
  *
- * Outgoing data is shown in place, and incoming data as a copy: a snapshot, taken
- * before its owner frees it.
+ * Outgoing data is shown in place.  Incoming data is copied before its owner
+ * frees it, and the copy is shown.
  *
  * Copyright (C) 2023 Alexander Graf <graf@amazon.com>
  * Copyright (C) 2025 Microsoft Corporation, Mike Rapoport <rppt@kernel.org>
@@ -29,10 +29,10 @@ struct kho_blob {
 
 static struct dentry *kho_out_dir;
 
-/* Protected by the lock of the outgoing root tree. */
+/* Protected by kho_out.fdt_lock. */
 static LIST_HEAD(kho_out_blobs);
 
-/* Written during initcalls only. */
+/* Only modified during initcalls. */
 static LIST_HEAD(kho_in_blobs);
 
 static struct kho_blob *kho_blob_alloc(const char *name, void *data,
@@ -58,7 +58,7 @@ static void kho_blob_show(struct kho_blob *blob, struct dentry *dir)
 /**
  * kho_debugfs_add_blob - add an outgoing blob to out/sub_fdts
  * @name: name of the file
- * @data: the data, until kho_debugfs_remove_blob()
+ * @data: the data; it must exist until kho_debugfs_remove_blob() is called
  * @size: number of bytes
  */
 void kho_debugfs_add_blob(const char *name, void *data, size_t size)
@@ -78,7 +78,7 @@ void kho_debugfs_add_blob(const char *name, void *data, size_t size)
 
 /**
  * kho_debugfs_remove_blob - remove an outgoing blob
- * @data: the data; it has no readers any longer when this function returns
+ * @data: the data; when this function returns, it has no readers
  */
 void kho_debugfs_remove_blob(void *data)
 {
@@ -110,7 +110,7 @@ void __init kho_debugfs_set_blob_dir(struct dentry *dir)
  * @data: the copy, freed with kfree()
  * @size: number of bytes
  *
- * Return: true, or false on allocation failure, when @data stays the caller's.
+ * Return: true, or false on allocation failure: the caller still owns @data then.
  */
 bool __init kho_debugfs_add_snapshot(const char *name, void *data, size_t size)
 {

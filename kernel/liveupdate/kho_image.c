@@ -41,25 +41,25 @@
 #include "kho_alloc.h"
 #include "luo_internal.h"
 
-/* Maximum number of areas.  More of them would be too small to be useful. */
+/* Maximum number of areas.  In more fragmented memory, the allocation fails. */
 #define KHO_DEMAND_AREAS	64
 
 #define KHO_LOW_END		((phys_addr_t)ARCH_LOW_ADDRESS_LIMIT + 1)
 
-/* Areas are not divided into smaller ones than this. */
+/* Memory is not divided into areas smaller than this. */
 #define KHO_DEMAND_MIN		SZ_16M
 
 /*
- * Size of the other segments: purgatory, boot parameters, device tree, and the
- * alignment of each.
+ * Space for the other segments: purgatory, boot parameters and device tree, each
+ * with its alignment.
  */
 #define KHO_IMAGE_EXTRA		SZ_8M
 
 /**
  * struct kho_areas - scratch areas of an image
  * @node: in kho_all_areas
- * @list: page of the array for the next kernel, outside of all areas, so that
- *	  the next kernel does not overwrite it
+ * @list: page with the array of areas for the next kernel; not in an area, where
+ *	  the next kernel might overwrite it
  * @nr: number of areas
  * @area: the areas; the whole image fits into the first one
  */
@@ -88,7 +88,7 @@ size_t __weak arch_kho_image_size(const struct kimage *image)
 	return image->kernel_buf_len;
 }
 
-/* The next kernel may need more than this one. */
+/* The next kernel may need more memory than this one. */
 static phys_addr_t kho_with_margin(phys_addr_t size)
 {
 	return size + size / 4;
@@ -114,7 +114,7 @@ static bool kho_may_be_scratch(unsigned long pfn, unsigned long nr_pages)
 	       !kho_out_overlaps(PFN_PHYS(pfn), PFN_PHYS(nr_pages));
 }
 
-/* The page of the array, which the next kernel reads before it has memory. */
+/* The page with the array of areas.  The next kernel reads it in early boot. */
 static struct page *kho_alloc_list(void)
 {
 	struct page *list = kho_alloc_pages(KHO_GFP, 0);
@@ -257,7 +257,10 @@ static bool kho_alloc_low(struct kho_areas *areas)
 	return done >= size;
 }
 
-/* On each node first, as memblock does, and elsewhere if a node is full. */
+/*
+ * Allocate on each node first, as memblock does.  If a node is full, allocate on
+ * any node.
+ */
 static bool kho_alloc_high(struct kho_areas *areas)
 {
 	phys_addr_t size = kho_with_margin(kho_boot_use.high), done;
@@ -298,7 +301,7 @@ static void kho_free_all_areas(struct kho_areas *areas)
 		kho_free_area(&areas->area[--areas->nr]);
 }
 
-/* Pages of objects that RCU has not freed yet cannot be migrated. */
+/* RCU may hold pages that cannot be migrated: wait until it has freed them. */
 static bool kho_retry_all_areas(struct kho_areas *areas, phys_addr_t space)
 {
 	kho_free_all_areas(areas);
@@ -324,7 +327,7 @@ static void kho_free_areas(struct kho_areas *areas)
  * the time line, and the list of sessions.
  *
  * Context: May sleep.
- * Return: true without any other subtree and without an outgoing session.
+ * Return: true when no other subtree and no outgoing session exists.
  */
 bool kho_out_is_unused(void)
 {
@@ -347,8 +350,8 @@ bool kho_out_is_unused(void)
 }
 
 /*
- * Without outgoing data, an image does not need a handover, unless it replaces
- * one that has scratch areas.
+ * Without outgoing data, an image does not need a handover, unless it replaces an
+ * image that has scratch areas.
  */
 static bool kho_handover_is_optional(void)
 {
@@ -356,8 +359,8 @@ static bool kho_handover_is_optional(void)
 }
 
 /*
- * Without enough scratch memory, the image is loaded without a handover if that
- * is optional, as on a kernel without Kexec Handover.
+ * If scratch memory is insufficient and a handover is optional, load the image
+ * without one, as a kernel without Kexec Handover does.
  */
 static int kho_alloc_image_areas(struct kimage *image)
 {
@@ -465,7 +468,7 @@ int kho_locate_mem_hole(struct kexec_buf *kbuf,
 		if (ret != 1)
 			return -EADDRNOTAVAIL;
 
-		/* Write it to its destination now, like a segment in CMA. */
+		/* Write the segment to its destination now, like one in CMA. */
 		if (kbuf->image->kho.areas)
 			kbuf->cma = phys_to_page(kbuf->mem);
 		return 0;
@@ -474,14 +477,14 @@ int kho_locate_mem_hole(struct kexec_buf *kbuf,
 	return -EADDRNOTAVAIL;
 }
 
-/* The array has a page of its own, or is a segment in areas reserved at boot. */
+/* The array is in a page of its own, or in one of the areas reserved at boot. */
 static int kho_add_list(struct kimage *image)
 {
 	struct page *list = image->kho.areas ? image->kho.areas->list : NULL;
 	struct kexec_buf kbuf = {
 		.image = image,
 		.mem = list ? page_to_phys(list) : KEXEC_BUF_MEM_UNKNOWN,
-		/* Aligned for pages of any size, so that it is easy to map. */
+		/* Page-aligned in the next kernel, with any page size. */
 		.buf_align = list ? PAGE_SIZE : SZ_64K,
 		.buf_max = ULONG_MAX,
 		.top_down = true,
@@ -561,7 +564,7 @@ void kho_release_kimage(struct kimage *image)
 	if (!image->kho.areas)
 		return;
 
-	/* All segments are in the areas or in the page of the array. */
+	/* Segments are freed with the areas and the array, not as CMA. */
 	memset(image->segment_cma, 0, sizeof(image->segment_cma));
 	scoped_guard(mutex, &kho_all_areas_lock)
 		list_del(&image->kho.areas->node);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Set-up of Kexec Handover during initcalls, when memory can be allocated: the
- * outgoing root tree, and the data that belongs to no other subsystem.
+ * outgoing root tree, and the data that belongs to Kexec Handover itself.
  *
  * Copyright (C) 2023 Alexander Graf <graf@amazon.com>
  * Copyright (C) 2025 Microsoft Corporation, Mike Rapoport <rppt@kernel.org>
@@ -43,7 +43,7 @@ static u32 __init kho_read_metadata(void)
 	if (kho_retrieve_subtree(KHO_METADATA_NODE_NAME, &phys, &size))
 		return 0;
 
-	/* The metadata of an incompatible version stay unclaimed. */
+	/* Metadata of an incompatible version stays unclaimed. */
 	kho_put_subtree(KHO_METADATA_NODE_NAME);
 	if (size < sizeof(*chain)) {
 		pr_warn("kexec-metadata: invalid size (%zu bytes at %pa)\n",
@@ -108,7 +108,7 @@ static int __init kho_init(void)
 
 	/*
 	 * Scratch areas that this kernel reserved itself are still reserved.
-	 * Inherited ones belong to the page allocator, and are in use.
+	 * Inherited areas already belong to the page allocator, and are in use.
 	 */
 	if (err && !kho_in.scratch_phys)
 		kho_release_scratch();

@@ -3,14 +3,14 @@
  * Reservation of preserved memory in memblock.
  *
  * The memory map has the blocks of one order in ascending order.  Each order is
- * one sequence for memblock_reserve_sequence(), and the nodes of the map, which
- * are not in the map, are another one.  The map is not trusted: keys of memory
+ * one sequence for memblock_reserve_sequence().  The nodes of the map, which are
+ * not in the map, are another sequence.  The map is not trusted: keys of memory
  * that cannot be preserved are removed.  If only a part of a block cannot be
  * preserved, the rest of it stays reserved, as devices may use it.
  *
- * Blocks are aligned powers of two, so of two blocks that overlap one contains
- * the other.  At least one of the keys is stale, and it is unknown which.  The
- * memory stays reserved until the first owner restores its block.
+ * Blocks are aligned powers of two, so if two blocks overlap, one contains the
+ * other.  At least one of the two keys is stale, but it is unknown which one.
+ * The memory stays reserved until the first owner restores its block.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -47,8 +47,8 @@ static phys_addr_t *kho_nodes __initdata;
 static unsigned long kho_nr_nodes __initdata;
 
 /*
- * Set when all memory outside of scratch areas is reserved, on allocation
- * failure.
+ * Set after an allocation failure: all memory outside of scratch areas is
+ * reserved.
  */
 static bool kho_coarse __initdata;
 
@@ -69,7 +69,7 @@ static void __init kho_drop_keys(unsigned long key, unsigned long nr,
 		kho_radix_take_key_at(&kho_in.map, key + nr, &cursor);
 }
 
-/* Restoring is slower for blocks in the range of all overlaps. */
+/* Extend the range of all overlaps.  Restoring blocks in this range is slower. */
 static void __init kho_add_overlap(unsigned long start, unsigned long end)
 {
 	if (!kho_in.overlap_end)
@@ -79,7 +79,7 @@ static void __init kho_add_overlap(unsigned long start, unsigned long end)
 	kho_in.overlap_end = max(kho_in.overlap_end, end);
 }
 
-/* With all memory reserved, overlaps are only visible in the map. */
+/* If all memory is reserved, memblock cannot report overlaps: search the map. */
 static bool __init kho_in_larger_blocks(phys_addr_t start, phys_addr_t last,
 					unsigned int order)
 {
@@ -195,7 +195,7 @@ static bool __init kho_next_node(struct memblock_sequence *seq,
 }
 
 /*
- * Nodes are reserved before blocks, so that a block that overlaps one is
+ * Nodes are reserved before blocks, so that blocks that overlap a node are
  * refused.
  */
 static int __init kho_reserve_nodes(unsigned long nr)
@@ -270,12 +270,12 @@ static int __init kho_reserve_map(void)
 {
 	int err = kho_reserve_nodes(kho_nr_nodes);
 
-	/* Without regions of their own, nodes are not protected. */
+	/* Blocks that overlap a node are only refused if it has a region of its own. */
 	if (err == -ENOMEM)
 		panic("KHO: memory map: failed to reserve %lu nodes, the previous kernel needs a larger kho_scratch=\n",
 		      kho_nr_nodes);
 
-	/* Start with the largest blocks: they are the fewest, and may contain others. */
+	/* Start with the largest blocks: they are few, and may contain smaller ones. */
 	for (int order = KHO_MAX_ORDER; order >= 0; order--) {
 		unsigned long first = kho_encode_key(0, order), nr;
 
@@ -286,9 +286,9 @@ static int __init kho_reserve_map(void)
 		if (!kho_coarse && kho_reserve_order(order, nr))
 			kho_reserve_coarse();
 		/*
-		 * This only refuses invalid blocks and finds overlaps.  All
-		 * whole pages of RAM are reserved already, so the array of
-		 * regions does not have to grow.
+		 * Refuse invalid blocks and find overlaps.  All whole pages of
+		 * RAM are reserved already, so the array of regions does not
+		 * have to grow.
 		 */
 		if (kho_coarse)
 			kho_reserve_order(order, 0);
@@ -300,9 +300,9 @@ static int __init kho_reserve_map(void)
 /**
  * kho_reserve_incoming - reserve all preserved memory in memblock
  *
- * Preserved memory is never released to the page allocator by mistake: on
- * allocation failure all memory outside of scratch areas stays reserved, and if
- * that fails, too, the kernel panics.
+ * Preserved memory is never released to the page allocator by mistake.  On
+ * allocation failure all memory outside of scratch areas is reserved.  If that
+ * fails, too, the kernel panics.
  *
  * Context: Early boot, as the last user of memblock before the page allocator.
  * Return: 0, or -EINVAL or -ELOOP when the memory map is damaged.

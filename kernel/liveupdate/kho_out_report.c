@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The outgoing handover for administrators and tools: the versions that this
- * kernel writes, and the memory that is preserved.  Each file of debugfs has lines
- * of a key, a colon and a value.
+ * kernel writes, and the memory that is preserved.  Each line of these files in
+ * debugfs has a key, a colon and a value.
  */
 
 #include <linux/align.h>
@@ -17,7 +17,7 @@
 /* From the linker script: all notes of the kernel. */
 extern const char __start_notes[], __stop_notes[];
 
-/* The names of a note follow its head, each with its NUL. */
+/* The strings of a note follow its head, each ended by a NUL. */
 static void kho_out_show_note(struct seq_file *m, const struct kho_note_head *head)
 {
 	const char *name = (const char *)(head + 1);
@@ -35,7 +35,7 @@ static bool kho_out_is_our_note(const struct kho_note_head *head)
 }
 
 /**
- * kho_out_compat_show - list what this kernel writes
+ * kho_out_compat_show - list the versions that this kernel writes
  * @m: the file; gets a line for each component that is built in, with the composite
  *     string of its outgoing data
  * @v: unused

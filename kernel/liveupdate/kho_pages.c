@@ -3,14 +3,13 @@
  * Preserving and restoring of pages and folios.
  *
  * Preserving memory adds the keys of its blocks to the outgoing map.  Preserved
- * memory of the previous kernel is reserved from early boot on.  Restoring it
- * removes its key from the incoming map, which succeeds once.  Restoring a
- * block discards the blocks that overlap it.  Memory in the incoming map is
- * unclaimed.
+ * memory of the previous kernel is reserved from early boot on.  Restoring a
+ * block removes its key from the incoming map, so it succeeds only once, and
+ * discards the blocks that overlap it.  Memory in the incoming map is unclaimed.
  *
- * Neither path takes a global lock or writes a global cache line.  The
- * exceptions are restoring a block in the range of all overlaps, and the end of
- * a batch, which counts the restored pages as managed.
+ * Preserving and restoring take no global lock and write no global cache line,
+ * with two exceptions: restoring a block in the range of all overlaps, and the
+ * end of a batch, which counts the restored pages as managed.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -43,7 +42,7 @@ static unsigned int kho_max_order_at(unsigned long pfn, unsigned int max)
 
 /* Preserving. */
 
-/* For bugs of a caller; CONFIG_KEXEC_HANDOVER_DEBUG adds the stack trace. */
+/* Report a bug of the caller; CONFIG_KEXEC_HANDOVER_DEBUG adds a stack trace. */
 #define kho_debug_report(fmt, ...)					\
 do {									\
 	pr_err_ratelimited(fmt, ##__VA_ARGS__);				\
@@ -123,7 +122,7 @@ EXPORT_SYMBOL_GPL(kho_preserve_folio);
 
 /**
  * kho_preserve_folios - preserve several folios for the next kernel
- * @folios: the folios, best in ascending order of their addresses
+ * @folios: the folios, preferably in ascending order of their addresses
  * @nr: number of folios
  *
  * Context: May sleep.
@@ -183,8 +182,8 @@ void kho_unpreserve_folios(struct folio **folios, unsigned long nr)
 /*
  * Order of the block at @pfn when [pfn, end) is divided into blocks.
  *
- * A block must not have pages of two nodes, because the next kernel uses the
- * node of its first page.  Nodes do not alternate within a MAX_PAGE_ORDER block,
+ * A block must not have pages of two NUMA nodes, because the next kernel uses the
+ * node of its first page.  Nodes are not interleaved within a MAX_PAGE_ORDER block,
  * so checking both ends is sufficient.
  */
 static unsigned int kho_block_order(unsigned long pfn, unsigned long end)
@@ -199,8 +198,8 @@ static unsigned int kho_block_order(unsigned long pfn, unsigned long end)
 }
 
 /*
- * Order of a block in @map that contains @pfn: the first one from order @from to
- * order @to; or -ENOENT.
+ * Find a block in @map that contains @pfn.  Try all orders from @from to @to, and
+ * return the order of the first block found, or -ENOENT.
  */
 static int kho_find_block(const struct kho_radix_tree *map, unsigned long pfn,
 			  int from, int to, struct kho_radix_cursor *cursor)
@@ -217,9 +216,9 @@ static int kho_find_block(const struct kho_radix_tree *map, unsigned long pfn,
 }
 
 /*
- * Order of the block in @map at the start of [pfn, end).  It may be smaller than
- * the present result of kho_block_order(), for example when the memory belonged
- * to two NUMA nodes in the previous kernel.
+ * Find the block in @map at the start of [pfn, end), and return its order or
+ * -ENOENT.  The order may be smaller than kho_block_order() returns now, for
+ * example when the memory belonged to two NUMA nodes in the previous kernel.
  */
 static int kho_find_block_in(const struct kho_radix_tree *map, unsigned long pfn,
 			     unsigned long end, struct kho_radix_cursor *cursor)
@@ -277,7 +276,7 @@ int kho_preserve_pages_batched(struct page *page, unsigned long nr_pages,
 
 /**
  * kho_preserve_pages - preserve contiguous pages for the next kernel
- * @page: the first page; none may be freed until they are unpreserved
+ * @page: the first page; no page may be freed until the pages are unpreserved
  * @nr_pages: number of pages
  *
  * The next kernel restores them as pages of order 0, with kho_restore_pages().
@@ -582,7 +581,7 @@ int kho_preserved_order(phys_addr_t phys, unsigned long max_pages)
 	return kho_find_folio(PHYS_PFN(phys), max_pages, &cursor);
 }
 
-/* Claim a folio and return its order, trying that of the last one first. */
+/* Claim a folio and return its order.  Try the order of the last folio first. */
 static int kho_batch_take_folio(struct kho_restore_batch *batch,
 				unsigned long pfn, unsigned long max_pages)
 {
@@ -607,8 +606,8 @@ static int kho_batch_take_folio(struct kho_restore_batch *batch,
  *	       at the same address; 0 if unknown
  * @batch: state of the batch
  *
- * Context: Any, with a reference to a subtree or a session of the previous
- * kernel, from the first call to the last one of the batch.  A call before
+ * Context: Any.  From the first to the last call of a batch, the caller has a
+ * reference to a subtree or a session of the previous kernel.  A call before
  * page_alloc_init_late() has finished may sleep.
  * Return: As kho_restore_folio().
  */
@@ -635,11 +634,11 @@ struct folio *kho_restore_folio_batched(phys_addr_t phys,
  * kho_restore_folio - restore a folio of the previous kernel
  * @phys: address of the folio
  *
- * Succeeds once for each folio.  If a stale block of another order starts at
- * @phys as well, the smallest one is returned.
+ * Succeeds once for each folio.  If stale blocks of other orders start at @phys
+ * as well, the smallest block is restored.
  *
- * Context: Any, after the page allocator is up.  A call may sleep before
- * page_alloc_init_late() has finished, which happens before device initcalls.
+ * Context: Any, after the page allocator is up.  A call may sleep until
+ * page_alloc_init_late() has finished, which is before device initcalls.
  * Return: the folio, of its original order, with a reference for the caller;
  * NULL when no folio was preserved at @phys or it is restored already.
  */
@@ -740,7 +739,7 @@ static int kho_restore_block(unsigned long pfn, unsigned long end,
 	return order;
 }
 
-/* Restore preserved pages, whose struct pages are initialized. */
+/* Restore preserved pages.  Their struct pages are already initialized. */
 static struct page *kho_restore_range(unsigned long start, unsigned long end,
 				      struct kho_restore_batch *batch)
 {
@@ -750,7 +749,7 @@ static struct page *kho_restore_range(unsigned long start, unsigned long end,
 	while (pfn < end) {
 		int order = kho_restore_block(pfn, end, batch);
 
-		/* Another user restores the same pages, which is a bug. */
+		/* Another caller restores the same pages, which is a bug. */
 		if (order < 0)
 			goto err_free;
 		pfn += BIT(order);

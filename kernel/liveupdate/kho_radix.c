@@ -56,7 +56,7 @@ static bool kho_radix_key_valid(unsigned long key)
 	return fls64(key) <= KHO_RADIX_KEY_WIDTH;
 }
 
-/* Number of low bits in which keys below one table entry at @level differ. */
+/* Keys below one table entry at @level only differ in this many low bits. */
 static unsigned int kho_radix_shift(unsigned int level)
 {
 	return KHO_BITMAP_SIZE_LOG2 + (level - 1) * KHO_TABLE_SIZE_LOG2;
@@ -71,8 +71,8 @@ static u64 *kho_radix_slot(struct kho_radix_node *node, unsigned long key,
 }
 
 /*
- * An entry is set once, and stays until its node is pruned or the tree is
- * destroyed, so the address dependency is sufficient for a reader.
+ * Once set, an entry does not change until its node is pruned or the tree is
+ * destroyed.  Readers need no barrier but the address dependency.
  */
 static struct kho_radix_node *kho_radix_child(const u64 *slot)
 {
@@ -220,7 +220,7 @@ EXPORT_SYMBOL_IF_KUNIT(kho_radix_add_key_at);
  * @tree: the tree
  * @key: the key
  *
- * Of concurrent callers for the same key exactly one succeeds.
+ * If several callers take the same key concurrently, exactly one succeeds.
  *
  * Context: Any.
  * Return: true when this call removed @key, false when it was not present.
@@ -253,7 +253,7 @@ EXPORT_SYMBOL_IF_KUNIT(kho_radix_take_key_at);
 /**
  * kho_radix_del_key - remove a key from a tree
  * @tree: the tree
- * @key: the key; not necessarily present
+ * @key: the key; it need not be present
  *
  * Nodes that become empty stay in the tree.
  *
@@ -310,7 +310,7 @@ static bool kho_radix_next_in_leaf(const unsigned long *bitmap,
 		return false;
 
 	*key += start - pos;
-	/* The first key counts even if it is being removed. */
+	/* A run is never empty, even if its first key is being removed. */
 	*nr = find_next_zero_bit(bitmap, end, start + 1) - start;
 	return true;
 }
@@ -347,7 +347,7 @@ static bool kho_radix_next_in_node(struct kho_radix_node *node,
  * @key: first key to search; set to the first key that is present
  * @nr: set to the number of consecutive keys from @key on
  *
- * A run ends with its leaf.
+ * A run does not continue in the next leaf.
  *
  * Context: Any.
  * Return: false when no key was found; @key is undefined then.
@@ -366,7 +366,7 @@ EXPORT_SYMBOL_IF_KUNIT(kho_radix_next_run);
  * @nr: set to the number of consecutive keys from @key on, up to @last
  * @last: last key to search
  *
- * Reads the nodes of the range, and none after it.
+ * Only nodes with keys of the range are read.
  *
  * Context: Any.
  * Return: false when no key from @key to @last is present; @key is undefined
@@ -405,7 +405,7 @@ bool kho_radix_next_run_at(const struct kho_radix_tree *tree,
 }
 EXPORT_SYMBOL_IF_KUNIT(kho_radix_next_run_at);
 
-/* Count runs by their first keys. */
+/* Count the first keys of runs: set bits that do not follow a set bit. */
 static unsigned long kho_radix_runs_in_leaf(const unsigned long *bitmap)
 {
 	unsigned long nr = 0, before = 0;
@@ -433,7 +433,7 @@ static unsigned long kho_radix_runs_in_node(struct kho_radix_node *node,
 	if (level == 0)
 		return kho_radix_runs_in_leaf(((struct kho_radix_leaf *)node)->bitmap);
 
-	/* A node on the path to @first or @last is only counted in part. */
+	/* Only count the entries from @first to @last. */
 	for (shift = kho_radix_shift(level); key <= last;) {
 		unsigned long next = ((key >> shift) + 1) << shift;
 		struct kho_radix_node *child;
@@ -454,7 +454,7 @@ static unsigned long kho_radix_runs_in_node(struct kho_radix_node *node,
  * @first: first key to search, the lowest one of a leaf
  * @last: last key to search, the highest one of a leaf
  *
- * A run ends with its leaf.  Reads each word of each leaf.
+ * A run does not continue in the next leaf.  Each word of each leaf is read.
  *
  * Context: Any.
  * Return: number of runs that kho_radix_next_run() would find.
@@ -474,8 +474,8 @@ EXPORT_SYMBOL_IF_KUNIT(kho_radix_count_runs);
  * @tree: the tree
  * @root: root node left by the previous kernel, or NULL for an empty tree
  *
- * Does not read anything in @root.  To validate it, walk the tree with a callback
- * for nodes, which is called before a node is read.
+ * @root is not read.  To validate the tree, walk it with a callback for nodes:
+ * the callback is called before a node is read.
  *
  * Context: May sleep when @root is NULL; else any, from early boot on.
  * Return: 0 or -ENOMEM.
@@ -549,8 +549,8 @@ static bool kho_radix_prune_node(struct kho_radix_node *node,
 /**
  * kho_radix_prune - remove nodes without keys from a tree
  * @tree: the tree; its root stays
- * @cb: its callback for nodes is called for each removed node, which may still
- *      have readers
+ * @cb: its callback for nodes is called for each removed node; the node may
+ *      still have readers
  * @data: passed to the callback
  *
  * Context: No key is added to @tree at the same time.
@@ -584,7 +584,7 @@ static int kho_radix_walk_leaf(const unsigned long *bitmap, unsigned long base,
 		start = find_next_bit(bitmap, LEAF_KEYS, end);
 		if (start == LEAF_KEYS)
 			return 0;
-		/* The first key counts even if it is being removed. */
+		/* A run is never empty, even if its first key is being removed. */
 		end = find_next_zero_bit(bitmap, LEAF_KEYS, start + 1);
 
 		if (cb->run)
@@ -597,7 +597,7 @@ static int kho_radix_walk_leaf(const unsigned long *bitmap, unsigned long base,
 	}
 }
 
-/* The callback validates the address before it is translated. */
+/* The callback for nodes may refuse @phys before the address is translated. */
 static int kho_radix_walk_node(u64 phys, unsigned int level,
 			       unsigned long base,
 			       const struct kho_radix_walk_cb *cb, void *data)
@@ -637,8 +637,8 @@ static int kho_radix_walk_node(u64 phys, unsigned int level,
  * @cb: the callbacks; see &struct kho_radix_walk_cb
  * @data: passed to each callback
  *
- * Reads each word of each leaf, and makes one call per run of keys unless @cb
- * has a callback for single keys.
+ * Without a callback for runs or keys, leaves are not read.  Otherwise each word
+ * of each leaf is read.
  *
  * Context: That of the callbacks; from early boot on.
  * Return: 0, the result of the callback that ended the walk, or -EINVAL for a

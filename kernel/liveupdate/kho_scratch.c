@@ -29,17 +29,18 @@
 #include "kexec_handover_internal.h"
 
 /*
- * The page allocator reads the buddies of a block that is freed, up to
- * MAX_PAGE_ORDER.  With deferred struct pages those may be uninitialized.  Areas
- * of whole blocks have no such buddies.
+ * When a block is freed, the page allocator reads the struct pages of its
+ * buddies, up to MAX_PAGE_ORDER.  With deferred initialization they may be
+ * uninitialized.  If an area consists of whole blocks of MAX_PAGE_ORDER, all
+ * buddies are in the area.
  */
 #define KHO_SCRATCH_ALIGN	(PAGE_SIZE * MAX_ORDER_NR_PAGES)
 static_assert(KHO_SCRATCH_ALIGN >= CMA_MIN_ALIGNMENT_BYTES);
 
 /*
- * Granularity of the extension of scratch memory during boot.  A block with a
- * single preserved page is not used, so a smaller value finds more memory, but
- * adds more regions to memblock.
+ * Granularity of the extension of scratch memory during boot.  A single
+ * preserved page excludes its whole block, so smaller blocks provide more
+ * memory, but add more regions to memblock.
  */
 #define KHO_EXT_BLOCK		SZ_1G
 
@@ -52,8 +53,8 @@ bool kho_scratch_on_demand __ro_after_init = true;
 struct kho_boot_use kho_boot_use __ro_after_init;
 
 /*
- * Sizes in bytes, or, when @scale is not 0, percentage of the memory that the
- * kernel itself reserved during boot.
+ * Sizes of the areas in bytes.  If @scale is not 0, they are set to that
+ * percentage of the memory that the kernel reserved for itself during boot.
  */
 static struct {
 	unsigned int scale;
@@ -139,7 +140,7 @@ static int __init kho_parse_bootmem(char *p)
 }
 early_param("kho_bootmem", kho_parse_bootmem);
 
-/* HugeTLB pages never come from scratch and do not count. */
+/* HugeTLB pages are never in scratch memory, so they do not count. */
 static phys_addr_t __init kho_reserved_below(phys_addr_t limit, int nid)
 {
 	return memblock_reserved_kern_size(limit, nid) -
@@ -149,7 +150,7 @@ static phys_addr_t __init kho_reserved_below(phys_addr_t limit, int nid)
 /**
  * kho_record_boot_use - record the size of memory reserved by this kernel
  *
- * The next kernel needs about the same.
+ * The next kernel needs about as much.
  *
  * Context: Early boot, as one of the last users of memblock, before scratch
  * areas are reserved.
@@ -322,7 +323,8 @@ static void __init kho_give_to_cma(phys_addr_t start, phys_addr_t size)
  * kho_scratch_init_cma - make scratch areas CMA
  *
  * The kernel that reserved the areas releases them to the page allocator as CMA.
- * In its successors they are CMA already, and are only accounted.
+ * In the following kernels they are CMA already, and are only added to
+ * totalcma_pages.
  */
 void __init kho_scratch_init_cma(void)
 {
@@ -343,7 +345,7 @@ void __init kho_scratch_init_cma(void)
 /**
  * kho_release_scratch - free scratch areas as ordinary memory
  *
- * For the kernel that reserved the areas, in place of kho_scratch_init_cma().
+ * Called instead of kho_scratch_init_cma() by the kernel that reserved the areas.
  */
 void __init kho_release_scratch(void)
 {
@@ -362,8 +364,8 @@ void __init kho_release_scratch(void)
  * @phys: where to start
  *
  * Context: Any, from early boot on.
- * Return: @phys when it is in a scratch area, else the address of the next one,
- * else PHYS_ADDR_MAX.
+ * Return: @phys when it is in a scratch area, else the start of the next area, or
+ * PHYS_ADDR_MAX when no area follows.
  */
 phys_addr_t kho_scratch_from(phys_addr_t phys)
 {
@@ -414,8 +416,8 @@ static void __init kho_mark_busy(struct kho_busy_blocks *busy,
 }
 
 /*
- * After the first run of keys in a block, other keys of the same order in this
- * block are skipped.
+ * One run of keys marks a block of KHO_EXT_BLOCK bytes as busy.  Further keys of
+ * the same order in this block are skipped.
  */
 static void __init kho_mark_busy_keys(struct kho_busy_blocks *busy)
 {
@@ -427,7 +429,7 @@ static void __init kho_mark_busy_keys(struct kho_busy_blocks *busy)
 		if (!kho_decode_key(key, &start, &order))
 			continue;
 
-		/* The end of the last block wraps to 0. */
+		/* At the end of the address space, the end wraps to 0. */
 		end = start + ((phys_addr_t)nr << (PAGE_SHIFT + order));
 		kho_mark_busy(busy, start, end > start ? end : 0);
 		if (end > start && end < end_of_ram)
@@ -465,10 +467,10 @@ static int __init kho_extend_into(struct kho_busy_blocks *busy)
  *
  * The areas of the previous kernel may be too small for the struct pages of a
  * large machine.  This lets memblock use each GiB that has neither preserved
- * memory nor a node of its map.  kho_scratch is not changed.
+ * memory nor a node of the memory map.  kho_scratch is not changed.
  *
- * Context: Early boot with an incoming handover, after EFI has set up memblock,
- * which removes all regions that are not scratch.
+ * Context: Early boot with an incoming handover, after EFI has set up memblock:
+ * EFI first removes all regions that are not scratch memory.
  */
 void __init kho_extend_scratch(void)
 {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * State of Kexec Handover, which all other files read.
+ * State of Kexec Handover that all other files read.
  *
- * The two directions never mix.  "out" is outgoing data, for the next kernel: a
- * radix tree with a key for each block of preserved memory, and the root tree
- * with a node for each subsystem.  "in" is incoming data, from the previous
- * kernel: its root tree and its radix tree, as they were found.  kho_pages.c
- * adds memory to the outgoing map and restores memory from the incoming one.
+ * Outgoing and incoming data are separate.  "out" is outgoing data, for the next
+ * kernel: a radix tree with a key for each block of preserved memory, and the
+ * root tree with a node for each subsystem.  "in" is incoming data: the root
+ * tree and the radix tree of the previous kernel.  kho_pages.c adds memory to
+ * the outgoing map and restores memory from the incoming map.
  *
  * Copyright (C) 2023 Alexander Graf <graf@amazon.com>
  * Copyright (C) 2025 Microsoft Corporation, Mike Rapoport <rppt@kernel.org>
@@ -87,7 +87,7 @@ const void *kho_in_fdt(void)
  * Values are aligned to four bytes only.
  *
  * Context: Any.
- * Return: 0, or -EINVAL without such a property.
+ * Return: 0, or -EINVAL when the property is missing or has another size.
  */
 int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val)
 {
@@ -102,13 +102,13 @@ int kho_fdt_get_u64(const void *fdt, int node, const char *name, u64 *val)
 }
 
 /**
- * kho_in_read_subtree - read where the data of an incoming subtree is
+ * kho_in_read_subtree - read the address and the size of an incoming subtree
  * @node: the subtree in the incoming root tree
  * @phys: set to the address of the data, unchecked
  * @size: set to the number of bytes
  *
  * Context: Any, from early boot on.
- * Return: 0, or -EINVAL without these properties.
+ * Return: 0, or -EINVAL when a property is missing or invalid.
  */
 int kho_in_read_subtree(int node, u64 *phys, u64 *size)
 {

@@ -4,11 +4,11 @@
  * DOC: Time line
  *
  * A live update begins in the previous kernel and ends in this one, so neither
- * of them can measure it alone.  Both kernels therefore read a counter
- * of the machine that a kexec does not reset: the time stamp counter on x86,
- * the virtual counter of the generic timer on arm64.  The previous kernel hands
- * its values over, and ``kho/timeline`` in debugfs lists those of both kernels,
- * as lines of a key, a colon and a value:
+ * of them can measure it alone.  Both kernels therefore read a counter of the
+ * machine that a kexec does not reset: the time stamp counter on x86, the
+ * virtual counter of the generic timer on arm64.  The previous kernel hands over
+ * the values that it has read.  ``kho/timeline`` in debugfs lists the values of
+ * both kernels.  Each line has a key, a colon and a value:
  *
  * ``clock``, ``frequency``, ``reliable``
  *     The counter, ``tsc``, ``arch`` or ``none``; its frequency in Hz; and
@@ -16,19 +16,19 @@
  *     the clock ``none``, no event has a time.
  *
  * ``previous``
- *     ``valid``, or the reason why no time of the previous kernel is shown:
+ *     ``valid``, or the reason why times of the previous kernel are not shown:
  *     ``none``, ``invalid`` or ``other clock``.
  *
  * ``now``, and the name of each event
- *     Time in seconds on the counter.  Names of events of the previous kernel
- *     follow the word ``previous``.
+ *     Time in seconds on the counter.  The names of events of the previous
+ *     kernel start with the word ``previous``.
  *
  * ``session``, followed by ``retrieved`` and ``finished``
  *     Name and times of an incoming session.  Only the first sessions are
  *     listed; ``more-sessions`` is the number of the others.
  *
- * The time line never affects a handover.  It is missing if its page cannot be
- * allocated, which is logged.
+ * The time line never affects a handover.  If the page for it cannot be
+ * allocated, a message is logged, and the next kernel does not get it.
  */
 
 #define pr_fmt(fmt) "KHO: timeline: " fmt
@@ -61,7 +61,7 @@
 
 #include "kexec_handover_internal.h"
 
-/* Sessions with a line of their own. */
+/* Maximum number of sessions in the list. */
 #define KHO_TIMELINE_SESSIONS	64
 
 struct kho_timeline_session {
@@ -72,7 +72,7 @@ struct kho_timeline_session {
 
 static struct kho_timeline {
 	u64 at[KHO_TIMELINE_EVENTS];
-	struct kho_timeline_ser *out;		/* NULL without a page */
+	struct kho_timeline_ser *out;		/* NULL until it is preserved */
 	struct kho_timeline_ser in;		/* copy of incoming data */
 	const char *in_state;
 	unsigned int nr_sessions;
@@ -166,7 +166,7 @@ static enum kho_timeline_clock kho_clock(void)
 	return kho_clock_hz() ? KHO_CLOCK : KHO_TIMELINE_CLOCK_NONE;
 }
 
-/* On x86 the frequency is refined during boot, so it is written late. */
+/* Called again at kexec, as the frequency is refined during boot on x86. */
 static void kho_timeline_write_clock(struct kho_timeline_ser *ser)
 {
 	ser->hz = kho_clock_hz();
@@ -176,9 +176,9 @@ static void kho_timeline_write_clock(struct kho_timeline_ser *ser)
 
 /**
  * kho_timeline_mark - record that an event happens now
- * @event: the event; the last time counts
+ * @event: the event; if it was recorded before, the new time replaces the old one
  *
- * Context: Any, from early boot on until the CPU leaves the kernel.
+ * Context: Any, from early boot until the next kernel is started.
  */
 void kho_timeline_mark(enum kho_timeline_event event)
 {
@@ -208,7 +208,7 @@ static struct kho_timeline_session *kho_timeline_find(const char *name)
 
 /**
  * kho_timeline_session_retrieved - record that a session is retrieved now
- * @name: its name; only the first call for it counts
+ * @name: its name; further calls with the same name do nothing
  *
  * Context: May sleep.
  */
@@ -255,7 +255,7 @@ void kho_timeline_session_finished(const char *name)
 KHO_NOTE(KHO_NOTE_SUBTREE, KHO_TIMELINE_NODE_NAME, KHO_TIMELINE_COMPATIBLE,
 	 KHO_TIMELINE_COMPATIBLE);
 
-/* The two kernels measure the frequency of one counter, and differ by little. */
+/* Both kernels measure the frequency of the same counter, with small errors. */
 static bool kho_timeline_same_clock(const struct kho_timeline_ser *in)
 {
 	u64 hz = kho_clock_hz();
@@ -348,7 +348,7 @@ static void kho_timeline_show_time(struct seq_file *m, const char *before,
 	if (!at || !hz)
 		return;
 
-	/* rest < hz, so no value of the previous kernel can overflow. */
+	/* As rest < hz, the quotient is below NSEC_PER_SEC. */
 	sec = div64_u64_rem(at, hz, &rest);
 	seq_printf(m, "%s%s: %llu.%09llu\n", before, name, sec,
 		   mul_u64_u64_div_u64(rest, NSEC_PER_SEC, hz));

@@ -5,17 +5,18 @@
  *
  * Preserved memory stays reserved until its owner restores it.  Memory without
  * an owner in this kernel, or whose owner only supports another version of its
- * data, stays unclaimed.  The kernel cannot know whether an owner is going
- * to appear, as a module may still be loaded, but an administrator can:
+ * data, stays unclaimed.  The kernel cannot know whether an owner is going to
+ * appear, as a module may still be loaded, so an administrator has to decide.
+ *
  * ``kho/in/unclaimed`` in debugfs lists unclaimed memory.  It has a line for each
  * range of blocks of one order, with the first and the last address, the order,
- * and the subtree that starts there, if any.  The last two lines have the total
- * and the size of the incoming map.
+ * and the name of a subtree whose data starts in the range, if any.  The last
+ * two lines have the total and the size of the incoming map.
  *
  * Writing ``1`` to ``kho/in/release`` frees all unclaimed memory.  The write
- * fails with ``-EBUSY`` as long as the memory is in use: incoming sessions of the
- * Live Update Orchestrator are not finished, or a subtree is referenced, after
- * kho_retrieve_subtree() and before kho_put_subtree().
+ * fails with ``-EBUSY`` as long as incoming sessions of the Live Update
+ * Orchestrator are not finished, or an owner uses a subtree: it has called
+ * kho_retrieve_subtree(), and not yet kho_put_subtree().
  *
  * Nodes of the map without keys are freed when the map is not in use.
  */
@@ -39,7 +40,7 @@
 
 #include "kexec_handover_internal.h"
 
-/* Maximum number of lines.  Other ranges are only counted. */
+/* Maximum number of ranges with a line.  Other ranges are only counted. */
 #define KHO_UNCLAIMED_LINES	4096
 
 /* Protects the references, and serializes the release. */
@@ -49,7 +50,7 @@ static DEFINE_MUTEX(kho_unclaimed_lock);
 static unsigned int kho_incoming_refs;
 static u8 kho_subtree_refs[KHO_MAX_SUBTREES];
 
-/* A saturated count never drops again. */
+/* A count that reaches this value is saturated, and never decreases. */
 #define KHO_MAX_REFS	255
 
 struct kho_unclaimed {
@@ -59,8 +60,9 @@ struct kho_unclaimed {
 };
 
 /*
- * A reference is valid until it is put, even if the data is restored: memory
- * that the data leads to may be unclaimed, and cursors may point into the map.
+ * A reference counts until it is put, even if the data itself is restored: the
+ * owner may still restore memory that the data refers to, or have a cursor in the
+ * map.
  */
 static bool kho_incoming_in_use(void)
 {
@@ -116,7 +118,7 @@ static void kho_prune(struct work_struct *work)
 
 static DECLARE_WORK(kho_prune_work, kho_prune);
 
-/* Users that restore memory during boot have done so by now. */
+/* By now, owners that restore memory during boot have done so. */
 static int __init kho_prune_init(void)
 {
 	if (is_kho_boot())
@@ -200,7 +202,7 @@ static bool kho_subtree_is_preserved(int node)
  * kho_mark_subtrees - allow or prevent retrieval of subtrees
  * @usable: true to allow it
  *
- * Applies to subtrees with preserved data; others keep their state.
+ * Only affects subtrees whose data is preserved and not restored yet.
  *
  * Context: Early boot, or with kho_unclaimed_lock held.
  */

@@ -112,7 +112,7 @@ void *kho_vzalloc(unsigned long size)
 	if (area)
 		return area;
 
-	/* As kho_alloc_pages(). */
+	/* Try each node, and then low memory, as kho_alloc_pages() does. */
 	for_each_online_node(nid) {
 		area = __vmalloc_node(size, 1, KHO_GFP | __GFP_THISNODE, nid,
 				      __builtin_return_address(0));
@@ -239,8 +239,8 @@ EXPORT_SYMBOL_GPL(kho_unpreserve_vmalloc);
 /*
  * Validate the description of an incoming area.  Return the fault, or NULL.
  *
- * The walk ends even if the list has a loop: only the last chunk may have
- * unused entries, so each other one adds blocks to @found, up to nr_blocks.
+ * The walk ends even if the list has a loop.  All chunks but the last one must
+ * be full, so each of them adds blocks to @found, up to nr_blocks.
  */
 static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
 {
@@ -289,9 +289,9 @@ static const char *kho_vmalloc_verify(const struct kho_vmalloc *desc)
  * @preservation: the description of the area
  *
  * Context: May sleep.
- * Return: 0 when kho_restore_vmalloc() can only fail on allocation failure,
- * -EOPNOTSUPP when the previous kernel had another version of descriptions,
- * -EINVAL when the description is invalid.
+ * Return: 0 when the description is valid, -EOPNOTSUPP when the previous kernel
+ * had another version of descriptions, -EINVAL when the description is invalid.
+ * A list that has a page twice is only refused by kho_restore_vmalloc().
  */
 int kho_vmalloc_check(const struct kho_vmalloc *preservation)
 {
@@ -329,9 +329,9 @@ static void kho_vmalloc_fill_pages(const struct kho_vmalloc *desc,
 }
 
 /*
- * Restore the pages.  After kho_vmalloc_verify() this only fails when another
- * caller restores the same area at the same time; the pages restored so far are
- * freed then.
+ * Restore the pages.  After kho_vmalloc_verify(), this only fails if the list
+ * has a page twice, or if another caller restores a page of the area.  The pages
+ * that are already restored are freed then.
  */
 static int kho_vmalloc_take_pages(const struct kho_vmalloc *desc,
 				  struct page **pages)
@@ -456,9 +456,10 @@ err_free_pages:
  * vfree().
  *
  * Context: May sleep.
- * Return: start of the area, or NULL.  kho_vmalloc_check() returns the reason
- * for a failure.  If an allocation failed or the description is invalid,
- * nothing was restored.  After an allocation failure, the call may be repeated.
+ * Return: start of the area, or NULL.  After a failure, kho_vmalloc_check()
+ * returns the reason: 0 means that an allocation failed, and the call may be
+ * repeated.  On failure nothing is restored, except for a list that has a page
+ * twice: a part of its pages is freed.
  */
 void *kho_restore_vmalloc(const struct kho_vmalloc *preservation)
 {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of the strings by which two kernels recognize each other's data.
+ * KUnit tests of the composite strings of this kernel.
  *
  * The preprocessor joins the strings, so a test has to check that they follow the
- * rules of include/linux/kho/abi/compat.h.  Enforcing the rules on strings of
- * other kernels is tested in tests/kho_compat_kunit.c.
+ * rules of include/linux/kho/abi/compat.h.  tests/kho_compat_kunit.c tests how
+ * strings of other kernels are validated.
  */
 
 #include <kunit/test.h>
@@ -21,7 +21,7 @@
 #include <linux/module.h>
 #include <linux/string.h>
 
-/* LUO stores the string of a file handler in a field of that size. */
+/* LUO stores the string of a file handler in a field of this size. */
 static_assert(sizeof(MEMFD_LUO_FH_COMPATIBLE) <= LIVEUPDATE_HNDL_COMPAT_LENGTH);
 
 static const struct composite {
@@ -56,9 +56,9 @@ static void compat_test_base_first(struct kunit *test)
 }
 
 /*
- * The structures that the data of a composite is built on.  The matcher would
- * not notice a missing component: a bare base is valid, too, and stands for
- * several components.
+ * The components that each composite string must have.  The matcher does not find
+ * a missing component, because a bare base is valid, too: it stands for several
+ * components.
  */
 static const struct relation {
 	const char *name;
@@ -113,7 +113,7 @@ static void compat_test_sub_compat(struct kunit *test)
 
 static void compat_test_align(struct kunit *test)
 {
-	/* The NUL counts. */
+	/* The NUL is part of the size. */
 	KUNIT_EXPECT_EQ(test, KHO_COMPAT_ALIGN(""), 8);
 	KUNIT_EXPECT_EQ(test, KHO_COMPAT_ALIGN("1234567"), 8);
 	KUNIT_EXPECT_EQ(test, KHO_COMPAT_ALIGN("12345678"), 16);

@@ -14,16 +14,16 @@
  * *Sessions* are named by user space and belong to a file descriptor.  A
  * virtual machine monitor typically has one for each virtual machine.
  *
- * *Files* are added to a session under a number, the token.  A handler for each
- * kind of file defines what is preserved.
+ * *Files* are added to a session with a number, the token.  Each kind of file has
+ * a handler, which defines the data to preserve.
  *
  * *FLBs* are objects that several files share, such as the tables of an IOMMU.
  *
  * All three have the same life cycle.  In the old kernel they are *preserved*
  * while the system runs.  When user space calls
- * ``reboot(LINUX_REBOOT_CMD_KEXEC)`` they are *frozen*; a failure of this step
- * is undone.  In the new kernel they are *retrieved*, and finally *finished*,
- * which frees what is left of them.
+ * ``reboot(LINUX_REBOOT_CMD_KEXEC)`` they are *frozen*; if this step fails, it is
+ * undone.  In the new kernel they are *retrieved*, and finally *finished*, which
+ * frees the preserved memory that is left.
  *
  * Incoming data is never trusted, and errors in it are never fatal.  An error is
  * logged and only affects the record that it is in.
@@ -35,13 +35,13 @@
  * Locks, in the order in which they are taken:
  *
  * ``luo_freeze_sem``
- *     A read-write semaphore.  Held for reading by each ioctl, except while its
- *     result is copied to user space, and by each release of a session; held for
- *     writing while sessions are frozen.  During a freeze and after a
- *     successful one, new ioctls fail with ``-EBUSY``.  Closing a session waits
- *     for the freeze, and does nothing after a successful one.  Running ioctls
- *     are asked to abort early before the semaphore is taken for writing;
- *     handlers with long callbacks poll liveupdate_interrupted().
+ *     A read-write semaphore.  Held for reading while an ioctl is executed, except
+ *     when it accesses user memory, and while a session is released.  Held for
+ *     writing while sessions are frozen.  During a freeze and after a successful
+ *     one, new ioctls fail with ``-EBUSY``.  Closing a session waits for the
+ *     freeze, and does nothing after a successful one.  Before the semaphore is
+ *     taken for writing, running ioctls are asked to abort early: handlers with
+ *     long callbacks poll liveupdate_interrupted().
  *
  * ``luo_sessions.lock``
  *     A mutex for each direction.  Protects the list of sessions, their names,
@@ -53,7 +53,8 @@
  *
  * ``luo_files_lock``
  *     A spinlock.  Protects two tables of files: all files by token, and the
- *     files that must not be added to another session.
+ *     files that must not be added to another session.  The fields of files that
+ *     debugfs reads only change with this lock held.
  *
  * ``luo_register_rwlock``
  *     Protects the lists of handlers and of FLBs.
@@ -126,7 +127,7 @@ static int __init luo_read_root(phys_addr_t phys, size_t size,
 }
 
 /*
- * Runs early, so that kernel code can access its FLBs when it is initialized.
+ * Runs early, so that other initcalls can access incoming FLBs.
  */
 static int __init luo_init_incoming(void)
 {
@@ -220,8 +221,9 @@ static int luo_check_image(void)
  * Waits for running ioctls, which are asked to abort early.
  *
  * Context: From the reboot system call, with the lock of kexec held.
- * Return: 0, and nothing can change from then on; -EOPNOTSUPP when the loaded
- * image has no handover, or the error of a handler; on error nothing is frozen.
+ * Return: 0, and no session can change any more; -EOPNOTSUPP when sessions exist
+ * and the loaded image has no handover; or the error of a handler.  On error
+ * nothing is frozen.
  */
 int liveupdate_reboot(void)
 {
@@ -235,7 +237,7 @@ int liveupdate_reboot(void)
 		return err;
 
 	luo_freeze_begin();
-	/* Again, now that no session can be created. */
+	/* Check again: from now on, no session can be created. */
 	err = luo_check_image();
 	if (!err)
 		err = luo_session_serialize(&luo_global.out->sessions_pa);
@@ -253,9 +255,9 @@ int liveupdate_reboot(void)
 /**
  * DOC: LUO ioctl Interface
  *
- * ``/dev/liveupdate`` can be opened by one user at a time: an agent controls live
- * updates, and passes the descriptors of sessions to their holders.  A second
- * open() fails with ``-EBUSY``.
+ * ``/dev/liveupdate`` can only be opened once at a time.  It belongs to an agent,
+ * which controls live updates and passes the descriptors of sessions to their
+ * holders.  A second open() fails with ``-EBUSY``.
  *
  * Ioctls of the device create and retrieve sessions.  Ioctls of the descriptor
  * of a session preserve and retrieve files, and finish the session.  What
@@ -268,13 +270,13 @@ int liveupdate_reboot(void)
  * RETRIEVE_FD  ``-EINVAL``  retrieves           ``-ENOENT``  ``-EBUSY``
  * FINISH       ``-EINVAL``  finishes            nothing, 0   ``-EBUSY``
  * GET_NAME     the name     the name            the name     ``-EBUSY``
- * close()      unpreserves  see "LUO Sessions"  ends         nothing
+ * close()      unpreserves  see "LUO Sessions"  frees it     nothing
  * ===========  ===========  ==================  ===========  ===========
  *
  * A session that is closed before it is finished can be retrieved again, with
  * the files that its holder did not retrieve.  If its holder exits instead, all
- * files stay in the session.  A file that was retrieved before is the same open
- * file for the next holder.
+ * files stay in the session.  When the next holder retrieves a file that was
+ * retrieved before, it gets the same open file.
  */
 
 static atomic_t luo_dev_in_use;
@@ -318,7 +320,7 @@ static int luo_dev_open(struct inode *inode, struct file *file)
 	if (atomic_cmpxchg(&luo_dev_in_use, 0, 1))
 		return -EBUSY;
 
-	/* File handlers are registered by now, except those in modules. */
+	/* By now all file handlers are registered, except those in modules. */
 	luo_session_read_incoming();
 	return 0;
 }

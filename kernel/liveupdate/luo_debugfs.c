@@ -3,24 +3,25 @@
 /**
  * DOC: LUO in debugfs
  *
- * ``/sys/kernel/debug/liveupdate`` has two lists for each direction, as lines of a
- * key, a colon and a value.  ``outgoing`` and ``incoming`` list the sessions,
- * and count files:
+ * ``/sys/kernel/debug/liveupdate`` has two lists for each direction.  Each line
+ * has a key, a colon and a value.  ``outgoing`` and ``incoming`` list the
+ * sessions, and count files:
  *
  * ``sessions``
- *     Number of sessions.  An incoming session counts when its record is read.
+ *     Number of sessions.  Incoming sessions are counted after their records are
+ *     read.
  *
  * ``handler``
- *     String of each registered handler, and the number of files: outgoing ones, or
- *     incoming ones whose handler was looked up.
+ *     String of a registered handler, and the number of its files.  An incoming
+ *     file is counted after its handler was looked up.
  *
  * ``flb``
- *     String of each registered FLB, and the number of outgoing files that need it.
+ *     String of a registered FLB, and the number of outgoing files that need it.
  *
  * ``session``
  *     Name of a session, followed by a line ``files`` with the number of its
- *     files.  For an incoming session a line ``state`` follows.  A session that
- *     is ``parked`` or ``held`` is not finished.
+ *     files.  For an incoming session, a line ``state`` follows: ``parked``,
+ *     ``held`` or ``finished``.
  *
  * ``outgoing_files`` and ``incoming_files`` list the files of each session that
  * was created or retrieved.  A line ``file`` has the token, the state, the size
@@ -49,17 +50,17 @@
 
 /*
  * The locks are only held while one buffer of a page is filled, so sessions and
- * files may come and go between two reads.  A reader finds its position again
- * by name and token, which are hashed, so a list of n files takes O(n).  If the
- * session or file is gone, its list is searched once for the next one, by the
- * numbers that grow along the list.
+ * files may be added or removed between two reads.  A reader resumes at its
+ * position by name and token, which are hashed, so a list of n files takes O(n).
+ * If the session or file was removed, the reader searches the list for the next
+ * one, by the numbers that increase along the list.
  *
- * The mutex of a session is not taken: preserving a file may take long with it
- * held.
+ * The mutex of a session is not taken: it is held while a file is preserved,
+ * which may take a long time.
  */
 
 /**
- * struct luo_list_kind - what a file of debugfs lists
+ * struct luo_list_kind - description of a file in debugfs
  * @name: name of the file
  * @dir: the sessions
  * @files: list the files of the sessions
@@ -80,16 +81,16 @@ static const struct luo_list_kind luo_list_kinds[] = {
 /**
  * struct luo_list - an open file of debugfs
  * @kind: what it lists
- * @stage: what the present line is about
+ * @stage: kind of the present line
  * @session: the present session, valid with the lock of its direction held
- * @file: the present file in it, valid with luo_files_lock held; NULL for the
- *	  session itself
+ * @file: the present file of the session, valid with luo_files_lock held; NULL
+ *	  for the line of the session itself
  * @it: position after @record
  * @record: the present record in stage LUO_RECORD, of a session that the device
  *	    has not read yet
  * @nr_records: number of records before @record
  * @session_nr: number of @session
- * @in_file: the position is that of a file
+ * @in_file: the present line is that of a file
  * @file_nr: number of @file
  * @token: token of @file
  * @name: name of @session
@@ -185,7 +186,7 @@ static void luo_list_find_file(struct luo_list *l)
 	struct luo_file *f = luo_file_find_locked(set, l->token);
 	struct list_head *pos;
 
-	/* Damaged records may have one token several times. */
+	/* In damaged records, several files may have the same token. */
 	if (f && f->nr == l->file_nr) {
 		l->file = f;
 		return;
@@ -217,8 +218,8 @@ static void luo_list_find_session(struct luo_list *l)
 }
 
 /*
- * Listing handlers takes a sleeping lock, so only lists of files take the
- * spinlock.
+ * The lists of sessions also list handlers, which takes a sleeping lock.  Only the
+ * lists of files can hold the spinlock.
  */
 static void luo_list_lock(const struct luo_list_kind *kind)
 {
@@ -373,7 +374,7 @@ static const struct seq_operations luo_list_ops = {
 	.show = luo_list_show,
 };
 
-/* Without lseek(), which would hold the locks for all skipped lines. */
+/* Seeking is not supported: it would hold the locks for all skipped lines. */
 static int luo_list_open(struct inode *inode, struct file *file)
 {
 	struct luo_list *l;
@@ -393,7 +394,7 @@ static const struct file_operations luo_list_fops = {
 	.release = seq_release_private,
 };
 
-/* Nothing depends on it: a failure only hides a file. */
+/* Nothing depends on these files: a failure only hides a file. */
 static int __init luo_debugfs_init(void)
 {
 	struct dentry *dir;

@@ -27,21 +27,23 @@
  *                                       |       |
  *                                 can_finish(), finish()
  *
- * ``preserve()`` is called while the system runs, and may take long.  It returns
- * the location of the state of the file for the next kernel in one u64, and
- * other state in ``private_data``.  LUO holds a reference to the file.
+ * ``preserve()`` is called while the system runs, and may take a long time.  It
+ * sets ``serialized_data`` to the location of the state for the next kernel, and
+ * may set ``private_data`` to state for this kernel.  LUO holds a reference to
+ * the file.
  *
- * ``freeze()`` is called right before kexec, for state that may have changed
- * since preserve().
+ * ``freeze()`` is called right before kexec, to update state that may have
+ * changed since preserve().
  *
- * ``retrieve()`` recreates the file.  If it fails with nothing lost, it may set
+ * ``retrieve()`` recreates the file.  If it fails without losing data, it may set
  * ``retry``: the file stays in the state WAITING, and ``private_data`` is passed
  * to the next call.  Any other failure is permanent, and later attempts return
- * its error.  Only invalid data should cause a permanent error: the next caller
- * may have more memory, or permissions that this one lacks.
+ * the same error.  Only invalid data should cause a permanent error: the next
+ * caller may have more memory, or permissions that this caller does not have.
  *
- * ``finish()`` is called once for each file and frees what was not retrieved.
- * ``can_finish()`` may refuse that for the whole session.
+ * ``finish()`` is called once for each file and frees the preserved memory that
+ * the file does not use.  If ``can_finish()`` of a file returns false, the
+ * session cannot be finished.
  *
  * A file without a handler in this kernel, because its module is not loaded or
  * because the handler has another version, is an orphan: retrieving it fails
@@ -78,11 +80,11 @@
 /* All files of all sessions, by session and token. */
 static DEFINE_HASHTABLE(luo_files, LUO_FILE_HASH_BITS);
 /*
- * Files that must not be added to another session, by id: a session claims its
- * files, which is unrelated to claimed memory.
+ * Files that must not be added to another session, by id.  They are claimed by
+ * their session.  This is not related to claimed memory.
  */
 static DEFINE_HASHTABLE(luo_claims, LUO_FILE_HASH_BITS);
-/* Protects both, and the fields of files and sets that debugfs reads. */
+/* Protects both tables, and the fields of files and sets that debugfs reads. */
 DEFINE_SPINLOCK(luo_files_lock);
 
 void luo_file_set_init(struct luo_file_set *set, bool incoming)
@@ -152,7 +154,7 @@ static struct luo_file *luo_file_alloc(struct luo_file_set *set, u64 token,
 	return f;
 }
 
-/* The number of files in outgoing or incoming sessions. */
+/* The number of files of a handler in outgoing or incoming sessions. */
 static u64 *luo_handler_files(struct liveupdate_file_handler *fh, bool incoming)
 {
 	return incoming ? &ACCESS_PRIVATE(fh, nr_incoming) :
@@ -475,7 +477,7 @@ err_unfreeze:
 /**
  * luo_file_unfreeze_all - undo luo_file_freeze_all()
  * @set: files of the session
- * @ser: location of the records, reset
+ * @ser: location of the records; set to all zero
  *
  * Context: With the mutex of the session held.
  */
@@ -501,7 +503,7 @@ static void luo_file_read(struct luo_file_set *set,
 	memcpy(f->compatible, ser->compatible, size);
 
 	/*
-	 * A duplicate cannot be retrieved, and is discarded with its session.
+	 * A duplicate cannot be retrieved.  It is finished with its session.
 	 */
 	if (luo_file_hash(f))
 		pr_err("token %#llx: duplicate, file is lost\n", f->token);
@@ -569,7 +571,7 @@ static int luo_file_call_retrieve(struct luo_file *f)
  *
  * Context: With the mutex of the session held.
  * Return: 0, -ENOENT without a file of that number, -EOPNOTSUPP without a handler
- * for it, or an error of the handler.
+ * for it, -EBUSY when the file is in another session, or an error of the handler.
  */
 int luo_file_retrieve(struct luo_file_set *set, u64 token, struct file **filep)
 {
@@ -600,7 +602,7 @@ int luo_file_retrieve(struct luo_file_set *set, u64 token, struct file **filep)
 /**
  * luo_file_give - record that the holder of a session has a file
  * @set: files of the session
- * @token: number of the file, which may be finished already
+ * @token: number of the file; the file may already be finished
  *
  * Context: With the mutex of the session held.
  */
@@ -685,8 +687,8 @@ bool luo_file_leave(struct luo_file *f)
  * luo_file_finish_given - remove the files that the holder of a session has
  * @set: files of an incoming session
  *
- * A file that was retrieved by an earlier holder, or whose descriptor was not
- * installed, may have no user, and stays.  Files that failed permanently are
+ * Files that were retrieved by an earlier holder, or whose descriptor was not
+ * installed, stay: they may have no user.  Files with a permanent error are
  * finished as well.
  *
  * Context: With the mutex of the session held.
@@ -720,7 +722,7 @@ void luo_file_park_all(struct luo_file_set *set)
 
 /**
  * luo_file_find_claimed - find a file of an incoming session
- * @fd: descriptor of the file, after it was retrieved
+ * @fd: descriptor of a retrieved file
  * @set: set to the files of its session
  *
  * Context: May sleep.
@@ -760,10 +762,10 @@ out_put:
  * @fh: the handler
  *
  * A file is in luo_claims before its FLBs are preserved, and stays there until
- * they are unpreserved, so this covers every file that counts for an FLB.
+ * they are unpreserved.  So this finds every file that is counted for an FLB.
  *
  * Context: With luo_register_rwlock held for writing.
- * Return: true when it has, or when one is being preserved.
+ * Return: true when a file of the handler is preserved or being preserved.
  */
 bool luo_file_any_outgoing(const struct liveupdate_file_handler *fh)
 {
@@ -783,12 +785,14 @@ bool luo_file_any_outgoing(const struct liveupdate_file_handler *fh)
 /**
  * luo_file_for_each_handler - call a function for each registered handler
  * @fn: gets the string of the handler and the number of its files
- * @incoming: count the files of incoming sessions whose handler was looked up,
- *	      and not those of outgoing sessions
+ * @incoming: true for the files of incoming sessions whose handler was looked up,
+ *	      false for the files of outgoing sessions
  * @data: passed to @fn
  *
- * Context: May sleep.  The files are counted when they come and go, so the cost
- * does not depend on their number.
+ * The handlers have counters for their files, so the cost does not depend on the
+ * number of files.
+ *
+ * Context: May sleep.
  */
 void luo_file_for_each_handler(void (*fn)(const char *name, u64 nr, void *data),
 			       bool incoming, void *data)

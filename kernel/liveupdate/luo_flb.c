@@ -18,20 +18,20 @@
  * In the old kernel, ``preserve()`` is called before the first file is preserved,
  * and ``unpreserve()`` after the last one is unpreserved.  In the new kernel,
  * ``retrieve()`` is called when the object is first used, and ``finish()`` after
- * the last file was finished.  For an object that was never used, both are
- * called after the last file.
+ * the last file was finished.  If the object was never used, both are called
+ * after the last file was finished.
  *
  * Code other than file handlers may use the object between
  * liveupdate_flb_get_incoming() and liveupdate_flb_put_incoming(), or the
  * corresponding functions for outgoing FLBs.  Such a reference keeps the object
- * after the last file, but does not make it part of the handover: only files
- * are counted for the next kernel.
+ * alive when no file needs it any longer.  It does not preserve the object for
+ * the next kernel: the record of an FLB only counts files.
  *
  * A file that is finished without its handler does not release its FLBs.
  * Therefore all remaining FLBs are finished with the last incoming session.
  *
- * An FLB whose ``retrieve()`` fails then, and sets ``retry``, is retrieved again
- * by the next user or the next open of ``/dev/liveupdate``.
+ * If ``retrieve()`` fails at that point and sets ``retry``, the next user of the
+ * FLB or the next open of ``/dev/liveupdate`` calls it again.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -55,7 +55,7 @@
 /* Outgoing records. */
 static struct luo_flb_header_ser *luo_flb_out;
 
-/* Incoming records, NULL if the previous kernel had none or they are freed. */
+/* Incoming records; NULL if the previous kernel had none, or after they were freed. */
 static struct luo_flb_header_ser *luo_flb_in;
 static DEFINE_MUTEX(luo_flb_in_lock);
 
@@ -66,17 +66,19 @@ static struct luo_flb_ser *luo_flb_records(struct luo_flb_header_ser *header)
 
 /**
  * luo_flb_private - get the state of an FLB
- * @flb: the FLB; its user does not initialize the state
+ * @flb: the FLB
+ *
+ * The first call initializes the state.
  *
  * Context: May sleep.
- * Return: the state, initialized.
+ * Return: the state.
  */
 struct luo_flb_private *luo_flb_private(struct liveupdate_flb *flb)
 {
 	static DEFINE_MUTEX(first_use);
 	struct luo_flb_private *p = &ACCESS_PRIVATE(flb, private);
 
-	/* Pairs with the release below: with the flag set the rest is visible. */
+	/* Pairs with the release below: the lock and the list are initialized. */
 	if (smp_load_acquire(&p->initialized))
 		return p;
 
@@ -163,7 +165,7 @@ static void luo_flb_del_file(struct liveupdate_flb *flb)
  * luo_flb_file_preserve - preserve the FLBs of a new file
  * @fh: handler of the file
  *
- * Return: 0, or the error of an FLB, with no FLB referenced.
+ * Return: 0, or the error of an FLB.  On error no FLB is preserved.
  */
 int luo_flb_file_preserve(struct liveupdate_file_handler *fh)
 {
@@ -207,7 +209,7 @@ void luo_flb_file_unpreserve(struct liveupdate_file_handler *fh)
  *
  * Context: May sleep.
  * Return: 0, to be followed by liveupdate_flb_put_outgoing(); -EOPNOTSUPP when
- * LUO is off, -ENOENT when no file needs the FLB.
+ * LUO is off, -ENOENT when the FLB is not preserved.
  */
 int liveupdate_flb_get_outgoing(struct liveupdate_flb *flb, void **objp)
 {
@@ -354,7 +356,7 @@ static void luo_flb_finish_file(struct liveupdate_flb *flb)
 
 	guard(mutex)(&p->lock);
 
-	/* The previous kernel did not have it, or counted fewer files. */
+	/* The previous kernel did not preserve the FLB, or counted fewer files. */
 	if (luo_flb_read(flb) || !p->incoming.files)
 		return;
 
@@ -376,7 +378,7 @@ void luo_flb_file_finish(struct liveupdate_file_handler *fh)
 		luo_flb_finish_file(link->flb);
 }
 
-/* Unread records are those of FLBs that this kernel does not have. */
+/* A record is unread if its FLB is not registered in this kernel. */
 static void luo_flb_report_rest(void)
 {
 	const struct luo_flb_ser *rec = luo_flb_records(luo_flb_in);
@@ -432,9 +434,9 @@ bool luo_flb_finish_rest(void)
  *
  * Context: May sleep.
  * Return: 0, to be followed by liveupdate_flb_put_incoming(); -EOPNOTSUPP when
- * LUO is off, -ENODATA without incoming FLBs or when all are finished, -ENOENT
- * when the previous kernel did not preserve this FLB, -ENODEV when its module is
- * being unloaded, or an error of its retrieve().
+ * LUO is off, -ENODATA when the previous kernel had no FLBs or this FLB is
+ * finished, -ENOENT when the previous kernel did not preserve this FLB, -ENODEV
+ * when its module is being unloaded, or an error of its retrieve().
  */
 int liveupdate_flb_get_incoming(struct liveupdate_flb *flb, void **objp)
 {
@@ -589,7 +591,7 @@ void luo_flb_for_each(void (*fn)(const char *name, u64 nr, void *data), void *da
 
 	guard(rwsem_read)(&luo_register_rwlock);
 
-	/* The lock of an FLB is held during its callbacks, which may take long. */
+	/* The lock of an FLB is not taken: it is held during slow callbacks. */
 	list_private_for_each_entry(flb, &luo_flbs, private.list)
 		fn(flb->compatible,
 		   READ_ONCE(luo_flb_private(flb)->outgoing.files), data);

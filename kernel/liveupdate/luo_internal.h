@@ -8,16 +8,16 @@
 #define _LINUX_LUO_INTERNAL_H
 
 /*
- * Layers.  A file only calls files below it, and none on its own line; all call
+ * Layers.  A file only calls files on lines below its own.  All files may call
  * Kexec Handover, but not kho_image.c:
  *
  *	luo_core.c luo_debugfs.c	the device, and kexec; files for administrators
  *	luo_session.c			sessions
- *	luo_register.c			handlers and FLBs come and go
+ *	luo_register.c			registration of handlers and FLBs
  *	luo_file.c			files in sessions
  *	luo_flb.c			objects that files share
  *	luo_ioctl.c			format of ioctls
- *	luo_state.c			what is enabled, frozen and registered
+ *	luo_state.c			state that all other files use
  */
 
 #include <linux/hashtable.h>
@@ -39,7 +39,7 @@
  * @size: size of its structure in this kernel
  * @min_size: size of the structure when the ioctl was introduced
  * @fd_offset: offset of a new descriptor in the structure, 0 for none
- * @respond: the structure is copied back to the caller
+ * @respond: copy the structure back to the caller
  * @execute: executes the ioctl.  @ctx is the object of the file descriptor, @arg
  *           the structure; sets @filep if @fd_offset is not 0.
  * @give: called before the new descriptor is installed; optional
@@ -86,11 +86,12 @@ void luo_freeze_end(bool frozen);
  * @files: the files, in the order in which they were preserved
  * @count: number of @files
  * @next_nr: &struct luo_file @nr of the next file
- * @incoming: the previous kernel preserved them
- * @block_set: blocks for their records, only in an outgoing set
+ * @incoming: the files were preserved by the previous kernel
+ * @block_set: blocks for the records of the files; without blocks in an incoming
+ *	       set, except while the records are read
  *
- * @files and @count change with the mutex of the session and luo_files_lock held,
- * so either one is sufficient to read them.
+ * @files and @count only change with both the mutex of the session and
+ * luo_files_lock held.  Either lock is sufficient to read them.
  */
 struct luo_file_set {
 	struct list_head files;
@@ -105,7 +106,7 @@ struct luo_file_set {
  * @set: the files of the session
  * @list: position in @set
  * @node: position among all files, by @set and @token
- * @nr: grows along @list, so that a reader finds its place again
+ * @nr: increases along @list, so that a reader in debugfs can resume
  * @token: its number in the session
  * @fh: the handler, NULL until it is found
  * @file: the file, NULL until it is retrieved
@@ -115,10 +116,10 @@ struct luo_file_set {
  * @given: the present holder of the session has a descriptor of @file
  * @retrieve_status: as &struct liveupdate_file_op_args
  * @serialized_data: as &struct liveupdate_file_op_args, set by preserve()
- * @frozen_data: the same, after freeze()
+ * @frozen_data: @serialized_data after freeze()
  * @private_data: as &struct liveupdate_file_op_args
- * @compatible: string of the handler that preserved it, unchecked; only in an
- *              incoming file
+ * @compatible: string of the handler that preserved the file, not validated;
+ *              only in an incoming file
  *
  * Protected by the mutex of the session.  As long as a file is in a set, @fh,
  * @file and @retrieve_status change with luo_files_lock held in addition.
@@ -170,15 +171,15 @@ bool luo_file_any_outgoing(const struct liveupdate_file_handler *fh);
  * struct luo_session - a session
  * @list: position in &struct luo_sessions @list
  * @node: position in &struct luo_sessions @names
- * @nr: grows along @list, so that a reader finds its place again
+ * @nr: increases along @list, so that a reader in debugfs can resume
  * @dir: all sessions of its direction
  * @mutex: protects @files, @ser, @unread and @finished
- * @files: the files in it
- * @ser: records of its files, until they are read
- * @held: it has a file descriptor; protected by @dir's lock
- * @unread: @ser is valid; changes with @dir's lock held in addition
- * @finished: it has no files, and is freed with its file descriptor
- * @name: its name, unique in its direction
+ * @files: the files of the session
+ * @ser: location of the records of the files, until they are read
+ * @held: the session has a file descriptor; protected by the lock of @dir
+ * @unread: @ser is valid; only changes with the lock of @dir held as well
+ * @finished: the session has no files, and is freed with its file descriptor
+ * @name: name of the session, unique in its direction
  */
 struct luo_session {
 	struct list_head list;
@@ -201,8 +202,9 @@ struct luo_session {
  * @count: number of sessions
  * @next_nr: &struct luo_session @nr of the next session
  * @names: the sessions by name
- * @blocks: blocks for their records, or, if incoming, the records
- * @it: first record that has not been read
+ * @blocks: blocks for the records of the sessions; for incoming sessions, with
+ *	    the records of the previous kernel
+ * @it: position of the first unread record of an incoming session
  */
 struct luo_sessions {
 	struct mutex lock;
@@ -253,7 +255,7 @@ void luo_flb_setup_incoming(u64 flbs_pa);
 void luo_flb_serialize(void);
 void luo_flb_for_each(void (*fn)(const char *name, u64 nr, void *data), void *data);
 
-/* Check whether a field has a string that is not empty and ends within it. */
+/* Check whether a field has a string that is not empty and ends with a NUL. */
 static inline bool luo_string_valid(const char *s, size_t size)
 {
 	size_t len = strnlen(s, size);

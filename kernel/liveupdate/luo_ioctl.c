@@ -42,7 +42,7 @@ static int luo_respond(const struct luo_ioctl_op *op, void __user *uarg,
 	return copy_to_user(uarg, arg, min(size, op->size)) ? -EFAULT : 0;
 }
 
-/* The file is installed last: until then no other thread can use it. */
+/* The file is installed last: until then, it can be put if an error occurs. */
 static int luo_execute_fd(const struct luo_ioctl_op *op, void *ctx,
 			  void __user *uarg, u32 size, void *arg)
 {
@@ -62,7 +62,7 @@ static int luo_execute_fd(const struct luo_ioctl_op *op, void *ctx,
 	if (err)
 		goto err_put_file;
 
-	/* Another thread may use the descriptor as soon as it is installed. */
+	/* Called first: once installed, the descriptor is visible to other threads. */
 	if (op->give)
 		op->give(ctx, arg);
 	fd_install(fd, file);
@@ -97,8 +97,8 @@ static const struct luo_ioctl_op *luo_ioctl_find(const struct luo_ioctl_op *ops,
  *
  * The format is that of "General ioctl format" in uapi/linux/liveupdate.h.
  *
- * Return: 0 or an error.  On error the structure of the caller is unchanged, and
- * no descriptor was installed.
+ * Return: 0 or an error.  On error no descriptor is installed, and the structure
+ * of the caller is unchanged unless writing it failed.
  */
 long luo_ioctl(const struct luo_ioctl_op *ops, unsigned int nr_ops, void *ctx,
 	       unsigned int cmd, unsigned long arg)

@@ -2,8 +2,8 @@
 /*
  * Registration of file handlers and of FLBs with the Live Update Orchestrator.
  *
- * An FLB is registered for the files of a handler, and may have several handlers:
- * a link stands for each pair.
+ * An FLB is registered for the files of a handler.  It may be registered for
+ * several handlers: each pair of a handler and an FLB has a link.
  *
  * Copyright (c) 2025, Google LLC.
  * Pasha Tatashin <pasha.tatashin@soleen.com>
@@ -75,17 +75,18 @@ static int luo_flb_add(struct liveupdate_flb *flb)
 
 /**
  * liveupdate_register_flb - register an FLB for the files of a handler
- * @fh: the handler, which is registered
+ * @fh: a registered handler
  * @flb: the FLB, with its ops and a string that no other FLB has
  *
- * Call it right after the handler was registered: it fails as long as a file of
- * the handler is preserved, as that file does not count for the FLB.
+ * Call it right after the handler is registered.  It fails while a file of the
+ * handler is preserved: that file would not be counted for the FLB.
  *
  * Context: May sleep.
  * Return: 0, -EOPNOTSUPP when LUO is off, -EINVAL when a callback is missing,
  * the string is not a composite string or the handler is not registered, -EEXIST
- * when the two are linked or the string is in use, -EBUSY when files of the
- * handler are preserved, -ENOSPC with too many FLBs, or -ENOMEM.
+ * when the FLB is already registered for this handler or its string is in use,
+ * -EBUSY when files of the handler are preserved, -ENOSPC with too many FLBs, or
+ * -ENOMEM.
  */
 int liveupdate_register_flb(struct liveupdate_file_handler *fh,
 			    struct liveupdate_flb *flb)
@@ -146,9 +147,9 @@ static void luo_flb_unlink(struct luo_flb_link *link)
  * @fh: the handler
  * @flb: the FLB
  *
- * For the next kernel each file of the handler needs the FLB.  Therefore the FLB
- * stays registered as long as files of the handler are preserved.  Such files
- * hold references to the modules of both.
+ * In the next kernel, preserved files of the handler need the FLB.  Therefore the
+ * FLB stays registered as long as such files exist.  They hold references to the
+ * module of the handler and to that of the FLB.
  *
  * Context: May sleep.
  */
@@ -218,10 +219,10 @@ int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
 
 /**
  * liveupdate_unregister_file_handler - undo liveupdate_register_file_handler()
- * @fh: the handler; its FLBs are unregistered from it, too
+ * @fh: the handler; FLBs that are registered for it are unregistered, too
  *
  * Context: May sleep.  No file of the handler is in a session: such a file holds
- * a reference to its module.
+ * a reference to the module of the handler.
  */
 void liveupdate_unregister_file_handler(struct liveupdate_file_handler *fh)
 {

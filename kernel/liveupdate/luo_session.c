@@ -14,21 +14,21 @@
  * unpreserves all files of the session.
  *
  * An incoming session has no holder at first: it is *parked*.  Retrieving it by
- * its name creates a file descriptor for it, one at a time; the session is
- * *held*.  It is *finished* by %LIVEUPDATE_SESSION_FINISH, which discards the
- * files that were not retrieved, or when its last file has left it.  A finished
- * session is freed with its descriptor::
+ * its name creates a file descriptor, and the session is *held*.  A session has
+ * one file descriptor at most.  It is *finished* by %LIVEUPDATE_SESSION_FINISH,
+ * which discards the files that were not retrieved, or when its last file has
+ * left it.  A finished session is freed with its descriptor::
  *
  *     created --> outgoing --(kexec)--> parked <--> held --> finished
  *                    |                                          |
  *                  close                                      close
  *
  * ====================  ======================  ===============================
- * event                 in 7.3                  here
+ * event                 in 7.3                  in this version
  * ====================  ======================  ===============================
  * FINISH                all files leave         the same; ``-EBUSY`` with orphans
- * close()               all files leave         files that the holder got leave;
- *                                               others stay in the parked session
+ * close()               all files leave         files that the holder retrieved
+ *                                               leave; others stay in the session
  * the holder exits      as close()              all files stay, retrieved ones
  *                                               too; the session is parked
  * PRESERVE_FD of a      ``-EBUSY`` until        the file leaves a parked session;
@@ -75,8 +75,8 @@
 
 struct luo_sessions luo_incoming = LUO_SESSIONS_INIT(luo_incoming);
 /*
- * Set while sessions refer to unclaimed memory, which must not be released
- * then.
+ * Set while incoming sessions may refer to unclaimed memory, which must not be
+ * released.
  */
 static bool luo_incoming_holds;
 
@@ -157,7 +157,7 @@ static void luo_session_del(struct luo_session *session)
 	dir->count--;
 }
 
-/* Create the file of a session. */
+/* Create the file for the descriptor of a session. */
 static int luo_session_hold(struct luo_session *session, struct file **filep)
 {
 	char name[LIVEUPDATE_SESSION_NAME_LENGTH + 16];
@@ -176,11 +176,11 @@ static int luo_session_hold(struct luo_session *session, struct file **filep)
 /**
  * luo_session_create - create an outgoing session
  * @name: its name
- * @filep: set to the file it belongs to
+ * @filep: set to a new file for the descriptor of the session
  *
  * Context: Between luo_enter() and luo_leave().
- * Return: 0, -EINVAL for an empty or unterminated name, -EEXIST, or -ENOMEM or
- * another error of an allocation.
+ * Return: 0, -EINVAL for an empty or unterminated name, -EEXIST, -ENOMEM, or an
+ * error of kho_block_set_grow() or anon_inode_getfile().
  */
 int luo_session_create(const char *name, struct file **filep)
 {
@@ -220,7 +220,7 @@ err_free:
 	return err;
 }
 
-/* The records of the files stay until there is memory for the files. */
+/* On allocation failure, the records of the files stay for a later call. */
 static int luo_session_read_files(struct luo_session *session)
 {
 	int err;
@@ -244,11 +244,11 @@ static int luo_session_read_files(struct luo_session *session)
 /**
  * luo_session_retrieve - retrieve a parked session
  * @name: its name
- * @filep: set to a file for it
+ * @filep: set to a new file for the descriptor of the session
  *
  * Context: Between luo_enter() and luo_leave().
- * Return: 0, -ENOENT, -EINVAL when the session is held, or -ENOMEM or another
- * error of an allocation.
+ * Return: 0, -ENOENT, -EINVAL when the session is held, -ENOMEM, or an error of
+ * anon_inode_getfile().
  */
 int luo_session_retrieve(const char *name, struct file **filep)
 {
@@ -304,8 +304,9 @@ void luo_session_unhold_incoming(void)
 }
 
 /*
- * The last incoming session was finished, or the previous kernel had none.  An
- * FLB that fails to be retrieved is tried again when the device is opened.
+ * Called when the last incoming session is finished, or the previous kernel had
+ * none.  If an FLB failed to be retrieved and can be tried again, the next open of
+ * the device calls this again.
  */
 static void luo_incoming_done(void)
 {
@@ -323,7 +324,7 @@ static void luo_session_finished(struct luo_session *session)
 	kho_timeline_session_finished(session->name);
 }
 
-/* A descriptor that is in flight on a socket is closed by a kernel thread. */
+/* A descriptor in a message that is never received is closed by a kernel thread. */
 static bool luo_holder_is_gone(void)
 {
 	return current->flags & (PF_EXITING | PF_KTHREAD);
@@ -335,7 +336,7 @@ static void luo_session_release_incoming(struct luo_session *session)
 	bool last;
 
 	scoped_guard(mutex, &session->mutex) {
-		/* A retrieved file whose user has exited stays for the next holder. */
+		/* If the holder has exited, all files stay for the next holder. */
 		if (!luo_holder_is_gone() &&
 		    luo_file_finish_given(&session->files))
 			luo_session_finished(session);
@@ -392,7 +393,7 @@ static bool luo_session_take_parked(int fd)
 	if (!f)
 		return false;
 
-	/* A session with a file in it exists as long as the lock is held. */
+	/* As long as the lock is held, the session of a file is not freed. */
 	session = container_of(set, struct luo_session, files);
 	if (session->held)
 		return false;
@@ -613,7 +614,7 @@ void luo_session_warn_unfinished(void)
 				      session->ser.count : session->files.count);
 	}
 
-	/* Records are unread when no agent has opened the device. */
+	/* These records are unread: no agent has opened the device. */
 	it = dir->it;
 	while ((ser = kho_block_set_it_read_entry(&it)))
 		luo_warn_lost(ser->name, ser->file_set_ser.count);
@@ -641,8 +642,8 @@ void __init luo_session_setup_incoming(u64 sessions_pa)
 }
 
 /*
- * The rest of a record with an invalid name is likely to be damaged, too, so its
- * memory is not freed.
+ * If the name in a record is invalid, the rest of the record is likely to be
+ * damaged, too.  Therefore the memory of its files is not freed.
  */
 static void luo_session_lost(const char *name, const char *why)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * State of the Live Update Orchestrator, which all other files use: whether it
- * is enabled or frozen, and what is registered.
+ * State that all files of the Live Update Orchestrator use: whether it is
+ * enabled or frozen, and the lists of handlers and FLBs.
  *
  * Copyright (c) 2025, Google LLC.
  * Pasha Tatashin <pasha.tatashin@soleen.com>
@@ -18,7 +18,7 @@
 
 bool luo_enabled;
 
-/* The numbers of both are small, so lists are sufficient. */
+/* Few handlers and FLBs are registered, so lists are sufficient. */
 LIST_HEAD(luo_file_handlers);
 LIST_HEAD(luo_flbs);
 DECLARE_RWSEM(luo_register_rwlock);
@@ -51,8 +51,8 @@ bool liveupdate_enabled(void)
 /**
  * liveupdate_interrupted - check whether a file handler should abort
  *
- * For handlers whose preserve() or retrieve() may take long.  They return
- * -EINTR then, with nothing lost.
+ * For handlers whose preserve() or retrieve() may take a long time.  When this
+ * returns true, they return -EINTR without losing any data.
  *
  * Context: Process context, in a callback from LUO.
  * Return: true when the caller is being killed or the freeze before kexec waits
@@ -67,10 +67,10 @@ bool liveupdate_interrupted(void)
 /**
  * luo_enter_close - start a change that cannot be refused
  *
- * Waits for a running freeze, which may fail.
+ * Waits for a running freeze.  If the freeze fails, the change has to be made.
  *
- * Return: true, to be followed by luo_leave(), or false after the freeze, when
- * nothing has to be done.
+ * Return: true, to be followed by luo_leave(); false after a successful freeze:
+ * the change is not made then.
  */
 bool luo_enter_close(void)
 {

@@ -25,7 +25,7 @@ struct kho_block {
  * struct kho_block_set - records of one size in a chain of blocks
  * @blocks: the blocks, in the order of the chain
  * @nblocks: number of @blocks
- * @head_pa: physical address of the first block, 0 when there is none
+ * @head_pa: physical address of the first block, 0 when the set has none
  * @entry_size: size of a record in bytes
  * @count_per_block: number of records that fit into a block
  * @incoming: the blocks were written by the previous kernel

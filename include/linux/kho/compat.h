@@ -14,7 +14,7 @@
  * @KHO_COMPAT_OTHER: both have it, in different versions
  * @KHO_COMPAT_MISSING: this kernel needs it, the other kernel does not have it
  * @KHO_COMPAT_UNKNOWN: the other kernel has it, this kernel does not
- * @KHO_COMPAT_MALFORMED: the string is not a composite string
+ * @KHO_COMPAT_MALFORMED: the other kernel has an invalid composite string
  */
 enum kho_compat_verdict {
 	KHO_COMPAT_SAME,
@@ -37,8 +37,8 @@ struct kho_compat_part {
 /**
  * struct kho_compat_it - iterator over the components of two strings
  * @verdict: result for the current component
- * @offered: as the other kernel has it
- * @supported: as this kernel has it
+ * @offered: the component of the other kernel
+ * @supported: the component of this kernel
  *
  * The parts are valid as long as the strings are.
  */

@@ -19,7 +19,7 @@
  * unnecessary: adding, removing, testing and walking may all run at the same
  * time, and each key is updated atomically.  A walk sees every key that was
  * present from its start to its end.  Only init and destroy need exclusive
- * access, which is up to the caller.
+ * access, which the caller has to ensure.
  *
  * The tree does not preserve its own nodes.  The next kernel finds them in
  * place as long as it does not allocate their memory.  The format is that of
@@ -41,9 +41,9 @@ struct kho_radix_tree {
  * @bitmap: the leaf, NULL before the first key
  * @first: the lowest key of the leaf
  *
- * Saves the walk from the root when keys come in ascending order, or near each
- * other.  Belongs to one tree and one user, and is valid until nodes of the
- * tree are freed.
+ * Saves the walk from the root if the next key is in the same leaf.  A cursor
+ * belongs to one tree and one user, and is valid until nodes of the tree are
+ * freed.
  */
 struct kho_radix_cursor {
 	unsigned long *bitmap;
@@ -54,7 +54,7 @@ struct kho_radix_cursor {
  * struct kho_radix_walk_cb - callbacks of a walk, all optional
  * @leaf: for each key.
  * @run: for each run of @nr consecutive keys from @key on.  A run does not
- *       reach beyond its leaf.
+ *       continue in the next leaf.
  * @node: for each node before it is read, with its physical address.
  *
  * Runs and keys come in ascending order.  A callback that returns non-zero

@@ -2,10 +2,10 @@
 /*
  * Fixture of KUnit tests: incoming preserved memory.
  *
- * The kernel under test is also its own predecessor.  A test allocates pages,
- * puts them into the state of preserved memory after early boot, and adds them
- * to the incoming map.  The code under test restores them as memory of a
- * previous kernel.
+ * The kernel under test also acts as the previous kernel.  A test allocates
+ * pages, puts them into the state that preserved memory has after early boot, and
+ * adds them to the incoming map.  The code under test restores them as memory of
+ * a previous kernel.
  */
 #ifndef KHO_TESTS_INCOMING_H
 #define KHO_TESTS_INCOMING_H
@@ -22,9 +22,10 @@
 #define NR_INCOMING		BIT(INCOMING_ORDER)
 
 /*
- * Contiguous pages of the previous kernel, NR_INCOMING of them.  @cut lists their
- * blocks: a digit for a preserved block of that order, a dash for a page that was
- * not preserved.  "-012" has all but the first page, in three blocks.
+ * NR_INCOMING contiguous pages of the previous kernel.  @cut lists their blocks:
+ * a digit for a preserved block of that order, a dash for a page that was not
+ * preserved.  With "-012", all pages but the first are preserved, in three
+ * blocks.
  */
 struct incoming {
 	const char *cut;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of the contract itself: each number, name and byte that another
- * kernel relies on, in the versions that this file lists.
+ * KUnit tests of the ABI: each number, name and byte that another kernel relies
+ * on, in the versions that this file lists.
  *
- * A structure that changes needs a new version in its header, and then new
- * numbers here.  These tests fail if only one of the two is done.  All numbers
- * are spelled out on purpose: a constant from a header would change with the
+ * If a structure changes, its header needs a new version, and this file needs new
+ * numbers.  These tests fail if only one of the two is changed.  Numbers are
+ * written as literals on purpose: a constant from a header would change with the
  * header.
  *
  * The golden bytes are little-endian, as all machines with Kexec Handover are.
@@ -64,7 +64,7 @@ static const struct version {
 
 KUNIT_ARRAY_PARAM_DESC(version, versions, here);
 
-/* The sizes of the structures, and where their fields are. */
+/* Sizes of the structures, and offsets and sizes of their fields. */
 #define SIZE(version, type, bytes)					\
 	{ version, #type, 0, bytes, 0, sizeof(type) }
 #define FIELD(version, type, member, at, bytes)				\
@@ -83,7 +83,7 @@ static const struct layout {
 	SIZE(RADIX, struct kho_radix_leaf, PAGE_SIZE),
 	FIELD(RADIX, struct kho_radix_leaf, bitmap, 0, PAGE_SIZE),
 
-	/* Pointers of ptr.h have no version but that of the structure around. */
+	/* Pointers of ptr.h have no version, but the structures around them have. */
 	SIZE(VMALLOC, struct kho_vmalloc_hdr, 8),
 	FIELD(VMALLOC, struct kho_vmalloc_hdr, next, 0, 8),
 	FIELD(VMALLOC, struct kho_vmalloc_hdr, next.phys, 0, 8),
@@ -102,7 +102,7 @@ static const struct layout {
 	FIELD(BLOCK, struct kho_block_header_ser, next, 0, 8),
 	FIELD(BLOCK, struct kho_block_header_ser, count, 8, 8),
 
-	/* Another component in the string does not change the following members. */
+	/* A longer string moves the other members, which needs no new version. */
 	SIZE(LUO, struct luo_ser, LUO_ABI_COMPAT_LEN + 24),
 	FIELD(LUO, struct luo_ser, compatible, 0, LUO_ABI_COMPAT_LEN),
 	FIELD(LUO, struct luo_ser, liveupdate_num, LUO_ABI_COMPAT_LEN, 8),
@@ -592,7 +592,7 @@ static void kho_abi_test_metadata(struct kunit *test)
 		     &metadata, golden, sizeof(golden));
 }
 
-/* Values are in native byte order, which device trees have no type for. */
+/* Values are in native byte order; device trees have no type for that. */
 static void expect_property(struct kunit *test, const void *fdt,
 			    const char *path, const char *name)
 {
@@ -611,7 +611,7 @@ static void expect_property(struct kunit *test, const void *fdt,
 	expect_bytes(test, &versions[KHO], name, value, golden, len);
 }
 
-/* A root tree, made of the same pieces as that of the core. */
+/* A root tree that is built like that of the core. */
 static void kho_abi_test_root_tree(struct kunit *test)
 {
 	void *fdt = zeroed_page(test, PAGE_SIZE);

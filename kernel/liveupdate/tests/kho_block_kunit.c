@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * KUnit tests of block sets: capacity, records, iterators, and the bytes of the
- * blocks.  Restoring of sets is tested in kho_restore_sets_kunit.c.
+ * blocks.  kho_restore_sets_kunit.c tests restoring of sets.
  */
 
 #include <kunit/test.h>
@@ -18,9 +18,9 @@
 #include "low_memory.h"
 
 #define HEADER_SIZE	sizeof(struct kho_block_header_ser)
-#define LARGEST_SET	10000	/* blocks, with a page each */
+#define LARGEST_SET	10000	/* in blocks of one page */
 
-/* Not a power of two, so that the end of a block is not used. */
+/* The size is not a power of two, so that a block has unused bytes at its end. */
 struct record {
 	u64 id;
 	u64 unused[2];
@@ -277,7 +277,7 @@ static void kho_block_test_reserve_until_full(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, kho_block_set_it_reserve_entry(&it));
 }
 
-/* The set has three blocks, so some are empty at its end. */
+/* The set always has three blocks; those at its end may be empty. */
 static void kho_block_test_read(struct kunit *test)
 {
 	const struct capacity *capacity = test->param_value;
@@ -379,7 +379,7 @@ static void kho_block_test_golden(struct kunit *test)
 	first = phys_to_virt(kho_block_set_head_pa(bs));
 	second = phys_to_virt(first[0]);
 
-	/* Word 0 leads on, word 1 counts, the records are from word 2 on. */
+	/* Word 0 is the next block, word 1 the count; records start at word 2. */
 	KUNIT_EXPECT_EQ(test, first[1], n);
 	for (u64 id = 0; id < n; id++)
 		KUNIT_ASSERT_EQ(test, first[2 + 3 * id], id);
@@ -407,7 +407,7 @@ static void kho_block_test_restore_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_block_set_restore(bs, 0), 0);
 	expect_blocks(test, bs, 0);
 	expect_records(test, bs, 0);
-	/* An empty set is an incoming one, too. */
+	/* An incoming set cannot grow, even if it is empty. */
 	KUNIT_EXPECT_EQ(test, kho_block_set_grow(bs, 1), -EINVAL);
 }
 

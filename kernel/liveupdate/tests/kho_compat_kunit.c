@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * KUnit tests of the matcher of composite strings: its verdicts on two strings,
- * and its behaviour with arbitrary strings from another kernel.
+ * and strings of another kernel with arbitrary contents.
  *
  * Each string is copied to memory of exactly the size of its field, so that
  * KASAN reports reads past the end of the field.
@@ -18,7 +18,7 @@
 #include <linux/sprintf.h>
 #include <linux/string.h>
 
-/* Copy the contents of a field of @size bytes. */
+/* Copy a field of @size bytes. */
 static char *field(struct kunit *test, const void *bytes, size_t size)
 {
 	char *copy = kunit_kmalloc(test, size, GFP_KERNEL);
@@ -364,7 +364,7 @@ static void kho_compat_test_longest(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, kho_compat_validate(s, KHO_COMPAT_MAX));
 }
 
-/* Every permutation of the components, and every duplicate. */
+/* Every exchange of two components, and every duplicate at every position. */
 
 static void expect_unusable(struct kunit *test, const char * const *parts,
 			    const int *order, int nr)
@@ -405,7 +405,7 @@ static void kho_compat_test_order(struct kunit *test)
 	}
 }
 
-/* Random strings, compared with a second implementation. */
+/* Random strings: the results are compared with a second implementation. */
 
 static size_t name_of(const char *part)
 {
@@ -420,7 +420,7 @@ static size_t name_of(const char *part)
 	return len;
 }
 
-/* Modifies the string, unlike the matcher. */
+/* The second implementation.  Unlike the matcher, it modifies the string. */
 static bool well_formed(char *s, size_t size)
 {
 	const char *const first = s;
@@ -463,7 +463,7 @@ static void random_string(struct rnd_state *rnd, char *s, size_t size)
 					   ARRAY_SIZE(tokens)];
 		size_t len = min(strlen(token), size - at);
 
-		/* Now and then an arbitrary byte, or the end of the string. */
+		/* The empty tokens stand for an arbitrary byte or for a NUL. */
 		if (!len)
 			s[at++] = prandom_u32_state(rnd) % 2 ?
 				  prandom_u32_state(rnd) : '\0';
@@ -525,7 +525,7 @@ static void kho_compat_test_random(struct kunit *test)
 		kunit_kfree(test, s);
 	}
 
-	/* There has to be something of both kinds. */
+	/* Many strings must be valid, and many must be malformed. */
 	KUNIT_EXPECT_GT(test, nr_good, RANDOM_SIZES);
 	KUNIT_EXPECT_LT(test, nr_good, RANDOM_SIZES * (RANDOM_STRINGS - 1));
 }

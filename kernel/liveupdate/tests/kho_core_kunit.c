@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of the outgoing side of the core: what can be preserved, memory
- * that is allocated for it, and subtrees.
+ * KUnit tests of outgoing data in the core: preserving pages and folios, memory
+ * from kho_alloc_preserve(), and subtrees.
  */
 
 #include <kunit/test.h>
@@ -253,7 +253,7 @@ static void kho_core_test_subtree_no_room(struct kunit *test)
 	char name[32];
 	int err = 0;
 
-	/* The root tree is a page, so this ends. */
+	/* The root tree has one page, so it is full at some point. */
 	for (nr = 0; !err && nr < PAGE_SIZE; nr++) {
 		snprintf(name, sizeof(name), "kunit-%u", nr);
 		err = add_subtree(test, name, blob);
@@ -261,7 +261,7 @@ static void kho_core_test_subtree_no_room(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, err, -ENOMEM);
 	KUNIT_EXPECT_GT(test, nr, 10);
 
-	/* A subtree that does not fit is not added in part. */
+	/* A subtree that does not fit leaves nothing in the root tree. */
 	kho_remove_subtree(blob);
 	KUNIT_EXPECT_EQ(test, add_subtree(test, name, blob), 0);
 }

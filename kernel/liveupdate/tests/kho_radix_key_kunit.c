@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of the keys by which the map of preserved memory, a radix tree,
- * names a block of pages.  Their exact values are tested in kho_abi_kunit.c.
+ * KUnit tests of the keys in the map of preserved memory.  A key stands for a
+ * block of pages.  kho_abi_kunit.c tests the exact values of keys.
  */
 
 #include <kunit/test.h>
@@ -10,7 +10,7 @@
 #include <linux/kho/abi/kexec_handover.h>
 #include <linux/module.h>
 
-/* Numbers that one leaf of the tree has bits for. */
+/* Number of keys in one leaf of the tree. */
 #define LEAF_KEYS	BIT(KHO_BITMAP_SIZE_LOG2)
 
 static void kho_radix_key_test_orders(struct kunit *test)
@@ -32,7 +32,7 @@ static void kho_radix_key_test_orders(struct kunit *test)
 	}
 }
 
-/* All keys of a leaf have one order, and every key fits the tree. */
+/* All keys of a leaf have one order, and every key fits into the tree. */
 static void kho_radix_key_test_width(struct kunit *test)
 {
 	for (unsigned int order = 0; order <= KHO_MAX_ORDER; order++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of the radix tree: the set of keys and the bytes it is made of.
+ * KUnit tests of the radix tree: the set of keys, and the bytes of its nodes.
  */
 
 #include <kunit/test.h>
@@ -35,7 +35,7 @@ static struct kho_radix_tree *new_tree(struct kunit *test)
 	return tree;
 }
 
-/* Record of a walk, which ends with @result after @stop_at calls. */
+/* Record of a walk.  A callback returns @result at call number @stop_at. */
 struct walk {
 	unsigned long keys[64];
 	unsigned long lengths[64];
@@ -97,7 +97,7 @@ static void add_keys(struct kunit *test, struct kho_radix_tree *tree,
 		KUNIT_ASSERT_EQ(test, kho_radix_add_key(tree, key), 0);
 }
 
-/* Borders of words, leaves, tables and of the width of keys, in order. */
+/* Keys at the borders of words, leaves and tables, in ascending order. */
 static const struct edge {
 	const char *name;
 	unsigned long key;
@@ -198,7 +198,7 @@ static void kho_radix_test_absent(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, kho_radix_add_key(tree, 5), 0);
 
-	/* One in the same leaf, one without a node. */
+	/* Key 6 is in the same leaf as key 5; TABLE_KEYS has no leaf. */
 	kho_radix_del_key(tree, 6);
 	kho_radix_del_key(tree, TABLE_KEYS);
 	KUNIT_EXPECT_FALSE(test, kho_radix_take_key(tree, 6));
@@ -345,7 +345,7 @@ static void kho_radix_test_run_of_full_leaf(struct kunit *test)
 	expect_run(test, w, 0, 7 * LEAF_KEYS, LEAF_KEYS);
 }
 
-/* From each position, the same runs as in a walk are found. */
+/* From the position after each key, the next key is found. */
 static void kho_radix_test_next_run(struct kunit *test)
 {
 	struct kho_radix_tree *tree = new_tree(test);
@@ -429,7 +429,7 @@ static void kho_radix_test_walk_nodes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->nr_nodes, KHO_TREE_MAX_DEPTH);
 	KUNIT_EXPECT_EQ(test, w->nodes[0], virt_to_phys(tree->root));
 
-	/* The same leaf; a leaf of the same table; a leaf of another table. */
+	/* Keys in the same leaf, in a new leaf, and in a new table with a leaf. */
 	KUNIT_ASSERT_EQ(test, kho_radix_add_key(tree, LEAF_KEYS - 1), 0);
 	KUNIT_EXPECT_EQ(test, count_nodes(test, tree), KHO_TREE_MAX_DEPTH);
 	KUNIT_ASSERT_EQ(test, kho_radix_add_key(tree, LEAF_KEYS), 0);
@@ -437,7 +437,7 @@ static void kho_radix_test_walk_nodes(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, kho_radix_add_key(tree, TABLE_KEYS), 0);
 	KUNIT_EXPECT_EQ(test, count_nodes(test, tree), KHO_TREE_MAX_DEPTH + 3);
 
-	/* Nodes stay when their keys go. */
+	/* A node stays when its last key is removed. */
 	kho_radix_del_key(tree, TABLE_KEYS);
 	KUNIT_EXPECT_EQ(test, count_nodes(test, tree), KHO_TREE_MAX_DEPTH + 3);
 }
@@ -478,8 +478,8 @@ static void kho_radix_test_walk_stops(struct kunit *test)
 /* The bytes that the next kernel finds. */
 
 /*
- * Follows a path from the root, as a kernel that knows nothing but the ABI
- * would.  Each table on the way must have the one entry and nothing else.
+ * Follow a path from the root, using only the ABI.  Each table on the path must
+ * have exactly one entry.
  */
 static void *follow(struct kunit *test, struct kho_radix_tree *tree,
 		    const unsigned int *slots, unsigned int nr_slots)

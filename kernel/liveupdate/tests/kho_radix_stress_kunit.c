@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of the radix tree with many operations: a random sequence compared
- * with a plain bitmap, and several threads at once.
+ * KUnit tests of the radix tree with many operations: random operations that are
+ * compared with a plain bitmap, and operations of several threads.
  */
 
 #include <kunit/test.h>
@@ -40,7 +40,7 @@ static void init_tree(struct kunit *test, struct kho_radix_tree *tree)
 
 /*
  * The model: bit n of @present is set when the n-th test key is present.  The
- * test keys are windows across the boundaries of nodes in the tree.
+ * test keys are in windows around the boundaries of nodes in the tree.
  */
 #define WINDOW		64UL
 
@@ -67,7 +67,7 @@ static unsigned long model_key(unsigned long n)
 	return playground[n / WINDOW] + n % WINDOW;
 }
 
-/* One random operation on both; most of them add keys, to create runs. */
+/* One random operation on tree and model.  Most add a key, to create runs. */
 static void model_step(struct kunit *test, struct model *m, int step)
 {
 	unsigned long n = prandom_u32_state(&m->rnd) % NR_KEYS;
@@ -97,9 +97,9 @@ static void model_step(struct kunit *test, struct model *m, int step)
 /* Compares the keys that a walk finds, in order, with the model. */
 struct comparison {
 	const struct model *model;
-	unsigned long next;	/* where the model is searched for the next key */
-	unsigned long leaf;	/* of the last run */
-	unsigned long end;	/* of the last run */
+	unsigned long next;	/* bit of the model at which the search starts */
+	unsigned long leaf;	/* leaf of the last run */
+	unsigned long end;	/* end of the last run */
 	unsigned int faults;
 };
 
@@ -119,7 +119,7 @@ static int compare_run(unsigned long key, unsigned long nr, void *data)
 	struct comparison *c = data;
 	unsigned long leaf = key / LEAF_KEYS;
 
-	/* Runs stay in their leaf, and no two of a leaf touch. */
+	/* A run is in one leaf, and two runs of a leaf are not adjacent. */
 	if (!nr || (key + nr - 1) / LEAF_KEYS != leaf)
 		c->faults++;
 	if (c->end && (key < c->end || (key == c->end && leaf == c->leaf)))
@@ -178,7 +178,7 @@ struct team {
 	} members[NR_THREADS];
 };
 
-/* Lets all members into a step at the same time, since races are short. */
+/* All members start a step at the same time: the window of a race is short. */
 static void meet(struct team *team, unsigned int step)
 {
 	atomic_inc(&team->arrived);
@@ -203,7 +203,7 @@ static void run_team(struct kunit *test, struct team *team, int (*work)(void *))
 			break;
 	}
 
-	/* Threads that started must not wait for the others. */
+	/* If a thread failed to start, the others must not wait for it. */
 	if (started < NR_THREADS)
 		atomic_add(BIT(30), &team->arrived);
 	for (unsigned int i = 0; i < started; i++)
@@ -228,7 +228,7 @@ static int count_node(phys_addr_t phys, void *data)
 
 #define NR_LEAVES	256
 
-/* A key for each thread in each leaf; every leaf is new to all of them. */
+/* Each thread adds a key to each leaf: the threads race to create the leaf. */
 static unsigned long shared_leaf_key(unsigned int leaf, unsigned int id)
 {
 	return leaf * LEAF_KEYS + id * 7;
@@ -263,7 +263,7 @@ static void kho_radix_stress_test_add_race(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, lost, 0);
 
-	/* One path down to the table of all the leaves, and no node twice. */
+	/* All leaves are in one table, and no node was created twice. */
 	kho_radix_walk_tree(&team->tree, &nodes, &nr_nodes);
 	KUNIT_EXPECT_EQ(test, nr_nodes, KHO_TREE_MAX_DEPTH - 1 + NR_LEAVES);
 }

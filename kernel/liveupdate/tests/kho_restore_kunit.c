@@ -91,8 +91,8 @@ static void kho_restore_test_odd_range(struct kunit *test)
 static const struct misfit {
 	const char *name;
 	const char *cut;
-	unsigned int first, nr;		/* what is asked for */
-	unsigned int still, nr_still;	/* what must be preserved after */
+	unsigned int first, nr;		/* pages to restore */
+	unsigned int still, nr_still;	/* pages still preserved afterwards */
 } misfits[] = {
 	{ "first page missing", "-012", 0, 8, 1, 7 },
 	{ "last page missing", "210-", 0, 8, 0, 7 },
@@ -144,7 +144,7 @@ static void no_overlaps(void *unused)
 	kho_in.overlap_end = 0;
 }
 
-/* The first owner gets all of its memory, and the others are refused. */
+/* The first owner restores its whole block.  Overlapping blocks are refused. */
 static void kho_restore_test_overlap(struct kunit *test)
 {
 	struct incoming *in = incoming_create(test, "3");
@@ -170,7 +170,7 @@ static void kho_restore_test_overlap(struct kunit *test)
 		__free_page(page + i);
 }
 
-/* Memory of this kernel, preserved for the next one. */
+/* This kernel cannot restore memory that it preserves for the next one. */
 static void kho_restore_test_own_memory(struct kunit *test)
 {
 	void *mem;
@@ -236,7 +236,7 @@ static void kho_restore_test_free(struct kunit *test)
 	kho_restore_free(incoming_page(in, 0));
 }
 
-/* Ranges of bytes, independent of blocks. */
+/* Ranges of bytes that need not start or end at a block. */
 
 static const struct page_range {
 	const char *name;

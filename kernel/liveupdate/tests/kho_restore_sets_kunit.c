@@ -20,7 +20,7 @@
 #include "incoming.h"
 #include "low_memory.h"
 
-/* Block sets: pages 0, 2 and 1 are a chain, the others are not in it. */
+/* Block sets: pages 0, 2 and 1 are the chain; other pages are not in it. */
 
 struct record {
 	u64 id;
@@ -38,7 +38,7 @@ static struct kho_block_header_ser *chain_block(const struct incoming *in, int i
 	return incoming_page(in, chain[i]);
 }
 
-/* Two full blocks and one with @last records. */
+/* A chain of two full blocks and a block with @last records. */
 static struct incoming *incoming_chain(struct kunit *test, unsigned int last)
 {
 	struct incoming *in = incoming_create(test, "0000000-");
@@ -109,8 +109,8 @@ static void kho_restore_test_block_set_destroy(struct kunit *test)
 static const struct block_damage {
 	const char *name;
 	unsigned int block;
-	bool next;	/* not @count */
-	bool relative;	/* to the address of the pages */
+	bool next;	/* overwrite @next instead of @count */
+	bool relative;	/* @value is an offset in the pages */
 	u64 value;
 	bool head_is_bad;
 } block_damages[] = {
@@ -143,7 +143,7 @@ static void kho_restore_test_block_set_damaged(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_block_set_restore(&bs, in->phys), -EINVAL);
 	KUNIT_EXPECT_TRUE(test, kho_block_set_is_empty(&bs));
 	KUNIT_EXPECT_EQ(test, kho_block_set_head_pa(&bs), 0);
-	/* Blocks before the damage are freed, the damaged block never is. */
+	/* Blocks before the damaged block are freed; the damaged block is not. */
 	KUNIT_EXPECT_EQ(test, preserved(in, chain[0], 1), d->head_is_bad);
 	KUNIT_EXPECT_TRUE(test, preserved(in, 3, 1));
 }
@@ -224,7 +224,7 @@ static void kho_restore_test_vmalloc(struct kunit *test)
 static const struct chunk_damage {
 	const char *name;
 	unsigned int word;
-	bool relative;	/* to the address of the pages */
+	bool relative;	/* @value is an offset in the pages */
 	u64 value;
 } chunk_damages[] = {
 	{ "page missing", 3, false, 0 },
@@ -264,7 +264,7 @@ static void kho_restore_test_vmalloc_damaged(struct kunit *test)
 	vfree(area);
 }
 
-/* Each entry alone is valid, but the page must not get two owners. */
+/* Each entry is valid, but two of them name the same page. */
 static void kho_restore_test_vmalloc_page_twice(struct kunit *test)
 {
 	struct incoming *in = incoming_area(test, "00000000", 1, 3, 0);
@@ -280,7 +280,7 @@ static void kho_restore_test_vmalloc_page_twice(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, preserved(in, 3, 5));
 }
 
-/* A chunk that is full has no end mark, and an empty one may follow. */
+/* A full chunk has no terminator, and an empty chunk may follow it. */
 static void kho_restore_test_vmalloc_full_chunk(struct kunit *test)
 {
 	struct incoming *in = incoming_create(test, "00000000");

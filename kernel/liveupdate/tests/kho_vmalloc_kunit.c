@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * KUnit tests of preserving vmalloc areas: the description and the chain of
- * chunks.  Tests that need a previous kernel are in kho_restore_sets_kunit.c.
+ * chunks.  kho_restore_sets_kunit.c tests restoring of areas.
  */
 
 #include <kunit/test.h>
@@ -87,7 +87,7 @@ static void kho_vmalloc_test_description(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, desc->order, 0);
 }
 
-/* Reads the chain as bytes: word 0 of a chunk leads on, the rest are pages. */
+/* Word 0 of a chunk is the address of the next chunk; other words are pages. */
 static void kho_vmalloc_test_chunks(struct kunit *test)
 {
 	const struct area_size *size = test->param_value;
@@ -175,7 +175,7 @@ static void kho_vmalloc_test_preserve_again(struct kunit *test)
 	KUNIT_EXPECT_NE(test, preserved(test, area)->first.phys, 0);
 }
 
-/* Areas of another kind. */
+/* Areas of kinds that are not supported. */
 
 static void kho_vmalloc_test_vmap(struct kunit *test)
 {

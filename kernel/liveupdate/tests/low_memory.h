@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* For KUnit tests whose memory depends on the page size. */
+/* For KUnit tests that need more memory with a larger page size. */
 #ifndef KHO_TESTS_LOW_MEMORY_H
 #define KHO_TESTS_LOW_MEMORY_H
 

@@ -19,23 +19,23 @@
  * Records of one size, in a chain of preserved pages.  Each page, a *block*,
  * starts with a &struct kho_block_header_ser; the records follow it without
  * gaps.  The size of a record is not stored: it is part of the ABI of the
- * subsystem whose records they are::
+ * subsystem that owns the records::
  *
  *     +--------+--------+----------+----------+-----+
  *     | next   | count  | record 0 | record 1 | ... |
  *     +--------+--------+----------+----------+-----+
  *     0        8        16         16 + size
  *
- * Blocks are filled in order: records are only in a block when the one before
- * it is full.  Blocks at the end of the chain may hold no record.
+ * Blocks are filled in order: a block only has records if the block before it
+ * is full.  Blocks at the end of the chain may be empty.
  */
 
 /* Version of the block header and of the rules above. */
 #define KHO_BLOCK_COMPATIBLE "block-v1"
 
 /*
- * Size of a block in bytes.  Kernels with different page sizes do not hand
- * over to one another, so the page size may be part of the format.
+ * Size of a block in bytes.  A handover between kernels with different page
+ * sizes is not possible, so the format may depend on the page size.
  */
 #define KHO_BLOCK_SIZE	PAGE_SIZE
 

@@ -19,24 +19,24 @@
  *     <base>;<component>;<component>...
  *
  * The base comes first.  The components that follow are unique and in strict
- * alphabetical order, so that two kernels that agree on the versions arrive at
- * the same bytes.  The string is closed by a NUL and, where it is stored in a
- * fixed field, padded with NULs to a multiple of eight bytes.
+ * alphabetical order, so that two kernels with the same versions have the same
+ * string.  The string ends with a NUL.  In a field of fixed size, it is padded
+ * with NULs to a multiple of eight bytes.
  *
  * Kernels older than composite strings announce the base alone.  A bare
  * ``kho-v4``, ``luo-v5`` or ``memfd-v2`` also stands for the first version of
  * each of its components.
  *
- * A change of a structure's layout only needs a new number in the header of
- * that structure.  The composites of all its users follow from it.
+ * If the layout of a structure changes, only the number in its header has to be
+ * changed.  The composite strings of all its users follow.
  */
 
 /**
  * KHO_SUB_COMPAT - append a component to a composite string
  * @s: string literal with the version of the component
  *
- * The definition of a composite begins with an empty literal, so that tools
- * that do not expand macros see a string, too.
+ * The definition of a composite string begins with an empty literal, so that
+ * tools that do not expand macros recognize it as a string.
  *
  * Return: a string literal, to be placed right after another one.
  */
@@ -57,7 +57,7 @@
  *
  * For ``static_assert``.
  *
- * Return: true when they are unique and in order.
+ * Return: true when @a and @b differ and are in order.
  */
 #define KHO_COMPAT_SORTED(a, b)	(__builtin_strcmp(a, b) < 0)
 

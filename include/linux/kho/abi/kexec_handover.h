@@ -49,8 +49,8 @@
  *
  * ``preserved-memory-map``
  *     Physical address of the root of a radix tree (see radix_tree.h) with one
- *     key for each preserved block of memory, see below.  The nodes of that tree
- *     are not in the tree themselves.
+ *     key for each preserved block of memory, see below.  The tree has no keys
+ *     for its own nodes.
  *
  * ``<name>``
  *     One node for each subsystem that called kho_add_subtree().
@@ -64,20 +64,20 @@
  *
  *     key = 1 << (64 - PAGE_SHIFT - order)  |  phys >> (PAGE_SHIFT + order)
  *
- * The highest set bit encodes the order: the larger the order, the lower
- * that bit, and the fewer bits of address remain below it::
+ * The highest set bit, the marker, encodes the order.  With a larger order, the
+ * marker is lower, and fewer bits of the address remain below it::
  *
  *     order   marker (4 KiB pages)   bits below the marker
  *     0       bit 52                 phys >> 12
  *     1       bit 51                 phys >> 13
  *     9       bit 43                 phys >> 21
  *
- * Adjacent blocks of one order have consecutive keys, and therefore a run
- * of bits in a leaf; an ascending walk visits the largest order first.
+ * Adjacent blocks of one order have consecutive keys, and therefore are a run
+ * of bits in a leaf.  An ascending walk visits the largest order first.
  *
  * A change of the root tree or of the keys needs a new number in
- * %KHO_FDT_COMPAT_BASE.  A change of a structure with a version of its own needs
- * a new number there instead.
+ * %KHO_FDT_COMPAT_BASE.  A change of a structure with a version of its own only
+ * needs a new number in the header of that structure.
  */
 
 /* Version of the root tree and of the keys of the memory map. */
@@ -140,7 +140,7 @@ static inline bool kho_decode_key(unsigned long key, phys_addr_t *phys,
 	return true;
 }
 
-/* The widest key, of a page, fits the tree. */
+/* The widest key, that of a single page, fits into the tree. */
 static_assert(KHO_RADIX_KEY_WIDTH >= 64 - PAGE_SHIFT + 1);
 
 #endif /* _LINUX_KHO_ABI_KEXEC_HANDOVER_H */

@@ -29,7 +29,7 @@
  * private to its handler.  The string in the record of the file is the version
  * of that format.
  *
- * A change of any structure of this header raises the number in
+ * A change of any structure of this header needs a new number in
  * %LUO_ABI_COMPAT_BASE.
  */
 
@@ -56,8 +56,8 @@
  * @sessions_pa: first block of sessions, 0 for none (offset 24)
  * @flbs_pa: the &struct luo_flb_header_ser (offset 32)
  *
- * The offsets are those of the present string: the next member starts at the
- * first multiple of eight after its NUL.
+ * The offsets are those for the present string.  With another string,
+ * @liveupdate_num starts at the first multiple of eight after its NUL.
  */
 struct luo_ser {
 	char compatible[LUO_ABI_COMPAT_LEN];
@@ -69,7 +69,7 @@ struct luo_ser {
 /**
  * struct luo_file_ser - a preserved file
  * @compatible: composite string of the handler that wrote @data (offset 0)
- * @data: for the handler (offset 48)
+ * @data: private to the handler (offset 48)
  * @token: number of the file in its session, chosen by user space (offset 56)
  */
 struct luo_file_ser {
@@ -100,7 +100,7 @@ struct luo_session_ser {
 
 /**
  * struct luo_flb_header_ser - start of the array of FLBs
- * @pgcnt: pages taken by header and array together (offset 0)
+ * @pgcnt: number of pages of header and array together (offset 0)
  * @count: number of &struct luo_flb_ser after the header (offset 8)
  */
 struct luo_flb_header_ser {
@@ -109,9 +109,9 @@ struct luo_flb_header_ser {
 } __packed;
 
 /**
- * struct luo_flb_ser - an object shared by files, File-Lifecycle-Bound
+ * struct luo_flb_ser - a File-Lifecycle-Bound object, shared by files
  * @name: composite string of the FLB that wrote @data (offset 0)
- * @data: for the FLB (offset 48)
+ * @data: private to the FLB (offset 48)
  * @count: number of preserved files that need it (offset 56)
  */
 struct luo_flb_ser {

@@ -32,16 +32,16 @@
  *                     | folios    |-->| one per folio, index rises |
  *                     +-----------+   +----------------------------+
  *
- * &struct memfd_luo_ser starts a page of its own; its physical address is the
- * handle that LUO carries.  The array is an area preserved by KHO vmalloc.  It
- * may be larger than @nr_folios entries; the rest of it has no meaning.  Every
- * folio named by an entry is preserved by KHO with its order, so that no order
- * is stored here.  A file of size 0 has no entries, and its @folios is all
+ * &struct memfd_luo_ser is at the start of a page of its own.  LUO stores its
+ * physical address as the data of the file.  The array is an area preserved by
+ * KHO vmalloc.  It may be larger than @nr_folios entries; the rest of it has no
+ * meaning.  KHO preserves the folio of each entry with its order, so the order
+ * is not stored here.  A file of size 0 has no entries, and its @folios is all
  * zero.
  *
- * In that page, &struct memfd_luo_mode_ser may follow.  Linux 7.3 neither
- * writes nor reads it: the rest of the page is zero there, and each file gets
- * the mode of a new memfd.
+ * In the same page, &struct memfd_luo_mode_ser may follow.  Linux 7.3 does not
+ * have it: it leaves the rest of the page zero, and gives each file the mode of
+ * a new memfd.
  *
  * Numbers are in the byte order of the machine.  Reserved bits are written as
  * 0, and readers refuse any other value.
@@ -60,7 +60,7 @@
 	KHO_SUB_COMPAT(KHO_VMALLOC_COMPATIBLE)
 
 /**
- * MEMFD_LUO_FOLIO_DIRTY - there is user data in the folio
+ * MEMFD_LUO_FOLIO_DIRTY - the folio has user data
  *
  * With the flag, memory reclaim must not drop the folio.
  */
@@ -75,14 +75,14 @@
 #define MEMFD_LUO_FOLIO_UPTODATE	BIT(1)
 
 /**
- * struct memfd_luo_folio_ser - where one folio of the file is
+ * struct memfd_luo_folio_ser - location of one folio of the file
  * @pfn:   offset 0, low 52 bits: page frame number of the first page
  * @flags: offset 0, high 12 bits: MEMFD_LUO_FOLIO_*, the others reserved
- * @index: offset 8: place in the file, in pages; a multiple of the number of
- *         pages in the folio and larger than the index of the entry before
+ * @index: offset 8: position in the file, in pages; a multiple of the number of
+ *         pages in the folio and larger than the index of the preceding entry
  *
- * The array starts a page, so entries are aligned.  The attribute __aligned
- * lets the compiler access whole words, and not single bytes only.
+ * The array starts at a page boundary, so entries are aligned.  __aligned(8)
+ * lets the compiler access whole words instead of single bytes.
  */
 struct memfd_luo_folio_ser {
 	u64 pfn:52;
@@ -125,7 +125,7 @@ struct memfd_luo_ser {
  * @mode:  offset 4: the permission bits of the file; bits that a new memfd does
  *         not have are ignored
  *
- * At offset 48 of the page that &struct memfd_luo_ser starts.
+ * Follows &struct memfd_luo_ser, at offset 48 of the page.
  */
 struct memfd_luo_mode_ser {
 	u32 magic;

@@ -13,32 +13,34 @@
 /**
  * DOC: Kexec Handover notes
  *
- * Each component of the ABI has an ELF note in the kernel that implements it:
- * its name, the version it writes and the versions it reads.  The notes of the
- * running kernel are in ``/sys/kernel/notes``, those of its modules in
+ * A kernel has an ELF note for each component of the ABI that it implements.
+ * The note has the name of the component, the version that the kernel writes,
+ * and the versions that it reads.  The notes of the running kernel are in
+ * ``/sys/kernel/notes``, those of its modules in
  * ``/sys/module/<name>/notes/.note.kho``, those of another kernel in its image.
  * ``khoctl`` in ``tools/kho`` compares them before a kexec.
  *
  * The owner of the notes is %KHO_NOTE_OWNER; the type is the version of their
- * layout, %KHO_NOTE_LAYOUT_V1.  Notes of a type that a reader does not know are
- * skipped.  Numbers are in the byte order of the machine::
+ * layout, %KHO_NOTE_LAYOUT_V1.  Readers skip notes of an unknown type.  Numbers
+ * are in the byte order of the machine::
  *
  *     0        4        8        12       16     18           20
  *     +--------+--------+--------+--------+------+------------+------+--------+-------+
  *     | namesz | descsz | type   | "KHO"  | kind | page_shift | name | writes | reads |
  *     +--------+--------+--------+--------+------+------------+------+--------+-------+
  *
- * ``name``, ``writes`` and ``reads`` are strings, each ended by a NUL.  More
- * NULs pad the note to a multiple of four bytes and count in ``descsz``.
+ * ``name``, ``writes`` and ``reads`` are strings, each ended by a NUL.  Further
+ * NULs pad the note to a multiple of four bytes, and are included in ``descsz``.
  *
  * ``kind``
  *     A value of &enum kho_note_kind.
  *
  * ``page_shift``
- *     Log2 of the page size of the kernel, which is part of every version.
+ *     Log2 of the page size of the kernel.  Versions only match if the page size
+ *     is the same.
  *
  * ``name``
- *     Name of the component, the base of ``writes`` without its version.
+ *     Name of the component: the base of ``writes``, without its version.
  *
  * ``writes``
  *     Composite string in outgoing data.
@@ -47,8 +49,8 @@
  *     Composite strings of the incoming data that can be restored, separated by
  *     spaces.
  *
- * A note is written beside the code that it describes, with the constants that
- * this code uses.
+ * A note is defined in the source file of the code that it describes, from the
+ * same constants.
  */
 
 /* Owner of the notes. */
@@ -59,9 +61,9 @@
 
 /**
  * enum kho_note_kind - what a note describes
- * @KHO_NOTE_ROOT: the root tree; a handover is usable if it names all components
- *		   of ``reads`` in these versions, whatever else it names
- * @KHO_NOTE_STRUCTURE: a structure that others are made of
+ * @KHO_NOTE_ROOT: the root tree; a handover is usable if it has all components
+ *		   of ``reads`` in these versions, even if it has others as well
+ * @KHO_NOTE_STRUCTURE: a structure that other structures use
  * @KHO_NOTE_SUBTREE: a subtree of the root tree
  * @KHO_NOTE_FILE: a LUO file handler
  * @KHO_NOTE_FLB: an FLB

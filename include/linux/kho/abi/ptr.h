@@ -11,16 +11,16 @@
  * DOC: Kexec Handover pointers
  *
  * A pointer cannot cross a kexec: the next kernel maps memory elsewhere.  The
- * physical address is stored instead, always as a u64, with 0 for "none".  The
- * type of the object is kept beside it, in a union, for the compiler alone.
+ * physical address is stored instead, always as a u64, with 0 for "none".  A
+ * union adds the type of the object, for checks by the compiler.
  */
 
 /**
- * DECLARE_KHOSER_PTR - declare a pointer that is handed over
+ * DECLARE_KHOSER_PTR - declare a pointer for the next kernel
  * @name: name of the member or variable
  * @type: type of the pointer, for the compiler's checks only
  *
- * Takes eight bytes, whatever the size of a pointer is.
+ * The size is eight bytes, even if pointers are smaller.
  */
 #define DECLARE_KHOSER_PTR(name, type)					\
 	union {								\

@@ -28,18 +28,19 @@
  *        |
  *     level 0   bitmap, the leaf          PAGE_SIZE * 8 keys
  *
- * A key is read from its top: nine bits (with 4 KiB pages) choose the entry at
- * each table level, and the low fifteen choose the bit in the leaf::
+ * A key is decoded from its most significant bit on.  With 4 KiB pages, nine
+ * bits select the entry at each table level, and the low fifteen bits select
+ * the bit in the leaf::
  *
  *     63..60  59..51  50..42  41..33  32..24  23..15      14..0
  *     zero    lvl 5   lvl 4   lvl 3   lvl 2   lvl 1   lvl 0, the bitmap
  *
- * Keys are at most %KHO_RADIX_KEY_WIDTH bits wide: one more than a page frame
- * number.  What a key stands for is up to the owner of the tree; for the map of
- * preserved memory, see "Kexec Handover ABI".
+ * Keys are at most %KHO_RADIX_KEY_WIDTH bits wide: one bit more than a page
+ * frame number.  The owner of the tree defines the meaning of a key; for the map
+ * of preserved memory, see "Kexec Handover ABI".
  *
- * Numbers and bitmap words are in native byte order, and the geometry follows
- * from PAGE_SIZE: both kernels must agree on both.
+ * Numbers and bitmap words are in native byte order.  The geometry depends on
+ * PAGE_SIZE.  Both kernels must have the same byte order and page size.
  */
 
 /* Version of the layout of the tree. */

@@ -16,8 +16,8 @@
  * %KHO_TIMELINE_NODE_NAME of the root tree is one &struct kho_timeline_ser.  No
  * other data depends on it: a kernel that cannot read it continues without it.
  *
- * A slot of ``at`` with the value 0 is an event that did not happen.  Events may be
- * added in free slots without a new version.  Any other change raises the number in
+ * If a slot of ``at`` is 0, the event did not happen.  Events may be added in
+ * free slots without a new version.  Any other change needs a new number in
  * %KHO_TIMELINE_COMPATIBLE.
  */
 
@@ -30,14 +30,14 @@
 /**
  * enum kho_timeline_event - slots of the time line
  * @KHO_TIMELINE_ENTERED: the writing kernel found its incoming handover
- * @KHO_TIMELINE_INIT: its first program was started
+ * @KHO_TIMELINE_INIT: it started the first program in user space
  * @KHO_TIMELINE_PRESERVE_BEGIN: the first session was created
  * @KHO_TIMELINE_PRESERVE_END: the last file was preserved
  * @KHO_TIMELINE_KEXEC: the kexec was requested
  * @KHO_TIMELINE_FROZEN: all sessions were frozen
  * @KHO_TIMELINE_LEFT: the next kernel is started
  * @KHO_TIMELINE_RETRIEVE_BEGIN: the first incoming session was retrieved
- * @KHO_TIMELINE_RETRIEVE_END: the last one was
+ * @KHO_TIMELINE_RETRIEVE_END: the last incoming session was retrieved
  * @KHO_TIMELINE_FINISH_END: the last incoming session was finished
  * @KHO_TIMELINE_EVENTS: number of events that this kernel has
  */
@@ -59,7 +59,7 @@ enum kho_timeline_event {
 
 /**
  * enum kho_timeline_clock - the counter
- * @KHO_TIMELINE_CLOCK_NONE: the machine has none that a kexec does not reset
+ * @KHO_TIMELINE_CLOCK_NONE: no counter that a kexec does not reset
  * @KHO_TIMELINE_CLOCK_TSC: time stamp counter of x86
  * @KHO_TIMELINE_CLOCK_ARCH: virtual counter of the generic timer of Arm
  */
@@ -72,7 +72,7 @@ enum kho_timeline_clock {
 /**
  * struct kho_timeline_ser - time line of the previous kernel
  * @compatible: %KHO_TIMELINE_COMPATIBLE, padded with NULs (offset 0)
- * @hz: frequency of the counter, as the writing kernel knew it (offset 16)
+ * @hz: frequency of the counter, as measured by the writing kernel (offset 16)
  * @clock: &enum kho_timeline_clock (offset 24)
  * @reliable: 1 if the counter has one rate on all CPUs, else 0 (offset 28)
  * @at: value of the counter at each event (offset 32)

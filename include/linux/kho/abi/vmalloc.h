@@ -27,8 +27,8 @@
  *     +--------------------+    +-------------+   +-------------+
  *
  * One entry stands for 2^order contiguous pages.  The entries of a chunk end
- * at the first 0 or with the chunk: a full chunk has no terminator.  A chunk
- * without entries may close the chain.
+ * at the first 0 or with the chunk: a full chunk has no terminator.  The last
+ * chunk may have no entries.
  */
 
 /* Version of the structures below. */
@@ -50,7 +50,7 @@ struct kho_vmalloc_hdr {
 /**
  * struct kho_vmalloc_chunk - one page of the list of pages
  * @hdr: links the chunks (offset 0)
- * @phys: address of 2^order pages each, ended by 0 unless full (offset 8)
+ * @phys: addresses, each of 2^order pages; ended by 0 unless full (offset 8)
  */
 struct kho_vmalloc_chunk {
 	struct kho_vmalloc_hdr hdr;
@@ -61,7 +61,7 @@ struct kho_vmalloc_chunk {
  * struct kho_vmalloc - describes a preserved area
  * @total_pages: size of the area in pages (offset 8)
  * @flags: KHO_VMALLOC_ALLOC and KHO_VMALLOC_HUGE_VMAP (offset 12)
- * @order: order of the pages the area is made of (offset 14)
+ * @order: each entry of a chunk stands for 2^order pages (offset 14)
  *
  * The first member is ``first``, the first chunk of the list of pages (offset
  * 0).
