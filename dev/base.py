@@ -18,11 +18,11 @@ from dev.host import CACHE, ROOT, Stop, need_space, output
 class Base:
     dir: Path
     version: str
-    identity: str       # changes when the content may have changed
+    identity: str       # differs whenever the content may differ
 
     @property
     def series(self):
-        """Such as 7.3: what dev/BASE and dev/base-* call it."""
+        """The series as named in dev/BASE and dev/base-*, such as 7.3."""
         return series_of(self.version)
 
 
@@ -37,7 +37,7 @@ def series_of(version):
 
 
 def default():
-    """The series that is meant where none is named."""
+    """The series to use where none is named."""
     return next(iter(supported()))
 
 
@@ -50,7 +50,7 @@ def version_of(tree):
 
 
 def check_version(tree, name):
-    """Version of the tree; Stop when it is not one we can be laid on."""
+    """Version of the tree; Stop when dev/BASE does not have its series."""
     version = version_of(tree)
     if version is None:
         raise Stop(f"{name} is not a kernel tree: it has no kernel Makefile")
@@ -61,7 +61,7 @@ def check_version(tree, name):
 
 
 def own():
-    """What $KHO_BASE names, if anything."""
+    """The path in $KHO_BASE, or None."""
     place = os.environ.get("KHO_BASE")
     return Path(place).expanduser().resolve() if place else None
 
@@ -77,7 +77,7 @@ def peek():
 def find(run, series=None):
     """The base kernel, fetched and unpacked when needed.
 
-    $KHO_BASE stands for the series that it has, and for the default.
+    $KHO_BASE is used for its own series, and where none is named.
     """
     place = own()
     if place:
@@ -101,7 +101,7 @@ def of_directory(tree):
         if (tree / trace).exists():
             raise Stop(f"{where} was built in place ({trace} exists): run 'make mrproper' there, "
                        "or name another tree")
-    # a tree of the user's may change at any time: any other time or size is another base
+    # the user may change the tree at any time: with another file time or size it is another base
     listed = output(["find", tree, "-name", ".git", "-prune", "-o", "!", "-type", "d",
                      "-printf", r"%p %s %T@\n"])
     digest = hashlib.sha256("\n".join(sorted(listed.splitlines())).encode()).hexdigest()
@@ -131,7 +131,7 @@ def of_tarball(run, path):
 
 
 def unpack(run, command, name, tree):
-    """Unpack a kernel tree into the cache; the command ends with the words of a tar."""
+    """Unpack a kernel tree into the cache, with a command that ends with a call of tar."""
     need_space(CACHE, 2200, "unpacking the base kernel")
     with debian.filling(tree) as fresh:
         words = ["bash", "-c", f"set -o pipefail; {command} --strip-components=1"]
@@ -148,7 +148,7 @@ def fetch(run, series):
     except Stop as e:
         raise Stop(f"no Linux {series}.y found, and {e}\n"
                    f"  or set KHO_BASE to a kernel tree or tarball of version {series}") from None
-    # such as linux-source-7.3_7.3.4-1_all.deb
+    # the name is such as linux-source-7.3_7.3.4-1_all.deb
     version = re.search(r"_(\d[\d.]*)", deb.name)[1]
     unpack(run, f"dpkg-deb --fsys-tarfile {shlex.quote(str(deb))}"
            f" | tar -xO ./usr/src/{package}.tar.xz | tar -xJ", package, CACHE / f"linux-{version}")
@@ -156,7 +156,7 @@ def fetch(run, series):
 
 
 def copy(run, base, target, *options):
-    """A copy of the base without its history."""
+    """Copy the base, without its .git, into the folder target."""
     parts = [place for place in sorted(base.dir.iterdir()) if place.name != ".git"]
     run.step(f"copying Linux {base.version}", ["cp", "-a", *options, *parts, target],
              log="tree.log")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""./kho base-tests: the selftests that the base has of Kexec Handover and of live update.
+"""./kho base-tests: the selftests of the base for Kexec Handover and live update.
 
-Their scripts are run as they are, on the laid tree: they configure and build kernels of their
-own, and start QEMU.  What they find on the path first is ccache by the names of the compilers,
-and a QEMU that emulates where they ask for KVM, which may be there and hang.
+Their scripts are run unchanged, in the tree with our sources: they configure and build kernels
+of their own, and start QEMU.  The first folders of their $PATH have ccache under the names of the
+compilers, and a QEMU that emulates where they ask for KVM: /dev/kvm may exist and hang.
 """
 import os
 import re
@@ -28,7 +28,7 @@ ROW = re.compile(r"-> (\S+) +(\S+) +\.\.\. .*?(PASS|SKIP|FAIL)")
 
 
 def search_path(run):
-    """$PATH, beginning with these two."""
+    """$PATH, with the folders of that QEMU and of ccache first."""
     place = run.path("bin")
     place.mkdir()
     for name in map("qemu-system-{}".format, tools.MACHINE.values()):
@@ -51,7 +51,7 @@ def kho(run, laid, arch, path):
 
 
 def live_update(run, laid, path):
-    """[Result] of the tests of live update, which find the compilers of all architectures."""
+    """[Result] of the tests of live update; the script itself selects the cross compilers."""
     logs = run.path("liveupdate")
     name = "selftests/liveupdate/run-vmtests.sh"
     argv = [laid.dir / FOLDER / "liveupdate/run-vmtests.sh", "-k", "-o", logs]
@@ -65,7 +65,7 @@ def live_update(run, laid, path):
 
 
 def base_tests(run):
-    """[Result] of all of them, on both architectures."""
+    """[Result] of all these tests, on both architectures."""
     tools.require(run, "base-tests", *tools.for_arches(*tools.MACHINE), useful=True)
     laid, path = tree.lay(run), search_path(run)
     results = [r for arch in tools.MACHINE for r in kho(run, laid, arch, path)]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """./kho bench: instructions of a handover, compared with the stock kernel.
 
-QEMU's -icount lets the clock of a guest count instructions, so the figures do not
-depend on the machine.  Such a guest has one CPU and no external input: the
-kernels and the agent are in its first file system, and what the agent has to do is on the
-command line (tools/testing/selftests/kho/handover_bench.c).
+With QEMU's -icount, the clock of a guest counts instructions, so the figures do not depend
+on the machine.  Such a guest has one CPU and no external input: the kernels and the agent
+are in its initramfs, and the words for the agent are on the command line
+(tools/testing/selftests/kho/handover_bench.c).
 """
 import json
 import shutil
@@ -18,11 +18,11 @@ from dev.kernel import ARCH, build, options
 
 STOCK, OURS = "stock", "ours"
 FLAVOURS = {OURS: "bench", STOCK: "stock"}
-HOST = "host"           # what both are configured for, unless another flavour is joined to them
-TABLE = OUT / "bench/table.json"        # all of the last complete run on HOST, for ./kho series
-AGREE = 0.01            # spread of a figure that was measured often enough
+HOST = "host"           # the config of both kernels, unless another flavour is joined to it
+TABLE = OUT / "bench/table.json"        # of the last complete run with HOST, for ./kho series
+AGREE = 0.01            # spread up to which the guests agree on a figure
 MIN_GUESTS, MAX_GUESTS = 2, 5
-NOISE = 100_000         # what two boots of the same kernel differ by
+NOISE = 100_000         # difference between two boots of the same kernel
 DEADLINE = 1800
 APPEND = ("console={port} quiet loglevel=0 kho={kho} panic=-1 reboot=t oops=panic mitigations=off "
           "nokaslr transparent_hugepage_shmem={huge} initcall_blacklist=kho_test_init "
@@ -30,7 +30,7 @@ APPEND = ("console={port} quiet loglevel=0 kho={kho} panic=-1 reboot=t oops=pani
 FIGURES = ("preserve", "unpreserve", "boot", "retrieve", "finish", "metadata")
 HEAD = f"{'figure':16} {'':10} {'per':6} {'stock':>12} {'ours':>12} {'ratio':>8} {'spread':>7}"
 MEMORY = "memory"
-MEMORY_SENTENCE = "what is missing with kho=on before an image is loaded, in KiB"
+MEMORY_SENTENCE = "what kho=on changes in /proc/meminfo before an image is loaded, in KiB"
 MEMORY_SIZES = (512, 1024, 4096, 19456)         # MiB of the guests
 MEMORY_FIELDS = ("MemTotal", "MemAvailable", "CmaTotal", "CmaFree")
 
@@ -53,7 +53,7 @@ class Load:
         return self.files * self.pages // (512 if self.unit == "folio" else 1)
 
     def by(self, who):
-        """Whether it is measured with this kernel."""
+        """Whether this load is measured with this kernel."""
         return who == OURS or self.kernels == "both"
 
 
@@ -74,7 +74,7 @@ def listing():
 
 
 def choose(names):
-    """The loads of these names, the usual ones without names; Stop at one that is not there."""
+    """The loads of these names, or those that are always run; Stop at an unknown name."""
     known = loads()
     for name in names:
         if name not in known and name != MEMORY:
@@ -102,7 +102,7 @@ def command(kernel, initrd, load, line):
 
 
 def boot(where, kernel, initrd, load, line):
-    """The outcome of a guest, and what its kernels told: {name: value}."""
+    """The outcome of a guest, and the values that the agent printed: {name: value}."""
     outcome = qemu.boot(command(kernel, initrd, load, line), where, DEADLINE)
     seen = {}
     for hop, told in enumerate(console.hops(outcome.results)):
@@ -114,13 +114,13 @@ def boot(where, kernel, initrd, load, line):
 
 
 def measure(work, kernel, load, number):
-    """The figures of one guest in instructions, and bytes."""
+    """The figures of one guest, in instructions or bytes."""
     where = work.run.path(f"{load.name}-{load.memory}-{kernel.flavour}-{number}")
     where.mkdir()
     size = f"wait={number * 1_234_567} files={load.files} pages={load.pages}"
     after = where / "line"
     after.write_text(append(kernel, load, f"after {size}") + "\n")
-    # the file system of the second kernel is in that of the first one
+    # the initramfs of the second kernel is a file in that of the first one
     initramfs.write_cpio(kernel, where / "initrd1", {"bin/handover": work.agent})
     files = {"bin/handover": work.agent, "line": after, "kernel": kernel.image,
              "initrd": where / "initrd1"}
@@ -140,14 +140,14 @@ def measure(work, kernel, load, number):
 # ---- figures that agree
 
 class Bench:
-    """What all measurements of a run share."""
+    """State that all measurements of a run share."""
 
     def __init__(self, run, agent, quick):
         self.run, self.agent, self.quick = run, agent, quick
         self.nothing = {}       # boots without a handover, by kernel and memory
 
     def start(self, pool, kernels, loads):
-        """[(load, {whose: task})], after the boots that the others are compared with."""
+        """[(load, {kernel: task})].  Boots without a handover start first, for the comparison."""
         for who, kernel in kernels.items():
             for memory in sorted({load.memory for load in loads if load.by(who)}):
                 nothing = replace(NOTHING, memory=memory)
@@ -156,7 +156,7 @@ class Bench:
                         for who, kernel in kernels.items() if load.by(who)}) for load in loads]
 
     def settle(self, kernel, load):
-        """{figure: [values]} of so many guests that they agree."""
+        """{figure: [values]}, from as many guests as are needed for values that agree."""
         seen = {}
         for number in range(1, MAX_GUESTS + 1):
             for name, value in measure(self, kernel, load, number).items():
@@ -167,7 +167,7 @@ class Bench:
         return seen
 
     def figures(self, kernel, load):
-        """The same, with the instructions of a boot without a handover subtracted."""
+        """The same; 'boot' is without the instructions of a boot without a handover."""
         seen = self.settle(kernel, load)
         plain = statistics.median(self.nothing[kernel, load.memory].result()["boot"])
         seen["boot"] = [value - plain for value in seen["boot"]]
@@ -179,7 +179,7 @@ def agree(values):
 
 
 def row(load, figure, seen):
-    """One line of the table, as it is kept in the JSON."""
+    """One line of the table, in the form of the JSON file."""
     line = {"load": load.name, "figure": figure, "unit": load.unit, "units": load.units}
     for who, values in seen.items():
         samples = values[figure]
@@ -202,7 +202,7 @@ def text(line):
 
 
 def bench(run, names, quick=False, ours_only=False, arch=ARCH, config=HOST):
-    """Measure, print the tables, keep that of instructions as JSON."""
+    """Measure and print the tables, and write that of instructions as JSON."""
     chosen = choose(names)
     more = "" if config == HOST else f"+{config}"
     kernels = {who: build(run, arch, flavour + more) for who, flavour in FLAVOURS.items()
@@ -245,7 +245,7 @@ def memory_of(run, agent, kernel, size, switch):
 
 
 def memory_table(run, agent, kernels):
-    """A line for each size of guest and kernel: what kho=on changes."""
+    """For each size of guest and each kernel, a line with what kho=on changes."""
     fields = "".join(f"{field:>14}" for field in MEMORY_FIELDS)
     run.say(f"{MEMORY_SENTENCE}\n{'guest':>9} {'kernel':8}{fields}")
     for size in MEMORY_SIZES:

@@ -10,60 +10,61 @@ from dev.host import OUT, ROOT, Stop
 
 DIR = ROOT / "tools/testing/selftests/kho"
 CACHE = OUT / "cases"
-# Among kernels: the one that is tested.  Others are flavours, on its base unless they name one.
+# The kernel under test.  Other names of kernels are flavours, on the same base unless they name
+# another one.
 OURS = "ours"
-OTHER_PAGES = "other-pages"     # likewise: the same with pages of another size
+OTHER_PAGES = "other-pages"     # the kernel under test, but with another page size
 
 
 @dataclass(frozen=True)
 class Case:
-    """The members are those of the listing, but for the last two."""
+    """A case; all members but the last two are keys of the listing."""
     name: str
     sentence: str
     hops: int           # kernels
-    kernels: list       # those that are not ours; the last one stands for all that follow
-    append: list        # additions to the command lines, likewise
+    kernels: list       # names (default: OURS); the last one is for all further kernels too
+    append: list        # additions to the command lines; the last one likewise
     memory: int         # MiB
-    pages: int          # more, however large they are
-    nodes: int          # that this memory is in, with a processor each
+    pages: int          # additional ones, of any size
+    nodes: int          # NUMA nodes, with a processor each
     plug: str           # a device with more memory, in one more node
     deadline: int       # seconds with KVM
-    allowed: list       # lines of the console that this case brings about
+    allowed: list       # expected lines of the console that would be splats otherwise
     qemu: list          # words for QEMU
     live: bool          # can be run without a kexec, too
-    by_name: bool       # not run when no case is named
-    arch: str           # the only one it is for, if any
-    base: str           # likewise
-    rows: list          # of its table: what is damaged, the line in the log, the result
-    bring: object = None    # puts more into the share, or raises Skip
-    judge: object = None    # instead of console.problem(), and with its arguments
+    by_name: bool       # only run if it is named
+    arch: str           # the only architecture, or empty
+    base: str           # the only series of the base, or empty
+    rows: list          # of its table: name, line in the log, expected result
+    bring: object = None    # function that puts more into the share, or raises Skip
+    judge: object = None    # function to call instead of console.problem()
 
     def row(self):
         """The kernel of each hop."""
         return [at(self.kernels or [OURS], hop) for hop in range(self.hops)]
 
     def fits(self, arch, base):
-        """Whether it is for this architecture and base."""
+        """Whether the case is for this architecture and base."""
         return self.arch in ("", arch) and self.base in ("", base)
 
 
 def at(row, hop):
-    """What a row that ends early says about a kernel."""
+    """The entry of a kernel in a row whose last entry counts for all further kernels."""
     return row[min(hop, len(row) - 1)]
 
 
 def sources():
-    """All but the virtual machines, which are programs of their own."""
+    """The sources of the program, without those of virtual machines."""
     return sorted(path for path in DIR.glob("*.c") if not path.name.startswith("vm_"))
 
 
 def compile_words(gcc, uapi, program, *files):
-    """The words that compile a program of guests."""
+    """The command that compiles a program of guests."""
     return [gcc, "-static", "-O2", "-Wall", "-idirafter", uapi, "-o", program, *files]
 
 
 def listing(laid):
-    """Lines of JSON, from a program for this machine; known until a source changes."""
+    """Lines of JSON, from the program built for this machine; cached until a source changes."""
     texts = [path.read_bytes() for path in [*sources(), *sorted(DIR.glob("*.h"))]]
     key = hashlib.sha256(b"".join(texts)).hexdigest()
     if CACHE.exists() and CACHE.read_text().startswith(key):
@@ -82,7 +83,7 @@ def listing(laid):
 
 
 def cases(run=None, series=None):
-    """All cases of the program; without a run those of a kernel tree that is there, or None."""
+    """All cases; without a run those of a tree that exists or of the cache, or else None."""
     laid = tree.lay(run, series).dir if run else tree.place_of(series)[0]
     known = laid.exists() or CACHE.exists()
     return [Case(**json.loads(line)) for line in listing(laid)] if known else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""./kho check: everything that can be seen without building."""
+"""./kho check: everything that can be checked without building a kernel."""
 import unittest
 
 from dev import base, manifest, series, tree, words
@@ -7,14 +7,14 @@ from dev.host import ROOT, Result, Stop
 
 
 def check(run, chosen=None, update=False):
-    """[Result] for the base that is meant, and without one for all that are there."""
+    """[Result] for the chosen base, or for the default and all other bases in the cache."""
     found = base.find(run, chosen)
     sources = manifest.Sources(found.series)
     if update:
         for row in sources.update_hashes(found.dir):
             run.say(f"{row}: hash updated")
     results = prove(run, "manifest", found)
-    if found.series == base.default():      # the one that dev/series is written for
+    if found.series == base.default():      # dev/series is for this base only
         results.append(check_series(found, sources))
     for other in [] if chosen else base.supported():
         if other == found.series:
@@ -35,7 +35,7 @@ def prove(run, name, found):
 
 
 def check_series(found, sources):
-    """Whether manifest, messages and edits of dev/series make a series."""
+    """Whether the manifest, and the messages and edits of dev/series, fit together."""
     try:
         series.fill(series.plan(sources), sources, tree.reader(found.dir))
     except Stop as e:

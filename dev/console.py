@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Reading a guest: its console, the reports of its kernels, and what was wrong.
+"""Reads the console of a guest and the reports of its kernels, and finds what is wrong.
 
-The console of all kernels is for people and for the scan for splats (dev/splats).  The agent
-(tools/testing/selftests/kho/handover.c) reports on a port of its own, as one KTAP document
-a kernel; they are read here, and not by the parser of KUnit, for the time of each line.
+The console is for people, and is searched for splats (dev/splats).  The agent
+(tools/testing/selftests/kho/handover.c) reports on a port of its own, with a KTAP document for
+each kernel.  These are not read by the parser of KUnit, because the time of each line is needed.
 """
 import functools
 import re
@@ -22,7 +22,7 @@ class Line:
 
 
 class Tail:
-    """Complete lines of a growing file, each with the time it was seen; hear() is told of each."""
+    """Complete lines of a growing file, each with the time it was seen; calls hear() for each."""
 
     def __init__(self, path, hear=None):
         path.touch()
@@ -53,7 +53,7 @@ class Tail:
 class Outcome:
     console: list
     results: list
-    finished: bool      # False: it was still running at its deadline
+    finished: bool      # False: the guest was still running at its deadline
     seconds: float
 
 
@@ -71,7 +71,7 @@ class Point:
 
 @dataclass
 class Hop:
-    """What one kernel said on the results port."""
+    """What one kernel printed on the results port."""
     begin: float
     planned: int = 0
     points: list = field(default_factory=list)
@@ -80,7 +80,7 @@ class Hop:
     ended: str = ""                                 # "kexec", "end" or the reason to bail out
 
     def hear(self, line):
-        """One line of its KTAP document."""
+        """Read one line of the KTAP document."""
         point, doing = POINT.fullmatch(line.text), DOING.fullmatch(line.text)
         if line.text.startswith("1..") and line.text[3:].isdigit():
             self.planned = int(line.text[3:])
@@ -111,7 +111,7 @@ def hops(results):
 
 
 def failures(told):
-    """What the agents found wrong, first things first."""
+    """The failed steps of all kernels, in their order."""
     return [f"kernel {n}: {point.text[:160]}: {point.reason}"
             for n, hop in enumerate(told, 1) for point in hop.points if not point.ok]
 
@@ -120,7 +120,7 @@ def failures(told):
 
 @functools.lru_cache(None)
 def splat_patterns():
-    """The expressions of dev/splats: those that are bad, and those that are fine."""
+    """The expressions of dev/splats: those of splats, and those of allowed lines."""
     lines = (ROOT / "dev/splats").read_text().splitlines()
     rows = [line.split("\t") for line in lines if line and line[0] != "#"]
     return ([re.compile(row[0]) for row in rows if row[0] != "allow"],
@@ -128,7 +128,7 @@ def splat_patterns():
 
 
 def splats(texts, allowed=()):
-    """Those of the lines of a console that no guest may show."""
+    """The lines of a console that are splats and not allowed."""
     bad, fine = splat_patterns()
     fine = [*fine, *map(re.compile, allowed)]
     return [text for text in texts
@@ -138,7 +138,7 @@ def splats(texts, allowed=()):
 # ---- the verdict
 
 def stage(outcome):
-    """Where a guest was when it stopped talking."""
+    """The stage that a guest had reached when its output ended."""
     kernels = sum("Linux version " in line.text for line in outcome.console)
     told = hops(outcome.results)
     if not kernels:
@@ -155,7 +155,7 @@ def stage(outcome):
 
 
 def problem(outcome, kernels, allowed=()):
-    """Why a guest with so many kernels in a row is not good; empty when it is."""
+    """The problem of a guest that should have run this number of kernels, or an empty text."""
     told = hops(outcome.results)
     bad = splats([line.text for line in outcome.console], allowed)
     parts = failures(told)[:1] + [f"on the console: {text.strip()}" for text in bad[:1]]
@@ -165,7 +165,7 @@ def problem(outcome, kernels, allowed=()):
 
 
 def incomplete(told, kernels, outcome):
-    """What is missing in the reports of kernels that found nothing wrong."""
+    """Why the reports are incomplete if no step failed and no splat was found, or an empty text."""
     for n, hop in enumerate(told, 1):
         if hop.ended.startswith("Bail out!"):
             return f"kernel {n}: {hop.ended}"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Packages of Debian that are used without being installed.
+"""Packages of Debian that are used without installing them.
 
-They are fetched by apt through lists and state of our own, so the machine's
-configuration stays as it is; only the address of its mirror is asked for.
+apt fetches them with package lists and state of our own, and does not change those of the
+machine; only the address of the mirror is taken from its configuration.
 """
 import contextlib
 import platform
@@ -14,7 +14,7 @@ from dev.host import CACHE, Failed, Stop, lock, output
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 MIRROR = "http://deb.debian.org/debian"
-NAMES = {"x86_64": "amd64", "arm64": "arm64"}       # of architectures, in Debian
+NAMES = {"x86_64": "amd64", "arm64": "arm64"}       # what Debian calls the architectures
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def locked():
 
 
 def mirror():
-    """Address of the Debian archive this machine uses, as apt itself understands it."""
+    """Address of the Debian archive that apt of this machine uses."""
     codename = platform.freedesktop_os_release().get("VERSION_CODENAME")
     words = ["apt-get", "indextargets", "--format", "$(RELEASE) $(SITE)", "Component: main"]
     listed = output(words)
@@ -46,17 +46,20 @@ def mirror():
 
 
 def apt(state, arch):
-    """apt-get with lists, cache and package state of its own, all below one folder."""
+    """The command apt-get with lists, cache and package state of our own, in the folder state."""
     options = [f"Dir={state}", f"Dir::State::status={state}/status", "APT::Sandbox::User=root",
                f"APT::Architecture={NAMES[arch]}", f"APT::Architectures={NAMES[arch]}",
                "Acquire::Retries=2", "Acquire::http::Timeout=30",
-               # an update that could not reach the mirror must not pass for one that did
+               # otherwise apt-get update succeeds when it cannot reach the mirror
                "APT::Update::Error-Mode=any"]
     return ["apt-get", "-q", *(f"-o{option}" for option in options)]
 
 
 def download(run, packages, suite, arch="x86_64", needed_too=False):
-    """Fetch the newest version of these packages, and of what they depend on; the files."""
+    """Fetch the newest version of these packages, with their dependencies if needed_too.
+
+    Returns the files.
+    """
     state, names = CACHE / "apt", " ".join(packages)
     for needed in ("apt-get", "dpkg-deb", KEYRING):
         if not shutil.which(needed) and not Path(needed).exists():
@@ -86,7 +89,7 @@ def download(run, packages, suite, arch="x86_64", needed_too=False):
 
 
 def unpacked(run, packages, suite, arch):
-    """The folder of the cache with the files of these packages, fetched when it is not there."""
+    """The folder of the cache with the contents of these packages, which are fetched if needed."""
     place = CACHE / f"{packages[0]}-{arch}-{suite}"
     with locked():
         if not place.is_dir():
@@ -99,7 +102,7 @@ def unpacked(run, packages, suite, arch):
 
 
 def program(run, name, suite, arch, triple):
-    """The words that run a program of another suite, with the C library it was built for."""
+    """The command that runs a program of another suite, with the C library of that suite."""
     usr = unpacked(run, [name], suite, arch) / "usr"
     loader = next(usr.glob("lib*/ld-linux-*.so.*"))
     return [str(loader), "--library-path", str(usr / "lib" / triple), str(usr / "bin" / name)]

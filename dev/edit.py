@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Edits: small changes of files of the kernel, kept as rules instead of patches.
+"""Edits: small changes of kernel files, written as rules instead of patches.
 
 dev/edits/<path>.edit holds the rules for <path>:
 
@@ -8,20 +8,20 @@ dev/edits/<path>.edit holds the rules for <path>:
     before <line>       new lines above it
     replace <line>      new lines in its place
     delete <line>       nothing in its place
-    to <line>           below replace or delete: up to the next line like this one
+    to <line>           after replace or delete: the range up to the next such line
     until <line>        the same, without that line
-    +<new line>         one new line of the rule above it, verbatim after the +
+    +<new line>         a new line of the rule above it, verbatim after the +
 
-<line> is a whole line of the file, and must be there exactly once; white space at its
-ends does not count.  That of `to` and `until` may be there more often.  Rules never see
-what other rules did.
+<line> is a whole line of the file, without white space at its ends.  The file must have it
+exactly once; that of `to` and `until` may occur more often.  All rules refer to the original
+file, not to the result of other rules.
 """
 import difflib
 from dataclasses import dataclass, field
 
 from dev.host import Stop
 
-# verb: whether new lines follow
+# for each verb, whether new lines follow
 VERBS = {"after": True, "before": True, "replace": True, "delete": False}
 
 
@@ -39,7 +39,7 @@ class Rule:
     anchor: str
     new: list = field(default_factory=list)
     end: str = ""       # `to` or `until`
-    last: str = ""      # its line
+    last: str = ""      # the line of `to` or `until`
 
 
 def parse(text, name):
@@ -68,7 +68,7 @@ def parse(text, name):
 
 
 def apply(text, rules, target):
-    """The text after all rules; target is how messages name it."""
+    """The text after all rules are applied; target is its name in messages."""
     lines = text.splitlines()
     bare = [line.strip() for line in lines]
     todo = sorted(((*place(bare, rule, target), rule) for rule in rules), key=lambda t: t[:2])
@@ -100,7 +100,7 @@ def place(bare, rule, target):
 
 
 def nearest(bare, anchor, found):
-    """For a message: the lines that match, or those most like the anchor."""
+    """For a message: the lines that match, or the lines that are most similar to the anchor."""
     alike = difflib.get_close_matches(anchor, set(bare) - {""}, 3, 0.5)
     numbers = found[:4] or sorted(map(bare.index, alike))
     return "".join(f"\n  {i + 1}: {bare[i]}" for i in numbers) or "; nothing there is like it"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""./kho test: all that there is, one layer after the other."""
+"""./kho test: all tests, layer by layer."""
 from dev import base_tests, check, headers, kernel, kunit, runner, tools, unit
 from dev.host import Result, Stop
 
@@ -19,7 +19,7 @@ what runs where:
 
 
 def test(run, arch, flavour):
-    """{verb: [Result]}; every layer is run even when one before it failed."""
+    """{verb: [Result]}; every layer is run, even after another one has failed."""
     names, series = kernel.split(flavour)
     if arch == "all" and names != [kernel.PLAIN]:
         raise Stop("'-a all' has its own flavours: leave out -f")
@@ -44,7 +44,7 @@ def test(run, arch, flavour):
 
 
 def of_kernel(run, arch, flavour):
-    """What is tested of each kernel."""
+    """The layers for one kernel, {verb: function}."""
     options = kernel.words(arch, flavour)
 
     def build():

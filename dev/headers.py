@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Compiles each of our headers alone: included twice, with and without Kexec Handover.
+"""Compiles each of our headers alone, included twice, with and without Kexec Handover.
 
-The compiler is called as it was for a file of the built kernel.
+The options of the compiler are those of a file of the kernel that was built (LIKE).
 """
 import shlex
 import subprocess
@@ -15,14 +15,14 @@ VARIANTS = {"": "",
 
 
 def compiler(build):
-    """The words that compiled the file of LIKE, up to its output."""
+    """The command that compiled the file of LIKE, without its input and output."""
     first = (build / LIKE).read_text().splitlines()[0].partition(":=")[2].partition(";")[0]
     words = shlex.split(first)
     return [w for w in words[:words.index("-c")] if not w.startswith("-Wp,-MMD")]
 
 
 def check(run, kernel):
-    """[Result] of all headers of the overlay below include/."""
+    """[Result] of all our headers in include/linux/."""
     overlay = manifest.Sources(kernel.base).overlay()
     headers = [path for path in overlay if path.startswith("include/linux/")]
     bad = alone(run, kernel.dir, headers)
@@ -32,7 +32,7 @@ def check(run, kernel):
 
 
 def alone(run, build, headers, log="headers.log"):
-    """[Result] of those of the headers that do not compile alone, as in this build."""
+    """[Result] of the headers that do not compile alone with the options of this build."""
     words, bad = compiler(build), []
     source = run.path("header.c")
     for name in sorted(header.removeprefix("include/") for header in headers):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""This machine: where things are, how a command is run, how a verb ends.
+"""This machine: paths, running of commands, and how a verb ends.
 
-Stop is the one way to end early.  Run is one execution of a verb: a directory
-for its logs, and steps that stay quiet unless they fail.
+Stop is the only way to end early.  Run is one execution of a verb: a folder for its logs,
+and steps whose output is only shown if they fail.
 """
 import contextlib
 import difflib
@@ -39,7 +39,7 @@ class Stop(Exception):
 
 
 class Failed(Stop):
-    """A command of a step failed: why in one line, and the log to read."""
+    """A command of a step failed; has the reason in one line, and the log."""
 
     def __init__(self, title, why, log, repeat):
         super().__init__(f"{title} failed: {why}\n  log:    {log}\n  repeat: {repeat}", 1)
@@ -47,18 +47,18 @@ class Failed(Stop):
 
 
 class Skip(Stop):
-    """What a test needs is not to be had: it is skipped."""
+    """A test is skipped, because something that it needs is not available."""
 
 
 def no_such(what, name, known, verb):
-    """To be raised for a name that is not among those known."""
+    """The exception for a name that is not one of the known ones."""
     near = difflib.get_close_matches(name, known, 1, 0)
     return Stop(f"no {what} '{name}'; nearest: {near[0]}.  './kho {verb} --help' lists them")
 
 
 @dataclass
 class Result:
-    """One thing tested."""
+    """The result of one test."""
     name: str
     ok: bool
     why: str = ""
@@ -95,13 +95,13 @@ def columns(lines):
 
 
 def spell(seconds):
-    """Seconds the way people read them."""
+    """Seconds as a text for people."""
     seconds = int(seconds)
     return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min {seconds % 60:02d} s"
 
 
 def first_error(log):
-    """The line of a log that tells most: the first error, else the last line."""
+    """The line of a log to show: the first error, or else the last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     lines = lines or ["(the command printed nothing)"]
     return next(filter(FIRST_ERROR.search, lines), lines[-1])
@@ -131,9 +131,9 @@ class Run:
             out.write(text + "\n")
 
     def step(self, title, argv, repeat=None, **more):
-        """Run a command as attempt() does; its log, or Stop with the reason when it fails.
+        """Run a command as attempt() does; returns its log, or raises Failed.
 
-        repeat is the command to show for doing this again, where it is not argv.
+        repeat is the command to show for a repetition, if it is not argv.
         """
         log, why = self.attempt(title, argv, **more)
         if why:
@@ -141,9 +141,9 @@ class Run:
         return log
 
     def attempt(self, title, argv, log=None, deadline=None, quiet=False, **more):
-        """Run a command quietly; its log, and why it failed, if it did.
+        """Run a command; returns its log, and the reason if it failed, else an empty text.
 
-        A quiet step does not even say its title.
+        A quiet step does not print its title either.
         """
         log = self.path(log or re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") + ".log")
         begin = time.monotonic()
@@ -166,7 +166,7 @@ class Run:
 
 
 def verdict(run, done):
-    """Say what of {verb: [Result]} failed, and how to repeat it; the exit status."""
+    """Print the failures of {verb: [Result]}, and how to repeat them; returns the exit status."""
     total = [r for results in done.values() for r in results]
     bad, skipped = sum(not r.ok for r in total), sum(bool(r.skipped) for r in total)
     for name, results in done.items():
@@ -188,7 +188,7 @@ def verdict(run, done):
 # ---- child processes
 
 def run_child(argv, deadline=None, tick=lambda: None, env=None, **more):
-    """Exit status of a command; None when its time is over, and it was ended.
+    """Exit status of a command; None if it was killed at its deadline.
 
     env holds additions to the environment.  tick() is called every second.
     """
@@ -206,7 +206,7 @@ def run_child(argv, deadline=None, tick=lambda: None, env=None, **more):
 
 
 def end_group(child):
-    """End a child started in a session of its own, and everything it started."""
+    """End a child that has a session of its own, and all processes that it started."""
     for sig in (signal.SIGTERM, signal.SIGKILL):
         if child.poll() is None:
             os.killpg(child.pid, sig)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a guest gets: the first file system with its programs, and a share with the kernels."""
+"""The files of a guest: the initramfs with its programs, and a share with the kernels."""
 import re
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ def write_cpio(kernel, image, files):
 
 
 def libraries(program, folders):
-    """{name: file} of the shared objects a program is loaded with."""
+    """{name: file} of the shared libraries that a program needs, and of its loader."""
     found, todo = {}, [program]
     while todo:
         program = todo.pop()
@@ -43,7 +43,7 @@ def libraries(program, folders):
 def programs(run, arch):
     """busybox and kexec for guests, and the folders with their libraries.
 
-    They are those of this machine, or of Debian for another architecture.
+    The programs are those of this machine, or from Debian for another architecture.
     """
     names = ("busybox", "kexec")
     if arch == tools.HOST:
@@ -76,7 +76,7 @@ def build_agent(run, kernel):
 
 
 def build(run, kernel):
-    """The first file system of every guest: agent, busybox, kexec."""
+    """The initramfs of every guest: agent, busybox, kexec."""
     image = run.path(f"initrd-{kernel.arch}")
     if image.exists():
         return image
@@ -84,7 +84,7 @@ def build(run, kernel):
     files = {"init": AGENT / "guest_init.sh", "bin/busybox": busybox, "sbin/kexec": kexec,
              "bin/handover": build_agent(run, kernel)}
     for name, place in libraries(kexec, folders).items():
-        # where its own architecture looks for what loads a program
+        # the folder in which the architecture looks for the loader
         files[f"lib64/{name}" if name.startswith("ld-linux-x86") else f"lib/{name}"] = place
     write_cpio(kernel, image, files)
     return image
@@ -104,7 +104,7 @@ def shared(kernel):
 
 
 def fill_share(share, initrd, kernels, lines=()):
-    """What the guest loads: kernels, and for each hop the name of one and its command line."""
+    """Put kernels into the share, and for each hop the name of its kernel and its command line."""
     share.mkdir(parents=True, exist_ok=True)
     for kernel in kernels:
         shutil.copyfile(kernel.image, share / shared(kernel))

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Builds a kernel from the laid tree, or the base as it is, in out/build/<arch>-<flavour>.
 
-The configuration is a list of fragments; every option of every fragment must be in the
-final .config, so that an option that silently went away is an error and not a riddle.
-Flavours can be joined: debug+64k has the fragments of both.  guest@7.2 is the flavour
-guest on another base than the one that is meant without a name.
+The configuration is a list of fragments.  It is an error if the final .config does not have
+an option of a fragment.  Flavours can be joined: debug+64k has the fragments of both.
+guest@7.2 is the flavour guest on a base that is not the default one.
 """
 import hashlib
 import os
@@ -18,13 +17,13 @@ from dev import tools, tree
 from dev.host import OUT, ROOT, Failed, Stop, need_space
 
 IMAGE = {"x86_64": "arch/x86/boot/bzImage", "arm64": "arch/arm64/boot/Image"}
-ARCH, PLAIN = "x86_64", "guest"     # what is built where nothing else is asked for
-# Flavours, and the one whose fragments come before; 'selftests' is only joined to others.
+ARCH, PLAIN = "x86_64", "guest"     # the defaults
+# For each flavour, the one whose fragments come first; 'selftests' is only joined to others.
 BELOW = {PLAIN: "", "debug": PLAIN, "64k": PLAIN, "kvm": PLAIN, "virtio-mem": PLAIN,
          "stock": PLAIN, "bench": "stock", "selftests": ""}
-SHOWN = (PLAIN, "debug", "64k")     # by --help; the others are for certain cases and for bench
-OF_BASE = "stock"                   # has nothing of ours in it
-PAGES = "64k"                       # is nothing but another size of pages
+SHOWN = (PLAIN, "debug", "64k")     # in --help; the others are for certain cases, and for bench
+OF_BASE = "stock"                   # built from the base, without our sources
+PAGES = "64k"                       # only differs in the page size
 SELFTESTS = "tools/testing/selftests/liveupdate"
 
 
@@ -45,19 +44,19 @@ class Kernel:
 # ---- flavours
 
 def split(flavour):
-    """The names in a flavour, and the series of its base, None where that is not named."""
+    """The names in a flavour, and the series of its base, or None if that is not named."""
     names, _, series = flavour.partition("@")
     return names.split("+"), series or None
 
 
 def on_base(flavour, series):
-    """The flavour on the base of this series, which is only named when it is not the default."""
+    """The flavour with the series of its base, which is only named if it is not the default."""
     named = series and (series != bases.default() or os.environ.get("KHO_BASE"))
     return flavour + (f"@{series}" if named else "")
 
 
 def flavour_name(text):
-    """For the command line: the name, when there is such a flavour."""
+    """A flavour of the command line; an error if it does not exist."""
     if set(text.split("+")) - set(BELOW):
         known = ", ".join(SHOWN)
         raise ArgumentTypeError(f"no flavour '{text}': {known}, or several joined by '+'")
@@ -65,7 +64,7 @@ def flavour_name(text):
 
 
 def words(arch, flavour):
-    """The options that choose a kernel, where they are not the default."""
+    """The options of the command line that choose a kernel, without those that are defaults."""
     names, series = split(flavour)
     return ((f" -a {arch}" if arch != ARCH else "")
             + (f" -f {'+'.join(names)}" if names != [PLAIN] else "")
@@ -73,12 +72,12 @@ def words(arch, flavour):
 
 
 def of_base(flavour):
-    """Whether it is built from the base as it is."""
+    """Whether this flavour is built from the base, without our sources."""
     return OF_BASE in split(flavour)[0]
 
 
 def like(kernel, flavour):
-    """The flavour with the page size of this kernel, and on its base unless it names another."""
+    """The flavour, with the page size of this kernel, and its base unless the flavour names one."""
     names, series = split(kernel.flavour)
     wanted, of = split(flavour)
     pages = [PAGES] if PAGES in names and PAGES not in wanted else []
@@ -86,7 +85,7 @@ def like(kernel, flavour):
 
 
 def unlike(kernel):
-    """The flavour that differs from this kernel in nothing but the size of pages."""
+    """The flavour that only differs from that of this kernel in the page size."""
     names, series = split(kernel.flavour)
     rest = [name for name in names if name not in (PLAIN, PAGES)]
     if PAGES not in names:
@@ -101,12 +100,12 @@ def fragment(name):
 
 
 def chain(name):
-    """The flavour and those below it, from the bottom."""
+    """The flavours whose fragments make this one, in their order."""
     return [*chain(BELOW[name]), name] if name else []
 
 
 def fragments(tree, arch, flavour):
-    """Text of all fragments, in the order in which they count."""
+    """Text of all fragments; if options occur in several of them, the last one counts."""
     names = dict.fromkeys(part for name in split(flavour)[0] for part in chain(name))
     parts = [tree / SELFTESTS / "config", *map(fragment, [*names, arch])]
     return "".join(part.read_text().rstrip("\n") + "\n" for part in parts)
@@ -119,7 +118,7 @@ def options(text):
 
 
 def configure(run, tree, arch, build, text, state, quiet=False):
-    """Write .config, unless it was made from these fragments and this state of the tree."""
+    """Write .config, unless the present one is from these fragments and this state of the tree."""
     made, config = build / "kho.fragments", build / ".config"
     stamp = f"# {hashlib.sha256(state.encode()).hexdigest()}\n{text}"
     if not (config.exists() and made.exists() and made.read_text() == stamp):
@@ -147,17 +146,17 @@ def make_words(tree, arch, build):
 
 
 def compiler(arch=tools.HOST):
-    """What make has to be told of the compiler."""
+    """The variables of make that select the compiler."""
     prefix = tools.prefix(arch)
     words = [f"CROSS_COMPILE={prefix}"] if prefix else []
     return words + ([f"CC=ccache {prefix}gcc"] if tools.command("ccache") else [])
 
 
 def environment():
-    """Same bytes for same sources, and compiler-cache hits from any checkout.
+    """Variables that make builds reproducible, and let all checkouts share the compiler cache.
 
-    Looked up by the files that went in: preprocessing each source first, to look for the
-    result of that, makes a build that finds nothing half as long again.
+    CCACHE_DEPEND: ccache looks results up by the source and its headers.  If it preprocessed each
+    source instead, a build without cached results would take 1.5 times as long.
     """
     return {"KBUILD_BUILD_TIMESTAMP": "2026-01-01", "KBUILD_BUILD_USER": "kho",
             "KBUILD_BUILD_HOST": "kho", "CCACHE_BASEDIR": str(OUT),
@@ -169,7 +168,7 @@ def need_space_for(build):
 
 
 def complaints(log, paths):
-    """What compiler and sparse say about these files: (file, what is said, the line)."""
+    """What compiler and sparse report about these files: (file, message, whole line)."""
     for line in log.read_text(errors="replace").splitlines():
         place = re.match(r"(\S+?):\d+(?::\d+)?: (?:sparse: )?((?:warning|error): .*)", line)
         if place:
@@ -178,13 +177,13 @@ def complaints(log, paths):
 
 
 def refuse_warnings(log, paths, repeat):
-    """What the compiler says about a file of ours ends the build, like an error."""
+    """A warning about a file of ours ends the build, like an error."""
     for _, _, line in complaints(log, paths):
         raise Failed("building the kernel", line, log, repeat)
 
 
 def build(run, arch=ARCH, flavour=PLAIN):
-    """The kernel of this flavour, laid, configured and built as far as needed."""
+    """The kernel of this flavour; applies our sources, configures and builds as far as needed."""
     tools.require(run, *tools.for_arches(arch))
     laid = tree.lay(run, split(flavour)[1])
     source, paths = (laid.base.dir, []) if of_base(flavour) else (laid.dir, laid.paths)

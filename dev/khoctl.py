@@ -9,7 +9,7 @@ from dev.host import Skip
 
 PLACE = "/share/khoctl"
 ONE_AT_A_TIME = threading.Lock()
-# Previous kernels with another version of one structure: the same notes but for that.
+# Previous kernels with another version of one structure: the other notes are the same.
 ROWS = ("vmalloc-v2", "block-v2", "luo-v6", "memfd-v3", "radix-v2", "kho-v5")
 
 
@@ -22,7 +22,7 @@ def bring(run, kernel, share):
         program = unit.build_khoctl(run, kernel.tree, quiet=True)
     files = {"khoctl": program, "this": kernel.image, **initramfs.libraries(program, folders)}
     target = initramfs.copy(share / "khoctl", files)
-    # With the loader of its own libraries, whatever the guest has.
+    # Use the loader that belongs to the libraries: the guest may not have one.
     loader = next(target.glob("ld-linux*")).name
     script = target / "run"
     script.write_text(f'#!/bin/sh\n'
@@ -31,7 +31,7 @@ def bring(run, kernel, share):
 
 
 def bring_others(run, kernel, share):
-    """Likewise, with the image of the stock kernel, and the notes of those of ROWS."""
+    """The same, with the image of the stock kernel, and a file with notes for each of ROWS."""
     bring(run, kernel, share)
     target = share / "khoctl"
     with ONE_AT_A_TIME:

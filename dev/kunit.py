@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""KUnit: configured and built by the kernel's own kunit.py, and all KTAP read by its parser.
+"""KUnit: kunit.py of the kernel configures and builds, and its parser reads all KTAP.
 
-Only the guest is started here, because kunit.py tries KVM first and would wait for ever
-where /dev/kvm is there and does not work.
+The guest is started here, because kunit.py tries KVM first, and hangs if /dev/kvm exists and
+does not work.
 """
 import importlib
 import re
@@ -14,15 +14,15 @@ from dev.host import OUT, Result
 KUNIT = "tools/testing/kunit"
 CONFIG = "kernel/liveupdate"
 DEADLINE = 300
-MEMORY = 1024       # MiB, where the flavour needs no more
-# KASAN makes the size that is worked out at boot larger than the guest
+MEMORY = 1024       # MiB, unless the flavour needs more
+# with KASAN, scratch memory of the default size would be larger than the guest
 APPEND = "kunit.enable=1 kunit_shutdown=reboot panic=-1 kho_scratch=16M,64M,64M"
 REASON = re.compile(r"# \S+: (?:EXPECTATION |ASSERTION )?failed (at .*)", re.I)
 SUITE = re.compile(r"struct kunit_suite \w+ = \{[^}]*?\.name = \"([^\"]+)\"", re.S)
 
 
 def build(run, arch, flavour, repeat):
-    """The KUnit kernel's build directory and the laid tree it came from."""
+    """Build the KUnit kernel: (its build folder, the tree with our sources)."""
     tools.require(run, *tools.for_arches(arch))
     names, series = kernel.split(flavour)
     laid = tree.lay(run, series)
@@ -44,7 +44,7 @@ def build(run, arch, flavour, repeat):
 
 
 def expected(laid):
-    """Names of the suites in the sources of the overlay."""
+    """Names of the KUnit suites in our sources."""
     sources = [laid.dir / path for path in laid.paths
                if path.startswith(CONFIG) and path.endswith(".c")]
     return [name for place in sources if place.exists()
@@ -52,9 +52,9 @@ def expected(laid):
 
 
 def run_guest(run, arch, flavour, where, repeat):
-    """Boot the kernel, which runs its suites and reboots; the text of its console."""
+    """Boot the kernel, which runs its suites and reboots; returns the text of the console."""
     machine = qemu.MACHINES[arch]
-    # the suites take seconds, which is not worth a probe
+    # the suites only take seconds, so do not probe KVM
     accel = qemu.wanted(arch) or "tcg"
     memory = max(MEMORY, qemu.weight(flavour).least)
     argv = [*qemu.words(machine, qemu.speed(machine, accel), memory), "-serial", "stdio",
@@ -65,7 +65,7 @@ def run_guest(run, arch, flavour, where, repeat):
 
 
 def read_ktap(laid, text, *above):
-    """[Result] of all test cases in a text, but for those that were skipped."""
+    """[Result] of all test cases in a text, except for skipped ones."""
     sys.path.insert(0, str(laid.dir / KUNIT))
     try:
         parser, printer = map(importlib.import_module, ("kunit_parser", "kunit_printer"))
@@ -87,7 +87,7 @@ def flatten(status, group, above):
 
 
 def kunit(run, arch=kernel.ARCH, flavour=kernel.PLAIN):
-    """Build, boot and judge; prints a line for each suite and returns [Result]."""
+    """Build and run the suites; prints a line for each suite and returns [Result]."""
     repeat = "./kho kunit" + kernel.words(arch, flavour)
     where, laid = build(run, arch, flavour, repeat)
     text = run_guest(run, arch, flavour, where, repeat)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""./kho live-update: carry files of the user across a real kexec, byte for byte."""
+"""./kho live-update: carry files of the user across a kexec, and compare every byte."""
 import os
 import random
 import re
@@ -15,8 +15,8 @@ from dev.kernel import PLAIN
 MIB = 1 << 20
 SEED = 20260601
 SEEDED_MIB = 64
-GUEST_MIB = 640             # a guest that holds no file, its scratch included
-HOST_SPARE_MIB = 256        # left to the host when a guest takes its memory
+GUEST_MIB = 640             # a guest without files, including its scratch memory
+HOST_SPARE_MIB = 256        # not given to a guest
 SECONDS = 40                # with KVM, for the kernels themselves
 SECONDS_PER_MIB = 0.1
 
@@ -32,7 +32,7 @@ class Source:
 # ---- before anything is built
 
 def check_files(files, memory=None, flavour=PLAIN):
-    """Memory of the guest in MiB for these files; Stop at the first that cannot be used."""
+    """Memory in MiB of a guest for these files; Stop at a file that cannot be handed over."""
     sizes = [usable(Path(name)) for name in files] or [SEEDED_MIB * MIB]
     total = sum(sizes) // MIB + 1
     weight = qemu.weight(flavour)
@@ -58,7 +58,7 @@ def usable(path):
 
 
 def available():
-    """MiB of memory the host can give without swapping."""
+    """MiB of memory that the host has without swapping."""
     found = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())
     return int(found[1]) // 1024
 
@@ -66,7 +66,7 @@ def available():
 # ---- the guest
 
 def gather(run, share, files):
-    """Copy the files into the share; [Source] of what was really copied."""
+    """Copy the files into the share; [Source] of the copies."""
     folder = share / "files"
     folder.mkdir()
     if not files:
@@ -85,7 +85,7 @@ def gather(run, share, files):
 
 
 def bring_khoctl(run, kernel, share):
-    """The live update checks the next kernel where it can; nothing else depends on that."""
+    """Put khoctl into the share, if it can be built; the live update also works without it."""
     try:
         khoctl.bring(run, kernel, share)
     except Stop as e:
@@ -94,7 +94,7 @@ def bring_khoctl(run, kernel, share):
 
 
 def live_update(run, kernel, files, memory=None):
-    """Hand the files over and tell what came back; exit status 0 when every byte did."""
+    """Hand the files over and report the result; exit status 0 if every byte was retrieved."""
     memory = check_files(files, memory, kernel.flavour)
     initrd, accel = runner.first_guest(run, kernel)
     sources, outcomes = [], []
@@ -120,10 +120,10 @@ def live_update(run, kernel, files, memory=None):
     return report(run, kernel, sources, outcomes[0], result)
 
 
-# ---- what came of it
+# ---- the report
 
 def report(run, kernel, sources, outcome, result):
-    """Tell it to the user; the exit status."""
+    """Print the report; returns the exit status."""
     told = console.hops(outcome.results)
     notes = [line.text.split() for hop in told for line in hop.notes]
     digests = {words[1]: words[2] for words in notes if words[0] == "sha256" and len(words) == 3}
@@ -142,7 +142,7 @@ def report(run, kernel, sources, outcome, result):
 
 
 def tell_formats(run, kernel, notes, digests):
-    """The strings of the handover; that of the memfds is the string of their handler."""
+    """Print the compatibility strings of the handover; a memfd has the string of its handler."""
     compat = {tuple(words[1:3]): words[3] for words in notes
               if words[0] == "compat" and len(words) == 4}
     run.say("formats seen by the second kernel")
@@ -154,13 +154,13 @@ def tell_formats(run, kernel, notes, digests):
 
 
 def handler(kernel):
-    """A file is only given to the handler of its own string, which is in the image."""
+    """The compatibility string of the memfd handler, from the image; files have the same one."""
     found = re.findall(rb"(memfd-v\d[!-~]*)\0", (kernel.dir / "vmlinux").read_bytes())
     return max(found, key=len, default=b"not found in the image").decode()
 
 
 def tell_khoctl(run, first, second):
-    """The last line of its check in the first kernel, and its time line in the second."""
+    """Print the results of khoctl: check in the first kernel, timeline in the second."""
     before, after = ([line.text for line in hop.notes] for hop in (first, second))
     checks = [text for text in before if re.match("safe: |would lose: |cannot tell: ", text)]
     run.say(f"khoctl check: {checks[0] if checks else 'not made'}")
@@ -172,7 +172,7 @@ def tell_khoctl(run, first, second):
 
 
 def tell_times(run, first, second, outcome):
-    """When each stage was reached, counted from the start of the guest."""
+    """Print when each stage was reached, in seconds since the start of the guest."""
     def took(hop, verb):
         points = [p for p in hop.points if p.text.split()[0] == verb]
         return (points[0].begin, points[-1].end) if points else None
@@ -190,7 +190,7 @@ def tell_times(run, first, second, outcome):
 
 
 def tell_files(run, sources, told, digests):
-    """One line a file; the number of those that did not come back as they were."""
+    """Print a line for each file; returns the number of files that are lost or differ."""
     bad = {p.text.split()[1]: p.reason for hop in told for p in hop.points
            if not p.ok and p.text.split()[0] == "check"}
     run.say("files")

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The overlay, and dev/MANIFEST: one line for every path laid on a kernel tree.
+"""Our sources, and dev/MANIFEST: a line for every path that is applied to a kernel tree.
 
     class  patch  base-hash  path  why
 
-class is N (new file), R (replaces the base's), E (edited by dev/edits) or D (removed);
-patch is the one of dev/series that brings its final content; base-hash starts the
-sha256 of the base file an R, E or D was written against, and is - for N.
+class is N (new file), R (replaces that of the base), E (edited by dev/edits) or D (removed);
+patch is the number of the patch in dev/series that brings the final content; base-hash is the
+start of the sha256 of the base file for which an R, E or D was written, and - for N.
 
-dev/base-7.2 is what Linux 7.2 needs besides: lines in a MANIFEST of its own, which come
-instead of those for the same path, new files in tree/, and edits/ that come before those
-of dev/edits.  The default base has no such folder.
+dev/base-7.2 has the additions for Linux 7.2: a MANIFEST whose lines replace those for the same
+path, new files in tree/, and edits/ that are applied before those of dev/edits.  The default
+base does not have such a folder.
 """
 import hashlib
 from collections import defaultdict
@@ -24,7 +24,7 @@ FILE = ROOT / "dev/MANIFEST"
 EDITS = ROOT / "dev/edits"
 NOT_LAID = {"dev", "out"}
 HASH = 12
-# What a path is, by where it is: in the base, in this repository, in the edits.
+# The class of a path, by the places that have it.
 PLACES = ("the base", "this repository", "the edits")
 KINDS = {(False, True, False): "N", (True, True, False): "R", (True, False, True): "E",
          (True, False, False): "D"}
@@ -68,7 +68,7 @@ def read_rows(file):
 
 
 def is_source(path):
-    """Whether this is a file, and not one of an editor, a compiler or Python."""
+    """Whether this is a source file, and not a file of an editor, a compiler or Python."""
     if path.name.startswith("."):
         return path.name in (".kunitconfig", ".gitignore")
     passing = (".o", ".pyc", ".orig", ".rej", ".kho-new", "~")
@@ -76,7 +76,7 @@ def is_source(path):
 
 
 def files_below(top):
-    """{path from there: source file} of a folder."""
+    """{path in the folder: source file} of a folder."""
     return {str(path.relative_to(top)): path for path in top.rglob("*") if is_source(path)}
 
 
@@ -93,7 +93,7 @@ def edited_bytes(old, edits, path):
 
 
 class Sources:
-    """All that is laid on a base of one series."""
+    """The sources for a base of one series."""
 
     def __init__(self, series=None):
         own = ROOT / f"dev/base-{series or bases.default()}"
@@ -108,7 +108,7 @@ class Sources:
         return list(found.values())
 
     def overlay(self):
-        """{path: the file that is laid there as it is}."""
+        """{path: file of this repository} for new and replaced files."""
         found = {}
         for top in ROOT.iterdir():
             if top.is_dir() and top.name not in NOT_LAID and not top.name.startswith("."):
@@ -125,7 +125,7 @@ class Sources:
         return dict(sorted(found.items()))
 
     def prove(self, base):
-        """Compare manifest, overlay and base; (errors, warnings), each naming its line."""
+        """Compare manifest, sources and base: (errors, warnings), each with its line."""
         errors, warnings = [], []
         table, laid, changed = self.rows(), self.overlay(), self.edited()
         for row in table:

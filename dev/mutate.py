@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Mutation tests: one line of a source is damaged, and the unit tests have to notice.
+"""Mutation tests: one line of a source is changed, and the unit tests have to fail.
 
-Each mutant is one object compiled again, linked to the others and run with pages of 4 KiB.
-A mutant that survives shows a line whose effect no test checks.  dev/mutants lists those
-that cannot matter; they are not run.
+For each mutant, one object is compiled, linked with the others and run with pages of 4 KiB.
+A mutant that survives shows a line whose effect is not tested.  dev/mutants lists mutants
+that cannot have an effect; they are not run.
 """
 import os
 import queue
@@ -21,9 +21,9 @@ from dev.host import OUT, ROOT, Stop, no_such, run_child
 
 BUILD = OUT / "build/mutate"
 LISTED = ROOT / "dev/mutants"
-GATE = {True: 90, False: 95}        # percent to be killed, of LUO and of the rest
+GATE = {True: 90, False: 95}        # percent to be killed, in LUO and in other sources
 LUO_SUITES = ("*luo*", "*memfd*", "unit-corpus")    # all other suites boot with live update off
-DEADLINE = 5                        # seconds of a mutant, or four times what is usual
+DEADLINE = 5                        # seconds, or four times the usual duration
 
 NOT_MUTATED = re.compile(r"(pr_\w+|lockdep_\w+|might_sleep\w*|cond_resched|guard|scoped_guard"
                          r"|BUG\w*|WARN\w*)\(")
@@ -40,7 +40,7 @@ Mutant = namedtuple("Mutant", "path number function kind old new")
 
 
 def row(m):
-    """A mutant as in dev/mutants: lines move, their text stays."""
+    """A mutant as in dev/mutants, with the text of the line, because line numbers change."""
     return f"{m.path.name} {m.function} {m.kind}: {m.old}"
 
 
@@ -53,7 +53,7 @@ def changes(line, begins):
     """(kind, new line) for each mutant of one line of code."""
     condition = CONDITION.match(line)
     if begins and condition and balanced(condition[2]):
-        # what the condition does, it still does
+        # side effects of the condition stay
         for kind, constant in (("true", "|| 1"), ("false", "&& 0")):
             yield kind, f"{condition[1]}(({condition[2]}) {constant}){condition[3] or ''}"
     if begins and balanced(line):
@@ -93,7 +93,7 @@ def mutants(path):
 
 
 def suites_for(path):
-    """Patterns of suites: those that are most likely to kill come first."""
+    """Patterns of suites; those that are most likely to kill a mutant come first."""
     near = "*" + re.sub(r"^kho_|_kho$|(?<=memfd)_luo.*", "", path.stem).replace("_", "-") + "*"
     return (near, *LUO_SUITES) if "luo" in path.name else (near, "*")
 
@@ -109,7 +109,7 @@ def listed():
 
 
 class Bench:
-    """Compiles, links and runs mutants, each in a folder that no other uses at the time."""
+    """Compiles, links and runs mutants, several at a time, each in a folder of its own."""
 
     def __init__(self, run, laid, jobs):
         self.cwd, self.limit, self.folders = laid.dir / unit.FOLDER, {}, queue.Queue()
@@ -127,13 +127,13 @@ class Bench:
             self.folders.put(BUILD / f"mutant-{n}")
 
     def good(self, argv, deadline=60):
-        """Whether a command ends well, and in time."""
+        """Whether a command succeeds in time."""
         return run_child(argv, deadline, cwd=self.cwd, stdout=subprocess.DEVNULL,
                          stderr=subprocess.DEVNULL,
                          env={"KHO_STOP": "1", "CCACHE_DISABLE": "1"}) == 0
 
     def measure(self, suites):
-        """The time of the unchanged program, which has to pass."""
+        """Run the unchanged program, which has to pass, to get the usual duration."""
         begin = time.monotonic()
         program = self.cwd / self.link[self.link.index("-o") + 1]
         if not self.good([program, *suites], unit.DEADLINE):
@@ -141,7 +141,7 @@ class Bench:
         self.limit[suites[-1]] = max(DEADLINE, 4 * (time.monotonic() - begin))
 
     def killed(self, m):
-        """Whether a test notices; None when it does not compile."""
+        """Whether a test fails with the mutant; None if that does not compile."""
         folder = self.folders.get()
         try:
             lines = m.path.read_text().splitlines()
@@ -162,7 +162,7 @@ class Bench:
             self.folders.put(folder)
 
     def try_file(self, pool, todo):
-        """(number of those that were killed, [Mutant] that survived)"""
+        """(number of killed mutants, [Mutant] that survived)"""
         killed, alive = 0, []
         for n, (m, result) in enumerate(zip(todo, pool.map(self.killed, todo)), 1):
             killed += result is True
@@ -206,7 +206,7 @@ def mutate(run, names, jobs, sample):
 
 
 def tell(run, path, killed, alive):
-    """Say what became of the mutants of a source; whether too few were killed."""
+    """Print the result for the mutants of a source; returns whether too few were killed."""
     total, gate = killed + len(alive), GATE["luo" in path.name]
     low = 100 * killed < gate * total
     run.say(f"{path.name}: {killed} of {total} killed, {100 * killed / max(1, total):.1f} %"

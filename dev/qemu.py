@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Guests of QEMU: the words that start one, its accelerator, and its life until the deadline.
+"""Guests of QEMU: the command that starts a guest, its accelerator, and its run to the end.
 
 A guest has two serial ports: the console of its kernels, and the results of the agent.
 """
@@ -19,26 +19,26 @@ from dev.kernel import split
 APPEND = "kho=on liveupdate=on panic=-1 oops=panic loglevel=7 mitigations=off"
 POLL = 0.02
 PROBE_SECONDS = 10
-GRACE = 15                          # seconds a guest goes on after it was seen to be broken
-SLOWER = {"kvm": 1, "tcg": 5}       # how much longer a guest may take
+GRACE = 15                          # seconds that a guest may run on after a splat
+SLOWER = {"kvm": 1, "tcg": 5}       # factor of the deadline of a guest
 
 
 @dataclass(frozen=True)
 class Weight:
-    """What the guests of a flavour need more than the plain one."""
+    """The needs of the guests of a flavour, in addition to those of the plain flavour."""
     slower: int = 1
     page: int = 4       # KiB
     memory: int = 0     # MiB
     least: int = 0      # MiB, of each node
     append: str = ""
-    scratch: str = ""   # of all kernels of the guest: each sets aside what the next one needs
+    scratch: str = ""   # for all kernels of the guest: each reserves it for the next one
 
 
-# KASAN and page owners take a share of all memory at boot, which has to be in scratch after a
-# kexec.  They also make ACPI's interpreter so slow that it gives up on routing interrupts.
+# KASAN and page owners need a share of all memory at boot.  After a kexec, that has to be in
+# scratch memory.  They also make the interpreter of ACPI so slow that routing of interrupts fails.
 #
-# Pages of 64 KiB come with page blocks of 512 MiB, and each scratch area is at least one.  By
-# default lib/test_kho.c fills two folios of that size at each cold boot, which takes minutes.
+# With pages of 64 KiB, page blocks have 512 MiB, and a scratch area has at least one of them.  By
+# default, lib/test_kho.c fills two folios of that size at each cold boot, which takes minutes.
 WEIGHTS = {"debug": Weight(5, memory=1024, least=2048, append="page_owner=on acpi=noirq",
                            scratch="kho_scratch=64M,{}M,128M"),
            "64k": Weight(2, page=64, least=4096, append="test_kho.max_mem=33554432")}
@@ -46,23 +46,23 @@ WEIGHTS = {"debug": Weight(5, memory=1024, least=2048, append="page_owner=on acp
 
 @dataclass(frozen=True)
 class Machine:
-    """How QEMU makes a guest of one architecture."""
+    """The options of QEMU for a guest of one architecture."""
     qemu: str
     argv: tuple
-    cpu: tuple          # when it is emulated
+    cpu: tuple          # if it is emulated
     console: str
     results: str
-    ports: tuple        # which chardev is which port
-    still: tuple = ()   # without devices that make a boot take a different time each time
+    ports: tuple        # options that connect chardevs with ports
+    still: tuple = ()   # disable devices that make the time of a boot vary
 
 
 MACHINES = {
     "x86_64": Machine("qemu-system-x86_64", ("-M", "pc"), (), "ttyS0", "ttyS1",
                       ("-serial", "chardev:console", "-serial", "chardev:results"),
                       ("-machine", "i8042=off")),
-    # This machine has one serial port of its own.  'max' would emulate pointer authentication,
-    # slowly.  A kernel without KASLR leaves the seed for it in the device tree, and kexec refuses
-    # to load an image by kexec_load() then.
+    # This machine only has one serial port.  The CPU 'max' would have pointer authentication, whose
+    # emulation is slow.  A kernel without KASLR does not remove its seed from the device tree, and
+    # kexec-tools then refuses to load an image with kexec_load().
     "arm64": Machine("qemu-system-aarch64", ("-M", "virt,dtb-randomness=off"),
                      ("-cpu", "neoverse-n1"), "ttyAMA0", "ttyS0",
                      ("-serial", "chardev:console", "-device", "pci-serial,chardev=results")),
@@ -78,13 +78,13 @@ def speed(machine, accel):
 
 
 def words(machine, speed, memory, processors="2,sockets=2"):
-    """What every guest is started with."""
+    """The words that start every guest."""
     return [machine.qemu, *machine.argv, *speed, "-m", f"{memory}M", "-smp", processors,
             "-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none"]
 
 
 def command(kernel, accel, share, append, memory, extra=(), ports=None):
-    """The words for a guest with a share; the chardevs of the serial ports come on top."""
+    """The words for a guest with a share, without the chardevs of its serial ports."""
     machine = MACHINES[kernel.arch]
     place = plain(share)
     return [*words(machine, speed(machine, accel), memory), *extra, *(ports or machine.ports),
@@ -95,12 +95,12 @@ def command(kernel, accel, share, append, memory, extra=(), ports=None):
 
 
 def plain(path):
-    """A path inside an option of QEMU: a comma is written twice."""
+    """A path in an option of QEMU, where commas have to be doubled."""
     return str(path).replace(",", ",,")
 
 
 def nodes(size, processors):
-    """Words for a node of that size for each of the sets of processors."""
+    """Words for a node of that size for each set of processors."""
     found = []
     for n, owned in enumerate(processors):
         found += ["-object", f"memory-backend-ram,id=node{n},size={size}",
@@ -109,13 +109,13 @@ def nodes(size, processors):
 
 
 def plugged(device, node):
-    """Words for a device with memory that no kernel boots with, in a node with one processor."""
+    """Words for a device with hot-added memory, in a node with a processor and no other memory."""
     return ["-m", "slots=1,maxmem=16G", "-object", "memory-backend-ram,id=plugged,size=512M",
             "-device", f"{device},memdev=plugged,node={node}", "-numa", f"node,cpus={node}"]
 
 
 def weight(*flavours):
-    """What a guest with kernels of these flavours needs: the most of each."""
+    """What a guest with kernels of these flavours needs: the maximum of each member."""
     names = dict.fromkeys(name for flavour in flavours for name in split(flavour)[0])
     parts = [WEIGHTS[name] for name in names if name in WEIGHTS] or [Weight()]
     most = {f.name: max(getattr(part, f.name) for part in parts) for f in fields(Weight)}
@@ -123,7 +123,7 @@ def weight(*flavours):
 
 
 def scratch(weight, memory):
-    """The size of scratch memory in a guest with so many MiB, where it is not the usual one."""
+    """The option for scratch memory in a guest of this size in MiB, empty for the default."""
     return weight.scratch.format(max(640, memory * 3 // 16))
 
 
@@ -137,11 +137,11 @@ def command_line(kernel, case, hop, *extra):
 
 # ---- one guest, from start to end
 
-stopping = threading.Event()        # set: every guest of this process ends now
+stopping = threading.Event()        # if set, all guests of this process end
 
 
 def boot(argv, where, deadline, allowed=(), hear=None):
-    """Run a guest to its end or its deadline, reading both serial ports meanwhile."""
+    """Run a guest to its end or its deadline, and read both serial ports; returns its Outcome."""
     tails = []
     for name in ("console", "results"):
         argv = [*argv, "-chardev", f"file,id={name},path={plain(where / (name + '.log'))}"]
@@ -164,7 +164,7 @@ def boot(argv, where, deadline, allowed=(), hear=None):
 
 
 def watch(child, tails, begin, deadline, allowed):
-    """Did the guest end by itself?  One that shows a splat gets little time to do so."""
+    """Whether the guest ends by itself; after a splat, it only has a short time to do so."""
     lines, scanned, broken = tails[0].lines, 0, False
     while time.monotonic() - begin < deadline and not stopping.is_set():
         time.sleep(POLL)
@@ -182,7 +182,7 @@ def watch(child, tails, begin, deadline, allowed):
 # ---- the accelerator
 
 def wanted(arch):
-    """What $KHO_ACCEL says, tcg for another architecture, else nothing."""
+    """The accelerator in $KHO_ACCEL, or empty; always tcg for another architecture."""
     named = os.environ.get("KHO_ACCEL", "")
     if named and named not in SLOWER:
         raise Stop(f"KHO_ACCEL={named} is neither of {', '.join(SLOWER)}")
@@ -190,7 +190,7 @@ def wanted(arch):
 
 
 def accelerator(kernel, initrd):
-    """kvm only where a guest was seen to run on it: /dev/kvm may open and still hang."""
+    """The accelerator: kvm only if a probe guest has run on it, because /dev/kvm may hang."""
     if wanted(kernel.arch):
         return wanted(kernel.arch)
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
@@ -205,7 +205,7 @@ def accelerator(kernel, initrd):
 
 
 def probe(kernel, initrd):
-    """Does a small guest get to its first process on KVM?"""
+    """Whether a small guest on KVM starts its first process."""
     with tempfile.TemporaryDirectory(dir=OUT) as name:
         share = Path(name) / "share"
         initramfs.fill_share(share, initrd, [kernel])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The tables of 'kho kexec compat' and 'kho kexec hostile', as people read them.
+"""The tables that 'kho kexec compat' and 'kho kexec hostile' print.
 
-Their rows are in the cases of tools/testing/selftests/kho.
+The rows are in the cases of tools/testing/selftests/kho.
 """
 from dev import console
 from dev.cases import OURS
@@ -9,7 +9,7 @@ from dev.host import columns
 
 
 def compat(cases, results):
-    """Handovers between two kernels that differ, a case for each row."""
+    """Handovers between two kernels that differ; a row is a case."""
     seen = {result.name: "ok" if result.ok else "FAILED" for result in results}
     lines = [("handover", "kernels", "must happen", "verdict")]
     lines += [(case.name.removeprefix("compat-"), ", ".join(case.kernels) or OURS,
@@ -19,7 +19,7 @@ def compat(cases, results):
 
 
 def hostile(cases, place, results):
-    """Handovers with a damaged field, many to a case; place(case) is the folder of a case."""
+    """Handovers with a damaged field; a case has many rows; its log is in place(case)."""
     lines = [("field", "line in the log", "must happen", "verdict")]
     good = {result.name: result.ok for result in results}
     for case in cases:
@@ -32,9 +32,9 @@ def hostile(cases, place, results):
 
 
 def verdicts(where, rows):
-    """{row: verdict}, and the last row that was begun, which is to blame when a guest broke.
+    """{row: verdict}, and the last row that was begun, which is the culprit if the guest crashed.
 
-    The agent names a row when it does the damage, and when it looks at the result.
+    The agent prints the name of a row before it does the damage, and before it checks the result.
     """
     text = (where / "results.log").read_text(errors="replace")
     seen = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs kexec cases: each is one guest that goes through a row of kernels."""
+"""Runs kexec cases: each is one guest, which executes several kernels one after the other."""
 import concurrent.futures
 import contextlib
 import os
@@ -13,20 +13,20 @@ from dev.cases import cases as listed
 from dev.host import Result, Skip, Stop, no_such, spell
 from dev.kernel import ARCH, build, like, split, unlike, words
 
-LIVE_UPDATE = "live-update"     # is a verb
+LIVE_UPDATE = "live-update"     # a verb of its own
 GROUPS = ("luo", "compat", "hostile")
-# What is run for arm64 when nothing else is asked for: the other way into the second kernel, and
-# something of each kind.
+# The cases that './kho test' without -a runs on arm64: some of each kind, because the second kernel
+# is booted in another way.
 SHORT = ("one-memfd", "sparse", "huge-folios", "three-hops", "test-kho", "iomem",
          "reserve-mem-odd-size", "debugfs-off", "stale-handover", "luo-holder-dies",
          "compat-vmalloc-v2")
 JOBS = min(4, os.cpu_count())   # guests at a time
-# What brings more into the guests of cases with such a word in their names.
+# Modules that put more into the guest; the key is a word in the names of their cases.
 MORE = {"khoctl": khoctl, "vm": vm, "systemd": systemd}
 
 
 def seed():
-    """What random cases start from."""
+    """The seed of random cases."""
     text = os.environ.get("KHO_SEED", "1")
     if not (text.isascii() and text.isdigit() and int(text) < 1 << 32):
         raise Stop(f"KHO_SEED={text} is not a whole number below 2^32")
@@ -39,7 +39,7 @@ def prepared(case):
 
 
 def cases(run=None, series=None):
-    """All cases, those with more in the guest prepared for it."""
+    """All cases; those that need more in their guest bring it."""
     found = listed(run, series)
     return found and [prepared(case) for case in found if case.name != LIVE_UPDATE]
 
@@ -60,9 +60,9 @@ def listing():
 
 
 def choose(run, names, arch, flavour):
-    """The cases of these names, or those of the default run; Stop at one that is not there."""
+    """The cases of these names, or those that run by default; Stop at an unknown name."""
     seed()
-    series = split(flavour)[1]      # None where it goes without saying: that tree is laid anyway
+    series = split(flavour)[1]      # None for the default base
     base = bases.find(run, series).series
     every = {case.name: case for case in cases(run, series)}
     known = {name: case for name, case in every.items() if case.fits(arch, base)}
@@ -83,7 +83,7 @@ def choose(run, names, arch, flavour):
 # ---- one case
 
 def place(run, kernel, case):
-    """The folder of a case; one run may have it for several kernels."""
+    """The folder of a case; a run may use several kernels, each with its own folder."""
     return run.path(f"{kernel.arch}-{kernel.flavour}") / case.name
 
 
@@ -98,7 +98,7 @@ def size(case, weight):
 
 
 def run_case(run, kernels, initrd, accel, case, hear=None):
-    """One guest through all kernels of a case; hear() is told of every line as it comes."""
+    """Run the guest of a case, with all its kernels; hear() is called for every line of output."""
     where = place(run, kernels[OURS], case)
     share = where / "share"
     row = [kernels[name] for name in case.row()]
@@ -126,13 +126,13 @@ def run_case(run, kernels, initrd, accel, case, hear=None):
 
 
 def first_guest(run, kernel):
-    """The first file system of guests and their accelerator."""
+    """The initramfs of guests, and their accelerator."""
     initrd = initramfs.build(run, kernel)
     return initrd, qemu.accelerator(kernel, initrd)
 
 
 def alone(run, kernel, story):
-    """Run the case of a story, which tells it to people; the exit status."""
+    """Run the case of a story, which prints its progress; returns the exit status."""
     initrd, accel = first_guest(run, kernel)
     case = next(case for case in cases(run) if case.name == story.name)
     case = replace(case, judge=story.judge)
@@ -150,7 +150,7 @@ def alone(run, kernel, story):
 
 @contextlib.contextmanager
 def at_once():
-    """A pool for guests; what ends the run early ends them all."""
+    """A pool for guests; an exception in the body ends all of them."""
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         try:
             yield pool
@@ -161,7 +161,7 @@ def at_once():
 
 
 def run_cases(run, kernel, names):
-    """Run the named cases, all without names; KTAP on stdout as they end, in order."""
+    """Run the named cases, or those that run by default; prints KTAP in the order of the cases."""
     chosen = choose(run, names, kernel.arch, kernel.flavour)
     kernels = {OURS: kernel}
     for name in sorted({name for case in chosen for name in case.kernels} - {OURS}):

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 """./kho series: the sources as patches for 'git am', in out/series/vN.
 
-The second column of dev/MANIFEST says with which patch a path gets its final content.
-dev/series/NN-slug is the commit message of a patch.  Where a path has to look otherwise
-for a while, so that every patch builds, dev/series/NN-slug.d tells how:
+The second column of dev/MANIFEST is the number of the patch that brings the final content of
+a path.  dev/series/NN-slug is the commit message of a patch.  If a path needs an intermediate
+content before that, so that every patch builds, it is in dev/series/NN-slug.d:
 
-    <path>.edit     this patch edits what the patches before it left
-    <path>.early    this patch brings our file, without what this edit takes away again
+    <path>.edit     edits the path as the patches before this one left it
+    <path>.early    edits our file; this patch brings the result
 
 both in the language of dev/edit.py.  dev/series/00-cover is the text of the cover letter.
 
-The patches are made in a repository of just the paths they touch, with fixed dates, and
-so are the same every time.
+The patches are made in a repository that only has the paths they change, with fixed dates, so
+that the result is always the same.
 """
 import json
 import re
@@ -36,7 +36,7 @@ class Patch:
     name: str           # NN-slug
     message: str
     final: list         # paths that get their final content
-    steps: dict         # {file in NN-slug.d: the path it is about}
+    steps: dict         # {file in NN-slug.d: the path that it edits}
     changes: dict = field(default_factory=dict)     # {path: (bytes, executable) or None}
 
 
@@ -47,7 +47,7 @@ def text_of(path):
 
 
 def plan(sources):
-    """The patches in order, without their contents; Stop at what does not fit together."""
+    """The patches in order, without contents; Stop if dev/series and MANIFEST do not match."""
     table = sources.rows()
     where = {row.path: row.patch for row in table}
     found = []
@@ -75,7 +75,7 @@ def plan(sources):
 
 
 def fill(patches, sources, origin):
-    """Give each patch its changes; origin(path) is the base.  Returns what all of them make."""
+    """Set the changes of each patch; origin(path) reads the base.  Returns the final contents."""
     final, now = tree.content(sources, origin), {}
     lost = sorted(set(final) - {row.path for row in sources.rows()})
     if lost:
@@ -97,7 +97,7 @@ def fill(patches, sources, origin):
 # ---- the repository
 
 def caller():
-    """(name, address) that git knows the caller by."""
+    """(name, address) of the caller, from git."""
     known = output(["git", "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"])
     who = re.match(r"(.+) <(.+)> \d+ [+-]\d+$", known.strip())
     if not who:
@@ -107,7 +107,7 @@ def caller():
 
 
 class Repository:
-    """A git repository and its work tree, untouched by the user's configuration."""
+    """A git repository and its work tree, which do not use the configuration of the user."""
 
     def __init__(self, run, git, work, who=BY_DEFAULT):
         self.run, self.git, self.work, self.who = run, git, work, who
@@ -115,7 +115,7 @@ class Repository:
         self.call("setting up a repository", "init", "-q", "-b", "series")
 
     def call(self, title, *words, minute=0, log="git.log"):
-        """One git command; the date of what it commits follows from the minute."""
+        """Run a git command; a commit gets a date with this minute."""
         env = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C",
                "GIT_DIR": self.git, "GIT_WORK_TREE": self.work}
         for role in ("GIT_AUTHOR", "GIT_COMMITTER"):
@@ -136,7 +136,7 @@ class Repository:
 
 
 def write(run, patches, base, origin, version, cover, who):
-    """Write out/series/vN, signed off by who, if set; the folder."""
+    """Write the patches to out/series/vN, signed off by who, if set; returns the folder."""
     work = run.path("repository")
     work.mkdir()
     repository = Repository(run, work / ".git", work, who or BY_DEFAULT)
@@ -162,7 +162,7 @@ def write(run, patches, base, origin, version, cover, who):
 # ---- the cover letter
 
 def fill_cover(letter):
-    """The letter of git format-patch, with our words in it."""
+    """The letter of git format-patch, with our subject and text."""
     subject, _, words = text_of(COVER).partition("\n\n")
     words = words.replace("@STRINGS@", strings()).replace("@FIGURES@", figures())
     words = words.strip("\n")
@@ -170,7 +170,7 @@ def fill_cover(letter):
 
 
 def strings():
-    """The compatibility strings of the headers as a table, by the preprocessor."""
+    """The compatibility strings of the headers as a table; the preprocessor expands them."""
     headers = sorted((ROOT / "include/linux/kho/abi").glob("*.h"))
     text = "".join(header.read_text() for header in headers).replace("\\\n", " ")
     macros = "\n".join(re.findall(r"^#define[ \t]+\w+_COMPAT(?:IBLE|_BASE|\().*$", text, re.M))
@@ -182,7 +182,7 @@ def strings():
 
 
 def figures():
-    """What the last complete ./kho bench found, from its JSON."""
+    """The figures of the last complete ./kho bench, from its JSON."""
     if not FIGURES.exists():
         return "  (none yet: ./kho bench makes them)"
     lines = [f"  {'':16} {'':10} {'':6} {'before':>12} {'after':>12}"]
@@ -197,7 +197,7 @@ def figures():
 # ---- the verb
 
 def series(run, version=1, cover=False, signoff=False):
-    """Write the series: (base, patches, what all of them make, folder)."""
+    """Write the series: (base, patches, final contents, folder)."""
     if not 1 <= version <= 99:
         raise Stop(f"-v {version}: want a number from 1 to 99")
     who = caller() if signoff else None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Where ./kho series --check tries the patches: a copy of the base, and builds of it.
+"""The copy of the base, and its builds, in which ./kho series --check tries the patches.
 
-The copy, out/build/series/tree, consists of hard links to the base: a file that is changed
-there has to be replaced, as git does.  The builds next to it, for each architecture and with
-Kexec Handover on and off, compile what the patches touch and what includes their headers.
+The copy, out/build/series/tree, consists of hard links to the base: to change a file there, it
+has to be replaced, as git does.  The builds are next to it, for each architecture, with Kexec
+Handover on and off.  They compile the files of the patches, and files that include our headers.
 """
 import os
 import re
@@ -18,10 +18,10 @@ PLACE = OUT / "build/series"
 TREE = PLACE / "tree"
 BUILDS = [(arch, state) for state in ("on", "off") for arch in tools.MACHINE]
 OFF = "# CONFIG_KEXEC_HANDOVER is not set\n# CONFIG_LIVEUPDATE is not set\n"
-# from the first patch on, so that not everything is compiled again for the sake of them
+# set from the first patch on: setting them later would compile everything again
 TESTS = "CONFIG_KUNIT=y\nCONFIG_LIVEUPDATE_KUNIT_TEST=y\nCONFIG_KHO_KUNIT_TEST=y\n"
 FOLDER = "kernel/liveupdate/"
-# what includes our headers or is edited by us
+# files that include our headers, or that we edit
 USERS = ["kernel/kexec_core.o", "kernel/kexec_file.o", "mm/mm_init.o", "mm/memblock.o"]
 USERS_OF = {"x86_64": ["arch/x86/kernel/setup.o"],
             "arm64": ["arch/arm64/kernel/setup.o", "drivers/of/fdt.o", "drivers/of/kexec.o"]}
@@ -29,10 +29,10 @@ USERS_OF = {"x86_64": ["arch/x86/kernel/setup.o"],
 
 @dataclass
 class Lab:
-    """What all questions are about."""
+    """What the checks need."""
     run: object
     base: object
-    paths: set          # all that the series touches
+    paths: set          # all paths of the series
     signed: bool
     final: dict
     known: set = field(default_factory=set)     # warnings of the base
@@ -40,7 +40,10 @@ class Lab:
 
 
 def prepare(lab, files):
-    """A tree as the base is, in a git repository of the touched paths, with all patches on it."""
+    """Make the copy of the base, and a git repository of the paths of the series.
+
+    The repository has the base and all patches as commits; the base is checked out.
+    """
     made, touched = PLACE / "base", PLACE / "paths"
     if not made.exists() or made.read_text() != lab.base.identity:
         need_space(OUT, 2000, "building the series")
@@ -63,7 +66,7 @@ def prepare(lab, files):
 
 
 def configure(lab, arch, state):
-    """Write the configuration from the fragments that the tree has now; the build directory."""
+    """Write the configuration, from the fragments of the present tree; returns the build folder."""
     where = PLACE / f"{arch}-{state}"
     text = kernel.fragments(TREE, arch, "guest") + TESTS
     if state == "off":
@@ -77,7 +80,7 @@ def configure(lab, arch, state):
 
 
 def objects(lab, arch, state):
-    """Objects outside our folder that the patches can break, as far as they are there."""
+    """Objects outside of our folder that the patches can break and that the tree already has."""
     found = {*USERS, *USERS_OF[arch]}
     if state == "on":
         ours = [path for path in lab.paths if re.match(r"(mm|lib)/.*\.c$", path)]
@@ -87,7 +90,7 @@ def objects(lab, arch, state):
 
 
 def compile_objects(lab, arch, state, name, check="1"):
-    """What W=1 and sparse say about files of the series, without numbers of lines."""
+    """What W=1 and sparse report about files of the series, without line numbers."""
     where = configure(lab, arch, state)
     words = [*kernel.make_words(TREE, arch, where), "W=1", FOLDER, *objects(lab, arch, state)]
     words += [f"C={check}", f"CHECK={lab.sparse}"] if lab.sparse else []
@@ -99,8 +102,8 @@ def compile_objects(lab, arch, state, name, check="1"):
 
 
 def compile_base(lab):
-    """What is said about the base, which no patch is blamed for."""
-    kept = PLACE / "warnings"       # make says nothing about what need not be compiled again
+    """Collect the reports about the base, which are not faults of a patch."""
+    kept = PLACE / "warnings"       # make only reports about files that it compiles again
     for arch, state in BUILDS:
         lab.known |= compile_objects(lab, arch, state, "base", "2")
     lab.known |= set(kept.read_text().splitlines()) if kept.exists() else set()
@@ -108,7 +111,7 @@ def compile_base(lab):
 
 
 def find_sparse(run):
-    """The sparse to check this kernel with: that of this machine, else the newest of Debian."""
+    """The sparse that can check this kernel: that of this machine, or else the newest of Debian."""
     def works(words):
         script = TREE / "scripts/checker-valid.sh"
         return output([script, *words, "--arch=x86_64", "-m64"]).strip() == "1"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""./kho series --check: 'git am' on a copy of the base, then a look at one patch after the other.
+"""./kho series --check: 'git am' on a copy of the base, then checks of one patch after the other.
 
-A remark of checkpatch that has to stay is in dev/series/remarks: its type, the path, and why.
+dev/series/remarks lists remarks of checkpatch that are accepted: type, path and reason.
 """
 import difflib
 import fnmatch
@@ -20,12 +20,12 @@ from dev.series_build import BUILDS, FOLDER, PLACE, TREE
 OURS = re.compile(r"(is_kho_|kho_|luo_|liveupdate_"
                   r"|memblock_reserve(d_grow|_sequence|_all_but_scratch)$"
                   r"|deferred_(sections_prepare|init_section)$)")
-# Places with documents of the series.
+# Folders with documents of the series.
 DOCUMENTS = "core-api/kho admin-guide/mm mm userspace-api"
 
 
 def tool_lines(*words):
-    """What a script of the kernel prints, on both channels."""
+    """The lines that a script of the kernel prints, to stdout and stderr."""
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C"}
     done = subprocess.run([str(w) for w in words], cwd=TREE, env=env, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
@@ -33,10 +33,10 @@ def tool_lines(*words):
     return [line for line in done.stdout.splitlines() if line.strip()]
 
 
-# ---- what is asked of each patch, which the tree is at: functions that return complaints
+# ---- questions about a patch that is checked out: functions that return complaints
 
 def checkpatch(lab, patch, file):
-    # get_maintainer knows better about paths
+    # get_maintainer checks paths better
     ignored = "FILE_PATH_CHANGES" + ("" if lab.signed else ",MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF")
     said = tool_lines("perl", "scripts/checkpatch.pl", "--strict", "--terse", "--showfile",
                       "--no-summary", "--show-types", "--color=never", f"--ignore={ignored}", file)
@@ -52,7 +52,7 @@ def checkpatch(lab, patch, file):
 
 
 def kernel_doc(lab, patch, file):
-    """Nothing to say about files of ours, nothing new about those that are the kernel's."""
+    """Complaints about our files, and new ones about files of the kernel."""
     edited, said = manifest.Sources(lab.base.series).edited(), []
     for path, what in patch.changes.items():
         if what is None or not path.endswith((".c", ".h")) or path.startswith("tools/"):
@@ -71,7 +71,10 @@ def doc_lines(place):
 
 
 def maintainers(lab, patch, file):
-    """A maintainer other than the default ones; MAINTAINERS itself goes to those it names."""
+    """The patch needs a maintainer other than the default ones.
+
+    A patch of MAINTAINERS alone is checked for the order of its lines instead.
+    """
     final = lab.run.path("MAINTAINERS")
     final.write_bytes(lab.final["MAINTAINERS"][0])
     if set(patch.changes) == {"MAINTAINERS"}:
@@ -85,7 +88,7 @@ def maintainers(lab, patch, file):
 
 
 def out_of_order(lab, place):
-    """Lines of a MAINTAINERS file that are not where the kernel's own script would put them."""
+    """Lines of a MAINTAINERS file that the script of the kernel would move."""
     ordered = lab.run.path("MAINTAINERS.ordered")
     tool_lines("perl", "scripts/parse-maintainers.pl", "--order", f"--input={place}",
                f"--output={ordered}")
@@ -94,14 +97,14 @@ def out_of_order(lab, place):
 
 
 def compiles(arch, state):
-    """The question whether a patch compiles without new warnings."""
+    """A question: does the patch compile without new warnings?"""
     def ask(lab, patch, file):
         return sorted(builds.compile_objects(lab, arch, state, patch.name) - lab.known)
     return ask
 
 
 def links(lab, patch, file):
-    """Every symbol of ours that is used is defined, exactly once."""
+    """Each of our symbols that is used must be defined exactly once."""
     said = []
     for arch in tools.MACHINE:
         words = [f"{tools.prefix(arch)}nm", "-P", f"{FOLDER}built-in.a"]
@@ -127,17 +130,17 @@ QUESTIONS = {"checkpatch": checkpatch, "kernel-doc": kernel_doc, "get_maintainer
              "symbols": links, "headers alone": headers_alone}
 
 
-# ---- what is asked of all patches together: functions (lab) that return complaints
+# ---- questions about all patches together: functions (lab) that return complaints
 
 def coccicheck(lab):
-    """The kernel's semantic patches on our C files, which 'make coccicheck' takes no list of."""
+    """Semantic patches of the kernel on our C files; 'make coccicheck' does not take a list."""
     ours = [path for path in manifest.Sources(lab.base.series).overlay()
             if re.match(r"(kernel|mm|lib)/.*\.c$", path)]
     said = []
     for place in sorted((TREE / "scripts/coccinelle").rglob("*.cocci")):
         text = place.read_text(errors="replace")
         if "ocaml" in text or not re.search("^virtual report", text, re.M):
-            continue    # some need a compiler of OCaml, which spatch itself does not
+            continue    # scripts with ocaml need its compiler, which spatch does not depend on
         options = re.search("^// *Options: *(.*)$", text, re.M)
         said += tool_lines("spatch", "-D", "report", "--no-show-diff", "--very-quiet",
                            "--cocci-file", place, *(options[1].split() if options else []),
@@ -146,14 +149,14 @@ def coccicheck(lab):
 
 
 def documents(lab):
-    """Our part of the documentation, made into HTML."""
+    """Our part of the documentation is built as HTML without warnings."""
     words = ["make", "-C", TREE, f"O={PLACE / 'docs'}", "htmldocs", f"SPHINXDIRS={DOCUMENTS}"]
     log = lab.run.step("making the documentation", words, log="htmldocs.log", quiet=True)
     texts = [(TREE / path).read_text() for path in lab.paths if path.startswith("Documentation/")]
     labels = set(re.findall(r"^\.\. _(.*):$", "\n".join(texts), re.M))
 
     def elsewhere(line):
-        """Whether this is about something in a part of the documentation made on its own."""
+        """Whether a line is about a document or label in a part that is not built here."""
         document = re.search("unknown document: '/?([^']*)'", line)
         label = re.search("undefined label: '([^']*)'", line)
         return (document and (TREE / f"Documentation/{document[1]}.rst").exists()
@@ -165,7 +168,7 @@ def documents(lab):
 
 
 def same(lab):
-    """Whether the tree is now what ./kho tree makes."""
+    """The tree must now have the contents that ./kho tree writes."""
     return [f"{path} is not what ./kho tree makes" for path, what in sorted(lab.final.items())
             if tree.read(TREE / path) != what]
 
@@ -173,10 +176,10 @@ def same(lab):
 WHOLE = {"coccicheck": coccicheck, "htmldocs": documents, "same as out/tree": same}
 
 
-# ---- all of it
+# ---- the check
 
 def ask(lab, number, title, questions, *about):
-    """[Result] of questions, and a line of KTAP; the complaints stay in the folder of the run."""
+    """[Result] of questions; prints a line of KTAP, and writes complaints to the run folder."""
     results, begin = [], time.monotonic()
     name = title.partition(":")[0]
     for asked, question in questions.items():
@@ -198,7 +201,7 @@ def ask(lab, number, title, questions, *about):
 
 
 def check(run, base, patches, final, place, signed):
-    """[Result] of each question to each patch, and of the tree that all of them make."""
+    """[Result] of all questions, for each patch and for all patches together."""
     tools.require(run, "series", *tools.for_arches(*tools.MACHINE))
     paths = {path for patch in patches for path in patch.changes}
     lab = builds.Lab(run, base, paths, signed, final)

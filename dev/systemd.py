@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Live updates with systemd: descriptors of services over 'systemctl kexec'.
+"""Live updates with systemd: services keep their descriptors over 'systemctl kexec'.
 
-The guest has as much of Debian's systemd as it needs, and one service, which runs the
-cases of cases_systemd.c (tools/testing/selftests/kho/systemd_init.sh).  A second one is memcached.
+The guest has the necessary parts of systemd from Debian, and a service that runs the cases of
+cases_systemd.c, see tools/testing/selftests/kho/systemd_init.sh.  A second service is memcached.
 """
 import functools
 import itertools
@@ -25,7 +25,7 @@ UNITS = ("basic.target", "sysinit.target", "sockets.target", "timers.target", "p
 
 
 def bring(run, kernel, share, more=()):
-    """Put a file system with systemd and more programs in the place of the usual one."""
+    """Replace the initramfs in the share by one with systemd and more programs."""
     try:
         top = debian.unpacked(run, PACKAGES, SUITE, kernel.arch)
     except Stop as e:
@@ -36,7 +36,7 @@ def bring(run, kernel, share, more=()):
     files = {"init": AGENT / scripts[0], f"bin/{scripts[1]}": AGENT / scripts[1],
              "bin/busybox": top / "usr/bin/busybox",
              "bin/handover": initramfs.build_agent(run, kernel)}
-    # libmount is not among those that the programs name
+    # the programs load libmount at run time, so that it is not listed as needed
     for name in [*PROGRAMS, *more, f"{triple}/libmount.so.1"]:
         files[name] = top / name
         for library, place in initramfs.libraries(top / name, folders).items():
@@ -48,13 +48,13 @@ def bring(run, kernel, share, more=()):
 
 
 def prepared(case):
-    """A case with systemd: the first one has memcached as well."""
+    """A case with systemd; the one called 'systemd' has memcached as well."""
     more = (MEMCACHED,) if case.name == "systemd" else ()
     return replace(case, bring=functools.partial(bring, more=more))
 
 
 class Story:
-    """Three kexecs with services, told line by line."""
+    """The progress of three kexecs with services, printed line by line."""
     name = "systemd"
     options = "--systemd"
     good = "every descriptor and every item survived, three times"
@@ -65,7 +65,7 @@ class Story:
         self.kernels = itertools.count(1)
 
     def hear(self, line):
-        """A line of either port."""
+        """Print the progress that a line of either port shows."""
         text = line.text
         checked = re.match(r"(not )?ok \d+ - check (\w+)", text)
         if checked:
@@ -83,4 +83,4 @@ class Story:
         self.run.say(f"  {line.at:6.2f} s  {shown}")
 
     def summary(self):
-        """Nothing is left to say."""
+        """Without a summary: hear() has printed everything."""

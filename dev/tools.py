@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The programs and headers that verbs need, and their Debian packages: dev/packages."""
+"""Installs the programs and headers that verbs need, from the packages in dev/packages."""
 import glob
 import os
 import re
@@ -8,24 +8,24 @@ from pathlib import Path
 
 from dev.host import ROOT, Stop, output
 
-# Architectures, and what the rest of the world calls them.
+# Architectures, and their names in GNU triples and in QEMU.
 MACHINE = {"x86_64": "x86_64", "arm64": "aarch64"}
 HOST = {name: arch for arch, name in MACHINE.items()}.get(os.uname().machine, "x86_64")
 SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
 def command(name):
-    """Path of a program, looked for in the administrator's folders too."""
+    """Path of a program, which may also be in sbin."""
     return shutil.which(name, path=SBIN)
 
 
 def present(sign):
-    """Whether there is such a program, header (in the plain or a multi-arch folder) or path."""
+    """Whether a sign exists: a program, a header (in a plain or multi-arch folder) or a path."""
     if sign.startswith("/"):
         return bool(glob.glob(sign))
     if sign.endswith(".h"):
         return any(glob.glob(f"/usr/include/{folder}{sign}") for folder in ("", "*-linux-gnu/"))
-    if sign == "busybox" and command(sign):     # guests lack libraries for it
+    if sign == "busybox" and command(sign):     # must be static: guests do not have its libraries
         return b"/ld-" not in Path(command(sign)).read_bytes()[:4096]
     return bool(command(sign))
 
@@ -41,27 +41,27 @@ def missing(rows):
 
 
 def clang_runtime():
-    """The package with libFuzzer for the clang that is installed, as a table."""
+    """[(package, sign)] for libFuzzer of the installed clang."""
     version = re.search(r"version (\d+)", output(["clang", "--version"]))
     where = output(["clang", "--print-runtime-dir"]).strip() or "/nowhere"
     return [(f"libclang-rt-{version[1] if version else ''}-dev", f"{where}/libclang_rt.fuzzer*.a")]
 
 
 def prefix(arch):
-    """How the names of the compiler's programs begin."""
+    """The prefix of the cross compiler, empty for this machine."""
     return "" if arch == HOST else f"{MACHINE[arch]}-linux-gnu-"
 
 
 def for_arches(*arches):
-    """The needs of building and running kernels of these architectures."""
+    """The needs for building and running kernels of these architectures."""
     return [*arches, *(f"to-{arch}" for arch in arches if arch != HOST)]
 
 
 def require(run, *needs, rows=(), useful=False):
-    """Make sure that all verbs, these needs and further rows have their tools.
+    """Make sure that the tools of all verbs, of these needs and of further rows are installed.
 
-    Root gets them installed, others are told how.  Those that are only useful come along, and
-    are a reason of their own where asked for.
+    Only root can install them; for other users the command is printed.  Useful tools are
+    installed together with missing ones, or if asked for by useful.
     """
     rows = [*table("needed", *needs), *rows]
     needed, more = missing(rows), missing(table("useful"))
@@ -76,7 +76,7 @@ def require(run, *needs, rows=(), useful=False):
         return
     quiet = {"log": "setup.log", "env": {"DEBIAN_FRONTEND": "noninteractive"}}
     _, why = run.attempt("reading the package lists", ["apt-get", "-q", "update"], **quiet)
-    if why:     # one dead source among several does not keep the others from working
+    if why:     # if one of several sources is dead, the others may suffice
         run.say(f"warning: {why}")
     log, why = run.attempt(f"installing {names}", [*line.split(), "-q", "-y"], **quiet)
     if why:

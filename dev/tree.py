@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Lays the overlay and the edits on a kernel tree.
+"""Applies our sources and edits to a kernel tree.
 
-out/tree is a pure function of base, overlay and edits: a file is written only when its
-bytes differ, and one that left the overlay gets its base content back, so make builds
-again just what changed.  out/tree.json remembers the base and the paths laid.  With
---base 7.2 it is out/tree-7.2 instead.
+The contents of out/tree only depend on the base, our sources and the edits.  A file is only
+written if it differs, so that make only builds what has changed; a file that is not among our
+sources any more gets the content of the base.  out/tree.json has the base and the applied paths.
+With --base 7.2, the tree is out/tree-7.2.
 """
 import json
 import os
@@ -22,14 +22,14 @@ from dev.host import OUT, Stop, need_space
 class Tree:
     dir: Path
     base: bases.Base
-    paths: list         # everything laid
+    paths: list         # all applied paths
     written: int        # files written or removed this time
 
 
 def content(sources, origin):
-    """What is laid: {path: (bytes, executable)}, None for a file to remove.
+    """The contents to apply: {path: (bytes, executable)}, None for a file to remove.
 
-    origin(path) gives in the same form what an edit starts from.
+    origin(path) returns the content of the base in the same form.
     """
     laid = {row.path: None for row in sources.rows() if row.kind == "D"}
     laid.update({path: read(place) for path, place in sources.overlay().items()})
@@ -42,7 +42,7 @@ def content(sources, origin):
 
 
 def read(place):
-    """A file as (bytes, executable), None without it."""
+    """A file as (bytes, executable), or None if it does not exist."""
     return (place.read_bytes(), os.access(place, os.X_OK)) if place.is_file() else None
 
 
@@ -52,7 +52,7 @@ def reader(tree):
 
 
 def put(tree, path, what):
-    """Write or remove one file of a tree, as a whole; say whether that changed anything."""
+    """Write or remove a file of a tree, by replacing it; returns whether it has changed."""
     place = tree / path
     if read(place) == what and not place.is_symlink():
         return False
@@ -71,13 +71,13 @@ def put(tree, path, what):
 
 
 def place_of(series=None):
-    """The laid tree for a series, and the file that remembers what is in it."""
+    """The tree with our sources for a series, and the file that lists what is applied to it."""
     name = f"tree-{series}" if series else "tree"
     return OUT / name, OUT / f"{name}.json"
 
 
 def lay(run, series=None):
-    """Bring the tree for a series up to date, or for the base that is meant; the Tree."""
+    """Bring the tree for a series, by default that of the base in use, up to date; the Tree."""
     base = bases.find(run, series)
     sources = manifest.Sources(base.series)
     tree, memory = place_of(series)
@@ -96,7 +96,7 @@ def lay(run, series=None):
     def remember(paths):
         memory.write_text(json.dumps({"base": base.identity, "paths": sorted(paths)}, indent=1))
 
-    # first the sum of old and new, so that an interrupted run can be taken up again
+    # first list old and new paths, so that the next run can complete an interrupted one
     remember(before | set(laid))
     written = sum(put(tree, path, what) for path, what in laid.items())
     written += sum(put(tree, path, read(base.dir / path)) for path in before - set(laid))
@@ -105,7 +105,7 @@ def lay(run, series=None):
 
 
 def copy_base(run, base, tree, series):
-    """A fresh copy of the base; builds of what was there before are worth nothing then."""
+    """Make a new copy of the base, and remove builds of the previous one."""
     need_space(OUT, 6000, "a kernel tree and its builds")
     fresh = OUT / "tree.new"
     builds = [place for place in (OUT / "build").glob("*")
@@ -120,7 +120,7 @@ def copy_base(run, base, tree, series):
 # ---- ./kho apply
 
 def git(*words, cwd):
-    """git without the user's configuration, and without a repository further up."""
+    """Run git without the configuration of the user, and outside of a repository around cwd."""
     env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1",
            "GIT_CEILING_DIRECTORIES": str(cwd.parent), "LC_ALL": "C"}
     return subprocess.run(["git", *map(str, words)], cwd=cwd, env=env, capture_output=True,
@@ -128,7 +128,7 @@ def git(*words, cwd):
 
 
 def write_patch(run, base):
-    """The difference between the base and the base with our sources; how many paths it has."""
+    """Write the difference between base and base with our sources: (file, number of paths)."""
     laid = content(manifest.Sources(base.series), reader(base.dir))
     for path, what in laid.items():
         put(run.path("a"), path, read(base.dir / path))
@@ -142,7 +142,7 @@ def write_patch(run, base):
 
 
 def apply(run, place):
-    """'git apply' of our sources to a kernel tree of the user's, which need not be in git."""
+    """Apply our sources to a kernel tree of the user by 'git apply'; it need not be in git."""
     tree = Path(place).expanduser().resolve()
     if not tree.is_dir():
         raise Stop(f"{place}: no such directory")

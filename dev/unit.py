@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The sources of Kexec Handover as programs of user space: unit tests and fuzzers.
+"""The sources of Kexec Handover as user-space programs: unit tests and fuzzers.
 
-tools/testing/kho builds them; here they are run and judged, and the lines counted that
-the tests reached.
+The Makefile of tools/testing/kho builds them.  This module runs them, and counts the lines that
+the tests reach.
 """
 import json
 import os
@@ -17,15 +17,15 @@ from dev.kunit import read_ktap
 FOLDER = "tools/testing/kho"
 BUILD = OUT / "build/unit"
 KHOCTL = "tools/kho"
-# what the unit tests are about
+# the sources that the unit tests build
 NOT_BUILT = {"kho_debugfs_blob.c"}      # the core is built without files in debugfs
 SOURCES = ("kernel/liveupdate/luo_*.c", "mm/memfd_luo*.c", "kernel/liveupdate/kho_*.c",
            "mm/memblock_kho.c")
 COVERED = 95            # percent of the lines of a source that must be reached
 DEADLINE = 300
-FUZZ_SECONDS = 20       # of each fuzz target, unless told otherwise
-LONGEST = {"image": 16384, "blob": 16384}     # inputs, where 512 bytes do not reach everything
-SMOKE_RUNS = 1500       # a target, when everything is tested
+FUZZ_SECONDS = 20       # default for each fuzz target
+LONGEST = {"image": 16384, "blob": 16384}   # longest input in bytes, if 512 are not enough
+SMOKE_RUNS = 1500       # runs of a target in './kho test'
 TARGET = re.compile(r"^FUZZ_TARGET\((\w+)\)$", re.M)
 CRASH = re.compile(r"^.*(?:BUG at |runtime error: |ERROR: (?:Address|Leak)Sanitizer"
                    r"|ERROR: libFuzzer).*$", re.M)
@@ -42,7 +42,7 @@ def make(run, tree_dir, title, *words, build=BUILD, folder=FOLDER, **more):
 
 
 def build_khoctl(run, tree_dir, **more):
-    """khoctl from a tree; its program."""
+    """Build khoctl from a tree; returns the program."""
     tools.require(run, "khoctl")
     build = OUT / "build/khoctl"
     make(run, tree_dir, "building khoctl", *kernel.compiler(), build=build, folder=KHOCTL, **more)
@@ -56,14 +56,14 @@ def sources(laid):
 
 
 def programs():
-    """The tests, a program for each page size, by its shift."""
+    """{page shift: program with the unit tests}."""
     return {int(path.parent.name): path for path in BUILD.glob("*/kho_unit")}
 
 
 # ---- running
 
 def crash(log, why):
-    """What a program said when it died, else why it failed."""
+    """The message of a program that crashed, or else the reason of its failure."""
     found = CRASH.search(log.read_text(errors="replace"))
     return found[0].strip() if found else why
 
@@ -72,7 +72,7 @@ def run_tests(run, laid, argv, name):
     """[Result] of a program that prints KTAP."""
     log, why = run.attempt(f"unit tests: {name}", argv, log=f"unit-{name}.log",
                            deadline=2 * DEADLINE)
-    # the parser wants a plan to come first, or none
+    # the parser does not accept a plan after the results
     text = re.sub(r"^ *1\.\.\d+\n", "", log.read_text(errors="replace"), flags=re.M)
     results = read_ktap(laid, text, name)
     if not results or why and all(r.ok for r in results):
@@ -82,7 +82,7 @@ def run_tests(run, laid, argv, name):
 
 
 def khoctl(run, laid, *words):
-    """[Result] of the tests of khoctl, which read the notes of the unit tests, too."""
+    """[Result] of the tests of khoctl; with --kernel, they also read the notes of that program."""
     program = build_khoctl(run, laid.dir)
     test = laid.dir / KHOCTL / "test_khoctl.py"
     return run_tests(run, laid, ["python3", test, program, *words], "khoctl")
@@ -107,7 +107,7 @@ def unit(run):
 # ---- coverage
 
 def counts():
-    """{source: {line: how often it was reached}} over all page sizes."""
+    """{source: {line: number of executions}}, summed over all page sizes."""
     found = {}
     for program in programs().values():
         data = sorted((program.parent / "kernel").glob("*.gcda"))
@@ -121,7 +121,7 @@ def counts():
 
 
 def coverage(run, laid):
-    """A line for each source; [Result] of all of them."""
+    """Print a line for each source; returns [Result]."""
     found = {name: lines for name, lines in counts().items() if not name.endswith("_test.c")}
     results = []
     for name in sorted({*found, *(path.name for path in sources(laid))}):
@@ -147,9 +147,9 @@ def khoctl_targets():
 
 
 def fuzz_target(run, name, seconds):
-    """Result of one target.  What is found stays in the run's folder.
+    """Result of one target.  Findings are written to the folder of the run.
 
-    Without a time, the same inputs are tried each time, and nothing is kept for the next.
+    Without a time, a fixed number of runs with a fixed seed is made, and the corpus is not kept.
     """
     grown = OUT / "fuzz" / name if seconds else run.path(f"corpus-{name}")
     grown.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,10 @@ def fuzz_target(run, name, seconds):
 
 
 def fuzz(run, chosen=None, seconds=None):
-    """Build the fuzzers and run one target or all; returns [Result].  0 seconds: a smoke."""
+    """Build the fuzzers and run one target or all; returns [Result].
+
+    With 0 seconds, each target has a fixed number of runs instead of a time.
+    """
     names = targets()
     if chosen and chosen not in names:
         raise Stop(f"no fuzz target '{chosen}'; there are: {', '.join(names)}")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""./kho live-update --vm, and the case vm: a virtual machine that counts over a real kexec.
+"""./kho live-update --vm, and the case vm: a virtual machine that counts across a kexec.
 
-The machine (tools/testing/selftests/kho/vm_machine.c, or the guest's kernel with vm_linux.c) runs
-in the guest, in the QEMU that is installed here, emulated.  The agent that takes it to the next
-kernel is the sample of the kernel (samples/liveupdate/vm-agent.c).
+The machine runs tools/testing/selftests/kho/vm_machine.c, or the kernel of the guest with
+vm_linux.c.  The guest emulates it, with the QEMU of this machine.  The agent that carries it to
+the next kernel is samples/liveupdate/vm-agent.c.
 """
 import re
 import shutil
@@ -23,7 +23,7 @@ COUNT = re.compile(r"count (\d+) compared (\d+) wrong (\d+) clock (\d+) s")
 SAVED = re.compile(r"state saved and preserved, (\d+) bytes")
 LOST = "the virtual machine is lost: "
 WRONG = "words of the virtual machine's memory are wrong"
-# The loss that must be reported, of the cases vm-lost-*.
+# For each case vm-lost-*, the loss that must be reported.
 BREAKS = {
     "session": LOST + "vm: No such file or directory",
     "state": LOST + "state: Operation not supported",
@@ -32,14 +32,14 @@ BREAKS = {
 }
 
 
-# ---- what the guest gets
+# ---- files for the guest
 
 def bring(run, kernel, share):
     """Put QEMU, the machine and the agent into the share."""
     program = tools.command(qemu.MACHINES["x86_64"].qemu)
     if "tcg" not in output([program, "-accel", "help"]):
         raise Skip(f"{program} cannot emulate: it has no accelerator tcg")
-    # a module, unless tcg is built in
+    # tcg is a module of QEMU, unless it is built in
     modules = [*Path("/usr/lib").glob("qemu/accel-tcg-x86_64.so"),
                *Path("/usr/lib").glob("*/qemu/accel-tcg-x86_64.so")][:1]
     files = {place.name: place for place in [Path(program), *AGENT.glob("vm_*.sh"), *modules]}
@@ -60,7 +60,7 @@ def bring(run, kernel, share):
 
 
 def bring_linux(run, kernel, share):
-    """Likewise; the machine boots the kernel of the guest."""
+    """The same; the machine boots the kernel of the guest."""
     bring(run, kernel, share)
     program = run.path("vm_linux")
     initramfs.compile_static(run, kernel, program, AGENT / "vm_linux.c")
@@ -68,10 +68,10 @@ def bring_linux(run, kernel, share):
     shutil.copy(kernel.image, share / "vm/linux")
 
 
-# ---- what came of it
+# ---- the result
 
 def judge(outcome, kernels, allowed=()):
-    """The loss, or nothing."""
+    """The loss, or an empty text."""
     story = Story()
     for line in outcome.results:
         story.hear(line)
@@ -93,7 +93,7 @@ def prepared(case):
 
 
 class Story:
-    """The time line of a guest; with a run, it is told line by line."""
+    """The time line of a guest; with a run, it is also printed."""
     good = "the virtual machine goes on, without any loss"
     judge = staticmethod(judge)
 
@@ -105,7 +105,7 @@ class Story:
         self.at, self.counts, self.frames, self.state = {}, [], [], 0
 
     def hear(self, line):
-        """A line of either port."""
+        """Record a line of either port, and print it if it is a new stage."""
         text = line.text.removeprefix("# ")
         count, saved = COUNT.fullmatch(text), SAVED.fullmatch(text)
         if count:
@@ -127,13 +127,13 @@ class Story:
         self.at.setdefault(text, line.at)
 
     def lost(self):
-        """The loss of a virtual machine that has been resumed, or nothing."""
+        """The loss of a virtual machine that was resumed, or an empty text."""
         if len(self.counts) < 3 or len(self.frames) < 2:
             return "the virtual machine did not count in both kernels"
         before, first, last = self.counts[-3:]
         if last[2]:
             return f"{last[2]} {WRONG}"
-        if first[0] - before[0] not in (1, 2):      # two when it was paused within a line
+        if first[0] - before[0] not in (1, 2):      # 2 if it was paused while it printed a line
             return f"the virtual machine counts {first[0]} after {before[0]}"
         if self.frames[0] != self.frames[1]:
             return (f"pages of RAM have moved: {self.frames[0]} before the kexec, "
@@ -141,7 +141,7 @@ class Story:
         return f"{self.state} bytes of state: RAM is among them" if self.state > STATE_MAX else ""
 
     def summary(self):
-        """Blackout and comparison, of a virtual machine that has been resumed."""
+        """Print the blackout and the comparison, if the virtual machine was resumed."""
         if len(self.frames) < 2:
             return
         before, first, last = self.counts[-3:]

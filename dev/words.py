@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""One voice: words that are not to be used in this repository, listed in dev/words."""
+"""Words that must not be used in this repository, so that its text is uniform: dev/words."""
 import re
 import subprocess
 from dataclasses import dataclass, field
 
 from dev.host import ROOT, Result, Stop
 
-# Text of others, and inputs of tests.
+# Files that are not checked: text of other authors, and inputs of tests.
 OTHERS = re.compile(r"^(dev/words|COPYING|.*/corpus/.*)$")
-# Between two words: a line break with the marks of a comment, a string or an edit.
+# Between two words: white space, and the markers at the start of lines of comments and edits.
 BLANK = r"(?:[\s*#+]|//|\"\s*\")+"
 
 
@@ -38,7 +38,7 @@ def words():
 
 
 def findings(text, table):
-    """(line, the word, what to write instead) of one text."""
+    """(line, word, what to write instead) for each word in a text."""
     for word in table:
         for hit in word.pattern.finditer(text):
             start = text.rfind("\n", 0, hit.start()) + 1
@@ -48,7 +48,7 @@ def findings(text, table):
 
 
 def check():
-    """[Result] of all files that git knows or would add."""
+    """[Result] of all files that git tracks or would add."""
     table, results = words(), []
     listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"],
                             capture_output=True, text=True, check=True).stdout

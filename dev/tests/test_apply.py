@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""'./kho apply' on kernel trees that people may have: the files of the base that ours touch."""
+"""'./kho apply' on trees that users may have; these only have the files that our sources change."""
 import shutil
 import subprocess
 import tempfile
@@ -11,9 +11,9 @@ from dev import base, manifest, tree
 from dev.host import OUT, Stop
 
 WHERE = "mm/memblock.c"             # a file that has an edit
-REPLACED = "mm/memfd_luo.c"         # one that is replaced
+REPLACED = "mm/memfd_luo.c"         # a file that is replaced
 NEW = "mm/memblock_kho.c"
-OTHER = "Kbuild"                    # one that is left alone
+OTHER = "Kbuild"                    # a file that is not changed
 MINE = "/* mine */\n"
 
 
@@ -33,7 +33,7 @@ class Apply(unittest.TestCase):
             tree.put(self.place, path, tree.read(self.base.dir / path))
 
     def apply(self):
-        """What is said."""
+        """Apply the sources; returns the text that is printed."""
         run = mock.Mock(dir=self.tmp, path=self.tmp.joinpath)
         tree.apply(run, self.place)
         return run.say.call_args.args[0]

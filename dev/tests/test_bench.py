@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Ours is compared with stock, and not with itself."""
+"""Our kernel is compared with the stock kernel, and not with itself."""
 import unittest
 
 from dev import bench, kernel

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What is read from a guest."""
+"""Reading the output of a guest."""
 import unittest
 
 from dev import console

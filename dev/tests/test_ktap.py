@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What is read from KTAP, by the parser of the base."""
+"""Reading KTAP with the parser of the base."""
 import unittest
 from unittest import mock
 
@@ -52,7 +52,7 @@ class Ktap(unittest.TestCase):
         self.assertEqual({"4K.one": ""}, self.read("TAP version 13\n1..1\nok 1 one\n", "4K"))
 
     def test_cut_short(self):
-        """A guest that dies within a case has no result for it."""
+        """If the output of a guest ends within a case, a failure is reported."""
         lines = KTAP.splitlines(keepends=True)
         self.assertIn("test_crashed", self.read("".join(lines[:8])).values())
         whole = {"first.good", "first.bad"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Files of a folder call each other in one direction, and as the sketch in their header says."""
+"""Files of a folder call each other in one direction, as drawn in their internal header."""
 import graphlib
 import re
 import unittest

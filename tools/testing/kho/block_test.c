@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sets of blocks that change between the validation of a chain and its
- * restoration, because another owner has a record with the address of one of
- * its pages.
+ * Chains of record blocks that change after their validation and before they
+ * are restored: another owner has the address of a page of the chain, and frees
+ * that page or writes to it.
  */
 
 #include "shims.h"
@@ -13,7 +13,7 @@
 
 #define NR_BLOCKS	4
 
-/* Pages of the set, and which of them the other owner is about to change. */
+/* Pages of the set, and the index of the page that the other owner changes. */
 static struct {
 	phys_addr_t phys[NR_BLOCKS];
 	unsigned int nr;

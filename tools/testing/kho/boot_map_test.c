@@ -98,7 +98,7 @@ static void boot_map_test_random(struct kunit *test)
 
 static const struct overlap {
 	const char *name;
-	unsigned int order, inside;	/* of the larger block, page of the smaller one */
+	unsigned int order, inside;	/* of the larger block; start of the smaller one in it */
 	unsigned int small;		/* order of the smaller one */
 	bool small_first;
 } overlaps[] = {
@@ -252,7 +252,10 @@ static void boot_map_test_limit(struct kunit *test)
 	}
 }
 
-/* In a batch, the order of the last folio must not decide either. */
+/*
+ * The order of the preceding folio of a batch does not determine the order of
+ * the next one.
+ */
 static void boot_map_test_batch(struct kunit *test)
 {
 	unsigned long pfn = SIM_PAGES / 4;
@@ -283,8 +286,8 @@ static void boot_map_test_claim(struct kunit *test)
 	old_put_block(test, old, pfn + 1, 0);
 	old_put_block(test, old, pfn + 2, 1);
 	/*
-	 * One page is not preserved; a page and a block around all of it are
-	 * stale.
+	 * Some pages of the range are not preserved.  A page in the range and a
+	 * block around all of it are stale.
 	 */
 	old_put_block(test, old, pfn + 8, 2);
 	old_put(test, old, pfn + 9, 0);
@@ -345,7 +348,6 @@ static void boot_map_test_small_owners_first(struct kunit *test)
 
 /* Memory that cannot be preserved. */
 
-/* Places where memory cannot be preserved. */
 static const struct misplaced {
 	const char *name;
 	phys_addr_t phys;
@@ -413,8 +415,8 @@ static void boot_map_test_across_end_of_ram(struct kunit *test)
 static const struct many_bad {
 	const char *name;
 	bool in_use;			/* else not in RAM */
-	unsigned int order;		/* of the blocks that name it */
-	u64 at, len;			/* bytes of the first page of a block */
+	unsigned int order;		/* of the blocks with bad memory */
+	u64 at, len;			/* the bad bytes in the first page of a block */
 } many_bad[] = {
 	{ "firmware", false, 0, 0, PAGE_SIZE },
 	{ "in blocks around firmware", false, 1, 0, PAGE_SIZE },
@@ -498,10 +500,10 @@ static void boot_map_test_rest_stays(struct kunit *test)
 	old_expect_lost(test, old, pfn, 64);
 	for (unsigned int i = 0; i < 64; i++)
 		KUNIT_ASSERT_EQ(test, sim_memmap[pfn + i].state, SIM_LEFT);
-	/* An owner of memory inside it can still restore that memory. */
+	/* The owner of a smaller block inside it can still restore that block. */
 	old_expect_folio(test, old, pfn + 1, 0);
 
-	/* Release cannot know that it has no user. */
+	/* A device may still use the rest, so it is not released. */
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
 	ref_release(&old->ref);
 	KUNIT_EXPECT_EQ(test, sim_memmap[pfn + 2].state, SIM_LEFT);
@@ -603,7 +605,7 @@ static void boot_map_test_stale_over_node(struct kunit *test)
 	}
 }
 
-/* Each node has a key. */
+/* The same for all nodes at once, including those of the stale keys. */
 static void boot_map_test_stale_over_all_nodes(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -632,7 +634,7 @@ static void boot_map_test_stale_over_all_nodes(struct kunit *test)
 
 struct outcome {
 	unsigned int fine, coarse;
-	unsigned int cold;	/* before the kernel knows of preserved memory */
+	unsigned int cold;	/* failed before the handover was accepted */
 	unsigned int no_nodes;	/* panic: no memory to reserve the nodes */
 	unsigned int hopeless;	/* panic: not even all memory can be reserved */
 };
@@ -664,14 +666,15 @@ static void expect_kept(struct kunit *test, struct old *old, const struct blocks
 	ref_booted(&old->ref);
 	old_check(test, old, coarse);
 	/*
-	 * With all memory reserved, no block may seem to overlap another one.
+	 * Even if all memory is reserved, blocks that do not overlap must not
+	 * be recorded as overlapping.
 	 */
 	KUNIT_EXPECT_EQ(test, kho_in.overlap_end, 0);
 	expect_all_restored(test, old, b);
 	old_check(test, old, coarse);
 }
 
-/* Blocks of many runs and more than one order. */
+/* Blocks that are not adjacent, so that each is a run, of @orders orders. */
 static struct blocks *add_scattered(struct kunit *test, struct old *old,
 				    unsigned int orders)
 {
@@ -702,8 +705,8 @@ static void boot_with_regions(struct kunit *test, struct old *old, unsigned long
 }
 
 /*
- * The array of regions cannot grow as needed, for one order or for the smaller
- * ones of several.
+ * The array of regions is too small for all blocks, with blocks of one order
+ * and of several orders.
  */
 static void boot_map_test_short_of_regions(struct kunit *test)
 {
@@ -715,7 +718,8 @@ static void boot_map_test_short_of_regions(struct kunit *test)
 		KUNIT_EXPECT_GT(test, seen.fine, 0);
 		KUNIT_EXPECT_EQ(test, seen.cold, 0);
 		/*
-		 * With the smallest pages, the map has as many nodes as blocks.
+		 * With the smallest pages the map has about as many nodes as
+		 * blocks, so the regions may not even suffice for the nodes.
 		 */
 		if (PAGE_SIZE >= SZ_4K) {
 			KUNIT_EXPECT_GT(test, seen.coarse, 0);
@@ -726,8 +730,8 @@ static void boot_map_test_short_of_regions(struct kunit *test)
 }
 
 /*
- * With all memory reserved, overlaps are found in the map; the first owner gets
- * the memory.
+ * If all memory is reserved, overlaps are found in the map instead; the first
+ * owner gets the memory.
  */
 static void boot_map_test_coarse_overlap(struct kunit *test)
 {
@@ -756,7 +760,7 @@ static void boot_map_test_coarse_overlap(struct kunit *test)
 	old_check(test, old, true);
 }
 
-/* Nodes are then not adjacent, and each of them is a region. */
+/* Nodes are allocated from the other pages, so each of them needs a region. */
 static void use_every_second_page(void)
 {
 	for (unsigned long pfn = SIM_HOLE_PAGES; pfn < SIM_PAGES / 8; pfn += 2) {
@@ -791,7 +795,7 @@ static void boot_map_test_no_regions(struct kunit *test)
 	}
 }
 
-/* Returns whether there was an allocation to fail. */
+/* Returns true if the @n-th allocation was reached. */
 static bool boot_fail_nth(struct kunit *test, unsigned long n, unsigned int orders,
 			  struct outcome *seen)
 {
@@ -820,13 +824,13 @@ static void boot_map_test_short_of_memory(struct kunit *test)
 			n++;
 		KUNIT_EXPECT_LT(test, n, 60);
 		/*
-		 * Mapping the root tree and the scratch areas, marking, and
-		 * reserving.
+		 * The root tree or the array of scratch areas cannot be mapped,
+		 * or a scratch area cannot be marked or reserved.
 		 */
 		KUNIT_EXPECT_LE(test, seen.cold, 4);
 		/*
-		 * The list of nodes, and, with the smallest pages, their
-		 * regions.
+		 * The list of nodes cannot be allocated or, with the smallest
+		 * pages, their regions.
 		 */
 		KUNIT_EXPECT_GE(test, seen.no_nodes, 1);
 		KUNIT_EXPECT_LE(test, seen.no_nodes, PAGE_SIZE < SZ_4K ? 3 : 2);

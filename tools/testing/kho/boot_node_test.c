@@ -66,7 +66,7 @@ static void boot_node_test_in_scratch(struct kunit *test)
 	old_expect_refused(test, old, "memory map: invalid node address");
 }
 
-/* The lowest node of the first key. */
+/* Returns the table entry of the leaf with the first key. */
 static u64 *slot_of_leaf(struct old *old)
 {
 	u64 *slot = slot_of_root(old);
@@ -100,7 +100,10 @@ static void boot_node_test_in_firmware(struct kunit *test)
 	old_expect_refused(test, old, "memory map: invalid node address");
 }
 
-/* Removing a key from one leaf would remove it from the other. */
+/*
+ * The same leaf in two slots: removing a key of one slot would remove it from
+ * the other.
+ */
 static void boot_node_test_twice(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -114,7 +117,7 @@ static void boot_node_test_twice(struct kunit *test)
 	old_expect_refused(test, old, "memory map: duplicate node (");
 }
 
-/* Tables that share a child make a tree that is larger than memory. */
+/* If all slots of a table have the same child, the tree seems to be larger than memory. */
 static void boot_node_test_shared_node(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -141,7 +144,7 @@ static void add_node_to_map(void)
 	*free_slot = PFN_PHYS(SIM_PAGES / 4);
 }
 
-/* If the map has grown, no node is written past the end of the list. */
+/* If the map grows between the two walks, no node is written past the end of the list. */
 static void boot_node_test_grows(struct kunit *test)
 {
 	struct old *old = old_new(test);

@@ -156,7 +156,7 @@ static void area_far_away(struct old *old)
 	old->scratch[0].addr = 1ULL << 50;
 }
 
-/* The area also contains the last byte of memory. */
+/* The area begins in RAM and ends after it. */
 static void area_too_long(struct old *old)
 {
 	old->scratch[0].size += CMA_MIN_ALIGNMENT_BYTES;
@@ -224,7 +224,10 @@ static void boot_test_bad_call(struct kunit *test)
 	KUNIT_EXPECT_GT(test, sim_count(SIM_FREE), SIM_PAGES / 2);
 }
 
-/* The log has the sizes, and the handover is not read. */
+/*
+ * A handover of a kernel with another page size is not read; the log has both
+ * sizes.
+ */
 static void boot_test_other_pages(struct kunit *test)
 {
 	static const unsigned int sizes[] = { SZ_4K, SZ_16K, SZ_64K };
@@ -326,7 +329,8 @@ static unsigned long move_root(struct kunit *test, struct old *old)
 }
 
 /*
- * A stale block of any order around the root tree: the key of the tree counts.
+ * A stale block of a larger order around the root tree does not affect the
+ * tree.
  */
 static void boot_test_root_preserved_twice(struct kunit *test)
 {
@@ -401,7 +405,7 @@ static void boot_test_scratch_not_mapped(struct kunit *test)
 	KUNIT_EXPECT_NE(test, virt_to_phys(kho_scratch), old->handover.scratch);
 }
 
-/* This kernel may have overwritten it. */
+/* This kernel may have overwritten a root tree in scratch memory. */
 static void boot_test_root_in_scratch(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -424,7 +428,10 @@ static void boot_test_root_not_preserved(struct kunit *test)
 	old_expect_refused(test, old, "root tree: not preserved");
 }
 
-/* Its key is dropped, as it names memory that this kernel uses. */
+/*
+ * The block of the root tree is partly in use by this kernel, so its key is
+ * dropped.
+ */
 static void boot_test_root_loses_key(struct kunit *test)
 {
 	unsigned int order = get_order(SIM_FDT_SIZE);
@@ -440,7 +447,7 @@ static void boot_test_root_loses_key(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_logged("handover: discarded, invalid memory map:"));
 }
 
-/* The writer. */
+/* The kernel that writes a handover. */
 
 /* The maximum number of areas, and one more. */
 static void boot_test_many_nodes(struct kunit *test)

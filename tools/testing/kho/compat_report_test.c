@@ -8,7 +8,7 @@
 
 #define MAX_RECORDS	16
 
-/* No kernel before this one, and no comparison yet. */
+/* Start without a previous kernel, and without a comparison. */
 static int report_test_init(struct kunit *test)
 {
 	sim_boot_cold();
@@ -129,7 +129,8 @@ static void report_test_no_end(struct kunit *test)
 }
 
 /*
- * When a handler is registered or unregistered, the last comparison is shown.
+ * Registering and unregistering a handler changes the comparison: the last one
+ * is shown.
  */
 static void report_test_last_word(struct kunit *test)
 {

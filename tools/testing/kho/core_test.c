@@ -23,7 +23,7 @@ static void core_test_exit(struct kunit *test)
 	sim_boot_cold();
 }
 
-/* Kernels that hand nothing over. */
+/* Kernels without an outgoing handover. */
 
 static const struct answer {
 	const char *value;
@@ -47,7 +47,8 @@ static void core_test_option(struct kunit *test)
 }
 
 /*
- * Functions that need an outgoing handover fail, and undoing them does nothing.
+ * Functions that need an outgoing handover fail, and those that undo them do
+ * nothing.
  */
 static void expect_no_handover(struct kunit *test)
 {
@@ -132,7 +133,7 @@ static void core_test_no_memory(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, fdt_subnode_offset(sim_core_fdt(), 0,
 								 KHO_METADATA_NODE_NAME),
 					-FDT_ERR_NOTFOUND);
-			/* The root tree, and the time line. */
+			/* Only the root tree and the time line are preserved. */
 			KUNIT_EXPECT_EQ(test, sim_balance().pages, 2);
 			KUNIT_EXPECT_EQ(test, sim_balance().keys, 2);
 			unnamed++;
@@ -146,7 +147,10 @@ static void core_test_no_memory(struct kunit *test)
 		expect_no_handover(test);
 		off++;
 	}
-	/* The root of the map; the root tree, and the nodes for it. */
+	/*
+	 * Allocations that the core needs: the root of the map, the root tree,
+	 * and the other nodes on the path to its key.
+	 */
 	KUNIT_EXPECT_EQ(test, off, 2 + KHO_TREE_MAX_DEPTH - 1);
 	KUNIT_EXPECT_GE(test, unnamed, 1);
 }
@@ -209,7 +213,8 @@ static const struct bad_chain {
 KUNIT_ARRAY_PARAM_DESC(bad_chain, bad_chains, name);
 
 /*
- * With invalid metadata the count starts again, and its memory can be released.
+ * Invalid metadata restarts the count of kexecs, and its memory can be
+ * released.
  */
 static void core_test_bad_chain(struct kunit *test)
 {
@@ -233,7 +238,8 @@ static void core_test_bad_chain(struct kunit *test)
 /* Subtrees. */
 
 /*
- * Names of one length until the tree is full: the last name must not be added.
+ * Add subtrees until the tree is full: the one that fails leaves no node.
+ * Names of other lengths leave another amount of space.
  */
 static void core_test_full_tree(struct kunit *test)
 {
@@ -254,7 +260,7 @@ static void core_test_full_tree(struct kunit *test)
 	}
 }
 
-/* A damaged tree returns another error than a full one. */
+/* The error for a damaged tree differs from that for a full one. */
 static void core_test_damaged_tree(struct kunit *test)
 {
 	u32 *magic = sim_core_fdt();
@@ -265,7 +271,7 @@ static void core_test_damaged_tree(struct kunit *test)
 	KUNIT_EXPECT_LT(test, fdt_subnode_offset(sim_core_fdt(), 0, "data"), 0);
 }
 
-/* If data has several names, each call removes one of them. */
+/* If the same data has several names, each call removes one of them. */
 static void core_test_remove(struct kunit *test)
 {
 	void *a = kho_alloc_preserve(PAGE_SIZE), *b = kho_alloc_preserve(PAGE_SIZE);
@@ -291,7 +297,10 @@ static void core_test_remove(struct kunit *test)
 	kho_unpreserve_free(b);
 }
 
-/* References are counted for each subtree; putting others has no effect. */
+/*
+ * References are counted for each subtree; putting other subtrees has no
+ * effect.
+ */
 static void core_test_references(struct kunit *test)
 {
 	static const char * const names[] = { "a", "b", "c" };

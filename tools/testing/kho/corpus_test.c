@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The inputs in corpus/<target>.txt, as a fuzzer would run them.  Findings of a
+ * Runs the inputs in corpus/<target>.txt as a fuzzer would.  Findings of a
  * fuzzer are added there, with a name, and become tests.
  */
 

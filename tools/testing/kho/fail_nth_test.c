@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * For every operation that allocates: the first allocation fails, then the
- * second, and so on until none is left to fail.  After each failure nothing has
- * changed, and the same call succeeds when it is repeated.
+ * second, and so on, until an attempt has fewer allocations.  After each
+ * failure nothing has changed, and the same call succeeds when it is repeated.
  */
 
 #include "model.h"
@@ -12,7 +12,7 @@
 #include <linux/kho/block.h>
 #include <linux/kho/vmalloc.h>
 
-/* No operation here allocates more often than that. */
+/* More than the number of allocations of any operation. */
 #define MANY		400
 
 /* Objects of the operations. */
@@ -121,7 +121,7 @@ static void some_pages(void)
 	split_page(at.page, 6);
 }
 
-/* Blocks of orders 0 to 4 and down again. */
+/* Blocks of order 0 to 4 in ascending, and then in descending order. */
 static int preserve_pages(void)
 {
 	return kho_preserve_pages(at.page + 1, 62);
@@ -134,7 +134,7 @@ static int alloc_preserve(void)
 	return IS_ERR(mem) ? PTR_ERR(mem) : 0;
 }
 
-/* Enough for three chunks, unless pages are large. */
+/* Enough pages for three chunks, unless pages are large. */
 static void an_area(void)
 {
 	unsigned long nr = min(2 * KHO_VMALLOC_SIZE + 5, PAGE_SHIFT > 12 ? 40UL : 1100UL);
@@ -195,7 +195,7 @@ static const struct operation {
 	const char *name;
 	void (*prepare)(void);
 	int (*run)(void);
-	unsigned long least;	/* allocations, when that is known */
+	unsigned long least;	/* minimum number of allocations, or 0 */
 } operations[] = {
 	{ "radix init", NULL, init_tree, 1 },
 	{ "radix add to an empty tree", empty_tree, add_key, KHO_TREE_MAX_DEPTH - 1 },
@@ -211,7 +211,7 @@ static const struct operation {
 
 KUNIT_ARRAY_PARAM_DESC(operation, operations, name);
 
-/* Returns whether an allocation failed. */
+/* Returns true if the @n-th allocation was reached, and failed. */
 static bool attempt(struct kunit *test, const struct operation *op, unsigned long n)
 {
 	struct picture before, after;
@@ -252,8 +252,9 @@ static void fail_nth_test_operation(struct kunit *test)
 }
 
 /*
- * A boot with one failure keeps all preserved memory.  If it cannot, it panics,
- * unless it failed before the handover was known.
+ * A boot in which one allocation fails keeps all preserved memory or panics.
+ * It only boots without the handover if the allocation fails before the
+ * handover is accepted.
  */
 static bool attempt_boot(struct kunit *test, unsigned long n)
 {

@@ -66,7 +66,10 @@ static u64 landmark_phys(struct input *in)
 
 	if (!nr_landmarks)
 		return end;
-	/* Not all of them are in memory that can be handed over. */
+	/*
+	 * Landmarks outside of simulated memory count as the end of that
+	 * memory.
+	 */
 	return min(virt_to_phys(landmarks[in_below(in, nr_landmarks)].mem), end);
 }
 
@@ -149,8 +152,9 @@ void fuzz_end(void)
 	kho_unclaimed_release();
 
 	/*
-	 * A handover that is refused before memory is reserved does not use
-	 * memory.
+	 * A handover that is refused before memory is reserved leaves memory
+	 * free.  Without a free page, it must have been accepted, or discarded
+	 * later.
 	 */
 	page = alloc_pages(GFP_KERNEL | __GFP_ZERO, 0);
 	if (page)

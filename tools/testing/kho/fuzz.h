@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What fuzz targets share.
+ * Functions that fuzz targets share.
  *
  * The input of a target is not a memory image, as nearly all images would be
  * refused at the first word.  It is a program: the first part selects the data
@@ -17,7 +17,7 @@ struct input {
 	const u8 *end;
 };
 
-/* The input is followed by zeroes. */
+/* After the end of the input, these return 0. */
 u8 in_u8(struct input *in);
 u16 in_u16(struct input *in);
 u64 in_u64(struct input *in);
@@ -25,7 +25,7 @@ u64 in_u64(struct input *in);
 unsigned int in_below(struct input *in, unsigned int below);
 bool in_left(const struct input *in);
 
-/* Memory worth overwriting, and worth pointing to. */
+/* Landmarks are memory to overwrite, and to point to. */
 void fuzz_landmarks_reset(void);
 void fuzz_landmark(const void *mem, size_t size);
 /* An address, a boundary value, or any number. */
@@ -33,7 +33,7 @@ u64 fuzz_value(struct input *in);
 /* Overwrites words of landmarks for as long as there is input, or @max times. */
 void fuzz_damage(struct input *in, unsigned int max);
 
-/* Boots a kernel that hands over, and after it the next one. */
+/* Boot a kernel that preserves memory, and then the next kernel. */
 void fuzz_begin(void);
 bool fuzz_hop(void);
 /* Frees everything, and checks the state of the machine. */

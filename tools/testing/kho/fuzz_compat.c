@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fuzz target "compat": a string from another kernel, at the very end of memory
- * that may be read.  The verdicts must agree with each other.
+ * Fuzz target "compat": a string from another kernel.  Reading past its end is
+ * detected, and all functions must agree about it.
  */
 
 #include "fuzz.h"
@@ -19,7 +19,9 @@ static const char * const ours[] = {
 
 static void check_part(const struct kho_compat_part *part, const char *s, size_t size)
 {
-	/* Inside the string, unless the string was expanded. */
+	/*
+	 * A part is inside the string, unless it comes from an expanded alias.
+	 */
 	if (part->len && part->s >= s && part->s < s + size)
 		BUG_ON(part->s + part->len > s + size);
 	if (part->len)

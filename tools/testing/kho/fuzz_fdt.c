@@ -24,7 +24,9 @@ static void try_all(void)
 
 		BUG_ON(!size || phys + size < phys);
 		kho_put_subtree(names[i]);
-		/* Another name may lead to the same data. */
+		/*
+		 * The same data may have another name, and be restored already.
+		 */
 		if (!kho_in_covers(phys, size))
 			continue;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fuzz target "map": the radix tree of preserved memory, as early boot finds it.
- * The kernel boots with any content, and its result is compared with the
- * reference: each undamaged block is restored as a whole, and no page gets two
- * owners.
+ * Fuzz target "map": the radix tree of preserved memory, as early boot finds
+ * it.  The kernel boots with a damaged tree, and the result is compared with
+ * the reference: each undamaged block is restored as a whole, and no page gets
+ * two owners.
  */
 
 #include "fuzz.h"
@@ -39,7 +39,7 @@ static void preserve(struct input *in, struct item *it)
 	BUG_ON(kho_preserve_pages(page, it->nr));
 }
 
-/* The expected result of the next kernel with the damaged map. */
+/* The reference: what the next kernel can restore from the damaged map. */
 static struct ref ref;
 
 static void check(void)
@@ -102,7 +102,7 @@ static int mark_node(phys_addr_t phys, void *data)
 	return 0;
 }
 
-/* A key that no kernel would set, or one for memory that is elsewhere. */
+/* An arbitrary key, or the key of arbitrary memory. */
 static void odd_key(struct input *in, struct kho_radix_tree *map)
 {
 	unsigned int order = in_below(in, KHO_MAX_ORDER + 1);
@@ -146,8 +146,8 @@ FUZZ_TARGET(map)
 }
 
 /*
- * Fuzz target "radix": operations on a tree, compared with one bit for each key
- * of a small set.
+ * Fuzz target "radix": operations on a tree with a small set of keys, compared
+ * with an array that has an element for each key.
  */
 #define PLAY_KEYS	256
 
@@ -173,7 +173,10 @@ FUZZ_TARGET(radix)
 		u8 op = in_u8(in), n = in_u8(in);
 		unsigned long key = play_key(n), nr;
 
-		/* Two bits of the set may stand for the same key. */
+		/*
+		 * Several elements may stand for the same key: use the first
+		 * one.
+		 */
 		for (unsigned int i = 0; i < PLAY_KEYS; i++) {
 			if (play_key(i) == key) {
 				n = i;

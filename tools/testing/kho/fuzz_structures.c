@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fuzz targets "vmalloc" and "block": descriptions and chains of pages in which
- * words were overwritten.  Pages that are not preserved cannot be read, so any
- * use of an unchecked address is detected.
+ * Fuzz targets "vmalloc" and "block": descriptions of areas and chains of
+ * record blocks in which words are overwritten.  Pages that are not preserved
+ * cannot be read, so any use of an unchecked address is detected.
  */
 
 #include "fuzz.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Whole handovers: one kernel preserves, the next one boots with the remaining
- * memory and restores.  The preserved data is random.  Every byte must be
- * restored, once, and finally all memory must be free.
+ * Whole handovers: one kernel preserves random data, and the next one boots in
+ * the other memory and restores it.  Every byte must be restored, once, and
+ * finally all memory must be free.
  */
 
 #include "items.h"
@@ -30,7 +30,7 @@ static void pack(struct kunit *test, struct trip *t)
 		item_preserve(test, &t->items[i], &t->rnd);
 }
 
-/* In any order; some items are left out. */
+/* Restores items in any order: all of them, or some that are chosen at random. */
 static void unpack(struct kunit *test, struct trip *t, bool all)
 {
 	while (t->nr) {
@@ -102,8 +102,8 @@ static void handover_test_no_memory_lost(struct kunit *test)
 		unclaim_rest();
 
 		/*
-		 * The handover is empty, so unclaimed memory of the last one is
-		 * dropped.
+		 * This handover is empty, so memory that was unclaimed before
+		 * is free after it.
 		 */
 		KUNIT_ASSERT_TRUE(test, hop());
 		if (before)
@@ -133,7 +133,7 @@ static void handover_test_unclaimed_stays(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, phys_to_page(it->phys)->state,
 					SIM_LEFT);
 	}
-	/* Use up all free memory: none of the memory above is allocated. */
+	/* The next kernel boots although this one has no free memory. */
 	while (alloc_pages(GFP_KERNEL, 0))
 		;
 	hop();
@@ -162,13 +162,16 @@ static void handover_test_subtrees(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, found, size);
 	item_expect_filled(test, phys_to_virt(phys), found, 3);
 
-	/* Its address can be retrieved any number of times. */
+	/*
+	 * The address can be retrieved any number of times, even after the data
+	 * is freed.
+	 */
 	kho_restore_free(phys_to_virt(phys));
 	KUNIT_EXPECT_EQ(test, kho_retrieve_subtree("some-data", &phys, NULL), 0);
 	KUNIT_EXPECT_EQ(test, phys, at);
 }
 
-/* Nothing is released before the last reference is gone. */
+/* Nothing is released before the last reference is put. */
 static void handover_test_release(struct kunit *test)
 {
 	void *blob = kho_alloc_preserve(PAGE_SIZE), *other = kho_alloc_preserve(PAGE_SIZE);
@@ -204,7 +207,10 @@ static void handover_test_release(struct kunit *test)
 	KUNIT_EXPECT_LE(test, before, SIM_FDT_SIZE / PAGE_SIZE + 2);
 }
 
-/* Restored data refers to memory that is restored later, with a cursor. */
+/*
+ * The reference to a subtree protects the memory that its data refers to, even
+ * after the data itself is restored.
+ */
 static void handover_test_reference_outlives_data(struct kunit *test)
 {
 	void *data = kho_alloc_preserve(PAGE_SIZE), *more = kho_alloc_preserve(4 * PAGE_SIZE);
@@ -219,7 +225,7 @@ static void handover_test_reference_outlives_data(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_logged("subtree 'data': in use"));
 	KUNIT_EXPECT_TRUE(test, kho_in_covers(next, 4 * PAGE_SIZE));
 
-	/* No leaf is freed either, even if no block of its order is left. */
+	/* An empty leaf is not freed either, before the reference is put. */
 	kho_restore_free(phys_to_virt(next));
 	kho_incoming_get();
 	kho_incoming_put();
@@ -258,7 +264,10 @@ static void handover_test_nodes_are_freed(struct kunit *test)
 		KUNIT_EXPECT_GT(test, sim_count(SIM_LEFT), SIM_FDT_SIZE / PAGE_SIZE + 2);
 		kho_incoming_put();
 		sim_flush_work();
-		/* With small pages, the kernel has created two root trees. */
+		/*
+		 * With the smallest pages, the previous kernel has preserved
+		 * two root trees.
+		 */
 		if (release || PAGE_SIZE < SZ_4K)
 			KUNIT_ASSERT_EQ(test, kho_unclaimed_release(), 0);
 		expect_whole(test);
@@ -271,7 +280,10 @@ static unsigned long left_after_work(void)
 	return sim_count(SIM_LEFT);
 }
 
-/* As long as one user is left, nodes stay for its cursor. */
+/*
+ * Empty nodes are not freed as long as a user is left, whose cursor may refer
+ * to them.
+ */
 static void handover_test_nodes_in_use(struct kunit *test)
 {
 	void *a = kho_alloc_preserve(PAGE_SIZE), *b = kho_alloc_preserve(PAGE_SIZE);
@@ -345,7 +357,10 @@ static void handover_test_not_preserved(struct kunit *test)
 	folio_put(folio);
 }
 
-/* Moves the position of the allocator to memory that was added. */
+/*
+ * Allocates a page in hot-added memory, so that the next search of the
+ * allocator starts there.
+ */
 static struct page *alloc_hot(void)
 {
 	struct page *page;
@@ -369,8 +384,8 @@ static void handover_test_metadata_not_hot(struct kunit *test)
 	void *mem;
 
 	/*
-	 * The search of the allocator wraps around.  Leave some free pages below
-	 * @start, for metadata.
+	 * Leave some free pages below @start, for metadata: the search of the
+	 * allocator wraps around.
 	 */
 	do {
 		page = alloc_pages(GFP_KERNEL, 3);
@@ -381,7 +396,7 @@ static void handover_test_metadata_not_hot(struct kunit *test)
 	sim_hot_pfn = start;
 
 	for (unsigned int order = 0; order < 12; order++) {
-		/* The next free page was added after boot. */
+		/* The next free page is in hot-added memory. */
 		KUNIT_ASSERT_NOT_NULL(test, alloc_hot());
 		mem = kho_alloc_preserve(PAGE_SIZE);
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mem);
@@ -396,7 +411,10 @@ static void handover_test_metadata_not_hot(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_preserve_vmalloc(mem, &desc), 0);
 }
 
-/* Memory that the next kernel does not have is refused, also for metadata. */
+/*
+ * Hot-added memory, which the next kernel does not boot with, is refused, also
+ * for metadata.
+ */
 static void handover_test_hot_added(struct kunit *test)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 0);
@@ -410,7 +428,10 @@ static void handover_test_hot_added(struct kunit *test)
 	sim_hot_pfn = start;
 	KUNIT_EXPECT_EQ(test, kho_preserve_folio(page_folio(page)), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, kho_preserve_pages(page, 1), -EOPNOTSUPP);
-	/* A range that begins in memory of boot is refused as a whole. */
+	/*
+	 * A range that begins in memory that was present at boot is refused as
+	 * a whole.
+	 */
 	if (!kho_scratch_overlap(PFN_PHYS(start - 2), 4 * PAGE_SIZE))
 		KUNIT_EXPECT_EQ(test, kho_preserve_pages(pfn_to_page(start - 2), 4),
 				-EOPNOTSUPP);
@@ -418,7 +439,7 @@ static void handover_test_hot_added(struct kunit *test)
 	while (alloc_pages(GFP_KERNEL, 0))
 		;
 
-	/* No memory of boot is left. */
+	/* The only free page is in hot-added memory. */
 	__free_page(page);
 	mem = kho_alloc_preserve(PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(mem), -ENOMEM);
@@ -426,7 +447,7 @@ static void handover_test_hot_added(struct kunit *test)
 	sim_boot_cold();
 }
 
-/* An address or a size that does not have eight bytes is invalid. */
+/* A property with an address or a size is invalid if it does not have eight bytes. */
 static void handover_test_subtree_sizes(struct kunit *test)
 {
 	static const char * const props[] = {

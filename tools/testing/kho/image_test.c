@@ -114,7 +114,10 @@ static void image_test_pieces(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, image->kho.areas);
 }
 
-/* Several small areas replace a large one, except for the image. */
+/*
+ * Several small areas replace a large one, but the image needs one area that is
+ * large enough.
+ */
 static void image_test_small_pieces(struct kunit *test)
 {
 	struct kimage *image = new_image(test);
@@ -132,7 +135,10 @@ static void image_test_small_pieces(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
 }
 
-/* Segments are in place, and the list of the areas is outside of them. */
+/*
+ * Segments are in their area from the start; the list of areas is not in an
+ * area.
+ */
 static void image_test_in_place(struct kunit *test)
 {
 	struct kimage *image = new_image(test);
@@ -177,7 +183,7 @@ static void image_test_no_memory(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, n, 5);
 	kho_release_kimage(image);
 
-	/* If too little memory is available, no area is searched for. */
+	/* If too little memory is available, no area is allocated. */
 	sim_available = PHYS_PFN(LOW + HIGH);
 	sim_contig_left = UINT_MAX;
 	KUNIT_EXPECT_EQ(test, kho_fill_kimage(new_image(test)), -ENOMEM);
@@ -194,7 +200,10 @@ static void image_test_no_memory(struct kunit *test)
 	}
 }
 
-/* The allocation waits for RCU and starts again, without a leak. */
+/*
+ * If an area cannot be allocated, all are freed, and allocated again after an
+ * RCU barrier.
+ */
 static void image_test_rcu(struct kunit *test)
 {
 	struct kimage *image = new_image(test);
@@ -209,7 +218,7 @@ static void image_test_rcu(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_contig_nr, 0);
 }
 
-/* kexec works without outgoing data. */
+/* Without outgoing data, an image can be loaded without a handover. */
 static void image_test_unused(struct kunit *test)
 {
 	struct kimage *image = new_image(test);
@@ -222,8 +231,8 @@ static void image_test_unused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_locate_mem_hole(&(struct kexec_buf){ .image = image }, NULL), 1);
 
 	/*
-	 * With outgoing data, such an image is refused, except from
-	 * kexec_load().
+	 * With outgoing data, that image is refused at kexec, unless
+	 * kexec_load() has loaded it.
 	 */
 	image->file_mode = true;
 	KUNIT_EXPECT_EQ(test, kho_check_kimage(image), 0);
@@ -233,7 +242,7 @@ static void image_test_unused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_check_kimage(image), 0);
 }
 
-/* Pages of an image are marked while they are in use, and all are given back. */
+/* Pages of an image are marked while they are in use, and are all freed. */
 static void image_test_marks(struct kunit *test)
 {
 	struct kimage *image = new_image(test);
@@ -246,7 +255,7 @@ static void image_test_marks(struct kunit *test)
 		nr += sim_contig[i].nr;
 	KUNIT_EXPECT_EQ(test, sim_image_pages.reserved, nr);
 	KUNIT_EXPECT_EQ(test, sim_image_pages.untagged, nr);
-	/* The list of the areas, too. */
+	/* This includes the page of the list of areas. */
 	KUNIT_EXPECT_EQ(test, sim_image_pages.shared, nr + 1);
 	KUNIT_EXPECT_EQ(test, sim_count(SIM_USED), before + 1);
 	snprintf(line, sizeof(line), "scratch memory: allocated for image (%lluMiB in %u areas)",
@@ -259,7 +268,7 @@ static void image_test_marks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_count(SIM_USED), before);
 }
 
-/* The architecture refuses pages of an area, or that of the list. */
+/* The architecture refuses the pages of an area, or the page of the list. */
 static void image_test_not_shared(struct kunit *test)
 {
 	unsigned long before = sim_count(SIM_USED);
@@ -287,7 +296,7 @@ static void image_test_not_shared(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, n, 6);
 }
 
-/* Memory is preserved while it is allocated for an area. */
+/* A range is not used for an area if a page in it is preserved. */
 static void image_test_preserved_meanwhile(struct kunit *test)
 {
 	struct kho_radix_tree map = sim_core_out_map();
@@ -340,7 +349,7 @@ static void image_test_number_of_pieces(struct kunit *test)
 
 #define NO_HANDOVER	"image: loaded without a handover, nothing is preserved "
 
-/* Without any memory left for others, no area is allocated. */
+/* If the areas would need all available memory, none is allocated. */
 static void image_test_available(struct kunit *test)
 {
 	u64 need = round_up(KERNEL + INITRD + SZ_8M, SZ_4M) + (LOW + HIGH) / 4 * 5;
@@ -355,7 +364,10 @@ static void image_test_available(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test,
 			  sim_logged(NO_HANDOVER "(594MiB needed, 594MiB available)"));
 
-	/* If an area cannot be allocated, the log has the size of the others. */
+	/*
+	 * If an area cannot be allocated, the log has the size of those that
+	 * were.
+	 */
 	sim_available = ULONG_MAX >> PAGE_SHIFT;
 	sim_contig_left = 2;
 	sim_contig_rcu = 2;
@@ -385,7 +397,7 @@ static int answer(struct resource *res, void *data)
 	return answers[nr_asked++];
 }
 
-/* Each area is asked for until one has space. */
+/* One area after the other is tried until one has space. */
 static void image_test_hole(struct kunit *test)
 {
 	static const struct {
@@ -416,7 +428,10 @@ static void image_test_hole(struct kunit *test)
 	kho_release_kimage(image);
 }
 
-/* The image takes no more segments; its areas go when it is released. */
+/*
+ * If the segment of the list cannot be added, the areas are freed with the
+ * image.
+ */
 static void image_test_no_segment(struct kunit *test)
 {
 	struct kimage *image = new_image(test);
@@ -475,9 +490,7 @@ static void image_test_crash_memory(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, there);
 		kho_release_kimage(image);
 
-		/*
-		 * At least one area that is large enough for the crash kernel.
-		 */
+		/* One area has to be large enough for the crash kernel. */
 		sim_contig_largest = PHYS_PFN(size / 4 * 5);
 		KUNIT_EXPECT_EQ(test, kho_fill_kimage(image), 0);
 		KUNIT_EXPECT_NOT_NULL(test, image->kho.areas);
@@ -491,7 +504,7 @@ static void image_test_crash_memory(struct kunit *test)
 	}
 }
 
-/* A size that overflows must not become a small one. */
+/* A sum of sizes that overflows must not become a small one. */
 static void image_test_huge(struct kunit *test)
 {
 	struct kimage *image = new_image(test);
@@ -527,7 +540,7 @@ static void image_test_reserved(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, areas_of_images(test).nr, 0);
 }
 
-/* Every preserved page overlaps, for blocks of any size. */
+/* Overlaps are found for each preserved page, in blocks of any order. */
 static void image_test_overlap(struct kunit *test)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 3);

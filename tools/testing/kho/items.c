@@ -27,7 +27,7 @@ void item_expect_filled(struct kunit *test, const void *mem, size_t size, u64 sa
 		KUNIT_ASSERT_EQ(test, word[i], salt * (i + 1));
 }
 
-/* Each kind: how it is preserved, and how it is restored, checked and freed. */
+/* For each kind: preserve it; restore, check and free it. */
 
 static void preserve_folio(struct kunit *test, struct item *it, unsigned long n)
 {

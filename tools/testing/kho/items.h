@@ -22,7 +22,7 @@ enum item_kind {
 struct item {
 	enum item_kind kind;
 	phys_addr_t phys;
-	unsigned long nr;	/* order, pages, or records */
+	unsigned long nr;	/* order of a folio, number of pages, or of records */
 	struct kho_vmalloc desc;
 	u64 salt;
 };
@@ -30,11 +30,14 @@ struct item {
 void item_fill(void *mem, size_t size, u64 salt);
 void item_expect_filled(struct kunit *test, const void *mem, size_t size, u64 salt);
 
-/* A random one. */
+/* Preserves memory of a random kind and size. */
 void item_preserve(struct kunit *test, struct item *it, struct rnd_state *rnd);
 /* Restores the item once, checks its contents, and frees it. */
 void item_restore(struct kunit *test, struct item *it);
-/* A part of it has another owner. */
+/*
+ * Expects that the item cannot be restored, because another owner has a part of
+ * it.
+ */
 void item_expect_lost(struct kunit *test, struct item *it);
 
 #endif /* KHO_ITEMS_H */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Incoming sessions and their files: closing, exit of the holder, preserving a
- * file again, and the next kexec; and the contracts with file handlers and
- * FLBs.
+ * Incoming sessions and their files when the session is closed, when its holder
+ * exits, when a file is preserved again, and at the next kexec; and the
+ * contracts with file handlers and FLBs.
  */
 
 #include "witness.h"
@@ -45,7 +45,7 @@ static void exit_holder(int session)
 	sim_task.flags &= ~PF_EXITING;
 }
 
-/* As in 7.3: without a file left, the session is finished. */
+/* As in 7.3, closing a session finishes it if all its files were retrieved. */
 static void luo_close_test_all_retrieved(struct kunit *test)
 {
 	int dev = hop(test), session = agent_retrieve(dev, "a"), fd[FILES + 1];
@@ -55,7 +55,7 @@ static void luo_close_test_all_retrieved(struct kunit *test)
 	sim_close(session);
 	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "a"), -ENOENT);
 
-	/* And its files can be preserved for the next kernel at once. */
+	/* The files can be preserved for the next kernel immediately. */
 	session = agent_create(dev, "a");
 	for (int token = 1; token <= FILES; token++)
 		KUNIT_EXPECT_EQ(test, agent_preserve(session, token, fd[token]), 0);
@@ -74,7 +74,10 @@ static void luo_close_test_not_all_retrieved(struct kunit *test)
 	session = agent_create(dev, "b");
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, fd), 0);
 
-	/* The others are still there, and cannot be released. */
+	/*
+	 * The other files are still in the session, and their memory cannot be
+	 * released.
+	 */
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
 	session = agent_retrieve(dev, "a");
 	KUNIT_ASSERT_GE(test, session, 0);
@@ -109,7 +112,7 @@ static const struct gone {
 
 KUNIT_ARRAY_PARAM_DESC(gone, gone, name);
 
-/* The next holder gets the same open file as the one that is gone. */
+/* The next holder gets the same open file as the previous one. */
 static void luo_close_test_holder(struct kunit *test)
 {
 	const struct gone *g = test->param_value;
@@ -134,7 +137,8 @@ static void luo_close_test_holder(struct kunit *test)
 }
 
 /*
- * Files whose descriptors a holder did not get stay when it closes the session.
+ * All files are still in the session: closing it only removes files whose
+ * descriptor that holder got.
  */
 static void expect_all_left(struct kunit *test, int dev)
 {
@@ -147,7 +151,7 @@ static void expect_all_left(struct kunit *test, int dev)
 	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "a"), -ENOENT);
 }
 
-/* A tool retrieves and closes the session after its holder has exited. */
+/* After the holder has exited, a tool retrieves the session and closes it. */
 static void luo_close_test_look(struct kunit *test)
 {
 	int dev = hop(test), session = agent_retrieve(dev, "a");
@@ -188,13 +192,16 @@ static void luo_close_test_efault_file(struct kunit *test)
 	expect_all_left(test, dev);
 }
 
-/* A file that is left in a parked session can be preserved by its user. */
+/*
+ * A retrieved file of a parked session can be preserved by the user that still
+ * has it open.
+ */
 static void luo_close_test_preserve_parked(struct kunit *test)
 {
 	int dev = hop(test), in = agent_retrieve(dev, "a"), out;
 	int fd = retrieve(test, in, 1), other = retrieve(test, in, 2);
 
-	/* If the session has a holder, the file cannot be preserved. */
+	/* As long as the session has a holder, the file cannot be preserved. */
 	out = agent_create(dev, "b");
 	KUNIT_EXPECT_EQ(test, agent_preserve(out, 1, fd), -EBUSY);
 	exit_holder(in);
@@ -213,7 +220,7 @@ static void luo_close_test_preserve_parked(struct kunit *test)
 	retrieve(test, in, 1);
 }
 
-/* The session is freed with its last file. */
+/* Preserving the last file of a parked session frees the session. */
 static void luo_close_test_preserve_last_parked(struct kunit *test)
 {
 	int dev = hop(test), in = agent_retrieve(dev, "a"), out = agent_create(dev, "b");
@@ -281,7 +288,7 @@ static void luo_close_test_kexec_names_lost(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged("not finished"));
 }
 
-/* The same if no agent has opened the device. */
+/* The same if no agent has opened the device, so that no record was read. */
 static void luo_close_test_kexec_names_unread(struct kunit *test)
 {
 	leave_files(test);
@@ -301,7 +308,10 @@ static void luo_close_test_name_is_escaped(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_logged("session 'x\\012KHO: all is well': not"));
 }
 
-/* A parked session is freed completely, as if it were closed. */
+/*
+ * Number of objects that are left after the files of a session were preserved
+ * again; the session was parked or closed.
+ */
 static long objects_when_preserved(struct kunit *test, bool parked)
 {
 	int dev, in, out, fd[FILES + 1];
@@ -371,8 +381,8 @@ static void luo_close_test_not_set_up(struct kunit *test)
 /* Contracts with handlers. */
 
 /*
- * The device of the next kernel, in which session "a" has a file of a handler
- * that is @there or not.
+ * Returns the device of the next kernel, in which session "a" has a file.
+ * @there: its handler is registered.
  */
 static int witness_hop(struct kunit *test, bool there)
 {
@@ -392,7 +402,7 @@ static const struct verdict {
 	int err;
 	bool retry;
 } verdicts[] = {
-	/* In 7.3 no error of retrieve() is followed by another call. */
+	/* In 7.3, retrieve() is not called again after an error. */
 	{ "7.3, no memory", -ENOMEM, false },
 	{ "7.3, busy", -EBUSY, false },
 	{ "7.3, damaged", -EIO, false },
@@ -422,7 +432,10 @@ static void luo_close_test_retry(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, witness_status, v->retry ? 1 : v->err);
 }
 
-/* A file that failed permanently does not keep its session. */
+/*
+ * A session is finished when it is closed, although a file of it has failed
+ * permanently.
+ */
 static void luo_close_test_failed_leaves(struct kunit *test)
 {
 	int session = agent_retrieve(witness_hop(test, true), "a");
@@ -462,7 +475,7 @@ static void luo_close_test_orphan(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_logged("failed to finish, no handler for 'unit-witness-v1'"));
 	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), -EBUSY);
 
-	/* Its module may come later. */
+	/* The module of the handler may be loaded later. */
 	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
 	KUNIT_EXPECT_GE(test, agent_get(session, 1), 0);
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
@@ -478,8 +491,8 @@ static void luo_close_test_orphan_forced(struct kunit *test)
 }
 
 /*
- * After unfreeze(), the data of preserve() is used again; the handler checks
- * it.
+ * After unfreeze(), the callbacks get the data of preserve() again; witness.c
+ * checks that.
  */
 static void luo_close_test_frozen_data(struct kunit *test)
 {
@@ -510,7 +523,7 @@ static unsigned long get_shared_id(struct file *file)
 	return shared_id;
 }
 
-/* Handlers may use the same number for different objects. */
+/* Handlers may return the same ID for different objects. */
 static void luo_close_test_ids_of_handlers(struct kunit *test)
 {
 	int session = agent_create(sim_open_device(), "a");
@@ -527,8 +540,8 @@ static void luo_close_test_ids_of_handlers(struct kunit *test)
 }
 
 /*
- * If an FLB were registered late, the next kernel would count files for it that
- * were preserved before.
+ * An FLB must not be registered while files of the handler are preserved: the
+ * next kernel would count those files, too.
  */
 static void luo_close_test_flb_registered_late(struct kunit *test)
 {
@@ -539,7 +552,7 @@ static void luo_close_test_flb_registered_late(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, witness_register(0), 0);
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, witness_open(0, 1)), 0);
 	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(&witness[0].fh, witness_flb), -EBUSY);
-	/* Another handler has no preserved file. */
+	/* The other handler has no preserved file. */
 	KUNIT_ASSERT_EQ(test, witness_register(1), 0);
 	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(&witness[1].fh, witness_flb), 0);
 	sim_close(session);
@@ -555,7 +568,7 @@ static void luo_close_test_flb_registered_late(struct kunit *test)
 
 #define STAYS	"'unit-x-v1': stays registered, files of 'unit-witness-v1' are preserved"
 
-/* Preserved files of the handler need the FLB. */
+/* An FLB stays registered as long as files of the handler are preserved. */
 static void luo_close_test_flb_unregistered_early(struct kunit *test)
 {
 	int dev = sim_open_device(), session = agent_create(dev, "a");
@@ -577,7 +590,7 @@ static void luo_close_test_flb_unregistered_early(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, witness_calls(), "preserve 3;");
 }
 
-/* Incoming files do not count. */
+/* For incoming files, an FLB can be registered and unregistered at any time. */
 static void luo_close_test_flb_registered_incoming(struct kunit *test)
 {
 	int session = agent_retrieve(witness_hop(test, true), "a");
@@ -591,8 +604,8 @@ static void luo_close_test_flb_registered_incoming(struct kunit *test)
 }
 
 /*
- * The next kernel, in which retrieving FLB "x" failed when the last file that
- * needs it was finished.  Returns the device.
+ * Returns the device of the next kernel, in which FLB "x" could not be
+ * retrieved when the last file that needs it was finished.
  */
 static int flb_hop(struct kunit *test)
 {
@@ -622,7 +635,7 @@ static int flb_hop(struct kunit *test)
 	return dev;
 }
 
-/* The next agent makes the next attempt. */
+/* Opening the device makes the next attempt to retrieve the FLB. */
 static void luo_close_test_flb_retry(struct kunit *test)
 {
 	sim_close(flb_hop(test));
@@ -633,7 +646,7 @@ static void luo_close_test_flb_retry(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, witness_calls(), "");
 }
 
-/* So does the next user. */
+/* A user of the FLB makes the next attempt, too. */
 static void luo_close_test_flb_retry_get(struct kunit *test)
 {
 	void *obj;

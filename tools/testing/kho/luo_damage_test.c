@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Live updates with one value of their records overwritten, from the root of LUO
- * down to the folio of a file.  Each row has the log line with which the next
- * kernel refuses the value, and the data that may be lost.
+ * Live updates with one value of their records overwritten, from the root of
+ * LUO down to the folio of a file.  Each row names the line that the next
+ * kernel logs, and the data that may be lost.
  */
 
 #include "agent.h"
@@ -20,7 +20,7 @@
 #define OTHER		8
 #define SIZE		(16 * PAGE_SIZE)
 
-/* Files with an FLB: those of /dev/liveupdate. */
+/* A handler of files with an FLB: it takes all files except memfds. */
 
 static bool other_can_preserve(struct liveupdate_file_handler *fh, struct file *file)
 {
@@ -90,7 +90,7 @@ static struct liveupdate_flb flb = {
 	.compatible = "unit-flb-v1",
 };
 
-/* Each kernel has an unused FLB. */
+/* A new kernel knows nothing of the FLB: reset its state before it is registered. */
 static void register_other(struct kunit *test)
 {
 	memset(&flb.private, 0, sizeof(flb.private));
@@ -165,7 +165,7 @@ static void luo_large(struct parts *p)
 	set_prop(p, KHO_SUB_TREE_SIZE_PROP_NAME, PAGE_SIZE + 8);
 }
 
-/* This is valid. */
+/* A subtree of a whole page is valid. */
 static void luo_page(struct parts *p)
 {
 	set_prop(p, KHO_SUB_TREE_SIZE_PROP_NAME, PAGE_SIZE);
@@ -229,12 +229,12 @@ static void flb_after(struct parts *p)
 static void flb_most(struct parts *p)
 {
 	p->flbs->count = (PAGE_SIZE - sizeof(*p->flbs)) / sizeof(*p->flb);
-	/* A record without a name has no owner. */
+	/* Give each record a name: records without one are not for any FLB. */
 	for (u64 i = 1; i < p->flbs->count; i++)
 		snprintf(p->flb[i].name, sizeof(p->flb[i].name), "unit-more-%llu-v1", i);
 }
 
-/* More entries than fit into the list, but not more than pages of the file. */
+/* More entries than fit into the list, but fewer than the file has pages. */
 static void capacity(struct parts *p)
 {
 	p->memfd->size = 1ULL << 40;
@@ -246,10 +246,10 @@ enum loss {
 	NOTHING,
 	FLB,		/* the object */
 	ONE_FILE,	/* the memfd */
-	OTHER_FILE,	/* the one that is not a memfd */
+	OTHER_FILE,	/* the file that is not a memfd */
 	FILES,		/* of session "a" */
 	SESSION,	/* "b" */
-	SESSIONS,	/* both, and nothing else */
+	SESSIONS,	/* both sessions, but not the FLB */
 	ALL,
 };
 
@@ -258,7 +258,7 @@ static const struct damage {
 	void (*apply)(struct parts *p);
 	const char *log;
 	enum loss loss;
-	const char *never;	/* not in the log */
+	const char *never;	/* text that must not be in the log */
 } damages[] = {
 	{ "root not preserved", luo_not_preserved, "incoming state: failed to retrieve", ALL },
 	{ "root of a page", luo_page, "Retrieved live update data", NOTHING },
@@ -407,7 +407,7 @@ static void luo_damage_test_row(struct kunit *test)
 	luo_damage_test(test, test->param_value);
 }
 
-/* The same without damage, so that each row has one reason. */
+/* The same without damage, so that the damage is the only cause in each row. */
 static void luo_damage_test_none(struct kunit *test)
 {
 	static const struct damage none = { .loss = NOTHING };
@@ -415,7 +415,7 @@ static void luo_damage_test_none(struct kunit *test)
 	luo_damage_test(test, &none);
 }
 
-/* Files of a session that cannot be retrieved are not freed while in use. */
+/* If a session has no valid name, its memory is not freed as long as LUO is in use. */
 static void luo_damage_test_nameless(struct kunit *test)
 {
 	struct sim_handover h;
@@ -441,7 +441,7 @@ static void luo_damage_test_nameless(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged(" 0 unclaimed pages released"));
 }
 
-/* Permissions of a file, and those of the retrieved file. */
+/* The mode of a file, and that of the retrieved file. */
 
 static const struct mode {
 	const char *name;
@@ -487,7 +487,7 @@ static void luo_damage_test_mode(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_inode(fd)->i_mode & ~S_IFMT, m->want);
 }
 
-/* The session "a" of the next kernel, with damage. */
+/* Returns session "a" of the next kernel, whose records are damaged. */
 static int hop(struct kunit *test, void (*apply)(struct parts *p))
 {
 	struct sim_handover h;
@@ -521,7 +521,10 @@ static const struct discard {
 
 KUNIT_ARRAY_PARAM_DESC(discard, discards, name);
 
-/* If a file is not retrieved, its known memory is freed. */
+/*
+ * If a file is not retrieved, its memory is freed as far as the damaged record
+ * allows.
+ */
 static void luo_damage_test_discard(struct kunit *test)
 {
 	const struct discard *d = test->param_value;
@@ -541,7 +544,7 @@ static const struct ending {
 	{ NULL, true, 2 },
 	{ NULL, false, 2 },
 	{ index_gap, true, 2 },
-	/* Blocks are divided. */
+	/* Large folios are divided into pages. */
 	{ NULL, true, 0 },
 	{ index_gap, true, 0 },
 };
@@ -561,7 +564,8 @@ static void end(struct kunit *test, const struct ending *e)
 }
 
 /*
- * The same memory is left when a file was retrieved, failed or was discarded.
+ * After a file was retrieved, failed or was discarded, the same amount of
+ * memory is free.
  */
 static void luo_damage_test_ends(struct kunit *test)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Lists of sessions and files in debugfs: the counts, and lists that change
- * between two reads.
+ * between two reads of a file.
  */
 
 #include "witness.h"
@@ -50,7 +50,7 @@ static void luo_debugfs_test_outgoing(struct kunit *test)
 	expect_list(test, "outgoing_files", files);
 }
 
-/* Counts go down again. */
+/* Closing a session decreases the counts. */
 static void luo_debugfs_test_closed(struct kunit *test)
 {
 	int dev = sim_open_device(), a = agent_create(dev, "a"), fd = agent_memfd(3, 0, 0, 1);
@@ -87,7 +87,8 @@ static void luo_debugfs_test_incoming(struct kunit *test)
 	two_sessions(test);
 	agent_kexec(test);
 	/*
-	 * The records of sessions and files are only read when users need them.
+	 * The records of sessions and files are not read yet: users may never
+	 * need them.
 	 */
 	expect_list(test, "incoming", "sessions: 0\nhandler: " MEMFD " 0\n"
 		    "session: a\nfiles: 2\nstate: parked\nsession: b\\012\nfiles: 0\nstate: parked\n");
@@ -182,7 +183,7 @@ static unsigned int reads;
 
 static void close_at_session_3(void)
 {
-	/* The first line is the head, which has no text. */
+	/* The first line is the head of the list, which is empty. */
 	if (++reads == 1 + 3 * (FILES + 1) + 20)
 		close_some();
 }
@@ -211,7 +212,10 @@ static void luo_debugfs_test_changes(struct kunit *test)
 
 static int in_session;
 
-/* Closing removes the retrieved files: listed ones and others. */
+/*
+ * Closing the session removes its retrieved files, whether they are listed
+ * already or not.
+ */
 static void finish_files(void)
 {
 	if (in_session >= 0)
@@ -272,7 +276,7 @@ static void luo_debugfs_test_duplicates(struct kunit *test)
 	}
 }
 
-/* The records are read between two reads of the list. */
+/* LUO reads the records between two reads of the list. */
 static void open_device(void)
 {
 	if (++reads == 3)
@@ -290,7 +294,10 @@ static void luo_debugfs_test_records(struct kunit *test)
 	text = sim_debugfs_read("incoming", 2);
 	sim_between_reads = NULL;
 	KUNIT_EXPECT_GE(test, in_session, 0);
-	/* Those after the present record are not listed again. */
+	/*
+	 * Sessions after the present record are in another list then, and not
+	 * listed by this reader.
+	 */
 	KUNIT_EXPECT_EQ(test, count(text, "session: "), 5);
 	free(text);
 	text = sim_debugfs_read("incoming", 2);

@@ -36,7 +36,10 @@ static int preserve(struct kunit *test, int dev, const char *name, unsigned int 
 	return session;
 }
 
-/* The next kernel, which knows files of one kind, or of none. */
+/*
+ * Boots the next kernel with a handler for files of @kind, or without one if
+ * negative.
+ */
 static int go_on(struct kunit *test, int kind)
 {
 	agent_kexec(test);
@@ -53,7 +56,7 @@ static void expect_unchanged(struct kunit *test, const struct sim_balance *befor
 	KUNIT_EXPECT_MEMEQ(test, before, &after, sizeof(after));
 }
 
-/* A refused file leaves nothing, and the token is free. */
+/* A refused file does not change the state, and its token can be used again. */
 static void luo_file_test_refused(struct kunit *test)
 {
 	int dev = start(test), session = preserve(test, dev, "a", 1);
@@ -120,7 +123,10 @@ static void luo_file_test_unpreserve(struct kunit *test)
 	KUNIT_EXPECT_GE(test, preserve(test, dev, "a", 1), 0);
 }
 
-/* The same open file each time, and again when the session was finished. */
+/*
+ * Retrieving a file again gives the same open file, which can be preserved when
+ * the session is finished.
+ */
 static void luo_file_test_retrieve(struct kunit *test)
 {
 	int dev, session, fd, again, next;
@@ -136,7 +142,7 @@ static void luo_file_test_retrieve(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_get(session, 4), -ENOENT);
 	KUNIT_EXPECT_EQ(test, witness[0].module.refs, 1);
 
-	/* It can be preserved again when the session is finished. */
+	/* The file can only be preserved again when the session is finished. */
 	next = agent_create(dev, "b");
 	KUNIT_EXPECT_EQ(test, agent_preserve(next, 1, fd), -EBUSY);
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
@@ -243,8 +249,8 @@ static void luo_file_test_orphan_finish(struct kunit *test)
 }
 
 /*
- * The version of a file is compared with that of its handler, or else of a
- * handler with the same base.
+ * The version of a file is compared with that of its handler or, without one,
+ * with that of a handler with the same base.
  */
 static void luo_file_test_reported(struct kunit *test)
 {
@@ -308,7 +314,7 @@ static void luo_file_test_unregister(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), 0);
 }
 
-/* Without optional callbacks. */
+/* A handler without the optional callbacks. */
 static void luo_file_test_least(struct kunit *test)
 {
 	struct liveupdate_file_ops ops = witness[0].ops;
@@ -357,7 +363,10 @@ static void luo_file_test_many(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
 	sim_close(session);
 	sim_flush_work();
-	/* The root tree, the root of the map and the array of scratch areas. */
+	/*
+	 * Only the root tree, the root of the map and the array of scratch
+	 * areas are left.
+	 */
 	KUNIT_EXPECT_EQ(test, sim_count(SIM_LEFT), SIM_FDT_SIZE / PAGE_SIZE + 1 +
 			DIV_ROUND_UP(kho_scratch_cnt * sizeof(*kho_scratch), PAGE_SIZE));
 	after = sim_balance();
@@ -368,7 +377,7 @@ static void luo_file_test_many(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_logged(": 0 unclaimed pages released"));
 }
 
-/* More files than hash buckets: files in one bucket must be distinguished. */
+/* With more files than hash buckets, several files in a bucket must be distinguished. */
 static void luo_file_test_crowd(struct kunit *test)
 {
 	int dev = start(test), session = agent_create(dev, "a");

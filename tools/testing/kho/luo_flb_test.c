@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Objects that files share: preserved with the first file or user, handed over
- * with the number of files, and finished with the last of them.
+ * Objects that files share: an object is preserved with the first file that
+ * needs it, handed over with the number of these files, and finished with the
+ * last of them.
  */
 
 #include "witness.h"
@@ -55,8 +56,8 @@ static void come_back(struct kunit *test, const struct sim_handover *h)
 }
 
 /*
- * Calls for the first and for the last file, in order of registration, and
- * reverse.
+ * FLBs are preserved with the first file, in the order of their registration,
+ * and unpreserved with the last one, in reverse order.
  */
 static void luo_flb_test_files(struct kunit *test)
 {
@@ -98,7 +99,10 @@ static void luo_flb_test_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, witness_flb_module.refs, 2);
 }
 
-/* Other users hold the object, without making it part of the handover. */
+/*
+ * Another user keeps the object after the last file, but does not make it part
+ * of the handover.
+ */
 static void luo_flb_test_outgoing(struct kunit *test)
 {
 	int session = start(test);
@@ -155,7 +159,10 @@ static struct sim_handover leave_files(struct kunit *test)
 	return h;
 }
 
-/* If they were never used, they are retrieved and finished together. */
+/*
+ * When the last file is finished, FLBs without another user are retrieved and
+ * finished.
+ */
 static void luo_flb_test_finish(struct kunit *test)
 {
 	struct sim_balance nothing;
@@ -209,7 +216,7 @@ static void luo_flb_test_incoming(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), -ENODATA);
 }
 
-/* As long as files are left, users do not finish the object. */
+/* As long as files are left, the last user does not finish the object. */
 static void luo_flb_test_incoming_stays(struct kunit *test)
 {
 	void *obj;
@@ -252,7 +259,10 @@ static void luo_flb_test_errors(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(Y, &obj), -ENODATA);
 }
 
-/* Orphans do not count: remaining FLBs are finished with the last session. */
+/*
+ * Orphans do not finish FLBs: remaining FLBs are finished with the last
+ * session.
+ */
 static void luo_flb_test_rest(struct kunit *test)
 {
 	struct seq_file *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
@@ -295,7 +305,10 @@ static void luo_flb_test_called_off(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(X, &obj), -ENOENT);
 }
 
-/* The FLB was not preserved, so no file can finish it. */
+/*
+ * Without a preserved file no FLB is preserved, and the next kernel finishes
+ * none.
+ */
 static void luo_flb_test_nothing(struct kunit *test)
 {
 	struct sim_handover h;
@@ -346,7 +359,7 @@ static void luo_flb_test_register(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, after.objects, before.objects);
 }
 
-/* The number of FLBs is that of records in a page. */
+/* There can be as many FLBs as a page has records. */
 static void luo_flb_test_too_many(struct kunit *test)
 {
 	unsigned int nr = 0, most = (PAGE_SIZE - sizeof(struct luo_flb_header_ser)) /
@@ -367,8 +380,8 @@ static void luo_flb_test_too_many(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, err, -ENOSPC);
 	KUNIT_EXPECT_EQ(test, nr, most - 2);
 	/*
-	 * Unregistering an FLB allows another one; a registered FLB needs no
-	 * new record.
+	 * An FLB needs one record for all its handlers: only unregistering it
+	 * from the last of them allows another FLB.
 	 */
 	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(OTHER, &many[0]), 0);
 	liveupdate_unregister_flb(FH, &many[0]);
@@ -378,7 +391,7 @@ static void luo_flb_test_too_many(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_register_flb(FH, &many[0]), -ENOSPC);
 }
 
-/* Files of the handler do not need it any more. */
+/* After an FLB is unregistered, files of the handler do not need it. */
 static void luo_flb_test_unregister(struct kunit *test)
 {
 	struct sim_balance before, after;

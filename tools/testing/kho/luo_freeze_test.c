@@ -10,7 +10,7 @@
 #include <linux/kho/abi/luo.h>
 #include <kernel/liveupdate/kexec_handover_internal.h>
 
-/* Records of files fill a block of 4 KiB, and so do those of sessions. */
+/* More files than a block of 4 KiB has records. */
 #define SESSIONS	3
 #define FILES		70
 
@@ -62,7 +62,8 @@ static void expect_sessions(struct kunit *test, unsigned int files)
 }
 
 /*
- * Expects calls up to file @nr, which fails or is the last one, and the undo.
+ * Expects a call of freeze() for each file up to @nr, which fails or is the
+ * last one.  @back: unfreeze() follows for all files before it.
  */
 static void expect_calls(struct kunit *test, unsigned int nr, bool back)
 {
@@ -102,7 +103,10 @@ static void luo_freeze_test_each(struct kunit *test)
 	}
 }
 
-/* At a block boundary of the records. */
+/*
+ * The records of a session fill several blocks.  The file that fails is the
+ * first, the last or another one of its session.
+ */
 static void luo_freeze_test_blocks(struct kunit *test)
 {
 	static const unsigned int nrs[] = { 0, FILES - 1, FILES, 2 * FILES + FILES / 2,
@@ -114,7 +118,9 @@ static void luo_freeze_test_blocks(struct kunit *test)
 	}
 }
 
-/* Also for records of sessions; one session has no files. */
+/*
+ * The same for the blocks of session records; every third session has no files.
+ */
 static void luo_freeze_test_many(struct kunit *test)
 {
 	int dev, session, fd;
@@ -160,7 +166,10 @@ static void luo_freeze_test_called_off(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, "b"), -ENOENT);
 }
 
-/* The same for a session that was closed before the next attempt. */
+/*
+ * The next kernel must not find a session that was closed between a failed
+ * freeze and the next one.
+ */
 static void luo_freeze_test_fewer(struct kunit *test)
 {
 	int dev = open_sessions(test, 2), session = agent_create(dev, "d");
@@ -234,7 +243,9 @@ static void luo_freeze_test_interrupts(struct kunit *test)
 
 #define NO_HANDOVER	"image: loaded without a handover, but sessions are preserved"
 
-/* An image without a handover would lose the sessions, if there are any. */
+/*
+ * A kexec to an image without a handover is refused if it would lose sessions.
+ */
 static void luo_freeze_test_image(struct kunit *test)
 {
 	int dev, session;
@@ -250,7 +261,7 @@ static void luo_freeze_test_image(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
 }
 
-/* Each kernel has the number of live updates before it. */
+/* Each kernel has the number of live updates so far. */
 static void luo_freeze_test_number(struct kunit *test)
 {
 	static const char * const lines[] = { "liveupdate number: 1", "liveupdate number: 2",
@@ -275,7 +286,7 @@ static void luo_freeze_test_number(struct kunit *test)
 	}
 }
 
-/* With LUO off, nothing is preserved, and reboot() works. */
+/* With LUO off, nothing is preserved, and the reboot hook succeeds. */
 static void luo_freeze_test_off(struct kunit *test)
 {
 	long keys = sim_balance().keys;
@@ -290,7 +301,10 @@ static void luo_freeze_test_off(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
 	KUNIT_EXPECT_FALSE(test, sim_logged("live update"));
 	KUNIT_EXPECT_FALSE(test, sim_logged("failed"));
-	/* A page for the sessions, and one for the FLBs. */
+	/*
+	 * Two pages of LUO are not preserved: its root, and the records of
+	 * FLBs.
+	 */
 	KUNIT_EXPECT_EQ(test, sim_balance().keys, keys - 2);
 	witness_reset();
 	KUNIT_EXPECT_FALSE(test, liveupdate_enabled());

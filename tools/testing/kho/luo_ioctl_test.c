@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The ioctls: format, invalid use, and inaccessible user memory. */
+/* The ioctls: their format, invalid calls, and inaccessible user memory. */
 
 #include "agent.h"
 
@@ -77,7 +77,7 @@ static void luo_ioctl_test_form(struct kunit *test)
 }
 
 /*
- * A program for a later kernel passes a larger structure, with new fields
+ * A program for a later kernel passes a larger structure, with the new fields
  * unused.
  */
 static void luo_ioctl_test_larger(struct kunit *test)
@@ -98,7 +98,10 @@ static void luo_ioctl_test_larger(struct kunit *test)
 					   sizeof(r) - sizeof(r.name)));
 }
 
-/* If the result cannot be copied, no session and no descriptor is created. */
+/*
+ * If the result cannot be copied to user space, neither a session nor a
+ * descriptor is created.
+ */
 static void luo_ioctl_test_unwritable(struct kunit *test)
 {
 	int dev = sim_open_device();
@@ -118,7 +121,7 @@ static void luo_ioctl_test_unwritable(struct kunit *test)
 	r = request(sizeof(r.name));
 	sim_user = SIM_USER_UNWRITABLE;
 	KUNIT_EXPECT_EQ(test, sim_ioctl(dev + 1, LIVEUPDATE_SESSION_GET_NAME, &r), -EFAULT);
-	/* An ioctl without a result does not write to user space. */
+	/* An ioctl without a result works, as it does not write to user space. */
 	KUNIT_EXPECT_EQ(test, agent_preserve(dev + 1, 1, agent_memfd(1, 0, 0, 0)), 0);
 	sim_user = SIM_USER_GOOD;
 }
@@ -165,7 +168,7 @@ static void luo_ioctl_test_descriptors(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_create(dev, "a"), last);
 }
 
-/* The first descriptor may be any, also 0. */
+/* The descriptor of a session may be 0. */
 static void luo_ioctl_test_descriptor_0(struct kunit *test)
 {
 	int dev;
@@ -212,7 +215,7 @@ static void luo_ioctl_test_names(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_retrieve(dev, longest), -EINVAL);
 }
 
-/* Two names with the same hash are different names. */
+/* Names with the same hash are different names. */
 static void luo_ioctl_test_names_alike(struct kunit *test)
 {
 	static const char * const names[] = { "aB", "b!" };
@@ -248,7 +251,7 @@ static void luo_ioctl_test_reserved(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_finish(session), 0);
 }
 
-/* Each direction has its own ioctls. */
+/* Outgoing and incoming sessions have different ioctls. */
 static void luo_ioctl_test_direction(struct kunit *test)
 {
 	int dev = sim_open_device(), session = agent_create(dev, "a");
@@ -261,11 +264,11 @@ static void luo_ioctl_test_direction(struct kunit *test)
 	dev = next_kernel(test);
 	session = agent_retrieve(dev, "a");
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, agent_memfd(1, 0, 0, 1)), -EINVAL);
-	/* The name is free in this direction. */
+	/* An outgoing session may have the name of an incoming one. */
 	KUNIT_EXPECT_GE(test, agent_create(dev, "a"), 0);
 	fd = agent_get(session, 1);
 	KUNIT_EXPECT_GE(test, fd, 0);
-	/* The call fails before token and file are checked. */
+	/* The call fails before the token and the file are checked. */
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), -EINVAL);
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, fd), -EINVAL);
 }
@@ -297,7 +300,7 @@ static void luo_ioctl_test_fail_create(struct kunit *test)
 	}
 }
 
-/* The capacity for records is freed with the sessions. */
+/* Blocks of records are freed with the sessions. */
 static void luo_ioctl_test_close_all(struct kunit *test)
 {
 	int dev = sim_open_device();
@@ -313,8 +316,7 @@ static void luo_ioctl_test_close_all(struct kunit *test)
 }
 
 /*
- * Returns true if LUO logs that it is off; @keys is the number of preserved
- * keys.
+ * Returns true if LUO fails to initialize; @keys: the number of preserved keys.
  */
 static bool boot_failing(unsigned long n, bool liveupdate, long *keys)
 {
@@ -342,7 +344,10 @@ static void luo_ioctl_test_fail_boot(struct kunit *test)
 
 		boot_failing(n, false, &keys_off);
 		failed = boot_failing(n, true, &keys);
-		/* The allocation may also fail outside of LUO. */
+		/*
+		 * Do not count failures outside of LUO, after which nothing is
+		 * preserved.
+		 */
 		failures += failed && keys_off;
 		off += sim_logged("disabled, Kexec Handover is off");
 		KUNIT_EXPECT_EQ(test, failed,

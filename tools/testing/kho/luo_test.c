@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Live updates: sessions with memfds, by the ioctls of user space, from one
- * kernel to the next.
+ * Live updates: sessions with memfds are handed over to the next kernel, by the
+ * ioctls of user space.
  */
 
 #include "agent.h"
@@ -26,7 +26,7 @@ static const struct file_case {
 
 KUNIT_ARRAY_PARAM_DESC(file_case, file_cases, name);
 
-/* A session "a" with one file under token 7. */
+/* Preserves one file in session "a", under token 7. */
 static void leave_file(struct kunit *test, const struct file_case *f)
 {
 	int dev = sim_open_device();
@@ -122,7 +122,10 @@ static void luo_test_many_sessions(struct kunit *test)
 	}
 }
 
-/* After any number of updates, with files retrieved or not. */
+/*
+ * No memory is lost over several live updates, whether files are retrieved or
+ * not.
+ */
 static void luo_test_no_memory_lost(struct kunit *test)
 {
 	static const struct file_case f = { "", 40 * PAGE_SIZE, 2, 0 };
@@ -170,7 +173,10 @@ static void luo_test_close(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, after.objects, before.objects);
 }
 
-/* Preserving fails at every allocation, and then works. */
+/*
+ * Preserving a file fails if an allocation fails, and works when it is
+ * repeated.
+ */
 static bool attempt_preserve(struct kunit *test, unsigned long n)
 {
 	struct sim_balance before, after;
@@ -196,7 +202,9 @@ static bool attempt_preserve(struct kunit *test, unsigned long n)
 	return failed;
 }
 
-/* Fails each allocation; @least: minimum number of allocations. */
+/*
+ * Calls @attempt for each allocation.  @least: minimum number of allocations.
+ */
 static void fail_each(struct kunit *test, unsigned long least,
 		      bool (*attempt)(struct kunit *test, unsigned long n))
 {
@@ -212,7 +220,10 @@ static void luo_test_fail_preserve(struct kunit *test)
 	fail_each(test, 5, attempt_preserve);
 }
 
-/* Retrieving fails at every allocation, loses nothing, and then works. */
+/*
+ * Retrieving a file loses nothing if an allocation fails, and works when it is
+ * repeated.
+ */
 static bool attempt_retrieve(struct kunit *test, unsigned long n)
 {
 	static const struct file_case f = { "", 9 * PAGE_SIZE, 0, SEALS };

@@ -101,7 +101,7 @@ static void find_memory(void)
 }
 
 /*
- * As on x86: RAM is known from a table of the firmware, before memblock has it.
+ * As on x86, RAM is known from a firmware table before it is added to memblock.
  */
 bool arch_kho_is_ram(phys_addr_t start, phys_addr_t end)
 {
@@ -114,7 +114,10 @@ bool arch_kho_is_ram(phys_addr_t start, phys_addr_t end)
 	return true;
 }
 
-/* Moves @i on to the first region that ends after @phys; tests if the page is in it. */
+/*
+ * Moves @i to the first region that ends after @phys, and tests if that region
+ * overlaps the page.
+ */
 static bool page_in(const struct memblock_type *type, unsigned long *i, phys_addr_t phys)
 {
 	const struct memblock_region *r = &type->regions[*i];
@@ -125,7 +128,10 @@ static bool page_in(const struct memblock_type *type, unsigned long *i, phys_add
 	return *i < type->cnt && r->base < phys + PAGE_SIZE;
 }
 
-/* Free memory of memblock goes to the page allocator, that of the firmware does not. */
+/*
+ * Gives free memory of memblock to the page allocator, except for memory of the
+ * firmware.
+ */
 static void start_page_allocator(void)
 {
 	unsigned long ram = 0, reserved = 0;
@@ -215,7 +221,10 @@ static void forget(void)
 	parse_options();
 }
 
-/* With the smallest pages, the kernel disables KHO; see sim_core_init_out(). */
+/*
+ * With the smallest pages, KHO fails to initialize and frees the scratch areas:
+ * take them back.  See sim_core_init_out().
+ */
 static void take_scratch_back(unsigned int areas)
 {
 	for (unsigned int i = kho_scratch_cnt; i < areas; i++)

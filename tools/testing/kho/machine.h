@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A machine that boots: the hooks of early boot, the parameters of the command
- * line and the initcalls are called as a kernel would, in its order.
+ * A machine that boots: it calls the hooks of early boot, the parsers of the
+ * command line and the initcalls in the order in which a kernel does.
  */
 #ifndef KHO_MACHINE_H
 #define KHO_MACHINE_H
@@ -37,16 +37,16 @@ __attribute__((constructor)) static void sim_param_##fn(void)		\
 	sim_add_param(name, fn);					\
 }
 
-/* Gives a parameter of the command line to its parser; returns its result. */
+/* Passes a parameter of the command line to its parser; returns the result. */
 int sim_param(const char *name, const char *value);
 
 /*
- * Size of the root tree: a page if it fits, else a size that is not the page
- * size of any kernel.
+ * Size of the root tree: a page, or a size that is not the page size of any
+ * kernel if a page is too small.
  */
 #define SIM_FDT_SIZE	(PAGE_SHIFT < 12 ? SZ_8K : PAGE_SIZE)
 
-/* @nr ranges of @len bytes, one each @step bytes. */
+/* @nr ranges of @len bytes; each begins @step bytes after the preceding one. */
 struct sim_ranges {
 	phys_addr_t start;
 	u64 len;
@@ -60,15 +60,15 @@ struct sim_handover {
 	u64 fdt_len;
 	phys_addr_t scratch;
 	u64 scratch_len;
-	/* The new kernel, its first file system and other memory in use. */
+	/* Memory in use: the kernel image, its initramfs and so on. */
 	struct sim_ranges image;
-	/* RAM of the firmware. */
+	/* RAM that the firmware uses. */
 	struct sim_ranges firmware;
 	/* Called between the two walks of the map; optional. */
 	void (*between_walks)(void);
 };
 
-/* Nodes that are said to have memory. */
+/* Number of nodes with memory, as reported to the kernel. */
 extern unsigned int sim_nr_nodes;
 
 /* The kernel is a kdump kernel. */
@@ -83,18 +83,18 @@ extern bool sim_tsc_unstable;
 #define check_tsc_unstable()	sim_tsc_unstable
 #define NSEC_PER_SEC		1000000000L
 
-/* Boot with "@name=@value", or without when @value is NULL. */
+/* Sets "@name=@value" for further boots; removes it if @value is NULL. */
 void sim_boot_with(const char *name, const char *value);
 
-/* Boot with "liveupdate=on". */
+/* Further boots have "liveupdate=on". */
 extern bool sim_liveupdate;
 
 /* Boots without a handover. */
 void sim_boot_cold(void);
 
 /*
- * Boots with a handover in the present memory.  All variables of the previous
- * kernel are reset.  Returns is_kho_boot().
+ * Boots with a handover, which is in memory.  All variables of the sources are
+ * reset.  Returns is_kho_boot().
  */
 bool sim_boot_warm(const struct sim_handover *handover);
 
@@ -103,7 +103,7 @@ bool sim_boot_warm(const struct sim_handover *handover);
 __noreturn void sim_panic(void);
 extern bool sim_panicked;
 
-/* This kernel ends, and leaves this handover. */
+/* Ends this kernel; returns its handover. */
 struct sim_handover sim_kexec(void);
 
 /* See core.c. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * memblock_kho.c, compared with a model of one byte for each quarter of a page:
- * random RAM, random reserved regions, random sequences.  Ranges and regions
- * need not be page aligned.
+ * memblock_kho.c, compared with a model that has an element for each quarter of
+ * a page.  RAM, reserved regions and sequences are random, and need not be page
+ * aligned.
  */
 
 #include "model.h"
@@ -31,7 +31,7 @@ struct world {
 	int nid[NR_UNITS];
 };
 
-/* A sequence, and how often memory in it was refused for which reason. */
+/* A sequence, and for each unit, how often it was refused for each reason. */
 struct ranges {
 	struct memblock_sequence seq;
 	unsigned int start[MAX_RANGES], end[MAX_RANGES];
@@ -45,7 +45,7 @@ static bool flip(struct world *w)
 	return rnd_below(&w->rnd, 2);
 }
 
-/* A range of units, not empty. */
+/* A range of at least one unit. */
 static void random_range(struct world *w, unsigned int max, unsigned int *start,
 			 unsigned int *end)
 {
@@ -94,7 +94,7 @@ static void reserve(struct world *w, unsigned int start, unsigned int end,
 	}
 }
 
-/* @preserved: add memory of an earlier sequence, too. */
+/* @preserved: also add memory as an earlier sequence would have. */
 static void add_reserved(struct world *w, bool preserved)
 {
 	static const unsigned int kinds[] = {
@@ -160,14 +160,14 @@ static void refuse_range(struct memblock_sequence *seq, phys_addr_t start,
 	struct ranges *r = container_of(seq, struct ranges, seq);
 	unsigned int i = r->next - 1;
 
-	/* Must be in the last range. */
+	/* Refused memory must be in the range that next_range() returned last. */
 	r->strange |= start >= end || start % UNIT || end % UNIT ||
 		      start < r->start[i] * UNIT || end > r->end[i] * UNIT;
 	for (; !r->strange && start < end; start += UNIT)
 		r->refused[start / UNIT][state]++;
 }
 
-/* Ascending and disjoint; now and then one begins where another ends. */
+/* Ranges are ascending and disjoint, and some are adjacent. */
 static struct ranges *new_ranges(struct kunit *test, struct world *w,
 				 unsigned int flags)
 {
@@ -246,7 +246,10 @@ static void expect_regions(struct kunit *test, const struct world *w)
 	}
 }
 
-/* Each unit of the sequence was refused once, for the right reason, or is reserved. */
+/*
+ * Each unit of the sequence was either refused, once and for the right reason,
+ * or is reserved.
+ */
 static void expect_reserved(struct kunit *test, struct world *w, struct ranges *r)
 {
 	u8 wanted[NR_UNITS][MEMBLOCK_IN_USE + 1] = { };
@@ -285,7 +288,10 @@ static void memblock_test_random(struct kunit *test)
 	}
 }
 
-/* What memblock_reserve_all_but_scratch() adds: whole pages of each region of RAM. */
+/*
+ * Marks what memblock_reserve_all_but_scratch() reserves: the whole pages of
+ * each region of RAM.
+ */
 static void reserve_all(struct world *w)
 {
 	struct memblock_region *r;
@@ -312,7 +318,7 @@ static void memblock_test_all_but_scratch(struct kunit *test)
 	}
 }
 
-/* Little space. */
+/* Arrays with little space. */
 
 #define CANARY		0x5a
 
@@ -326,7 +332,7 @@ static void expect_canary(struct kunit *test)
 	KUNIT_ASSERT_NULL(test, memchr_inv(past_array(), CANARY, sizeof(*past_array())));
 }
 
-/* The array has @spare free regions and cannot grow. */
+/* Leaves @spare free regions in the array, and keeps it from growing. */
 static void limit_array(unsigned long spare)
 {
 	memblock.reserved.max = memblock.reserved.cnt + spare;
@@ -334,7 +340,10 @@ static void limit_array(unsigned long spare)
 	memset(past_array(), CANARY, sizeof(*past_array()));
 }
 
-/* All or nothing, for each number of regions that are left in the array. */
+/*
+ * The sequence is reserved completely or not at all, for different numbers of
+ * free regions.
+ */
 static void memblock_test_limited(struct kunit *test)
 {
 	unsigned int failed = 0, succeeded = 0;
@@ -362,7 +371,8 @@ static void memblock_test_limited(struct kunit *test)
 }
 
 /*
- * Reserved memory stays reserved; the sequence is reserved up to some address.
+ * Memory that was reserved before still is, and the sequence is reserved up to
+ * some address.
  */
 static void expect_part(struct kunit *test, const struct world *w,
 			const struct ranges *r)
@@ -400,7 +410,7 @@ static void memblock_test_too_long(struct kunit *test)
 		struct ranges *r = new_ranges(test, w, MEMBLOCK_PRESERVED_FLAGS);
 		int err;
 
-		/* Somewhat more space than the sequence asks for. */
+		/* Leave somewhat more space than the sequence announces. */
 		memblock.reserved.max = memblock.reserved.cnt;
 		KUNIT_ASSERT_EQ(test, memblock_reserved_grow(rnd_below(&w->rnd, 40)), 0);
 		limit_array(memblock.reserved.max - memblock.reserved.cnt);
@@ -418,9 +428,7 @@ static void memblock_test_too_long(struct kunit *test)
 	KUNIT_EXPECT_GT(test, failed, ROUNDS / 20);
 }
 
-/*
- * A range that regions of this kernel split: the array has space for all parts.
- */
+/* Regions of this kernel split a range: the array has space for all parts. */
 static void memblock_test_cut(struct kunit *test)
 {
 	for (unsigned int nr = 0; nr < 40; nr++) {
@@ -442,7 +450,7 @@ static void memblock_test_cut(struct kunit *test)
 	}
 }
 
-/* Without a free region, a sequence that needs none succeeds. */
+/* A sequence that does not need a region succeeds without a free region. */
 static void memblock_test_nothing_to_add(struct kunit *test)
 {
 	for (unsigned int round = 0; round < ROUNDS / 4; round++) {
@@ -452,7 +460,11 @@ static void memblock_test_nothing_to_add(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, memblock_reserve_all_but_scratch(), 0);
 		reserve_all(w);
 		r = new_ranges(test, w, MEMBLOCK_PRESERVED_FLAGS);
-		/* Parts of pages are not reserved. */
+		/*
+		 * Shorten each range to the part that is reserved or refused:
+		 * memblock_reserve_all_but_scratch() does not reserve parts of
+		 * pages.
+		 */
 		for (unsigned int i = 0; i < r->nr; i++) {
 			unsigned int u = r->start[i];
 
@@ -467,9 +479,12 @@ static void memblock_test_nothing_to_add(struct kunit *test)
 	}
 }
 
-/* Looking things up. */
+/* Searches. */
 
-/* As __next_mem_range() of the kernel, for memory that is not kept by firmware. */
+/*
+ * Like __next_mem_range() of the kernel, for memory that the firmware does not
+ * use.
+ */
 static bool next_free(u64 *idx, phys_addr_t *start, phys_addr_t *end)
 {
 	const struct memblock_type *ram = &memblock.memory, *reserved = &memblock.reserved;
@@ -507,7 +522,7 @@ static void expect_free(struct kunit *test, const struct world *w, unsigned int 
 	phys_addr_t start, end;
 
 	for (int nr = 0; next_free(&idx, &start, &end); nr++) {
-		/* Every range but the first one must end after the address. */
+		/* Only the first range may end before the address. */
 		KUNIT_ASSERT_TRUE(test, !nr || end > from * UNIT);
 		for (; start < end; start += UNIT)
 			free[start / UNIT] = true;
@@ -528,7 +543,7 @@ static void memblock_test_free_range_from(struct kunit *test)
 	}
 }
 
-/* Number of quarters of a page that are preserved on a node. */
+/* Number of quarters of @page that are preserved on node @nid. */
 static unsigned int preserved_units(const struct world *w, unsigned int page, int nid)
 {
 	unsigned int nr = 0;
@@ -540,7 +555,7 @@ static unsigned int preserved_units(const struct world *w, unsigned int page, in
 }
 
 /*
- * Loops like deferred_init_preserved(): finds all pages, each once, and ends.
+ * A loop like that of deferred_init_preserved() finds each page once, and ends.
  */
 static void expect_preserved(struct kunit *test, const struct world *w, int nid,
 			     unsigned long first, unsigned long last)
@@ -566,7 +581,7 @@ static void expect_preserved(struct kunit *test, const struct world *w, int nid,
 	}
 }
 
-/* Tells each region its node, as memblock_set_node() does. */
+/* Sets the node of each region, as memblock_set_node() does. */
 static void set_nodes(struct world *w)
 {
 	struct memblock_region *r;

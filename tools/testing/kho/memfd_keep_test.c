@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Memfds under adverse conditions: folios that are replaced or poisoned, locks
- * that other tasks hold, descriptors with few permissions, a next kernel that
- * cannot create a file or has no huge pages.
+ * that other tasks hold, descriptors without permissions, and a next kernel
+ * that cannot create a file or does not have huge pages.
  */
 
 #include "agent.h"
@@ -26,7 +26,10 @@ static int hop(struct kunit *test)
 	return agent_retrieve(sim_open_device(), "a");
 }
 
-/* collapse_file(): a late reference is to a folio that has left the file. */
+/*
+ * collapse_file() may replace a folio before a reference to it is taken: the
+ * reference is then to a folio that is not in the file any more.
+ */
 
 static struct {
 	int countdown;
@@ -41,7 +44,7 @@ static void collapse_now(struct folio *folio)
 	collapse.replaced++;
 }
 
-/* Writes that come after the folio was replaced are handed over, too. */
+/* Data that is written after a folio was replaced is handed over. */
 static void memfd_keep_test_collapse(struct kunit *test)
 {
 	for (int at = 0; at < PAGES; at++) {
@@ -134,7 +137,7 @@ static void memfd_keep_test_poisoned_before(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, agent_inode(fd)->frozen);
 }
 
-/* A page that was never written is zeroed, but not if it is poisoned. */
+/* A folio that was never written is zeroed, except if it is poisoned. */
 static void memfd_keep_test_poisoned_unwritten(struct kunit *test)
 {
 	int session = new_session(), fd = agent_memfd(SIZE, 0, 0, 1);
@@ -153,7 +156,7 @@ static void memfd_keep_test_poisoned_after(struct kunit *test)
 	int other = agent_memfd(SIZE, 0, 0, 1);
 
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
-	/* Memory of another file is not a reason to refuse. */
+	/* Poisoned memory of another file does not abort the freeze. */
 	sim_poison(agent_inode(other)->cache[5]);
 	KUNIT_EXPECT_EQ(test, liveupdate_reboot(), 0);
 
@@ -190,7 +193,7 @@ static const struct tagged {
 	{ "page of a folio", true, 6, -EOPNOTSUPP },
 	{ "last page", true, PAGES - 1, -EOPNOTSUPP },
 	{ "none", true, PAGES, 0 },
-	/* Another architecture uses the bit for something else. */
+	/* Other architectures may use this page flag for something else. */
 	{ "no tags here", false, 6, 0 },
 };
 
@@ -227,7 +230,7 @@ static void memfd_keep_test_tags_of_another(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), 0);
 }
 
-/* Mappings can set them later, too. */
+/* Mappings can also set tags after the file is preserved. */
 static void memfd_keep_test_tags_after(struct kunit *test)
 {
 	const struct tagged *t = test->param_value;
@@ -292,7 +295,7 @@ static void memfd_keep_test_locked_for_ever(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), -EINTR);
 	KUNIT_EXPECT_EQ(test, waited, 3);
 
-	/* The other task still holds the lock, and the file is not frozen. */
+	/* The other task still has the lock, so the file is not frozen. */
 	KUNIT_EXPECT_TRUE(test, agent_inode(fd)->locked);
 	KUNIT_EXPECT_FALSE(test, agent_inode(fd)->frozen);
 }
@@ -355,7 +358,7 @@ static void memfd_keep_test_killed(struct kunit *test)
 	}
 }
 
-/* The same in a hole. */
+/* The same while a hole is filled. */
 static void memfd_keep_test_killed_in_a_hole(struct kunit *test)
 {
 	int session = new_session(), fd = agent_memfd(0, 0, 0, 0);
@@ -372,7 +375,7 @@ static const struct unmovable {
 	const char *name;
 	unsigned int at;
 	unsigned long flag;
-	bool on_its_way;	/* to a list of reclaim */
+	bool on_its_way;	/* not on an LRU list yet */
 	int err;
 	unsigned int drains;
 } unmovables[] = {
@@ -492,7 +495,8 @@ static void memfd_keep_test_log_is_limited(struct kunit *test)
 }
 
 /*
- * After an allocation failure, the next attempt can succeed; no endless loop.
+ * After an allocation failure the file can be retrieved again, and retrieving
+ * it ends even if all allocations fail.
  */
 static void memfd_keep_test_not_granted(struct kunit *test)
 {
@@ -595,11 +599,17 @@ static void memfd_keep_test_small_pages(struct kunit *test)
 			   !sim_logged(" 0 unclaimed pages released"));
 }
 
-/* The rest of a block is added with the next window of folios. */
+/*
+ * A block has more small folios than are added at a time: the rest is added
+ * later.
+ */
 #define SMALL_ORDER	7
 #define SMALL_SIZE	(PAGE_SIZE << SMALL_ORDER)
 
-/* Fills a file of large folios with small ones, until the @n-th allocation fails. */
+/*
+ * Retrieves a file of large folios in a kernel without large folios, with the
+ * @n-th allocation failing.
+ */
 static int get_small(struct kunit *test, unsigned long n, int *session, bool *failed)
 {
 	int fd;
@@ -617,7 +627,7 @@ static int get_small(struct kunit *test, unsigned long n, int *session, bool *fa
 	return fd;
 }
 
-/* Finishing the session then frees the rest of the block, too. */
+/* Finishing the session frees the rest of a block of which a part was added. */
 static void memfd_keep_test_small_pages_finish(struct kunit *test)
 {
 	struct sim_balance all = { }, left;
@@ -636,7 +646,10 @@ static void memfd_keep_test_small_pages_finish(struct kunit *test)
 	}
 }
 
-/* Each allocation may fail, with a part of a block added. */
+/*
+ * After each failing allocation, also with a part of a block added, the file
+ * can be retrieved again.
+ */
 static void memfd_keep_test_small_pages_fail_nth(struct kunit *test)
 {
 	bool failed = true;
@@ -653,7 +666,10 @@ static void memfd_keep_test_small_pages_fail_nth(struct kunit *test)
 	}
 }
 
-/* A stale block at the same address is too large for the file. */
+/*
+ * A stale block starts at a folio of the file, and is too large for its place
+ * in the file.
+ */
 static void memfd_keep_test_stale_block(struct kunit *test)
 {
 	for (int discard = 0; discard < 2; discard++) {
@@ -669,7 +685,10 @@ static void memfd_keep_test_stale_block(struct kunit *test)
 		for (u64 i = 0; i < inode->cache_size; i += 4) {
 			unsigned long pfn = folio_pfn(inode->cache[i]);
 
-			/* The last folio may have any number of pages. */
+			/*
+			 * The last folio does not have a maximum size, so its
+			 * stale block would be restored.
+			 */
 			if (i + 4 == inode->cache_size || !IS_ALIGNED(pfn, 8))
 				continue;
 			KUNIT_ASSERT_EQ(test, kho_preserve_pages(pfn_to_page(pfn), 8), 0);

@@ -12,7 +12,7 @@
 
 #define SIZE	(24 * PAGE_SIZE)
 
-/* The next folio of a file from page @i on, which is set to the page after it. */
+/* Returns the next folio of a file from page @i on, and moves @i past it. */
 static struct folio *next_folio(struct inode *inode, u64 *i)
 {
 	struct folio *folio;
@@ -39,7 +39,7 @@ static long references(struct inode *inode)
 	return sum;
 }
 
-/* Machines with large pages have few of them. */
+/* Machines with large pages have few pages. */
 static void need_pages(struct kunit *test, u64 pages)
 {
 	if (2 * pages > totalram_pages())
@@ -65,7 +65,7 @@ static int go_on(struct kunit *test)
 	return session;
 }
 
-/* All memory that was handed over has an owner, or is free. */
+/* All incoming memory was restored. */
 static void expect_all_claimed(struct kunit *test)
 {
 	KUNIT_EXPECT_FALSE(test, sim_logged("unclaimed"));
@@ -157,14 +157,14 @@ static void memfd_test_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), r->err);
 	KUNIT_EXPECT_EQ(test, sim_logged("failed to preserve file"), r->err != -ENOENT);
 	KUNIT_EXPECT_EQ(test, sim_resize(fd, SIZE), 0);
-	if (r->err == -ENOMEM)		/* holes were filled before */
+	if (r->err == -ENOMEM)		/* filled holes stay filled */
 		return;
 	after = sim_balance();
 	KUNIT_EXPECT_MEMEQ(test, &before, &after, sizeof(after));
 	KUNIT_EXPECT_EQ(test, references(agent_inode(fd)), SIZE / PAGE_SIZE);
 }
 
-/* A file without folios has a description, which goes with the session. */
+/* A file without folios has a description, which is freed with the session. */
 static void memfd_test_empty(struct kunit *test)
 {
 	int dev, session = session_of(&dev), fd = agent_memfd(0, 0, 0, 0);
@@ -200,7 +200,7 @@ static void memfd_test_changes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fget(fd)->f_pos, SIZE + 77);
 }
 
-/* Without that seal it can be executed. */
+/* Without F_SEAL_EXEC, the retrieved file is executable. */
 static void memfd_test_exec(struct kunit *test)
 {
 	int dev, session = session_of(&dev), fd = agent_memfd(SIZE, 0, F_SEAL_SHRINK, 1);
@@ -311,7 +311,7 @@ static void busy_again(struct folio *folio)
 	sim_migrate_fails = 10;
 }
 
-/* The count of attempts starts again for each folio. */
+/* After a folio was preserved, the count of attempts starts again. */
 static void memfd_test_busy_twice(struct kunit *test)
 {
 	int dev, session = session_of(&dev), fd;
@@ -321,12 +321,12 @@ static void memfd_test_busy_twice(struct kunit *test)
 	sim_migrate_error = 1;
 	sim_before_folio_lock = busy_again;
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 1, fd), 0);
-	/* And the LRU batches of all CPUs were drained after each attempt. */
+	/* The LRU batches of all CPUs are drained after each attempt. */
 	KUNIT_EXPECT_GE(test, sim_drains, 20);
 	sim_migrate_fails = 0;
 }
 
-/* Holes are not filled with the last free memory. */
+/* Holes are not filled if too little memory is available. */
 static void memfd_test_last_memory(struct kunit *test)
 {
 	unsigned long available = sim_available;
@@ -341,7 +341,11 @@ static void memfd_test_last_memory(struct kunit *test)
 	sim_available = available;
 }
 
-/* A file with folios of these orders, one after the other as they fit, 0 for a hole. */
+/*
+ * Returns a file of @pages with folios of @orders, which are repeated: one
+ * digit for each folio, "-" for a page of a hole.  A folio that does not fit
+ * has a smaller order.
+ */
 static int mixed_memfd(struct kunit *test, u64 pages, const char *orders)
 {
 	int fd = agent_memfd(0, 0, 0, 0);
@@ -464,12 +468,15 @@ static void memfd_test_list(struct kunit *test)
 	calls = sim_vmallocs;
 	before = sim_balance();
 	KUNIT_ASSERT_EQ(test, agent_preserve(session, 1, fd), 0);
-	/* And a page each for the record, the description, and the list of pages. */
+	/*
+	 * In addition to the list: a page each for the record, the description,
+	 * and the chunk that lists the pages of the list.
+	 */
 	KUNIT_EXPECT_EQ(test, sim_balance().pages - before.pages, list + 3);
 	KUNIT_EXPECT_EQ(test, sim_vmallocs - calls, 1 + l->moves);
 }
 
-/* A failure leaves no memory held. */
+/* If preserving a file fails, its memory is not held any more. */
 static void memfd_test_fail_preserve(struct kunit *test)
 {
 	int dev, session = session_of(&dev), fd = mixed_memfd(test, 300, "0211");
@@ -519,13 +526,16 @@ static void memfd_test_fail_fill(struct kunit *test)
 #define FAIL_ORDERS	"0010"
 #define FAIL_PAGES	96
 
-/* Next allocation to fail: each of the first ones, later one in several. */
+/* The next allocation to fail: each of the first ten, then fewer and fewer. */
 static unsigned long next_failing(unsigned long n)
 {
 	return n + 1 + n / 10;
 }
 
-/* Retrieves a file in the next kernel, with the @n-th allocation failing if there are so many. */
+/*
+ * Retrieves a file in the next kernel, with the @n-th allocation failing.
+ * @failed: it was reached.
+ */
 static int get_failing(struct kunit *test, unsigned long n, int *session, bool *failed)
 {
 	int dev, fd;
@@ -541,7 +551,10 @@ static int get_failing(struct kunit *test, unsigned long n, int *session, bool *
 	return fd;
 }
 
-/* Objects that are left when a file was retrieved, with the @n-th allocation failing once. */
+/*
+ * Sets @objects to the number of objects that are left after a file was
+ * retrieved, with the @n-th allocation failing once.
+ */
 static bool retrieve_failing(struct kunit *test, unsigned long n, unsigned long *objects)
 {
 	bool failed;
@@ -568,7 +581,8 @@ static void memfd_test_fail_retrieve(struct kunit *test)
 }
 
 /*
- * Memory left after finishing a file, with the @n-th allocation failing once.
+ * Sets @left to the balance after the session was finished, with the @n-th
+ * allocation failing when the file was retrieved.
  */
 static bool finish_failing(struct kunit *test, unsigned long n, struct sim_balance *left)
 {

@@ -15,7 +15,7 @@ void model_free(struct model *m);
 /* First position whose key is not below @key. */
 unsigned long model_find(const struct model *m, unsigned long key);
 bool model_has(const struct model *m, unsigned long key);
-/* Both return whether the set changed. */
+/* Both return true if the set has changed. */
 bool model_add(struct model *m, unsigned long key);
 bool model_del(struct model *m, unsigned long key);
 /* Number of different values of key >> @shift. */

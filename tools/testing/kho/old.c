@@ -18,7 +18,7 @@ struct old *old_new(struct kunit *test)
 	sim_boot_cold();
 	KUNIT_ASSERT_EQ(test, kho_radix_init_tree(&old->map, NULL), 0);
 
-	/* The scratch area does not overlap memory of the test. */
+	/* Tests use memory below the scratch area. */
 	old->scratch = (void *)__get_free_pages(GFP_KERNEL, 0);
 	old->scratch[0] = (struct kho_scratch){
 		PFN_PHYS(SIM_PAGES - areas), PFN_PHYS(areas),
@@ -113,7 +113,9 @@ void old_expect_refused(struct kunit *test, struct old *old, const char *why)
 	KUNIT_EXPECT_NULL(test, kho_in.map.root);
 }
 
-/* Large nodes are not compared after each step, as this is slow. */
+/*
+ * With large pages this comparison is slow, so it is not done after each step.
+ */
 static void expect_same_keys(struct kunit *test, struct old *old, unsigned long pfn)
 {
 	if (PAGE_SHIFT <= 12)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A handover that a test writes itself, so that it may be invalid.  After the
- * boot all pages and keys are compared with the reference.
+ * A handover that a test writes itself, so that it can be invalid.  After the
+ * boot, all pages and keys are compared with the reference.
  */
 #ifndef KHO_OLD_H
 #define KHO_OLD_H
@@ -19,38 +19,46 @@ struct old {
 	struct ref ref;
 };
 
-/* Boots it.  It has one scratch area, at the end of memory. */
+/* Boots the previous kernel.  It has one scratch area, at the end of memory. */
 struct old *old_new(struct kunit *test);
 
 /* Puts a key into the map. */
 void old_put(struct kunit *test, struct old *old, unsigned long pfn,
 	     unsigned int order);
-/* The same for memory that no node is allocated from. */
+/*
+ * The same, and marks the memory as used, so that no node is allocated in it.
+ */
 void old_put_block(struct kunit *test, struct old *old, unsigned long pfn,
 		   unsigned int order);
-/* A free block outside scratch memory, which stays free. */
+/* Returns a free block outside of scratch memory, without allocating it. */
 unsigned long old_random_block(struct rnd_state *rnd, unsigned int order);
 
 void old_write_root(struct kunit *test, struct old *old);
-/* The last step before a boot: writes the root tree, unless it exists. */
+/*
+ * The last step before a boot: writes the root tree, unless the test has
+ * written it.
+ */
 void old_finish(struct kunit *test, struct old *old);
 
 /* Boots the next kernel, which accepts the handover if the reference does. */
 bool old_boot(struct kunit *test, struct old *old);
-/* Call after the boot, and after each further step. */
+/*
+ * Compares pages and keys with the reference, after the boot and after each
+ * further step.
+ */
 void old_check(struct kunit *test, struct old *old, bool coarse);
 /* Expects that the next kernel boots without the handover, and logs @why. */
 void old_expect_refused(struct kunit *test, struct old *old, const char *why);
 
 /*
- * Restores and frees a folio, compares with the reference; returns its order or
- * -1.
+ * Restores and frees a folio, and compares the result with the reference.
+ * Returns the order, or -1.
  */
 int old_expect_same_folio(struct kunit *test, struct old *old, unsigned long pfn);
 bool old_expect_same_pages(struct kunit *test, struct old *old, unsigned long pfn,
 			   unsigned long nr);
 
-/* The same, with the result that the test expects. */
+/* The same, and expects that the memory can be restored. */
 void old_expect_folio(struct kunit *test, struct old *old, unsigned long pfn,
 		      unsigned int order);
 void old_expect_pages(struct kunit *test, struct old *old, unsigned long pfn,

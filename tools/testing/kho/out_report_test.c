@@ -36,7 +36,7 @@ static void out_report_test_compat(struct kunit *test)
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(lines); i++)
 		KUNIT_EXPECT_TRUE_MSG(test, has_line(text, lines[i]), "%s", lines[i]);
-	/* Aliases are never written. */
+	/* An alias, such as "kho-v4" alone, is never written. */
 	KUNIT_EXPECT_NULL(test, strstr(text, "kho-v4: "));
 }
 

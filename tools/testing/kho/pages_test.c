@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Preserving at the boundaries of memory that can be preserved, division into
- * blocks, and the accounting of restored pages.
+ * Preserving memory next to memory that cannot be preserved, the division of
+ * ranges into blocks, and the accounting of restored pages.
  */
 
 #include "old.h"
@@ -53,7 +53,10 @@ static void put_scratch(unsigned long pfn, unsigned long nr)
 	kho_scratch_cnt = 1;
 }
 
-/* Memory that can be preserved, for each page, and for each range of pages. */
+/*
+ * A range can be preserved if it does not overlap scratch memory, for all
+ * ranges around an area.
+ */
 static void pages_test_borders(struct kunit *test)
 {
 	unsigned long pfn = some_pages(test), before = nr_keys();
@@ -72,13 +75,16 @@ static void pages_test_borders(struct kunit *test)
 	}
 }
 
-/* The same where memory was added. */
+/* The same next to hot-added memory. */
 static void pages_test_hot_border(struct kunit *test)
 {
 	struct page *page = NULL;
 	unsigned long border;
 
-	/* Free pages at a border of sections; not every machine has them. */
+	/*
+	 * Find a section border with a free page on both sides, which may not
+	 * exist.
+	 */
 	for (border = PAGES_PER_SECTION; border < SIM_PAGES; border += PAGES_PER_SECTION) {
 		if (sim_memmap[border - 1].state == SIM_FREE &&
 		    sim_memmap[border].state == SIM_FREE &&
@@ -140,7 +146,7 @@ static bool has_block(unsigned long pfn, unsigned int order)
 	return kho_radix_test_key(&map, kho_encode_key(PFN_PHYS(pfn), order));
 }
 
-/* The largest blocks there are, but none with pages of two nodes. */
+/* A range is divided into the largest possible blocks, each within one node. */
 static void pages_test_nodes(struct kunit *test)
 {
 	unsigned long pfn = some_pages(test), before = nr_keys();
@@ -160,7 +166,7 @@ static void pages_test_nodes(struct kunit *test)
 			at += BIT(order);
 		}
 		KUNIT_EXPECT_EQ(test, nr_keys(), before + nr);
-		/* Another kernel may know of other nodes. */
+		/* Nodes may differ when the range is unpreserved. */
 		sim_node_pfn = SIM_PAGES;
 		kho_unpreserve_pages(pfn_to_page(pfn), 16);
 		KUNIT_EXPECT_EQ(test, nr_keys(), before);
@@ -168,12 +174,15 @@ static void pages_test_nodes(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged(": not preserved"));
 }
 
-/* With more than one node blocks are at most as large as those of the allocator. */
+/*
+ * With more than one node, blocks are at most as large as those of the page
+ * allocator.
+ */
 static void pages_test_largest(struct kunit *test)
 {
 	unsigned long max = BIT(MAX_PAGE_ORDER), pfn = 2 * max;
 
-	/* Without scratch areas, any place will do. */
+	/* Without scratch areas, all addresses can be used. */
 	kho_scratch_cnt = 0;
 	KUNIT_ASSERT_EQ(test, kho_preserve_pages(pfn_to_page(pfn), 2 * max), 0);
 	KUNIT_EXPECT_TRUE(test, has_block(pfn, MAX_PAGE_ORDER + 1));
@@ -200,7 +209,10 @@ static void pages_test_managed(struct kunit *test)
 	hop(test);
 	for (int nid = 0; nid < 2; nid++)
 		before[nid] = sim_managed(nid);
-	/* Three on the first node, and five on the second one, in turns. */
+	/*
+	 * Restore three pages of the first node and five of the second one,
+	 * alternating between the nodes.
+	 */
 	for (unsigned int i = 0; i < 8; i++) {
 		unsigned int at = i % 2 ? 3 + i / 2 : i < 6 ? i / 2 : 7;
 		struct folio *folio;
@@ -226,8 +238,8 @@ static void restore_other(void)
 }
 
 /*
- * A page is restored by another owner after the check: the others are freed
- * once.
+ * Another owner restores a page after the check: pages restored before it are
+ * freed, once.
  */
 static void pages_test_restored_twice(struct kunit *test)
 {
@@ -253,7 +265,7 @@ static void pages_test_restored_twice(struct kunit *test)
 	}
 }
 
-/* Restoring memory next to an overlap does not take a lock either. */
+/* Claiming memory next to an overlap does not take a lock. */
 static void pages_test_next_to_overlap(struct kunit *test)
 {
 	unsigned long pfn = SIM_PAGES / 4, locked;

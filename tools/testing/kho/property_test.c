@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Owners with good memory, and any number of stale keys: inside and around their
- * blocks, over nodes and the root tree, in holes, in scratch memory and past the
- * end of RAM.
+ * Owners with valid memory, and a random number of stale keys: inside and around
+ * blocks of owners, over nodes and the root tree, in holes, in scratch memory and
+ * past the end of RAM.
  *
  *  - An owner restores all of its memory, unless a stale owner has restored a
  *    part of it before.
- *  - A stale owner gets nothing after an owner of the same memory.
- *  - No page has two owners; set_page_count() sees to that.
+ *  - A stale owner cannot restore memory after its real owner has restored it.
+ *  - A page does not get two owners; set_page_count() checks that.
  *  - Memory of an owner stays reserved until the owner restores it.
  */
 
@@ -19,7 +19,7 @@
 static ulong seed = 20261122;
 module_param(seed, ulong, 0444);
 
-/* Boots of a machine with small pages are fast, and its maps have more levels. */
+/* With small pages boots are fast, and maps have more levels. */
 #define ROUNDS		(PAGE_SHIFT < 12 ? 1200 : PAGE_SHIFT > 12 ? 60 : 200)
 #define MAX_OWNERS	10
 #define MAX_STALE	24
@@ -27,7 +27,7 @@ module_param(seed, ulong, 0444);
 struct owner {
 	struct item item;
 	struct model keys;	/* of its blocks */
-	bool robbed;		/* by a stale owner */
+	bool robbed;		/* a stale owner has restored a part of its memory */
 	bool done;
 };
 
@@ -95,7 +95,7 @@ static struct stale random_stale(struct scene *s)
 	unsigned int order = rnd_below(&s->rnd, 7);
 	unsigned long pfn = rnd_below(&s->rnd, SIM_PAGES);
 
-	/* Now and then past the end of RAM. */
+	/* Some of them are past the end of RAM. */
 	if (!rnd_below(&s->rnd, 8))
 		pfn = rnd_below(&s->rnd, BIT(63 - PAGE_SHIFT));
 	if (!rnd_below(&s->rnd, 8))
@@ -124,7 +124,7 @@ static unsigned long random_node(struct scene *s)
 	return n;
 }
 
-/* Inside of a block, around it, or as large. */
+/* A stale block inside of a block, around it, or of the same size. */
 static struct stale stale_at_key(struct scene *s)
 {
 	unsigned long pfn, nr, key = s->keys.key[rnd_below(&s->rnd, s->keys.nr)];
@@ -137,8 +137,8 @@ static struct stale stale_at_key(struct scene *s)
 }
 
 /*
- * A smaller folio at the start of an owner's folio cannot be distinguished from
- * it, and an equal key is the key of the owner.
+ * A stale key of a smaller folio at the start of an owner's folio would be
+ * restored instead of it, and an equal key is the key of the owner.
  */
 static bool is_ambiguous(const struct scene *s, const struct stale *stale)
 {
@@ -211,7 +211,7 @@ static void expect_left(struct kunit *test, const struct model *keys)
 	}
 }
 
-/* Memory of owners that is not restored yet. */
+/* Memory of an owner stays reserved until the owner restores it. */
 static void expect_owned(struct kunit *test, const struct scene *s)
 {
 	for (unsigned int i = 0; i < s->nr_owners; i++) {
@@ -269,7 +269,10 @@ static bool restore_stale(struct scene *s, const struct stale *stale)
 	return page;
 }
 
-/* Each stale owner whose memory another owner has restored. */
+/*
+ * After @o has restored its memory, stale keys cannot be restored if they
+ * overlap it.
+ */
 static void expect_too_late(struct kunit *test, struct scene *s, const struct owner *o)
 {
 	for (unsigned int i = 0; i < s->nr_stale; i++) {
@@ -305,7 +308,10 @@ static void restore_owners(struct kunit *test, struct scene *s)
 	}
 }
 
-/* They must not restore memory of an owner. */
+/*
+ * Stale owners must not restore memory of an owner; set_page_count() checks
+ * that.
+ */
 static void restore_all_stale(struct kunit *test, struct scene *s)
 {
 	for (unsigned int i = 0; i < s->nr_stale; i++)
@@ -325,7 +331,10 @@ static void property_test_owners_first(struct kunit *test)
 	}
 }
 
-/* Exactly the owners of memory that a stale owner has restored are refused. */
+/*
+ * Some stale owners come first.  Marks the owners that lose a part of their
+ * memory to them: exactly these must be refused later.
+ */
 static void rob_some(struct kunit *test, struct scene *s)
 {
 	for (unsigned int i = 0; i < s->nr_stale; i++) {
@@ -335,7 +344,7 @@ static void rob_some(struct kunit *test, struct scene *s)
 
 		if (rnd_below(&s->rnd, 3))
 			continue;
-		/* The restored folio may be smaller, as in the reference. */
+		/* The restored folio may be smaller than the stale block. */
 		order = ref_restore_folio(&s->ref, PFN_PHYS(stale->pfn));
 		KUNIT_ASSERT_EQ(test, !!kho_restore_folio(PFN_PHYS(stale->pfn)),
 				order >= 0);

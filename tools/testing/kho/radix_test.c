@@ -16,7 +16,10 @@ module_param(seed, ulong, 0444);
 #define LEAF_KEYS	BIT(KHO_BITMAP_SIZE_LOG2)
 #define LAST_KEY	(BIT(KHO_RADIX_KEY_WIDTH) - 1)
 
-/* Bits of a key that are decided below @level; 0 is the level of the leaves. */
+/*
+ * Number of low bits of a key that levels below @level decode.  Level 0 has the
+ * leaves.
+ */
 static unsigned int bits_below(unsigned int level)
 {
 	unsigned int bits = KHO_BITMAP_SIZE_LOG2 + (level - 1) * KHO_TABLE_SIZE_LOG2;
@@ -25,8 +28,8 @@ static unsigned int bits_below(unsigned int level)
 }
 
 /*
- * @now holds the keys of the tree, @ever all that were added, for each of which
- * there is a path of nodes until the tree is destroyed.
+ * @now has the present keys of the tree, @ever all keys that were ever added:
+ * their nodes stay until the tree is destroyed.
  */
 struct world {
 	struct kho_radix_tree tree;
@@ -109,7 +112,10 @@ static int walk_node(phys_addr_t phys, void *data)
 	return 0;
 }
 
-/* From any key to any other one: the first run, and no key past the last one. */
+/*
+ * kho_radix_next_run_to() finds the first run between any two keys, cut at the
+ * last key.
+ */
 static void compare_runs_to(struct kunit *test, struct world *w)
 {
 	for (unsigned int i = 0; i < 20 && w->now.nr; i++) {
@@ -119,7 +125,7 @@ static void compare_runs_to(struct kunit *test, struct world *w)
 
 		if (last < first)
 			swap(first, last);
-		/* Not only keys that are present. */
+		/* Also start and end next to a key of the tree. */
 		first += rnd_below(&w->rnd, 2);
 		last = max(first, last - min(last, rnd_below(&w->rnd, 2)));
 		key = first;
@@ -133,7 +139,7 @@ static void compare_runs_to(struct kunit *test, struct world *w)
 	}
 }
 
-/* Nodes after the range are not even read. */
+/* Nodes after the range are not read. */
 static void radix_test_run_to_reads_no_more(struct kunit *test)
 {
 	unsigned long leaf = BIT(KHO_BITMAP_SIZE_LOG2), key, nr;
@@ -174,7 +180,7 @@ static int count_node(phys_addr_t phys, void *data)
 	return 0;
 }
 
-/* As long as it is set, reading a node other than the root faults. */
+/* Until the root is restored from @saved, reading any other node faults. */
 static void set_unreadable(struct kho_radix_tree *tree, struct kho_radix_node *saved)
 {
 	struct kho_radix_node *root = tree->root;
@@ -184,7 +190,7 @@ static void set_unreadable(struct kho_radix_tree *tree, struct kho_radix_node *s
 		root->table[i] = root->table[i] ? 1ULL << 50 : 0;
 }
 
-/* In the leaf that a cursor is at, nothing else is read. */
+/* A cursor finds keys of its leaf without reading other nodes. */
 static void radix_test_cursor_spares_nodes(struct kunit *test)
 {
 	struct kho_radix_node *saved = kunit_kzalloc(test, sizeof(*saved), GFP_KERNEL);
@@ -194,7 +200,7 @@ static void radix_test_cursor_spares_nodes(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, kho_radix_add_key_at(&w->tree, LEAF_KEYS + 1, &at), 0);
 	KUNIT_ASSERT_TRUE(test, kho_radix_next_run_at(&w->tree, &key, &nr, &run_at));
-	/* It does not go to a missing leaf. */
+	/* A missing leaf does not move the cursor. */
 	KUNIT_EXPECT_FALSE(test, kho_radix_test_key_at(&w->tree, LAST_KEY, &at));
 
 	set_unreadable(&w->tree, saved);
@@ -237,8 +243,8 @@ static unsigned long expected_nodes(const struct world *w)
 	unsigned long nr = 1;
 
 	/*
-	 * A node of level n is identified by the key bits above those that it
-	 * decodes.
+	 * Two keys have the same node at the level below @level if they only
+	 * differ in their lowest bits_below() bits.
 	 */
 	for (unsigned int level = 1; level < KHO_TREE_MAX_DEPTH; level++)
 		nr += model_distinct(&w->ever, bits_below(level));
@@ -252,7 +258,10 @@ static bool any_key(const struct world *w, unsigned long first, unsigned long la
 	return kho_radix_next_run_to(&w->tree, &first, &nr, last);
 }
 
-/* The same with single calls for each run, starting anywhere in a run. */
+/*
+ * The same with a call of kho_radix_next_run() for each run, from its start and
+ * from within it.
+ */
 static void compare_runs(struct kunit *test, struct world *w)
 {
 	struct walk k = { .test = test, .model = &w->now };
@@ -304,7 +313,10 @@ static void compare(struct kunit *test, struct world *w)
 	compare_runs_to(test, w);
 }
 
-/* Borders: of words, leaves, of what is below each table entry, of the width. */
+/*
+ * Borders: of a word, of a leaf, of the keys below a table entry of each level,
+ * and of the key width.
+ */
 
 static unsigned long border(unsigned int i)
 {
@@ -337,7 +349,7 @@ static void radix_test_borders(struct kunit *test)
 	}
 }
 
-/* Two keys whose paths divide at a level share exactly the nodes above it. */
+/* Two keys whose paths separate at a level share only the nodes above it. */
 static void radix_test_parting(struct kunit *test)
 {
 	for (unsigned int level = 0; level < KHO_TREE_MAX_DEPTH; level++) {
@@ -374,7 +386,10 @@ static void radix_test_full_tables(struct kunit *test)
 	struct world *w = new_world(test, 0);
 	unsigned long slots = BIT(KHO_TABLE_SIZE_LOG2);
 
-	/* With large pages that is more memory than the machine has. */
+	/*
+	 * With large pages, nodes for all slots need more memory than the
+	 * machine has.
+	 */
 	slots = min(slots, 64UL);
 	for (unsigned int level = 1; level < KHO_TREE_MAX_DEPTH; level++) {
 		for (unsigned long slot = 0; slot < slots; slot++) {
@@ -405,7 +420,7 @@ static void radix_test_too_wide(struct kunit *test)
 
 /* Random operations. */
 
-/* Near a border, near a key that is there, or anywhere. */
+/* A key near a border, near a key of the tree, or anywhere. */
 static unsigned long random_key(struct world *w)
 {
 	unsigned long key;
@@ -483,7 +498,10 @@ static void radix_test_random(struct kunit *test)
 				compare(test, w);
 		}
 		compare(test, w);
-		/* Without the nodes there would be no memory for all rounds. */
+		/*
+		 * Free the nodes: memory does not suffice for those of all
+		 * rounds.
+		 */
 		free_world(w);
 	}
 }
@@ -503,7 +521,7 @@ static void radix_test_next_kernel(struct kunit *test)
 	compare(test, w);
 }
 
-/* A callback can end the walk at any point, with its own result. */
+/* A callback can end a walk at any point, and the walk returns its result. */
 
 struct stop {
 	unsigned long left;

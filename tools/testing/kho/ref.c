@@ -94,7 +94,7 @@ static void read_leaf(struct ref *ref, u64 leaf, unsigned long base)
 	}
 }
 
-/* Returns false when the tree cannot be used. */
+/* Returns false if the tree is invalid. */
 static bool read_node(struct ref *ref, u64 phys, unsigned int level,
 		      unsigned long base)
 {
@@ -135,7 +135,7 @@ static void drop_keys(struct ref *ref)
 	ref->keys = kept;
 }
 
-/* The smallest order of a block that has the page in it, or -1. */
+/* Order of the smallest block that contains the page, or -1. */
 static int order_around(const struct ref *ref, unsigned long pfn)
 {
 	unsigned long first, nr, least = 0;
@@ -267,7 +267,10 @@ int ref_restore_folio(struct ref *ref, phys_addr_t phys)
 	return -1;
 }
 
-/* Whether the pages are a row of blocks; from[i]: whether pages i to nr are. */
+/*
+ * Returns true if the pages can be divided into blocks of keys; from[i]: true
+ * for the pages from i on.
+ */
 static bool is_row_of_blocks(const struct ref *ref, phys_addr_t phys, unsigned long nr)
 {
 	bool *from = calloc(nr + 1, sizeof(*from));
@@ -317,7 +320,7 @@ static int add_run(unsigned long key, unsigned long nr, void *data)
 	phys_addr_t phys;
 
 	for (; nr--; key++) {
-		/* Keys that no kernel would write stand for nothing. */
+		/* Ignore keys that do not stand for a block. */
 		if (kho_decode_key(key, &phys, &order))
 			model_add(data, key);
 	}

@@ -3,9 +3,9 @@
  * The plain reference of a handover: which keys of the memory map can be
  * restored, and which pages stay reserved.
  *
- * The incoming map is read before the kernel boots, from the same memory.  Keys
- * are compared one by one, and each page has a byte.  This is slow, but
- * independent of the code under test.
+ * The reference reads the incoming map before the kernel boots, from the same
+ * memory.  It compares keys one by one, and has a byte for each page.  This is
+ * slow, but independent of the code under test.
  */
 #ifndef KHO_REF_H
 #define KHO_REF_H
@@ -25,19 +25,24 @@ struct ref {
 	struct sim_handover handover;
 	struct model keys;		/* of blocks that can be restored */
 	u8 page[SIM_PAGES];
-	/* Restored by the kernel itself; 0: none. */
+	/* Memory that the kernel itself restores, or 0. */
 	phys_addr_t metadata;
 	phys_addr_t timeline;
 	bool refused;			/* the whole handover */
 };
 
-/* Before sim_boot_warm(), with a root tree and scratch areas that are valid. */
+/*
+ * Call before sim_boot_warm(), with a valid root tree and valid scratch areas.
+ */
 void ref_init(struct ref *ref, const struct sim_handover *handover);
-/* After sim_boot_warm(), unless it was refused: what the kernel restores. */
+/*
+ * Call after sim_boot_warm(), if it accepted the handover: marks what the
+ * kernel itself restores.
+ */
 void ref_booted(struct ref *ref);
 void ref_free(struct ref *ref);
 
-/* Whether a key stands for a block that ends before the end of RAM. */
+/* Returns true if a key stands for a block within RAM. */
 bool ref_block(unsigned long key, unsigned long *pfn, unsigned long *nr);
 
 /* Returns the order of the folio, or -1; marks it as restored. */
@@ -47,7 +52,7 @@ bool ref_restore_pages(struct ref *ref, phys_addr_t phys, unsigned long nr);
 /* Marks all unclaimed memory as released. */
 void ref_release(struct ref *ref);
 
-/* Whether the incoming map has the same keys. */
+/* Returns true if the incoming map has the same keys as the reference. */
 bool ref_same_keys(const struct ref *ref);
 /*
  * Returns the first page in a wrong state, or SIM_PAGES.

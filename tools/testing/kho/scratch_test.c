@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Scratch memory: command line, placement of areas, memory of the page
- * allocator, and the extension during early boot.
+ * Scratch memory: the command line, the placement of areas, their memory in the
+ * page allocator, and their extension during early boot.
  */
 
 #include "old.h"
@@ -17,7 +17,7 @@ module_param(seed, ulong, 0444);
 static const struct option {
 	const char *name;
 	int err;
-	bool on_demand;		/* after it, unless it is an error */
+	bool on_demand;		/* result of the option, unless it is invalid */
 	const char *log;
 } options[] = {
 	{ "demand", 0, true },
@@ -50,7 +50,10 @@ static const struct option {
 
 KUNIT_ARRAY_PARAM_DESC(option, options, name);
 
-/* An error changes nothing.  The option also has the name of Linux 7.4. */
+/*
+ * An invalid option changes nothing.  The option also has the name that Linux
+ * 7.4 uses.
+ */
 static void scratch_test_option(struct kunit *test)
 {
 	static const char * const names[] = { "kho_scratch", "kho_bootmem" };
@@ -69,7 +72,10 @@ static void scratch_test_option(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_param("kho_scratch", NULL), -EINVAL);
 }
 
-/* A machine with memory far above that of this program, on two nodes. */
+/*
+ * A machine with two nodes, whose memory is at much higher addresses than that
+ * of the simulation.
+ */
 
 #define LOW		(64ULL << 30)
 #define HIGH		(256ULL << 30)
@@ -100,7 +106,7 @@ static void large_machine(struct kunit *test)
 	__memblock_reserve(HIGH_1, USED_HIGH_1, 1, 0);
 	__memblock_reserve(HIGH + EACH / 2, USED_ANYWHERE, NUMA_NO_NODE, 0);
 
-	/* As if no kernel ran before; the array of areas is written. */
+	/* A cold boot, with a page for the array of areas, which is written. */
 	sim_set_state(SIM_PAGES - 1, 1, SIM_LEFT);
 	kho_enable = true;
 	kho_in.scratch_phys = 0;
@@ -129,7 +135,7 @@ static void scratch_test_boot_use(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_boot_use.node_high[1], USED_HIGH_1);
 }
 
-/* An area of @size bytes in [@start, @start + EACH), without another user. */
+/* Expects an area of @size bytes in [@start, @start + EACH). */
 static void expect_area(struct kunit *test, unsigned int i, u64 size, u64 start)
 {
 	const struct kho_scratch *area = &kho_scratch[i];
@@ -158,7 +164,7 @@ static void scratch_test_sizes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, memblock.reserved.total_size,
 			before + 9 * UNIT + 4 * sizeof(*kho_scratch));
 
-	/* No area where none is wanted. */
+	/* No area is reserved for a size of 0. */
 	large_machine(test);
 	KUNIT_ASSERT_EQ(test, ask_for(0, UNIT, 0), 0);
 	kho_reserve_scratch();
@@ -167,7 +173,7 @@ static void scratch_test_sizes(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kho_enable);
 }
 
-/* Percentage of the memory that the kernel uses. */
+/* Sizes as a percentage of the memory that the kernel uses. */
 static void scratch_test_scale(struct kunit *test)
 {
 	large_machine(test);
@@ -181,7 +187,7 @@ static void scratch_test_scale(struct kunit *test)
 	expect_area(test, 2, 8 * UNIT, HIGH);
 	expect_area(test, 3, UNIT, HIGH_1);
 
-	/* The last one counts. */
+	/* The last option takes effect. */
 	large_machine(test);
 	KUNIT_ASSERT_EQ(test, sim_param("kho_scratch", "200%"), 0);
 	KUNIT_ASSERT_EQ(test, ask_for(2 * UNIT, 0, 0), 0);
@@ -227,14 +233,14 @@ static void scratch_test_too_large(struct kunit *test)
 	expect_nothing_reserved(test, before);
 }
 
-/* One allocation after the other fails. */
+/* Allocations fail, one in each round. */
 static void scratch_test_no_memory(struct kunit *test)
 {
 	u64 before;
 
 	/*
-	 * The array and each area; every second allocation has a fallback, so
-	 * skip it.
+	 * The allocations of the array and of each area.  Those in between are
+	 * fallbacks, which a failure does not reach.
 	 */
 	for (unsigned int n = 1; n <= 9; n += 2) {
 		large_machine(test);
@@ -321,7 +327,7 @@ static void boot_with_areas(struct kunit *test, u64 lowmem, u64 global)
 	sim_boot_cold();
 }
 
-/* Managed pages of all owners. */
+/* Expects @cma pages of CMA, and that all free memory is managed. */
 static void expect_managed(struct kunit *test, unsigned long cma)
 {
 	KUNIT_EXPECT_EQ(test, sim_count(SIM_CMA), cma);
@@ -366,7 +372,7 @@ static void scratch_test_pageblocks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, totalcma_pages, 7 + end - first);
 }
 
-/* Areas are ordinary memory when they are not needed any more. */
+/* With scratch memory on demand, incoming areas become ordinary memory. */
 static void scratch_test_on_demand(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -381,9 +387,9 @@ static void scratch_test_on_demand(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kho_scratch_cnt, 0);
 	KUNIT_EXPECT_NULL(test, kho_scratch);
 	expect_managed(test, 0);
-	/* As much as the next kernel will need. */
+	/* The memory in use is recorded, which the next kernel will need. */
 	KUNIT_EXPECT_GE(test, kho_boot_use.low, 3 * PAGE_SIZE);
-	/* The array of the areas, too. */
+	/* The array of areas is freed as well. */
 	KUNIT_EXPECT_NE(test, sim_memmap[PHYS_PFN(old->handover.scratch)].state, SIM_LEFT);
 	KUNIT_EXPECT_FALSE(test, kho_scratch_overlap(area, PAGE_SIZE));
 	KUNIT_EXPECT_TRUE(test, kho_in_covers(PFN_PHYS(pfn), PAGE_SIZE));
@@ -422,7 +428,7 @@ static void mark_busy(bool *busy, u64 start, u64 last)
 		busy[i] = true;
 }
 
-/* Keys of any order and place, of which most are far away. */
+/* Adds keys of any order and address. */
 static void add_keys(struct kunit *test, struct kho_radix_tree *map, struct rnd_state *rnd,
 		     bool *busy)
 {
@@ -433,8 +439,8 @@ static void add_keys(struct kunit *test, struct kho_radix_tree *map, struct rnd_
 		u64 at = rnd_below(rnd, 8) ? rnd_below(rnd, MAX_GIB) * GIB : -size;
 
 		/*
-		 * At both ends of a GiB, for several GiB, and at the end of all
-		 * addresses.
+		 * Blocks at both ends of a GiB, of several GiB, and at the end
+		 * of the address space.
 		 */
 		at = round_down(at - rnd_below(rnd, 2), size);
 		for (int nr = rnd_below(rnd, 4); nr >= 0; nr--, at += size) {
@@ -459,7 +465,10 @@ static void expect_extended(struct kunit *test, const bool *busy, u64 end_of_ram
 	KUNIT_ASSERT_EQ(test, at, end_of_ram);
 }
 
-/* Every GiB without a key or a node, up to the end of RAM. */
+/*
+ * Scratch memory is extended by every GiB without a key or a node, up to the
+ * end of RAM.
+ */
 static void scratch_test_extend(struct kunit *test)
 {
 	struct rnd_state rnd;

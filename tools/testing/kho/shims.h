@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Stand-ins for kernel headers used by the user-space build.  All other headers
- * that kernel sources include lead to this one; see the Makefile.  They are
- * sorted by intent, after tools/testing/vma:
+ * Stand-ins for kernel headers used by the user-space build.  Most headers that
+ * kernel sources include are replaced by this one; see the Makefile.  The
+ * stand-ins are sorted by intent, like those of tools/testing/vma:
  *
  *     duplicated/  means exactly the same as in the kernel
  *     stubbed/     does nothing
- *     custom/      does something else, for the sake of testing
+ *     custom/      does something else than in the kernel, for testing
  */
 #ifndef KHO_SHIMS_H
 #define KHO_SHIMS_H

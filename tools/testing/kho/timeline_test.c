@@ -8,7 +8,7 @@
 #include <linux/kho/timeline.h>
 #include <linux/libfdt.h>
 
-/* Each read of the clock takes one tick, which is a second. */
+/* Each read advances the clock by 1000 ticks, which are a second. */
 static int timeline_test_init(struct kunit *test)
 {
 	int err = sim_liveupdate_init(test);
@@ -91,7 +91,7 @@ static void timeline_test_update(struct kunit *test)
 		    "session: a\\012\nretrieved: 32.000000000\nnow: ");
 	sim_tsc = 40000;
 	KUNIT_ASSERT_EQ(test, agent_finish(session), 0);
-	/* Neither changes earlier times. */
+	/* A second finish and closing the session do not change earlier times. */
 	KUNIT_ASSERT_EQ(test, agent_finish(session), 0);
 	sim_close(session);
 	expect_line(test, "retrieved: 32.000000000\nfinished: 41.000000000\nnow: ");
@@ -99,8 +99,8 @@ static void timeline_test_update(struct kunit *test)
 }
 
 /*
- * A session that is retrieved again keeps its first time; more sessions are
- * only counted.
+ * A session that is retrieved again keeps the time of the first retrieve.
+ * Sessions that do not fit into the list are only counted.
  */
 static void timeline_test_sessions(struct kunit *test)
 {
@@ -134,7 +134,7 @@ static void timeline_test_sessions(struct kunit *test)
 /* A handover with one change. */
 static const struct bad {
 	const char *name;
-	u64 size;		/* of the subtree, 0 for its own */
+	u64 size;		/* of the subtree; 0: unchanged */
 	const char *compatible;
 	u64 hz;
 	u32 clock;
@@ -181,7 +181,7 @@ static void timeline_test_bad(struct kunit *test)
 	out->hz = bad->hz;
 	out->clock = bad->clock;
 	out->at[KHO_TIMELINE_LEFT] = bad->at;
-	/* Events that no kernel has yet. */
+	/* Events that this kernel does not know. */
 	out->at[KHO_TIMELINE_EVENTS] = 7;
 	out->at[KHO_TIMELINE_SLOTS - 1] = ~0ULL;
 	if (bad->size) {
@@ -200,7 +200,7 @@ static void timeline_test_bad(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, outgoing());
 }
 
-/* Without a counter, nothing has a time. */
+/* Without a clock, no event has a time. */
 static void timeline_test_no_clock(struct kunit *test)
 {
 	tsc_khz = 0;
@@ -211,7 +211,10 @@ static void timeline_test_no_clock(struct kunit *test)
 	expect_no_line(test, "now: ");
 }
 
-/* Each allocation of a boot fails once: the handover goes on without a time line. */
+/*
+ * Each allocation of a boot fails once.  If it is that of the time line, the
+ * handover works without a time line.
+ */
 static void timeline_test_no_page(struct kunit *test)
 {
 	unsigned int without = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Unclaimed memory: references to it, the list of it, and the nodes of its map. */
+/* Unclaimed memory: references, the list in debugfs, and the nodes of the map. */
 
 #include "model.h"
 
@@ -37,7 +37,7 @@ static const struct count {
 
 KUNIT_ARRAY_PARAM_DESC(count, counts, name);
 
-/* A saturated count never drops. */
+/* A saturated count of references never decreases. */
 static void unclaimed_test_count(struct kunit *test)
 {
 	const struct count *c = test->param_value;
@@ -90,11 +90,11 @@ static void unclaimed_test_readers(struct kunit *test)
 	kho_incoming_put();
 	sim_flush_work();
 	KUNIT_EXPECT_EQ(test, sim_grace_periods, before + 1);
-	/* At least the leaf, besides the folio. */
+	/* Besides the eight pages of the folio, at least the leaf was freed. */
 	KUNIT_EXPECT_LT(test, sim_count(SIM_LEFT), left - 8);
 }
 
-/* A release frees all memory, for blocks of any order. */
+/* A release frees all unclaimed memory, in blocks of any order. */
 static void unclaimed_test_released(struct kunit *test)
 {
 	struct folio *folio = folio_alloc(GFP_KERNEL, 3);
@@ -118,7 +118,10 @@ static void unclaimed_test_released(struct kunit *test)
 	kho_radix_take_key(&kho_in.map, 5);
 }
 
-/* Struct pages are set up late: each owner sets up those of its memory. */
+/*
+ * If struct pages are initialized late, restoring memory initializes those of
+ * its sections first.
+ */
 static void unclaimed_test_deferred(struct kunit *test)
 {
 	unsigned long section = PAGES_PER_SECTION, pfn[3];
@@ -126,7 +129,7 @@ static void unclaimed_test_deferred(struct kunit *test)
 	struct page *pages = alloc_pages(GFP_KERNEL, 10);
 	struct page *page;
 
-	/* Pages across the end of a section, and a page of the one after. */
+	/* Preserve pages across the end of a section, and a page after them. */
 	KUNIT_ASSERT_NOT_NULL(test, pages);
 	split_page(pages, 10);
 	pfn[0] = folio_pfn(folio);
@@ -176,7 +179,7 @@ static void add(struct kunit *test, phys_addr_t phys, unsigned int order)
 	KUNIT_ASSERT_EQ(test, kho_radix_add_key(&kho_in.map, kho_encode_key(phys, order)), 0);
 }
 
-/* Keys that the test made, in nodes of the test. */
+/* Replaces the incoming map by one that has only keys of the test. */
 static void own_map(struct kunit *test)
 {
 	hop(test);
@@ -200,7 +203,7 @@ static void unclaimed_test_owner(struct kunit *test)
 	struct seq_file *m;
 	phys_addr_t phys;
 
-	/* The data is not preserved, so no user gets it. */
+	/* The data is not preserved, so it cannot be retrieved. */
 	KUNIT_ASSERT_EQ(test, kho_add_subtree("whole", phys_to_virt(FAR), 1), 0);
 	KUNIT_ASSERT_EQ(test, kho_add_subtree("middle", phys_to_virt(middle), 1), 0);
 	own_map(test);
@@ -223,7 +226,7 @@ static void unclaimed_test_owner(struct kunit *test)
 	kho_radix_destroy_tree(&kho_in.map);
 }
 
-/* The number of lines is limited, and the total is that of all runs. */
+/* The number of lines is limited; the total also counts ranges without a line. */
 static void unclaimed_test_many(struct kunit *test)
 {
 	unsigned int nr = 0;

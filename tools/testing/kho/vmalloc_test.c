@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Descriptions of vmalloc areas with one fault each.  All pages are preserved,
- * so that nothing else is a reason to refuse them.
+ * so that the fault is the only reason to refuse the area.
  */
 
 #include "shims.h"
@@ -9,7 +9,10 @@
 #include <kernel/liveupdate/kexec_handover_internal.h>
 #include <linux/kho/vmalloc.h>
 
-/* A full chunk, all of whose entries are one preserved page, and the next chunk. */
+/*
+ * A full chunk, in which all entries have the address of one preserved page,
+ * and a spare chunk.
+ */
 struct area {
 	struct kho_vmalloc desc;
 	struct kho_vmalloc_chunk *chunk;
@@ -52,7 +55,7 @@ static void expect_refused(struct kunit *test, struct area *a, const char *why)
 	KUNIT_EXPECT_NULL(test, kho_restore_vmalloc(&a->desc));
 	KUNIT_EXPECT_TRUE_MSG(test, sim_logged(why), "%s", sim_log());
 	KUNIT_EXPECT_EQ(test, kho_vmalloc_check(&a->desc), -EINVAL);
-	/* All of it is still there. */
+	/* A refused area stays preserved. */
 	KUNIT_EXPECT_TRUE(test, kho_pages_preserved(virt_to_phys(a->chunk), 1));
 	KUNIT_EXPECT_TRUE(test, kho_pages_preserved(virt_to_phys(a->page), 1));
 }
@@ -98,7 +101,7 @@ static void vmalloc_test_more_than_memory(struct kunit *test)
 	expect_refused(test, a, "number of pages out of range");
 }
 
-/* An area of large pages is a whole number of them. */
+/* The size of an area of large pages must be a multiple of their size. */
 static void vmalloc_test_part_of_a_block(struct kunit *test)
 {
 	struct area *a = new_area(test);
@@ -133,7 +136,7 @@ static const struct wrong {
 	const char *name;
 	unsigned int order;
 	unsigned long total;
-	u64 first, next;	/* chunks, if not those that are there */
+	u64 first, next;	/* addresses of chunks, if not 0 */
 	const char *why;
 } wrongs[] = {
 	{ "one page more than memory", 0, max_pfn + 1, .why = "number of pages out of range" },
@@ -228,7 +231,7 @@ static void vmalloc_test_kind(struct kunit *test)
 	vfree(mem);
 }
 
-/* A second call does nothing. */
+/* Unpreserving an area again does nothing. */
 static void vmalloc_test_undo(struct kunit *test)
 {
 	void *mem = vmalloc(3 * PAGE_SIZE);
@@ -251,7 +254,8 @@ static void restore_other(void)
 }
 
 /*
- * Another owner restores a page meanwhile: pages restored before it are freed.
+ * Another owner restores a page of the area meanwhile: pages restored before it
+ * are freed.
  */
 static void vmalloc_test_meanwhile(struct kunit *test)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Kinds of files and FLBs that write down each call, see witness.h. */
+/* Kinds of files and FLBs that record each call, see witness.h. */
 
 #include "witness.h"
 
@@ -75,7 +75,10 @@ static int preserve(struct liveupdate_file_op_args *args)
 	return note_nr("preserve", nr);
 }
 
-/* Other callbacks get the data of preserve(), unfreeze() that of freeze(). */
+/*
+ * Returns the number of a file.  Its data is that of freeze() in unfreeze(),
+ * and that of preserve() in other callbacks.
+ */
 static unsigned int known(const struct liveupdate_file_op_args *args, u64 base)
 {
 	unsigned int nr = number(args->file);
@@ -112,7 +115,7 @@ static int retrieve(struct liveupdate_file_op_args *args)
 	int err = note_nr("retrieve", nr);
 
 	BUG_ON(args->file);
-	/* The state of an attempt is passed to the next one. */
+	/* private_data of a failed attempt is passed to the next attempt. */
 	if (args->private_data)
 		BUG_ON(args->private_data != (void *)(NEW_PRIVATE + nr));
 	args->private_data = err ? (void *)(NEW_PRIVATE + nr) : NULL;
@@ -136,7 +139,10 @@ static void finish(struct liveupdate_file_op_args *args)
 	note_nr("finish", args->serialized_data - FROZEN);
 }
 
-/* One for each kind of files: can_preserve() compares the address. */
+/*
+ * One for each kind of files: can_preserve() identifies a kind by their
+ * address.
+ */
 static const struct file_operations fops[WITNESS_KINDS];
 
 #define WITNESS(kind, id) {						\

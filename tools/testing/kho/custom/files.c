@@ -317,7 +317,7 @@ static int make_room(struct inode *inode, u64 pages)
 
 	if (pages <= inode->cache_size)
 		return 0;
-	/* The arrays of a real page cache are sparse. */
+	/* This array is not sparse, unlike a real page cache: limit its size. */
 	if (pages > 1 << 16)
 		return -ENOMEM;
 
@@ -382,7 +382,7 @@ bool xas_nomem(struct xa_state *xas, gfp_t gfp)
 	BUG_ON(xas->locked);
 	if (xas->err != -ENOMEM || sim_no_nodes || sim_alloc_fails(gfp))
 		return false;
-	/* An index past the end of any array. */
+	/* More memory does not help: the array is never that large. */
 	if (xas->xa_index >> 16)
 		return false;
 	xas->err = 0;
@@ -455,7 +455,7 @@ void sim_unpoison(void)
 	atomic_long_add(-1, &num_poisoned_pages);
 }
 
-/* A hole is filled. */
+/* Fills a hole. */
 static struct folio *folio_at(struct inode *inode, u64 i)
 {
 	bool hole = i >= inode->cache_size || !inode->cache[i];
@@ -467,7 +467,10 @@ struct folio *shmem_read_folio_gfp(struct address_space *mapping, pgoff_t index,
 {
 	struct folio *folio = folio_at(mapping->host, index);
 
-	/* The OOM killer is not invoked, and the memory is not movable. */
+	/*
+	 * Callers must not invoke the OOM killer, and must not ask for movable
+	 * memory.
+	 */
 	BUG_ON(!(gfp & __GFP_RETRY_MAYFAIL) || gfp & __GFP_MOVABLE);
 	if (!folio)
 		return ERR_PTR(-ENOMEM);

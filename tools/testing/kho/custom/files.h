@@ -23,7 +23,7 @@
 #define MFD_NOEXEC_SEAL		0x0008u
 #endif
 
-/* A module: who uses it, and whether it is being unloaded. */
+/* A module: the number of its users, and whether it is being unloaded. */
 struct module {
 	int refs;
 	bool going;
@@ -53,7 +53,7 @@ struct file_operations {
 	int (*open)(struct inode *inode, struct file *file);
 	int (*release)(struct inode *inode, struct file *file);
 	long (*unlocked_ioctl)(struct file *file, unsigned int cmd, unsigned long arg);
-	void *read;			/* only there to be set */
+	void *read;			/* set, but never called */
 };
 
 /* The page cache: a pointer for each page, in the inode. */
@@ -72,7 +72,7 @@ struct address_space {
 
 struct inode {
 	struct address_space mapping;
-	int refs;			/* files that are open */
+	int refs;			/* open files of this inode */
 	bool locked;
 	loff_t size;
 	unsigned int i_nlink;
@@ -80,8 +80,8 @@ struct inode {
 	void *i_private;
 	unsigned int seals;
 	bool frozen;
-	long blocks;			/* pages that are accounted */
-	long alloced;			/* pages that the file says it has */
+	long blocks;			/* accounted pages */
+	long alloced;			/* pages of the file, as counted by shmem */
 	struct folio **cache;
 	u64 cache_size;
 };
@@ -160,7 +160,7 @@ int misc_register(struct miscdevice *dev);
 int sim_open_device(void);
 long sim_ioctl(int fd, unsigned int cmd, void *arg);
 
-/* User space shares the memory of the program, and may be inaccessible. */
+/* User space is the memory of this program.  A test can make it inaccessible. */
 enum sim_user {
 	SIM_USER_GOOD,
 	SIM_USER_UNREADABLE,
@@ -171,7 +171,10 @@ extern enum sim_user sim_user;
 
 #define get_user(x, ptr)						\
 	(sim_user == SIM_USER_UNREADABLE ? -EFAULT : ((x) = *(ptr), 0))
-/* It may block for long, so no lock may be held that other tasks wait for. */
+/*
+ * copy_to_user() may block for long, so the caller must not hold a lock that
+ * other tasks wait for.
+ */
 #define copy_to_user(to, from, n) ({					\
 	bool __writable = sim_user != SIM_USER_UNWRITABLE;		\
 									\
@@ -182,7 +185,7 @@ extern enum sim_user sim_user;
 })
 int copy_struct_from_user(void *dst, size_t ksize, const void *src, size_t usize);
 
-/* The task that calls. */
+/* The calling task. */
 struct sim_task {
 	unsigned int flags;
 	bool killed;
@@ -194,7 +197,7 @@ extern struct sim_task sim_task;
 #define PF_KTHREAD		8u
 #define fatal_signal_pending(task)	((task)->killed)
 
-/* Called while it sleeps; NULL if it would never wake up. */
+/* Called while the task sleeps; NULL if nothing would wake it up. */
 extern void (*sim_asleep)(void);
 void schedule_timeout_killable(long ticks);
 
@@ -209,8 +212,8 @@ void putback_movable_pages(struct list_head *list);
 int migrate_pages(struct list_head *list, void *alloc, void *free, unsigned long target,
 		  int mode, int reason, unsigned int *succeeded);
 extern int sim_migrate_fails, sim_migrate_error;	/* number of failing calls, their error */
-extern long sim_migrate_most;			/* pages of one call */
-/* Not on an LRU list until the lists are drained, and the number of drains. */
+extern long sim_migrate_most;			/* largest number of pages in one call */
+/* A folio that is added to an LRU list by the next drain; the number of drains. */
 extern struct folio *sim_folio_on_its_way;
 extern unsigned int sim_drains;
 bool shmem_file(struct file *file);
@@ -247,10 +250,10 @@ void folios_put(struct folio_batch *batch);
 void release_pages(struct folio **folios, int nr);
 unsigned int filemap_get_folios_contig(struct address_space *mapping, pgoff_t *start,
 				       pgoff_t end, struct folio_batch *batch);
-/* From mm/internal.h, the rest of which is not needed. */
+/* From mm/internal.h.  The rest of that header is not needed. */
 #define __MM_INTERNAL_H
 
-/* Depth of memalloc_pin_save(): new memory can be preserved. */
+/* Nesting depth of memalloc_pin_save(), within which new memory can be preserved. */
 extern int sim_pin_scopes;
 
 struct migration_target_control {
@@ -270,11 +273,14 @@ struct migration_target_control {
 #define memalloc_pin_restore(flags)	(sim_pin_scopes = (flags))
 #define folio_is_longterm_pinnable(f)	(!((f)->page.flags & SIM_MOVABLE))
 
-/* Grows a file and fills it with folios of @order; some have to be migrated. */
+/*
+ * Grows a file and fills it with folios of @order.  Some of them have to be
+ * migrated.
+ */
 int sim_shmem_fill(struct file *file, loff_t size, unsigned int order);
-/* One such folio, as page @i of a file. */
+/* Adds one such folio as page @i of a file. */
 int sim_shmem_place(struct inode *inode, u64 i, unsigned int order);
-/* Puts another folio with the same contents in its place, as collapse_file() does. */
+/* Replaces a folio by another one with the same contents, as collapse_file() does. */
 struct folio *sim_shmem_replace(struct folio *folio);
 
 /* A position in the page cache. */
@@ -305,15 +311,15 @@ enum {
 	SIM_UPTODATE = 1,
 	SIM_DIRTY = 2,
 	SIM_CHARGED = 4,
-	SIM_MOVABLE = 8,		/* where it may not stay */
+	SIM_MOVABLE = 8,		/* in memory that cannot be preserved */
 	SIM_LOCKED = 16,
 	SIM_SWAPBACKED = 32,
 	SIM_LRU = 64,
-	SIM_POISONED = 128,		/* by an error of the memory */
-	SIM_CACHED = 256,		/* written, and not seen through mappings */
+	SIM_POISONED = 128,		/* has a memory error */
+	SIM_CACHED = 256,		/* written, and not flushed from the data cache */
 	SIM_RMAPPABLE = 512,
-	SIM_ISOLATED = 1024,		/* off the list of reclaim */
-	SIM_TAGGED = 2048,		/* of a page: has tags of the user */
+	SIM_ISOLATED = 1024,		/* taken off its LRU list */
+	SIM_TAGGED = 2048,		/* of a page: has memory tags */
 };
 
 #define folio_test_uptodate(f)	((f)->page.flags & SIM_UPTODATE)
@@ -340,7 +346,7 @@ enum {
 	(f)->page.flags |= SIM_CACHED;					\
 } while (0)
 #define flush_dcache_folio(f)	((f)->page.flags &= ~SIM_CACHED)
-/* Simulates another CPU right before a lock is taken; or NULL. */
+/* Called right before a folio is locked, to simulate another CPU; or NULL. */
 extern void (*sim_before_folio_lock)(struct folio *folio);
 #define folio_lock(f) do {						\
 	if (sim_before_folio_lock)					\
@@ -398,7 +404,7 @@ static inline void lruvec_add_folio(struct lruvec *lruvec, struct folio *folio)
 	lruvec->stat[SIM_ON_LRU] += folio_nr_pages(folio);
 }
 
-/* Whether CPUs have tags for memory. */
+/* Whether the CPUs support memory tags. */
 #define CONFIG_ARM64_MTE	1
 extern bool sim_mte;
 #define system_supports_mte()	sim_mte
@@ -407,7 +413,10 @@ extern bool sim_mte;
 #define CONFIG_MEMORY_FAILURE	1
 extern atomic_long_t num_poisoned_pages;
 void sim_poison(struct folio *folio);
-/* Unpoisons a page of another user. */
+/*
+ * Decreases the number of poisoned pages, as if a page of another user was
+ * unpoisoned.
+ */
 void sim_unpoison(void);
 
 /* Error of charging a folio, or 0. */

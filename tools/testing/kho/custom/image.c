@@ -16,7 +16,10 @@ unsigned int sim_share_fails;
 int sim_add_err;
 unsigned long sim_available = ULONG_MAX >> PAGE_SHIFT;
 
-/* Outside of the simulated memory, and in low memory only on request. */
+/*
+ * Returns ranges past the end of the simulated memory, each one just below the
+ * previous one with the same limit.
+ */
 unsigned long contig_search_alloc(const struct contig_search *search, unsigned long nr_pages)
 {
 	unsigned long end = min(search->end, PHYS_PFN(1UL << 44));

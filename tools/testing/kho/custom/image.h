@@ -62,7 +62,10 @@ int kho_check_kimage(const struct kimage *image);
 void kho_release_kimage(struct kimage *image);
 size_t arch_kho_image_size(const struct kimage *image);
 
-/* Pages of images that were passed to the architecture, and that are marked. */
+/*
+ * Pages of images: passed to the architecture, marked as reserved, and with
+ * their KASAN tag reset.
+ */
 extern struct sim_image_pages {
 	long shared;
 	long reserved;
@@ -70,8 +73,7 @@ extern struct sim_image_pages {
 } sim_image_pages;
 
 /*
- * Number of the call at which the architecture refuses pages, from 1; 0 for
- * none.
+ * The architecture refuses the pages of this call, counted from 1; 0 for none.
  */
 extern unsigned int sim_share_fails;
 int arch_kexec_post_alloc_pages(void *mem, unsigned int nr, gfp_t gfp);
@@ -83,7 +85,7 @@ int arch_kexec_post_alloc_pages(void *mem, unsigned int nr, gfp_t gfp);
 /* What kexec_add_buffer() returns. */
 extern int sim_add_err;
 
-/* Ranges that are allocated, none of them in the memory of the simulation. */
+/* Allocated ranges, all of them past the end of the simulated memory. */
 extern struct sim_contig {
 	unsigned long pfn;
 	unsigned long nr;

@@ -3,8 +3,8 @@
  * Runs the suites and prints KTAP.
  *
  * After each case the machine must be as it was: no page, no object and no
- * preserved key more or less.  A case frees its own resources with actions, so
- * this finds leaks of the code under test.
+ * preserved key more or less.  A case frees its own resources by actions, so
+ * any difference is a leak of the code under test.
  */
 
 #include "../shims.h"
@@ -198,14 +198,14 @@ static void report(struct kunit *test, unsigned int nr, const char *indent,
 	nr_failed += test->failed;
 	nr_passed += !test->failed;
 	printf("%s%s %u %s\n", indent, test->failed ? "not ok" : "ok", nr, name);
-	/* A mutant is killed by the first failure. */
+	/* For a mutation test, the first failure is enough. */
 	if (test->failed && getenv("KHO_STOP")) {
 		fflush(stdout);
 		_exit(1);
 	}
 }
 
-/* Whether all runs were good. */
+/* Returns true if all runs passed. */
 static bool run_params(struct kunit_suite *suite, struct kunit_case *c)
 {
 	const void *param = NULL;
@@ -263,7 +263,7 @@ static bool set_param(const char *arg)
 	return arg[len];
 }
 
-/* The first pattern that a suite matches, @nr without one. */
+/* Index of the first pattern that the suite matches, or @nr. */
 static unsigned int wanted_by(struct kunit_suite *suite, const char **patterns,
 			      unsigned int nr)
 {

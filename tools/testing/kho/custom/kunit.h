@@ -198,10 +198,10 @@ struct sim_balance {
 
 struct sim_balance sim_balance(void);
 
-/* For suites whose kernels boot with "liveupdate=on". */
+/* Init and exit of suites whose kernels boot with "liveupdate=on". */
 int sim_liveupdate_init(struct kunit *test);
 void sim_liveupdate_exit(struct kunit *test);
-/* After tests with late struct pages, see custom/memory.h. */
+/* Exit of suites that set sim_deferred, see custom/memory.h. */
 void sim_deferred_exit(struct kunit *test);
 
 #endif /* KHO_CUSTOM_KUNIT_H */

@@ -7,7 +7,10 @@
 
 #include <pthread.h>
 
-/* Spinlocks and read-side sections of RCU of this thread, which must not sleep. */
+/*
+ * Number of spinlocks and RCU read-side sections that this thread is in; it
+ * must not sleep in them.
+ */
 extern __thread int sim_atomic;
 /* Spinlocks that this thread has taken since it began. */
 extern __thread unsigned long sim_spinlocks;
@@ -38,7 +41,9 @@ struct rw_semaphore {
 	struct rw_semaphore name = { PTHREAD_RWLOCK_INITIALIZER }
 /* Number of locks that this thread holds for reading, and for writing. */
 extern __thread int sim_read_locks, sim_write_locks;
-/* Number of all locks held; the second function stops if it is not @sum. */
+/*
+ * Number of locks held; sim_expect_locks() ends the program if it is not @sum.
+ */
 int sim_locks_held(void);
 void sim_expect_locks(int sum);
 
@@ -76,7 +81,10 @@ DEFINE_SIM_GUARD(rwsem_write, struct rw_semaphore, down_write, up_write);
 	for (bool __once = true; __once; __once = false)		\
 		for (sim_guard(name, __held)(__VA_ARGS__); __once; __once = false)
 
-/* Readers in other threads are not waited for; see sim_flush_work(). */
+/*
+ * A grace period does not wait for readers in other threads; see
+ * sim_flush_work().
+ */
 typedef int sim_guard_rcu;
 
 static inline int sim_take_rcu(void)
@@ -93,7 +101,7 @@ static inline void sim_drop_rcu(int *unused)
 extern unsigned long sim_grace_periods;
 #define synchronize_rcu()	(sim_might_sleep(), sim_grace_periods++)
 
-/* Work is done by sim_flush_work(). */
+/* sim_flush_work() does the scheduled work. */
 struct work_struct {
 	void (*fn)(struct work_struct *work);
 	bool pending;

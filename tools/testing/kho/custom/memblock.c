@@ -90,7 +90,7 @@ static void add(struct memblock_type *type, phys_addr_t base, phys_addr_t end,
 	join_neighbours(type);
 }
 
-/* Makes @at a border between regions. */
+/* Splits the region that @at is in, if any, at @at. */
 static void split(struct memblock_type *type, phys_addr_t at)
 {
 	struct memblock_region *r;
@@ -233,7 +233,7 @@ bool memblock_kho_scratch_only(void)
 	return scratch_only;
 }
 
-/* The highest place in @r that is free. */
+/* The highest address in @r at which @size bytes are free. */
 static phys_addr_t find_in(const struct memblock_region *r, phys_addr_t size,
 			   phys_addr_t align, phys_addr_t limit)
 {
@@ -275,7 +275,10 @@ phys_addr_t memblock_alloc_range_nid(phys_addr_t size, phys_addr_t align,
 	return 0;
 }
 
-/* A test may simulate more memory than this program has. */
+/*
+ * Allocate from the simulated pages only: a test may add more memory than they
+ * have.
+ */
 void *memblock_alloc(size_t size, size_t align)
 {
 	phys_addr_t at = memblock_alloc_range_nid(size, align, 0, SIM_PAGES * PAGE_SIZE,
@@ -321,7 +324,10 @@ phys_addr_t memblock_reserved_kern_size(phys_addr_t limit, int nid)
 	return size;
 }
 
-/* A size of 0 is a bug of the caller; to read from a hole may be fatal. */
+/*
+ * A size of 0 is a bug of the caller, and reading a hole may be fatal on a real
+ * machine.
+ */
 void *early_memremap(phys_addr_t phys, unsigned long size)
 {
 	phys_addr_t end = phys + size;

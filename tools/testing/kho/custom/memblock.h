@@ -65,7 +65,7 @@ extern unsigned long sim_memblock_room;
 #define for_each_mem_region(r)		for_each_region_of(&memblock.memory, r)
 #define for_each_reserved_mem_region(r)	for_each_region_of(&memblock.reserved, r)
 
-/* No handover, no map, nothing reserved. */
+/* Removes all memory and all reserved regions. */
 void sim_memblock_reset(void);
 
 int memblock_add(phys_addr_t base, phys_addr_t size);
@@ -117,7 +117,7 @@ static inline void memblock_set_region_node(struct memblock_region *r, int nid)
 	r->nid = nid;
 }
 
-/* The kernel stops, and the machine with it; see machine.h. */
+/* panic() ends the simulated boot; see machine.h. */
 #define memblock_alloc_or_panic(size, align)	({			\
 	void *__mem = memblock_alloc(size, align);			\
 									\
@@ -126,7 +126,7 @@ static inline void memblock_set_region_node(struct memblock_region *r, int nid)
 	__mem;								\
 })
 
-/* Early mappings, without a linear map; only RAM can be mapped. */
+/* Number of early mappings in use.  Only RAM can be mapped. */
 extern unsigned int sim_early_maps;
 void *early_memremap(phys_addr_t phys, unsigned long size);
 void early_memunmap(void *mem, unsigned long size);

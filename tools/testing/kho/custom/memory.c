@@ -7,7 +7,7 @@
 #include <sanitizer/asan_interface.h>
 #include <sys/mman.h>
 
-/* Unmapped addresses around the arena. */
+/* Size of the unmapped ranges before and after the arena. */
 #define GUARD_BYTES	(1UL << 30)
 #define FREE_BYTE	0x6b
 #define USED_BYTE	0xa5
@@ -20,7 +20,7 @@ static unsigned long next_pfn;
 static long managed_pages[2];
 struct zone sim_zone;
 unsigned long totalcma_pages;
-/* Sections with initialized struct pages, valid once sections are known. */
+/* Sections with initialized struct pages; valid if @sections_known. */
 static bool section_ready[SIM_PAGES / PAGES_PER_SECTION + 1], sections_known;
 static unsigned long fail_at, fail_count;
 
@@ -87,7 +87,7 @@ void sim_memory_reset(enum sim_state state)
 	}
 }
 
-/* Before any other constructor: those may want memory. */
+/* Runs before the other constructors, which may allocate memory. */
 __attribute__((constructor(101))) static void sim_memory_init(void)
 {
 	size_t memmap_size = SIM_PAGES * sizeof(struct page);
@@ -175,9 +175,10 @@ static bool range_is_free(unsigned long pfn, unsigned long nr)
 }
 
 /*
- * Searches in a circle, so that a freed page is not allocated again soon: uses
- * after free are detected for longer.  Large blocks come from the upper half,
- * single pages only if no other page is free.
+ * A search for a small block starts where the last one ended, and wraps around:
+ * a freed page is not allocated again soon, so that a use after free is
+ * detected for longer.  Large blocks come from the upper half of memory, small
+ * ones only if the lower half has none.
  */
 static unsigned long find_free(unsigned long nr, unsigned long end)
 {
@@ -209,7 +210,7 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 		return NULL;
 
 	pthread_mutex_lock(&lock);
-	/* Low memory is never added to a running machine. */
+	/* Low memory was present at boot: it is never hot-added. */
 	pfn = find_free(BIT(order), gfp & __GFP_DMA32 ? sim_hot_pfn : SIM_PAGES);
 	if (pfn)
 		sim_set_state(pfn, BIT(order), SIM_USED);
@@ -238,8 +239,8 @@ static void release(struct page *page, unsigned long nr)
 
 	for (unsigned long i = 0; i < nr; i++) {
 		/*
-		 * Tests may act as the previous kernel as well, see
-		 * kernel/liveupdate/tests/incoming.h.
+		 * Pages in state SIM_LEFT, too: a test may also act as the
+		 * previous kernel, see kernel/liveupdate/tests/incoming.h.
 		 */
 		if (page[i].state != SIM_USED && page[i].state != SIM_LEFT)
 			sim_bug("page %#lx is freed in state %d", pfn + i,
@@ -316,7 +317,7 @@ void folio_put(struct folio *folio)
 
 /* Restored memory. */
 
-/* Only restoring sets a reference count, once for each page. */
+/* Only called to restore a page, and once for each page. */
 void set_page_count(struct page *page, int count)
 {
 	if (page->state != SIM_LEFT)
@@ -329,8 +330,8 @@ void set_page_count(struct page *page, int count)
 }
 
 /*
- * When the count decreases, the pages at @page are left to the next kernel.
- * When it increases, the counted pages may be others than those at @page.
+ * If the count decreases, the pages from @page on are kept for the next kernel.
+ * If it increases, the counted pages may be anywhere.
  */
 void adjust_managed_page_count(struct page *page, long nr)
 {
@@ -389,7 +390,7 @@ void *sim_kmalloc(size_t size, gfp_t gfp)
 {
 	void *mem;
 
-	/* Allocating more than all memory must fail. */
+	/* Sizes larger than all memory must fail. */
 	if (sim_alloc_fails(gfp) || size > 2 * SIM_PAGES * PAGE_SIZE + SZ_1M)
 		return NULL;
 

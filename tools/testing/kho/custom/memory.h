@@ -2,17 +2,17 @@
 /*
  * The memory of a simulated machine.
  *
- * Physical memory is an arena with nothing mapped around it and a hole in the
- * middle.  phys_to_virt() converts an address outside of it to a pointer that
- * faults on access, and virt_to_phys() converts that pointer back.  Each page
- * has a state, and a page without an owner is poisoned, so that
+ * Physical memory is an arena with a hole in the middle, and with unmapped
+ * addresses around it.  phys_to_virt() converts an address outside of the arena
+ * to a pointer that faults on access, and virt_to_phys() converts it back.  Each
+ * page has a state, and a page without an owner is poisoned, so that
  * AddressSanitizer reports any access:
  *
  *     SIM_HOLE    no memory
  *     SIM_FREE    belongs to the page allocator; poisoned
- *     SIM_CMA     the same, but not allocated here; poisoned
+ *     SIM_CMA     free CMA memory, from which nothing is allocated; poisoned
  *     SIM_USED    allocated
- *     SIM_LEFT    kept from the page allocator since boot
+ *     SIM_LEFT    reserved since boot, and not in the page allocator
  */
 #ifndef KHO_CUSTOM_MEMORY_H
 #define KHO_CUSTOM_MEMORY_H
@@ -44,13 +44,16 @@
 #define CMA_MIN_ALIGNMENT_BYTES	(pageblock_nr_pages * PAGE_SIZE)
 #define SMP_CACHE_BYTES		64
 
-/* Pages of the arena; [0, SIM_HOLE_PAGES) and as many in the middle are holes. */
+/*
+ * Number of pages.  The first SIM_HOLE_PAGES and as many in the middle are
+ * holes.
+ */
 #ifndef SIM_PAGES
 #define SIM_PAGES		(PAGE_SHIFT > 12 ? 6144UL : 16384UL)
 #endif
 #define SIM_HOLE_PAGES		16UL
 #define max_pfn			SIM_PAGES
-/* Where RAM ends, from the next boot on. */
+/* End of RAM, for the next boot. */
 extern unsigned long sim_ram_end;
 
 enum sim_state {
@@ -95,9 +98,9 @@ extern char *sim_base;
 extern struct page *sim_memmap;
 
 /*
- * Flipped in addresses outside the arena.  An address in a handover then never
- * refers to memory of this program, but pointers to such memory can still be
- * converted to physical addresses and back.
+ * Bits to invert in addresses outside the arena.  An address in a handover then
+ * never refers to memory of this program, but pointers to such memory can still
+ * be converted to physical addresses and back.
  */
 #define SIM_WILD		0x5a5a000000000000UL
 
@@ -162,7 +165,7 @@ static inline int get_order(size_t size)
 #define __GFP_DMA32		0x80u
 #define __GFP_MOVABLE		0x100u
 
-/* Memory from here on was added after boot; the first page of a section. */
+/* First page of hot-added memory, at the start of a section. */
 extern unsigned long sim_hot_pfn;
 
 #define CONFIG_MEMORY_HOTPLUG		1
@@ -227,7 +230,7 @@ void set_page_count(struct page *page, int count);
 #define NR_VMALLOC		0
 #define mod_lruvec_page_state(page, item, nr)	((page)->vmalloced = (nr) > 0)
 
-/* Memory from here on is on the second node; there is none by default. */
+/* First page of the second node, which has no memory by default. */
 extern unsigned long sim_node_pfn;
 
 #define MAX_NUMNODES		1024
@@ -236,18 +239,18 @@ extern unsigned long sim_node_pfn;
 #define nr_online_nodes		(sim_node_pfn < SIM_PAGES ? 2 : 1)
 #define pfn_to_nid(pfn)		((pfn) >= sim_node_pfn)
 #define page_zone_id(page)	pfn_to_nid(page_to_pfn(page))
-/* Other nodes are only counted. */
+/* All other nodes only exist as a number. */
 #define nodes_weight(nodes)	((void)(nodes), sim_nr_nodes)
 #define node_states		((const int[]){ 0 })
 #define for_each_node_state(nid, state)	for ((nid) = 0; (nid) < sim_nr_nodes; (nid)++)
 #define for_each_online_node(nid)	for ((nid) = 0; (nid) < 1; (nid)++)
 
 /*
- * Struct pages are initialized late.  Restoring memory in a section without
- * struct pages is a bug.
+ * Struct pages are initialized late.  Restoring memory in a section before its
+ * struct pages are initialized is a bug.
  */
 extern bool sim_deferred;
-/* Called, once, when struct pages are about to be set up; optional. */
+/* Called once, before struct pages are initialized; optional. */
 extern void (*sim_before_init)(void);
 #define deferred_pages_enabled()	sim_deferred
 void deferred_sections_prepare(void);
@@ -262,7 +265,7 @@ extern struct zone sim_zone;
 #define page_zone(page)		((void)(page), &sim_zone)
 void adjust_managed_page_count(struct page *page, long nr);
 unsigned long totalram_pages(void);
-/* The part of it that is on a node. */
+/* The RAM pages of one node. */
 unsigned long sim_managed(int nid);
 void init_cma_reserved_pageblock(struct page *page);
 void free_reserved_page(struct page *page);
@@ -276,11 +279,12 @@ void sim_memory_reset(enum sim_state state);
 void sim_set_state(unsigned long pfn, unsigned long nr, enum sim_state state);
 unsigned long sim_count(enum sim_state state);
 
-/* Turns a page over to the page allocator, SIM_FREE or SIM_CMA. */
+/* Gives a page to the page allocator, in state SIM_FREE or SIM_CMA. */
 void sim_give_page(unsigned long pfn, enum sim_state state);
 
-/* Number of objects of kmalloc(), and a function that forgets them all. */
+/* Number of kmalloc() objects. */
 unsigned long sim_live_objects(void);
+/* Frees all of them. */
 void sim_kmalloc_forget(void);
 
 /* The @n-th allocation from here fails, counted from 1; 0 for none. */

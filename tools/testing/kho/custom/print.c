@@ -8,7 +8,7 @@ static size_t used;
 unsigned int sim_interval;
 bool sim_log_shown;
 
-/* The formats for pointers that only the kernel has. */
+/* Pointer formats that only the kernel has. */
 static int print_pointer(char *to, size_t size, char kind, const void *p)
 {
 	switch (kind) {
@@ -23,7 +23,7 @@ static int print_pointer(char *to, size_t size, char kind, const void *p)
 	}
 }
 
-/* %*pE: whatever cannot be printed is a number. */
+/* %*pE: characters that cannot be printed become octal numbers. */
 static int print_escaped(char *to, size_t size, int len, va_list *args)
 {
 	const u8 *text = va_arg(*args, u8 *);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The kernel's log: kept for tests to look at, and shown on request. */
+/* The kernel's log: kept for tests to read, and printed on request. */
 #ifndef KHO_CUSTOM_PRINT_H
 #define KHO_CUSTOM_PRINT_H
 
@@ -28,8 +28,8 @@ static inline int scnprintf(char *buf, size_t size, const char *fmt, ...)
 #define pr_notice(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
 #define pr_info(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
 /*
- * Each message has one burst after a boot, and after each interval that a test
- * adds.
+ * Each call site prints SIM_BURST messages after a boot, and again after a test
+ * has increased sim_interval.
  */
 #define SIM_BURST	10
 extern unsigned int sim_interval;
@@ -46,7 +46,7 @@ extern unsigned int sim_interval;
 #define pr_err_once(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
 #define pr_warn_once(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
 
-/* Show what is printed while it is printed. */
+/* Also print messages immediately. */
 extern bool sim_log_shown;
 
 void sim_log_clear(void);

@@ -49,8 +49,9 @@ void sim_debugfs_forget(void);
 extern void (*sim_between_reads)(void);
 
 /*
- * Reads a file of the list of sessions @lines records at a time, as a reader with a
- * small buffer.  Returns the text, to be freed, or NULL without such a file.
+ * Reads a list of sessions or files, @lines lines at a time, as a reader with a
+ * small buffer does.  Returns the text, to be freed, or NULL if the file does
+ * not exist.
  */
 char *sim_debugfs_read(const char *name, unsigned int lines);
 

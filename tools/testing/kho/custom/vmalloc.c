@@ -55,7 +55,7 @@ void free_vm_area(struct vm_struct *area)
 	kfree(area);
 }
 
-/* Page tables are allocated, too. */
+/* The allocation of page tables may fail. */
 int vmap_pages_range(unsigned long addr, unsigned long end, pgprot_t prot,
 		     struct page **pages, unsigned int shift)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Areas of vmalloc().  The same memory cannot be mapped twice: an area
- * is a copy of its pages.  It is filled when pages are mapped, and copied back
- * to them before the next kernel boots.
+ * Areas of vmalloc().  A page cannot be mapped twice here, so an area is a copy
+ * of its pages: it is filled when the pages are mapped, and copied back to them
+ * before the next kernel boots.
  */
 #ifndef KHO_CUSTOM_VMALLOC_H
 #define KHO_CUSTOM_VMALLOC_H
@@ -57,7 +57,8 @@ void clear_vm_uninitialized_flag(struct vm_struct *area);
 #define CONFIG_HAVE_ARCH_HUGE_VMALLOC	1
 
 /*
- * Checks that an area is unpoisoned once, as a whole, and with the right flags.
+ * kasan_unpoison_vmalloc() checks that an area is unpoisoned once, as a whole,
+ * and with the right flags.
  */
 typedef unsigned int kasan_vmalloc_flags_t;
 #define KASAN_VMALLOC_PROT_NORMAL	1

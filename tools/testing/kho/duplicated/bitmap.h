@@ -50,7 +50,10 @@ static inline void bitmap_set(unsigned long *map, unsigned long start,
 		set_bit(start++, map);
 }
 
-/* First bit from @from on that differs from all bits of @skip, 0 or ~0UL. */
+/*
+ * The first bit from @from on that differs from the bits of @skip, which is 0
+ * or ~0UL.
+ */
 static inline unsigned long find_bit_from(const unsigned long *map,
 					  unsigned long size,
 					  unsigned long from, unsigned long skip)

@@ -116,7 +116,7 @@ static inline void list_del_init(struct list_head *item)
 	     &pos->member != (head);					\
 	     pos = tmp, tmp = list_prev_entry(tmp, member))
 
-/* Only a checker of the kernel tells private members from others. */
+/* Only sparse checks __private. */
 #define __private
 #define ACCESS_PRIVATE(ptr, member)	((ptr)->member)
 #define list_private_for_each_entry(pos, head, member)			\
@@ -144,7 +144,7 @@ static inline bool hash_hashed(struct hlist_node *node)
 	return node->link;
 }
 
-/* A node that is not in a list, or no longer, is left alone. */
+/* Does nothing if the node is not in a list. */
 static inline void hash_del(struct hlist_node *node)
 {
 	if (!node->link)

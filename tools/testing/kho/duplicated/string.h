@@ -37,7 +37,7 @@ static inline ssize_t sized_strscpy_pad(char *dst, const char *src, size_t size)
 	return len;
 }
 
-/* The size may be left out when the destination is an array. */
+/* The size is optional if the destination is an array. */
 #define STRSCPY_CHOOSE(a, b, c, fn, ...)	fn
 #define strscpy_array(dst, src)		sized_strscpy(dst, src, sizeof(dst))
 #define strscpy_pad_array(dst, src)	sized_strscpy_pad(dst, src, sizeof(dst))
@@ -161,7 +161,7 @@ struct rnd_state {
 	u64 x;
 };
 
-/* Another generator than that of the kernel, but repeatable as well. */
+/* Not the generator of the kernel, but also repeatable. */
 static inline void prandom_seed_state(struct rnd_state *rnd, u64 seed)
 {
 	rnd->x = seed ^ 0x9e3779b97f4a7c15ULL;

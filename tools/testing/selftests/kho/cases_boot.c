@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Cases of booting kernels: with KHO off, another page size, no handover, much
- * memory, and after a crash.
+ * Cases of booting kernels: with KHO off, with another page size, without a
+ * handover, with much memory, and after a crash.
  */
 
 #include <stdio.h>
@@ -10,9 +10,12 @@
 
 static const struct memfd file[] = { { "a", 16 * MIB, 1 } };
 
-/* arm64 lists reserved regions of memblock there.  Adding a line was O(n). */
+/*
+ * arm64 lists reserved regions of memblock in /proc/iomem.  Adding a line to n
+ * lines is O(n).
+ */
 KHO_TEST(iomem,
-	 "Hundreds of preserved ranges do not add a line each to /proc/iomem.",
+	 "Hundreds of preserved ranges do not add hundreds of lines to /proc/iomem.",
 	 .arch = "arm64")
 {
 	char gap[16], name[16];
@@ -33,7 +36,7 @@ KHO_TEST(iomem,
 }
 
 KHO_TEST(kho_off,
-	 "A second kernel with kho=off boots and preserves nothing; the third one starts again.",
+	 "A second kernel with kho=off preserves nothing; the third one can preserve again.",
 	 .hops = 3, .deadline = 40, .append = { "", "kho=off", "" })
 {
 	static const struct memfd a[] = { { "a", 16 * MIB, 8 } };
@@ -136,7 +139,8 @@ KHO_TEST(stale_handover, "An image without a handover boots cold after an earlie
 }
 
 /* The second kernel cannot use the handover; the third one could. */
-KHO_TEST(stale_refused, "An image without a handover boots cold, where one was refused before.",
+KHO_TEST(stale_refused,
+	 "An image without a handover boots cold after a kernel that refused a handover.",
 	 .hops = 3, .kernels = { "ours", "other-pages", "ours" }, .arch = "arm64", .deadline = 40)
 {
 	switch (hop) {
@@ -188,7 +192,7 @@ static bool kdump(unsigned int hop)
 }
 
 KHO_TEST(kdump_after_handover,
-	 "A kernel that took a handover crashes; the kdump kernel has the dump, and no handover.",
+	 "A kernel with a handover crashes; the kdump kernel has the dump and no handover.",
 	 KDUMP(KDUMP_SCRATCH))
 {
 	if (!kdump(hop))
@@ -245,7 +249,7 @@ KHO_TEST(above_4g, "Memory above 4 GiB is handed over twice, with free memory ar
  * initialized.
  */
 KHO_TEST(early_restore,
-	 "Pages of deferred struct pages are restored and freed by an early initcall.",
+	 "An early initcall restores and frees pages whose struct pages are initialized late.",
 	 .memory = 6144, .deadline = 40)
 {
 	char session[16], name[16];
@@ -272,7 +276,7 @@ KHO_TEST(early_restore,
 	}
 }
 
-/* Memory of the device is on the node of this CPU. */
+/* Wait for the memory of the device, on node 1, and run on the CPU of that node. */
 static void plugged_memory(void)
 {
 	run("for i in $(seq 60); do awk '/MemTotal/ { exit $4 < 400000 }' "
@@ -342,20 +346,22 @@ static void hotplug(unsigned int hop, bool kept)
 
 #define HOTPLUG(online)	.arch = "x86_64", .deadline = 40, .append = { "memhp_default_state=" online }
 
-KHO_TEST(hotplug_dimm, "Memory of a DIMM that is added is refused, and costs nothing else.",
+KHO_TEST(hotplug_dimm,
+	 "Memory of a hot-added DIMM cannot be preserved, and nothing else is affected.",
 	 HOTPLUG("online_kernel"), .plug = "pc-dimm")
 {
 	hotplug(hop, false);
 }
 
 KHO_TEST(hotplug_dimm_movable,
-	 "A memfd in movable memory of a DIMM that is added moves, and is kept.",
+	 "A memfd in movable memory of a hot-added DIMM is migrated, and kept.",
 	 HOTPLUG("online_movable"), .plug = "pc-dimm")
 {
 	hotplug(hop, true);
 }
 
-KHO_TEST(hotplug_virtio_mem, "Memory that a hypervisor adds is refused, and costs nothing else.",
+KHO_TEST(hotplug_virtio_mem,
+	 "Memory that a hypervisor adds cannot be preserved, and nothing else is affected.",
 	 HOTPLUG("online_kernel"), .plug = "virtio-mem-pci,requested-size=512M",
 	 .kernels = { "virtio-mem" }, .by_name = true)
 {
@@ -363,11 +369,11 @@ KHO_TEST(hotplug_virtio_mem, "Memory that a hypervisor adds is refused, and cost
 }
 
 /*
- * Walks over all page blocks or sections find pages that were initialized
- * separately.
+ * page_owner walks all page blocks and sections, also those that begin with a
+ * preserved page, whose struct page was initialized separately.
  */
 KHO_TEST(page_owner,
-	 "Pages that begin page blocks and sections come back where each page has an owner recorded.",
+	 "With page_owner=on, pages at the start of page blocks and sections come back.",
 	 .append = { "page_owner=on", "page_owner=on" }, .memory = 2048, .deadline = 60)
 {
 	const struct memfd files[] = {
@@ -385,7 +391,7 @@ KHO_TEST(page_owner,
 	borders("main", 32768, 2, 5);
 }
 
-/* Free memory in KiB, with pages in caches of CPUs. */
+/* Free memory in KiB, including pages in caches of CPUs. */
 #define FREE_KIB "awk '$1 == \"nr_free_pages\" || $1 == \"count:\" {n += $2} END {print 4 * n}' /proc/zoneinfo"
 #define FREE_THEN "grep -o 'kho_free=[0-9]*' /proc/cmdline"
 #define CHAIN_HOPS 100
@@ -395,7 +401,7 @@ KHO_TEST(page_owner,
  * after the last hop.
  */
 KHO_TEST(chain_100,
-	 "After 100 kexecs with a memfd of 64 MiB free memory is that after two, but for 1 MiB.",
+	 "100 kexecs with a memfd of 64 MiB leave as much free memory as two, within 1 MiB.",
 	 .hops = CHAIN_HOPS + 1, .memory = 512, .deadline = 15 + 10 * CHAIN_HOPS, .by_name = true)
 {
 	static const struct memfd kept[] = { { "a", 64 * MIB, 1 } };

@@ -46,7 +46,7 @@ static void give_tiny(void)
 	keep("other", small);
 }
 
-/* ---- what must be found */
+/* ---- expected results */
 
 static void shows(const char *name, const char *offered, const char *supported,
 		  const char *verdict, const char *base)
@@ -55,7 +55,7 @@ static void shows(const char *name, const char *offered, const char *supported,
 	    verdict, base);
 }
 
-/* A component of another version is named, in the log and in debugfs. */
+/* A component of another version is reported by name, in the log and in debugfs. */
 static void differs(const char *name, const char *offered, const char *supported,
 		    const char *base)
 {
@@ -163,7 +163,7 @@ KHO_TEST(compat_ours_ours, "all kept", COMPAT_HOPS(2))
 	logged("compat:", 0);
 }
 
-KHO_TEST(compat_stock_ours, "all kept, the log says what the strings stand for",
+KHO_TEST(compat_stock_ours, "all kept, the log has the expanded strings",
 	 COMPAT_HOPS(2), .kernels = { "stock", "ours" })
 {
 	if (!hop) {
@@ -211,7 +211,7 @@ KHO_TEST(compat_ours_stock, "stock boots cold; back to ours all kept",
 	}
 }
 
-KHO_TEST(compat_stock_older_ours, "all kept, the log says what the strings stand for",
+KHO_TEST(compat_stock_older_ours, "all kept, the log has the expanded strings",
 	 .name = "compat-stock-7.2-ours", COMPAT_HOPS(3), .base = "7.2",
 	 .kernels = { "stock", "guest@7.3" })
 {
@@ -478,8 +478,8 @@ KHO_TEST(compat_bad_file, "those files -EOPNOTSUPP or unknown, the rest kept, me
 }
 
 /*
- * The page of the records is freed after all sessions are finished, so the
- * session with that page is not finished.
+ * LUO frees the page of the FLB records after all sessions are finished.  Here
+ * it is a page of memfd "p", so the session of "p" is not finished.
  */
 KHO_TEST(compat_bad_flb, "that FLB is lost, the rest kept", COMPAT_HOPS(3))
 {

@@ -13,15 +13,15 @@
 #include "hostile.h"
 
 #define IN		"/sys/kernel/debug/kho/in"
-#define FAR		"0x4000000000"	/* a processor has that address, and no memory */
-#define LAST_SIZE	"0x20000000"	/* of the last scratch area, aligned with all pages */
-#define TOP		"0xfffffffffffff000"	/* the last page that there is an address for */
+#define FAR		"0x4000000000"	/* a valid physical address, without memory */
+#define LAST_SIZE	"0x20000000"	/* of the last scratch area, aligned for all page sizes */
+#define TOP		"0xfffffffffffff000"	/* the last page of the address space */
 #define MAP		"root::preserved-memory-map"
 #define INFO		"sub:kho_test:data:folios_info"
 #define START		"sub:memblock:khotest:start"
 #define X64		"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
-/* Handover data of each kernel, and what a row loses of it. */
+/* Handover data of each kernel; a row loses some of it. */
 enum { FILES = 1, FOLIOS = 2, REGION = 4, ALL = 8, COLD = 16 };
 #define EVERYTHING	(FILES | FOLIOS | REGION)
 
@@ -31,8 +31,8 @@ struct row {
 	bool beside;		/* in the same kernel as the preceding row */
 	const char *log;	/* line in the log of the next kernel, if any */
 	unsigned int loses;
-	const char *see;	/* a command that must work then */
-	void (*then)(unsigned int hop);		/* further checks of the data of that hop */
+	const char *see;	/* a command that must succeed in the next kernel */
+	void (*then)(unsigned int hop);		/* further checks, in the kernel after that hop */
 };
 
 /* ---- handover data of each kernel: with new names, as old files stay open */
@@ -72,7 +72,10 @@ static void hand_over(unsigned int hop, unsigned int there)
 	HUGE_FOLIOS("never");
 }
 
-/* One owner of the memory with two keys restores all of it. */
+/*
+ * The memory of the file has a second key: its owner, which is the first,
+ * restores all of it.
+ */
 static void huge_comes_back(unsigned int hop)
 {
 	name_files(hop);
@@ -258,7 +261,7 @@ static const struct row users_more_rows[] = {
 	{ "scratch-nowhere",
 	  { SCRATCH_SIZE(LAST_SIZE), SCRATCH_START("0x200000000000") },
 	  .log = ": not in RAM (0x0000000020000000 bytes at 0x0000200000000000)", .loses = COLD },
-	/* 32 MiB with the smallest pages, and larger with other pages */
+	/* 32 MiB with pages of 4 KiB, more with larger pages */
 	{ "scratch-overlap",
 	  { SCRATCH_SIZE("8192P"), SCRATCH_START("scratch:0") } },
 	{ "scratch-empty",
@@ -291,7 +294,7 @@ static const struct row map_rows[] = {
 	{ "key-over-node", .beside = true,
 	  .harm = { MAP_ADD("node:0:0:memfd:@a", "0") },
 	  .log = "discarded, in use by this kernel" },
-	/* These keys cover the place of the next kernel. */
+	/* These keys cover the memory that the next kernel is loaded to. */
 	{ "key-kernel",
 	  { MAP_COVER(0, "2^22"), MAP_COVER(1, "2^22") },
 	  .log = "discarded, in " },
@@ -405,7 +408,10 @@ static void folios_are(bool lost)
 		logs("KHO restore succeeded");
 }
 
-/* Early boot may check the memory of a revived region later. */
+/*
+ * A region may be reported as revived first, and as lost when its memory is
+ * checked.
+ */
 static void region_is(bool lost)
 {
 	if (lost) {
@@ -428,7 +434,10 @@ static void fate(unsigned int loses, unsigned int there, unsigned int hop)
 		region_is(lost & REGION);
 }
 
-/* Data that the next kernel hands over: no region in its scratch memory. */
+/*
+ * Data that the next kernel hands over.  If it boots warm without the region,
+ * it allocates the region in scratch memory, which cannot be preserved.
+ */
 static unsigned int left(unsigned int loses, unsigned int there)
 {
 	unsigned int lost = loses & there & FOLIOS;
@@ -448,7 +457,7 @@ struct chain {
 	unsigned int nr;
 };
 
-/* The rows of a hop, from @first on; returns their number. */
+/* Sets @first to the first row of a hop; returns the number of its rows. */
 static unsigned int rows_of_hop(const struct chain *chain, unsigned int hop, unsigned int *first)
 {
 	unsigned int at = 0, nr = 1;
@@ -551,7 +560,7 @@ static void chain_rows(const struct chain *chain, kho_test_row_fn each)
 
 CHAIN(hostile_users, "Damage to the data of one user loses the data of that user only.",
       users_rows, 14)
-CHAIN(hostile_users_more, "The same, other fields.", users_more_rows, 21)
+CHAIN(hostile_users_more, "The same with other fields.", users_more_rows, 21)
 CHAIN(hostile_map, "A corrupted memory map loses only the memory it no longer describes.",
       map_rows, 16)
 /* In Linux 7.2, purgatory detects the damage and stops. */

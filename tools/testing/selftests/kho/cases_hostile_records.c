@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A case of damaged records, which are only read when user space needs them.
- * Each row has a session with a small file and a second one, which the second
- * kernel damages.
+ * Each row has a session with two files.  The second kernel damages the record
+ * of the session or of the second file before it is read.
  */
 
 #define _GNU_SOURCE
@@ -15,12 +15,12 @@
 #define CHUNK	SER "+32>"		/* of the list of its folios */
 #define FOLIO	CHUNK "+8>"		/* the first one, with flags above its frame number */
 
-#define GONE	1			/* without a session */
+#define GONE	1			/* the session cannot be retrieved */
 
 struct record {
 	const char *name;
 	struct harm harm[2];
-	int fate[2];			/* of the files: errors of retrieving them, or 0 */
+	int fate[2];			/* errors of retrieving the two files, or 0 */
 	const char *log;
 	const char *size;		/* of the second file, if it is not three pages */
 };
@@ -239,7 +239,7 @@ static void damaged_hop(void)
 	claim("last", last);
 }
 
-KHO_TEST(hostile_records, "An error in a record loses that record, and no other.",
+KHO_TEST(hostile_records, "A damaged record loses the data of that record only.",
 	 .hops = 3, .memory = 512, .deadline = 60, .rows = records_each)
 {
 	static const struct memfd new[] = { { "n", 3 * MIB, 5 } };

@@ -16,7 +16,7 @@
 /* Only on the architecture that khoctl is built for. */
 #define KHOCTL_NEEDS	.arch = "x86_64"
 
-/* The JSON of a verb has this text, white space aside. */
+/* The JSON of a verb contains this text, apart from white space. */
 static void says(const char *words, const char *text)
 {
 	run(TOOL "--json %s | tr -d ' \\n' | grep -qF '%s'", words, text);
@@ -50,7 +50,10 @@ static void update_before(void)
 	load_by(TOOL "load");
 }
 
-/* Decodes the records before LUO reads them, and the session before its agent runs. */
+/*
+ * khoctl decodes the records before LUO reads them, and shows the sessions
+ * before an agent retrieves them.
+ */
 static void update_after(void)
 {
 	says("dump " KHO "in", "\"name\":\"main\",\"nr_files\":2");
@@ -75,7 +78,8 @@ static void update_after(void)
 }
 
 /* lib/test_kho.c would preserve memory in each cold boot. */
-KHO_TEST(khoctl, "khoctl checks, loads, decodes incoming data, finishes a session and releases the rest.",
+KHO_TEST(khoctl,
+	 "khoctl checks, loads, decodes incoming data, finishes a session and releases the rest.",
 	 KHOCTL_NEEDS, .append = { "initcall_blacklist=kho_test_init" }, .deadline = 30)
 {
 	if (!hop)
@@ -92,8 +96,8 @@ KHO_TEST(khoctl, "khoctl checks, loads, decodes incoming data, finishes a sessio
  */
 static const struct row {
 	const char *name;
-	const char *root, *luo;		/* strings to offer, if they are others */
-	const char *handler;		/* of the file, likewise */
+	const char *root, *luo;		/* strings to offer; NULL: unchanged */
+	const char *handler;		/* string of the file; NULL: unchanged */
 	const char *loses;
 } rows[] = {
 	{ "vmalloc-v2", .root = "kho-v4;radix-v1;vmalloc-v2", .handler = "memfd-v2;vmalloc-v2",
@@ -144,7 +148,8 @@ static void row_after(const struct row *row)
 	    "grep -E \"^$name .* same\\$\" /tmp/check; done | grep .");
 }
 
-KHO_TEST(khoctl_compat, "What khoctl says of two kernels is what the second one does, for each row of the table.",
+KHO_TEST(khoctl_compat,
+	 "khoctl predicts what the second kernel does, for each row of the table.",
 	 KHOCTL_NEEDS, .hops = ARRAY_SIZE(rows) + 1, .deadline = 90)
 {
 	if (hop)

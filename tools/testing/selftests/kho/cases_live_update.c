@@ -12,12 +12,12 @@
 
 #include "steps.h"
 
-/* Exists if the host could build it. */
+/* Only there if the host could build khoctl. */
 #define KHOCTL	"/share/khoctl/run"
 
 #define SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 
-/* False past the last file. */
+/* Returns false past the last file. */
 static bool file_of(unsigned int nr, char *name, char *path, uint64_t *size)
 {
 	struct stat st;
@@ -64,7 +64,7 @@ static void files_arrive(void)
 		sha256(name);
 }
 
-KHO_TEST(live_update, "Files of the host are taken to the next kernel.", .by_name = true)
+KHO_TEST(live_update, "Files of the host are carried to the next kernel.", .by_name = true)
 {
 	if (!hop)
 		files_leave();

@@ -12,7 +12,7 @@ static const struct memfd one[] = { { "a", MIB, 1 } };
 static const struct memfd more[] = { { "b", MIB, 2 } };
 
 KHO_TEST(luo_ioctl_table,
-	 "Every ioctl, valid and invalid, has its result in every state of a session.",
+	 "Every ioctl, valid and invalid, has the documented result in every state of a session.",
 	 .live = true)
 {
 	static const struct memfd kept[] = { { "a", 100, 1 } };
@@ -59,9 +59,9 @@ KHO_TEST(luo_holder_dies,
 	churn();
 }
 
-/* 51 records of sessions fill a block: the refused one would need another. */
+/* 51 session records fill a block: the refused session would need another block. */
 KHO_TEST(luo_duplicate_at_block_edge,
-	 "A refused name next to a full block of sessions does no harm.",
+	 "A duplicate session is refused without an effect when all record blocks are full.",
 	 .hops = 3, .deadline = 30)
 {
 	static const struct memfd file[] = { { "a", 5000, 1 } };
@@ -137,7 +137,7 @@ KHO_TEST(luo_image_without_handover,
 	}
 }
 
-/* Use by programs that were written for 7.3. */
+/* The calls of a program that was written for 7.3. */
 static void luo_close_hop(unsigned int hop)
 {
 	static const struct memfd files[] = { { "a", 3 * MIB, 1 }, { "b", 5000, 2 } };
@@ -172,7 +172,7 @@ KHO_TEST(luo_close_stock, "The same on the stock kernel.", .hops = 3, .kernels =
 	luo_close_hop(hop);
 }
 
-KHO_TEST(luo_unknown_handler, "A file that no handler knows costs nothing but itself.",
+KHO_TEST(luo_unknown_handler, "A file without a handler is lost, and nothing else.",
 	 .hops = 3, .deadline = 30)
 {
 	static const struct memfd files[] = {
@@ -210,7 +210,7 @@ KHO_TEST(luo_unknown_handler, "A file that no handler knows costs nothing but it
 }
 
 KHO_TEST(luo_damaged_root,
-	 "Damaged FLBs are lost, with another version all sessions; the device works.",
+	 "Damaged FLBs are lost; another version of LUO loses all sessions; the device works.",
 	 .hops = 4, .deadline = 40)
 {
 	switch (hop) {
@@ -239,7 +239,7 @@ KHO_TEST(luo_damaged_root,
 
 /* Sized for two pages of the folio list, and several nodes of the page cache. */
 KHO_TEST(luo_fail_nth,
-	 "Every allocation of a call fails once: ENOMEM at most, and the next try works.",
+	 "If any allocation fails, a call works, or fails with ENOMEM and works when repeated.",
 	 .deadline = 40)
 {
 	static const struct memfd file = { "a", 1200 * KIB, 1 };
@@ -264,7 +264,7 @@ KHO_TEST(luo_fail_nth,
 }
 
 KHO_TEST(luo_off,
-	 "A second kernel with liveupdate=off boots and preserves nothing; the third one starts again.",
+	 "A second kernel with liveupdate=off preserves nothing; the third one can preserve again.",
 	 .hops = 3, .append = { "", "liveupdate=off", "" }, .deadline = 30)
 {
 	static const struct memfd file[] = { { "a", 16 * MIB, 1 } };
@@ -371,7 +371,7 @@ KHO_TEST(luo_flb_counts, "Every FLB is preserved once and finished once, in any 
 }
 
 KHO_TEST(luo_kexec_at_work,
-	 "kexec does not wait for the end of a long preserve, nor lose preserved files.",
+	 "kexec neither waits for the end of a long preserve nor loses preserved files.",
 	 .deadline = 40)
 {
 	static const struct memfd file[] = { { "a", 3 * MIB, 1 } };
@@ -404,7 +404,7 @@ static void luo_stuck(unsigned int hop, const char *way)
 }
 
 KHO_TEST(luo_stuck_writer,
-	 "A kexec does not wait for a preserve that waits for a write that waits for user space.")
+	 "kexec does not wait for a preserve while user space blocks a write to the file.")
 {
 	luo_stuck(hop, "userfaultfd");
 }
@@ -415,7 +415,7 @@ KHO_TEST(luo_stuck_fuse, "The same with a file system in user space that does no
 }
 
 KHO_TEST(luo_stuck_fallocate,
-	 "A kexec does not wait for a preserve that waits for long allocations.")
+	 "kexec does not wait for a preserve while the file is locked by long allocations.")
 {
 	luo_stuck(hop, "fallocate");
 }

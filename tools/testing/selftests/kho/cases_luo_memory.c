@@ -17,7 +17,7 @@ static void swap_on(void)
 }
 
 KHO_TEST(luo_swap,
-	 "A memfd that is swapped out comes back, can be swapped out again, and counts as any other.",
+	 "A swapped out memfd comes back, can be swapped out again, and is accounted normally.",
 	 .deadline = 40)
 {
 	static const struct memfd files[] = {
@@ -46,7 +46,7 @@ KHO_TEST(luo_swap,
 	churn();
 }
 
-/* Before and after a file is preserved; neither kernel loses anything. */
+/* Tags are set before and after a file is preserved; neither kernel loses data. */
 KHO_TEST(luo_memory_tags,
 	 "A memfd whose pages have memory tags is refused, before a kexec would lose the tags.",
 	 .qemu = { "-machine", "mte=on", "-cpu", "max,pauth=off" }, .arch = "arm64", .deadline = 40)
@@ -80,7 +80,7 @@ KHO_TEST(luo_memory_tags,
 	"awk '/^(shmem|shmem_thp|file|file_mapped) / { print } " \
 	"/^(in)?active_anon / { lru += $2 } END { print int(lru / 1048576 + 0.5) }' /tmp/cgroup/"
 
-/* Counters of each CPU may not be in the sum yet. */
+/* Per-CPU counters may not be in the sums yet. */
 static void shmem_counts(int number)
 {
 	run("echo 1 > /proc/sys/vm/stat_refresh; "
@@ -121,9 +121,9 @@ static void retrieved_and_made(void)
 	move_to("");
 }
 
-/* In /proc/meminfo, in memory.stat of the cgroup, and in st_blocks. */
+/* Compares /proc/meminfo, memory.stat of the cgroup, and st_blocks. */
 KHO_TEST(luo_accounting,
-	 "A memfd that is retrieved counts as one that is made here.", .deadline = 40)
+	 "A retrieved memfd is accounted like one that is created in this kernel.", .deadline = 40)
 {
 	if (!hop) {
 		session_new("main");
@@ -137,7 +137,7 @@ KHO_TEST(luo_accounting,
 	run("mkdir /tmp/cgroup && mount -t cgroup2 none /tmp/cgroup");
 	run("echo +memory > /tmp/cgroup/cgroup.subtree_control && mkdir /tmp/cgroup/made /tmp/cgroup/retrieved");
 	retrieved_and_made();
-	/* Pages of this CPU's batches are on no list yet. */
+	/* Pages in batches of this CPU are not on an LRU list yet. */
 	run("echo 1 > /proc/sys/vm/compact_memory");
 	run(GROUP_STAT "made/memory.stat > /tmp/made");
 	run(GROUP_STAT "retrieved/memory.stat > /tmp/retrieved");
@@ -190,7 +190,7 @@ KHO_TEST(luo_pageout, "Memfds that are swapped out while they are preserved lose
 }
 
 KHO_TEST(luo_many,
-	 "2000 sessions, and 20 000 files in one more, come back and give back their memory.",
+	 "2000 sessions of one file and one of 20 000 come back, and their memory is freed.",
 	 .memory = 1536, .pages = 6 * 20000, .deadline = 100)
 {
 	if (!hop) {
@@ -223,7 +223,8 @@ KHO_TEST(luo_million_files,
 	run("test " LISTED("incoming_files", "file") " = 0");
 }
 
-KHO_TEST(luo_parallel, "Eight threads preserve and give up files at once, on four processors.",
+KHO_TEST(luo_parallel,
+	 "Eight threads preserve and unpreserve files concurrently, on four processors.",
 	 .qemu = { "-smp", "4" }, .deadline = 60, .live = true)
 {
 	static const struct parallel work = { .threads = 8, .files = 16, .rounds = 40, .size = 200000 };
@@ -248,7 +249,8 @@ static void luo_stress_hop(unsigned int hop, const struct stress *size)
 		churn();
 }
 
-KHO_TEST(luo_stress, "Random operations of the seed KHO_SEED, a kexec at a random time, twice.",
+KHO_TEST(luo_stress,
+	 "Random operations of seed KHO_SEED, with a kexec at a random point, twice.",
 	 .hops = 3, .deadline = 60)
 {
 	luo_stress_hop(hop, &(const struct stress){ 40, 600 });

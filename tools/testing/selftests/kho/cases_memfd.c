@@ -23,9 +23,10 @@ KHO_TEST(one_memfd, "One memfd of 4 MiB comes back whole and outlives its sessio
 	look(file);
 }
 
-/* More sessions than fit into an entry block of LUO, and more files in one of them. */
+/* More sessions than fit into a record block of LUO, and more files in one session. */
 KHO_TEST(many_memfds_sessions,
-	 "60 sessions of two memfds and one of 140; kernel loaded first.", .deadline = 40)
+	 "60 sessions of two memfds and one of 140 come back; the kernel is loaded first.",
+	 .deadline = 40)
 {
 	struct memfd big[140] = { }, two[2] = { };
 	char session[16], names[140][16];
@@ -175,7 +176,7 @@ KHO_TEST(seals, "Every set of seals comes back, forbids what it must and nothing
 		finish("main");
 }
 
-KHO_TEST(mode, "A memfd made without exec stays so, and can still be mapped and written.",
+KHO_TEST(mode, "A memfd that is not executable stays so, and can still be mapped and written.",
 	 .live = true)
 {
 	static const struct memfd made[] = {
@@ -199,7 +200,7 @@ KHO_TEST(mode, "A memfd made without exec stays so, and can still be mapped and 
 		enforce(seen[i].name);
 }
 
-KHO_TEST(empty_memfd, "Memfds of no bytes, and of one hole, come back.")
+KHO_TEST(empty_memfd, "Empty memfds and memfds of one hole come back.")
 {
 	static const struct memfd files[] = {
 		{ "none" }, { "hole", MIB }, { "last", 4096, 3 },
@@ -224,7 +225,8 @@ KHO_TEST(sparse, "The holes of a memfd read as zeroes, its pages as they were.")
 		claim("main", files);
 }
 
-KHO_TEST(huge_folios, "A memfd of huge folios comes back, its small tail too.", .deadline = 30)
+KHO_TEST(huge_folios,
+	 "A memfd of huge folios comes back, including its small tail.", .deadline = 30)
 {
 	static const struct memfd files[] = {
 		{ "a", 33 * MIB, 16 }, { "b", 2000001, 17, .map = true },
@@ -249,7 +251,7 @@ KHO_TEST(large, "A memfd of 640 MiB comes back; its list of pages has more than 
 		claim("main", file);
 }
 
-KHO_TEST(two_nodes, "A memfd that spreads over both nodes of a NUMA machine comes back.",
+KHO_TEST(two_nodes, "A memfd with pages on both nodes of a NUMA machine comes back.",
 	 .nodes = 2, .deadline = 30)
 {
 	static const struct memfd file[] = { { "a", 300 * MIB, 19 } };
@@ -261,8 +263,8 @@ KHO_TEST(two_nodes, "A memfd that spreads over both nodes of a NUMA machine come
 }
 
 /*
- * One file goes through all hops; after each hop another one is closed, and a
- * new one created.
+ * One file goes through all hops.  In each hop, the other file is closed, and a
+ * new one is created.
  */
 KHO_TEST(three_hops, "A memfd is carried through three kexecs in a row.",
 	 .hops = 4, .deadline = 40)
@@ -309,7 +311,8 @@ KHO_TEST(session_never_retrieved,
 	}
 }
 
-KHO_TEST(preserve_unpreserve, "What was unpreserved is neither found nor missing after the kexec.",
+KHO_TEST(preserve_unpreserve,
+	 "After the kexec, unpreserved files do not exist, and their memory is free.",
 	 .deadline = 30, .live = true)
 {
 	static const struct memfd files[] = { { "a", 64 * MIB, 14 }, { "b", 100000, 15 } };
@@ -339,10 +342,10 @@ static void memory_max(uint64_t more)
 }
 
 /*
- * Page by page through the first folios, then the middle of the file.  An inode
- * is charged, too, and the kernel may kill the process that allocates it.
- * Folios below the limit stay charged, and the others are retrieved when the
- * limit is raised.
+ * The limit first allows one more page for each attempt, and then about half of
+ * the file.  An inode is charged, too, and the kernel may kill the process that
+ * allocates it.  Folios that are in the file stay charged, and the others are
+ * retrieved when the limit is raised.
  */
 static void retrieve_at_limit(const struct memfd *file, uint64_t token, bool huge)
 {
@@ -365,7 +368,7 @@ static void retrieve_at_limit(const struct memfd *file, uint64_t token, bool hug
 }
 
 KHO_TEST(memcg_limit,
-	 "A memory cgroup that is full in the middle of a retrieve costs nothing but time.",
+	 "A retrieve that exceeds the limit of a memory cgroup loses nothing, and can be repeated.",
 	 .deadline = 40, .allowed = { "Call Trace:", "Call trace:" })
 {
 	static const struct memfd files[] = {

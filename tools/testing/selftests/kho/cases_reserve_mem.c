@@ -74,8 +74,9 @@ static void not_revived(const char *name)
 
 /*
  * Regions are released before they are preserved, by the kernel that preserved
- * them, and by the next one.  File, region and scratch are larger than memory,
- * so a part of the file must use memory of the region.
+ * them, and by the next kernel.  The file, the region and scratch memory are
+ * together larger than memory, so a part of the file must use memory of the
+ * region.
  */
 KHO_TEST(reserve_mem_released,
 	 "A released reserve_mem= region is not preserved, and a file in its memory is.",
@@ -87,7 +88,7 @@ KHO_TEST(reserve_mem_released,
 
 	switch (hop) {
 	case 0:
-		/* in pages of 4 KiB, and of 64 */
+		/* sizes with pages of 4 KiB and of 64 KiB */
 		run("dmesg | grep -E 'Freeing reserve_mem:early memory: (8|64)K'");
 		region_fill("khotest", 77);
 		region_release("gone");

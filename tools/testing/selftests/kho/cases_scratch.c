@@ -17,7 +17,7 @@ static void no_areas(void)
 	run("awk '/CmaTotal/ && $2 > 0 { exit 1 }' /proc/meminfo");
 }
 
-/* In KiB, with the pages that processors keep at hand. */
+/* Writes free memory in KiB, including pages in caches of CPUs, to a file. */
 static void free_memory(const char *name)
 {
 	run("echo 3 > /proc/sys/vm/drop_caches");
@@ -30,7 +30,7 @@ static void free_memory(const char *name)
  * one are freed.
  */
 KHO_TEST(scratch_unload,
-	 "Scratch memory is there while an image is loaded, and free before and after.",
+	 "Scratch memory is allocated while an image is loaded, and free before and after.",
 	 .deadline = 60)
 {
 	static const struct memfd file[] = { { "a", 16 * MIB, 1 } };
@@ -86,7 +86,7 @@ KHO_TEST(scratch_load_last, "Most of the memory is preserved, and then an image 
 
 /*
  * Preserved memory leaves no space for an image until a session is closed.
- * Kernels of arm64 need less, and find it.
+ * Kernels of arm64 need less scratch memory, for which there is space.
  */
 KHO_TEST(scratch_refused,
 	 "Without memory for the next kernel no image is loaded, and nothing is lost.",
@@ -117,7 +117,7 @@ KHO_TEST(scratch_refused,
  * later.
  */
 KHO_TEST(scratch_unused,
-	 "With nothing preserved and no memory, an image is loaded without a handover.",
+	 "If memory is short and nothing is preserved, an image is loaded without a handover.",
 	 .append = { "initcall_blacklist=kho_test_init" }, .deadline = 60, .arch = "x86_64")
 {
 	static const struct memfd file[] = { { "b", MIB, 6 } };
@@ -206,10 +206,12 @@ KHO_TEST(scratch_used_memory, "An image is complete in memory that had other con
 }
 
 /*
- * Areas reserved at boot are inherited; a kernel on demand frees them, and the next one
- * starts again.
+ * Areas that are reserved at boot are passed on from kernel to kernel.  A
+ * kernel with scratch memory on demand frees them, and the kernel after it
+ * reserves areas again.
  */
-KHO_TEST(scratch_modes, "Kernels with scratch memory on demand and from boot on follow each other.",
+KHO_TEST(scratch_modes,
+	 "Kernels reserve scratch memory at boot, allocate it on demand, and reserve it again.",
 	 .hops = 4, .append = { "kho_scratch=200%", "", "kho_scratch=300%", "kho_bootmem=300%" },
 	 .memory = 2048, .deadline = 60)
 {
@@ -230,7 +232,7 @@ KHO_TEST(scratch_modes, "Kernels with scratch memory on demand and from boot on 
 }
 
 KHO_TEST(scratch_hugetlb,
-	 "HugeTLB pages of the next kernel's command line do not come out of its scratch memory.",
+	 "HugeTLB pages that the next kernel reserves are not allocated from its scratch memory.",
 	 .append = { "", "hugepagesz=2M hugepages=300" }, .memory = 2048, .deadline = 60)
 {
 	static const struct memfd file[] = { { "a", 64 * MIB, 10 } };
@@ -248,7 +250,7 @@ KHO_TEST(scratch_hugetlb,
 
 /* The processor of node 1 allocates in node 0; no scratch area is in node 1. */
 KHO_TEST(scratch_empty_node,
-	 "What a processor of a node without memory preserves is kept.",
+	 "A file that is preserved on a processor of a memoryless node is kept.",
 	 .append = { "memhp_default_state=offline" }, .plug = "pc-dimm", .arch = "x86_64",
 	 .deadline = 40)
 {
@@ -265,9 +267,9 @@ KHO_TEST(scratch_empty_node,
 	churn();
 }
 
-/* Gigantic pages may fail to be allocated; all other memory may not. */
+/* The allocation of gigantic pages may fail, but not that of other memory. */
 KHO_TEST(scratch_large_pieces,
-	 "A kernel that is told to reserve gigantic pages and CMA in early boot has memory for the rest.",
+	 "A kernel that reserves gigantic pages and CMA in early boot has memory for the rest.",
 	 .append = { "", "hugepagesz=1G hugepages=2 cma=64M" }, .memory = 6144,
 	 .qemu = { "-cpu", "qemu64,+pdpe1gb" }, .arch = "x86_64", .deadline = 60)
 {
@@ -360,13 +362,12 @@ KHO_TEST(scratch_two_images,
 }
 
 /*
- * Enough memory is free, but each MiB has a page that cannot be migrated, and
- * little is left unfragmented.  The slab caches of the pipes keep some pages, which
- * are given back with a delay: where there was contiguous memory once, the next load
- * may find none.
+ * Enough memory is free, but most of it is fragmented: each MiB has a page that
+ * cannot be migrated.  When the pipes are closed, some of their pages are only
+ * freed with a delay: loading an image may fail until then.
  */
 KHO_TEST(scratch_fragmented,
-	 "Without contiguous memory no image is loaded; with it, the same handover goes on.",
+	 "Without contiguous memory no image is loaded; when there is some, the handover works.",
 	 .deadline = 60, .arch = "x86_64")
 {
 	static const struct memfd file[] = { { "a", 16 * MIB, 15 } };

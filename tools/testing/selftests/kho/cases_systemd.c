@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Cases of a service of systemd, which keeps descriptors in its file descriptor store and a
- * session of its own over 'systemctl kexec'.  The first process has to be systemd, see
- * systemd_init.sh; the service runs the case.
+ * Cases of a systemd service, which keeps descriptors in its file descriptor
+ * store, and a session of its own, over 'systemctl kexec'.  The first process
+ * has to be systemd, see systemd_init.sh; the service runs the case.
  */
 
 #include "steps.h"
@@ -19,8 +19,8 @@ static const struct memfd stored[] = { { "alpha", 8 * MIB, 1 }, { "beta", 300000
 static const struct memfd own = { "own1", 5 * MIB, 3 };
 
 /*
- * A store with memfds and the file of a script; a socket, and a session called
- * "systemd", are dropped.
+ * The store keeps memfds and the file of a script.  It drops a socket, and a
+ * session called "systemd".
  */
 static void start_store(void)
 {
@@ -39,7 +39,7 @@ static void start_store(void)
 	run("exec 3<>/dev/shm/x; rm /dev/shm/x; " BYTES " >&3; systemd-notify --fd=3 --fdname=script");
 }
 
-/* A later start finds all data, identified by names only. */
+/* The service finds all data when it is started again, by the names of the descriptors. */
 static void find_store(void)
 {
 	listen_fds();
@@ -122,7 +122,7 @@ KHO_TEST(systemd_unfinished,
 		go_to_next();
 }
 
-KHO_TEST(systemd_names, "A session with a name of 63 bytes comes back under it.", SYSTEMD(2))
+KHO_TEST(systemd_names, "A session with a name of 63 bytes comes back under that name.", SYSTEMD(2))
 {
 	static const struct memfd m = { "m", 5 * MIB, 3 };
 
@@ -190,7 +190,7 @@ KHO_TEST(systemd_stock_ours, "The first kernel is the stock kernel: all is kept.
 }
 
 KHO_TEST(systemd_ours_stock,
-	 "The second kernel is the stock kernel and boots cold: back to ours all is kept.",
+	 "The second kernel is the stock kernel and boots cold; in ours after it, all is kept.",
 	 SYSTEMD(3), .kernels = { "ours", "stock", "ours" })
 {
 	if (hop == 2) {
@@ -220,7 +220,8 @@ static void refused_by_khoctl(void)
 	run("systemctl is-active keeper.service");
 }
 
-KHO_TEST(systemd_khoctl, "systemd is told to start a kernel that does not fit, and refuses: all goes on.",
+KHO_TEST(systemd_khoctl,
+	 "systemd refuses to start a kernel that would lose the session, and the service goes on.",
 	 SYSTEMD(2))
 {
 	static const struct memfd more = { "own2", 3000, 9 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Cases of a virtual machine that counts in QEMU, in the guest.  The agent that takes it
- * to the next kernel is the sample of the kernel, samples/liveupdate/vm-agent.c; both, and
- * the machine, have to be in /share/vm.
+ * Cases of a virtual machine that counts: QEMU runs it in the guest, and
+ * samples/liveupdate/vm-agent.c preserves it for the next kernel.  QEMU,
+ * vm-agent and the program of the virtual machine have to be in /share/vm.
  */
 
 #include "steps.h"
@@ -15,7 +15,7 @@
 #define CUE	"(" WAIT "2 >&2; " IN_KVM "; echo; " WAIT ROUNDS " >&2; echo)"
 #define HOLDER	"/proc/$(pidof vm-agent)/fd"
 
-/* /tmp/NAME for a memfd that the agent holds. */
+/* Makes /tmp/NAME a link to a memfd that the agent has open. */
 static void link_to(const char *name)
 {
 	run("ln -s " HOLDER "/$(ls -l " HOLDER " | awk '/vm-%s/ { print $(NF - 3) }') /tmp/%s",
@@ -49,7 +49,8 @@ static void vm_goes_on(unsigned int hop)
 
 #define VM_NEEDS	.arch = "x86_64", .deadline = 30
 
-KHO_TEST(vm, "A virtual machine in QEMU counts on in the next kernel, with its RAM in place.",
+KHO_TEST(vm,
+	 "A virtual machine in QEMU continues to count in the next kernel, with its RAM in place.",
 	 VM_NEEDS)
 {
 	vm_goes_on(hop);
@@ -70,10 +71,10 @@ KHO_TEST(vm_kvm, "The RAM of a virtual machine is preserved while KVM has it map
 	vm_goes_on(hop);
 }
 
-/* Faults.  The driver expects a report of the loss. */
+/* Cases with a fault, for a test driver that expects a report of the loss. */
 
 KHO_TEST(vm_lost_session,
-	 "The agent dies before the kexec, and its session with it.  The loss is reported.",
+	 "The agent is killed before the kexec, which closes its session.  The loss is reported.",
 	 VM_NEEDS, .by_name = true)
 {
 	vm_goes_on(hop);
@@ -98,7 +99,7 @@ KHO_TEST(vm_lost_page, "A page of RAM is overwritten with another page.  The los
 		run("dd if=/tmp/ram of=/tmp/ram bs=4K skip=5000 seek=6000 count=1 conv=notrunc");
 }
 
-KHO_TEST(vm_lost_pause, "The VM runs on after its state is saved.  The loss is reported.",
+KHO_TEST(vm_lost_pause, "The VM continues to run after its state is saved.  The loss is reported.",
 	 VM_NEEDS, .by_name = true)
 {
 	vm_goes_on(hop);

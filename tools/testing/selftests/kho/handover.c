@@ -2,8 +2,9 @@
 /*
  * handover - tests of handovers between kernels
  *
- * Without arguments it runs what needs no kexec.  In a guest, it runs the part of
- * a case for one kernel: the report is a KTAP document on stdout.
+ * Without arguments, it runs the cases that do not need a kexec.  In a guest,
+ * it runs the part of a case for one kernel: the report is a KTAP document on
+ * stdout.
  */
 
 #define _GNU_SOURCE

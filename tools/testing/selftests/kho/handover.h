@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Not known to all libraries. */
+/* Not defined by all C libraries. */
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE	0x0010
 #endif
@@ -43,24 +43,27 @@ const char *problem_text(void);
 void __printf(1, 2) note(const char *fmt, ...);
 int shell(const char *command);
 
-/* "name=value" and plain "name" among words. */
+/* Find "name=value" or plain "name" among words. */
 const char *option(char **words, const char *name);
 int option_u64(char **words, const char *name, uint64_t def, uint64_t *value);
 int parse_u64(const char *text, uint64_t *value);
 
-/* Every descriptor that cases work with has a name. */
+/* Cases refer to descriptors by names. */
 #define MAX_FD_NAMES	8192
 int fd_add(const char *name, int fd);
 int fd_find(const char *name);
 int fd_close(const char *name);
 
-/* Seeded data: any part of it can be generated without the rest. */
+/* Seeded data, of which any part can be generated without the rest. */
 void pattern_fill(void *buf, size_t len, uint64_t seed, uint64_t offset);
 
-/* splitmix64: word number @index of the stream that @seed names. */
+/* splitmix64: word number @index of the data of @seed. */
 uint64_t pattern_word(uint64_t seed, uint64_t index);
 
-/* handover_luo.c: a descriptor or 0, or a negative errno without a reason. */
+/*
+ * handover_luo.c: return a descriptor or 0, or a negative errno, without
+ * calling problem().
+ */
 int luo_device(void);
 int luo_create(const char *name);
 int luo_get(const char *name);
@@ -108,7 +111,7 @@ int live_run(void);
 uint64_t case_seed(void);
 void step_at(const char *file, int line);
 void step_expect(int error);
-/* Continue after a step that fails, up to the end of the hop. */
+/* Continue the hop after a step that fails. */
 void step_going_on(bool on);
 void __printf(1, 2) step(const char *fmt, ...);
 void step_end(int ret);
@@ -138,13 +141,13 @@ struct memfd {
 	const char *name;
 	uint64_t size;
 	uint64_t seed;
-	uint64_t step;		/* a page of data each, holes between them */
-	uint64_t pos;		/* POS(n), looked at if it is not 0 */
+	uint64_t step;		/* bytes from one page of data to the next; holes between them */
+	uint64_t pos;		/* POS(n); not checked if 0 */
 	unsigned int flags;	/* of memfd_create() */
-	unsigned int seals;	/* and SEALED if they are looked at */
-	unsigned int mode;	/* likewise, if it is not 0 */
-	int node;		/* NODE(n) is where it is made; any if 0 */
-	bool map;		/* filled by a mapping */
+	unsigned int seals;	/* checked if SEALED is set, too */
+	unsigned int mode;	/* not checked if 0 */
+	int node;		/* NODE(n) to allocate on; 0 for any node */
+	bool map;		/* written through a mapping */
 };
 
 #define SEALED	(1u << 31)
@@ -202,7 +205,7 @@ void step_offer_root(const char *offer, uint64_t lie);
 void step_offer_luo(const char *offer);
 void step_offer_flbs(const char *name, const char *const *offers);
 
-/* handover_fail.c: @nr equal files in a session that is open */
+/* handover_fail.c: @nr equal files of an open session */
 void step_fail_create(const char *session);
 void step_fail_get(const char *session);
 void step_fail_preserve(const char *session, const char *name);
@@ -266,7 +269,10 @@ void step_borders(const char *session, uint64_t every, uint64_t count,
 #define OUT_FDT		KHO_DIR "out/fdt"
 #define BLOB_MAX	PAGE_MAX
 
-/* The bytes never start a page, so that a search for a page does not find them. */
+/*
+ * The bytes do not start at a page boundary, so that a search for a page does
+ * not find them.
+ */
 struct blob {
 	size_t len;
 	uint8_t bytes[BLOB_MAX];
@@ -288,7 +294,7 @@ int fdt_prop_lie(struct blob *blob, const char *node, const char *prop,
 int kho_fdt_u64(const char *path, const char *node, const char *prop,
 		uint64_t *value);
 
-/* handover_ram.c: access to physical memory, by page address for a mapping. */
+/* handover_ram.c: access to physical memory.  Only whole pages can be mapped. */
 int memory_map(void **map, size_t len, uint64_t pa);
 int memory_read(void *buf, size_t len, uint64_t pa);
 int memory_write(const void *buf, size_t len, uint64_t pa);
@@ -298,10 +304,10 @@ struct wanted {
 	const void *bytes;
 	size_t len;	/* at least 8 */
 	size_t step;
-	uint64_t from;	/* of a page */
+	uint64_t from;	/* start of the search, page aligned */
 };
 
-/* The same file: addresses of bytes, and of pages of this process. */
+/* handover_ram.c: physical addresses of bytes, and of pages of this process. */
 int ram_search(const struct wanted *wanted, uint64_t *pa);
 int page_address(const void *map, uint64_t *pa);
 int page_frames(const void *map, size_t nr, uint64_t *frames);
@@ -322,7 +328,10 @@ int file_record(const char *session, uint64_t token, uint64_t *pa);
 size_t bad_text(const char *kind, void *bytes, size_t size, size_t max);
 int root_address(uint64_t *pa);
 
-/* handover_hostile.c: keys in the outgoing memory map whose blocks overlap memory. */
+/*
+ * handover_hostile.c: counts the keys of the outgoing memory map whose blocks
+ * overlap a range.
+ */
 int map_count(uint64_t pa, uint64_t len, unsigned int *nr);
 
 #endif

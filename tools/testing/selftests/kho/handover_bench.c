@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Measures a handover, in guests in which the time stamp counter
- * counts instructions (QEMU's -icount).  The agent is the first process, and
- * the initramfs has all of its data: without external input, a guest behaves
- * the same in each run.
+ * Measures a handover in guests whose time stamp counter counts instructions
+ * (QEMU's -icount).  The agent is the first process, and the initramfs has all
+ * of its data: without external input, a guest does the same in each run.
  */
 
 #define _GNU_SOURCE
@@ -34,7 +33,7 @@
  */
 #define SLAB_LINE	"%*s %llu %*u %llu %*u %llu : tunables %*u %*u %*u : slabdata %*u %llu"
 
-/* Time when deferred work of the boot is done; kexec starts later. */
+/* Time at which the deferred work of a boot is done.  The kexec does not start earlier. */
 #define SETTLED		1500000000ull
 /* Time for the serial port to send its last output. */
 #define DRAIN		20000000ull
@@ -49,8 +48,8 @@ static struct load {
 } load;
 
 /*
- * In instructions of the guest, through all its kernels.  Under -icount each of
- * them takes a nanosecond.
+ * The time in instructions of the guest, since its start and across a kexec.
+ * Under -icount, each instruction takes a nanosecond.
  */
 static uint64_t now(void)
 {
@@ -68,13 +67,13 @@ static uint64_t now(void)
 
 static uint64_t born;
 
-/* Before main(), so that this program does not count as boot. */
+/* Runs before main(), so that this program does not count as a part of the boot. */
 static void __attribute__((constructor(101))) birth(void)
 {
 	born = now();
 }
 
-/* Sleeps as long as possible: a busy guest uses CPU time of the host. */
+/* Sleeps most of the time: a busy guest uses CPU time of the host. */
 static void wait_until(uint64_t when)
 {
 	const uint64_t slack = 10000000;
@@ -113,7 +112,10 @@ static int mount_all(void)
 	return 0;
 }
 
-/* @wait shifts all further steps relative to the clocks of the machine. */
+/*
+ * @wait: delay of all further steps, which shifts them relative to the timers
+ * of the machine.
+ */
 static int bench_begin(uint64_t wait)
 {
 	struct rlimit limit = { 1 << 20, 1 << 20 };
@@ -133,7 +135,7 @@ static int bench_begin(uint64_t wait)
 	return err;
 }
 
-/* The next kernel and its command line are in files. */
+/* The next kernel and its command line are files of the initramfs. */
 static int bench_load(void)
 {
 	static struct blob line;
@@ -211,7 +213,7 @@ static int fill_order(void)
 	return err;
 }
 
-/* The pages in between belong to another file, and are freed at the end. */
+/* Every second page belongs to another file, and is freed at the end. */
 static int fill_alternate(void)
 {
 	int other = memfd_create("other", MFD_CLOEXEC), err = 0;
@@ -226,7 +228,7 @@ static int fill_alternate(void)
 	return err;
 }
 
-/* An odd step, modulo a power of two, reaches each page once. */
+/* This sequence modulo a power of two has each page once. */
 static int fill_random(void)
 {
 	uint64_t size = 1, at = 0;
@@ -311,7 +313,7 @@ static int bench_fill(const char *how, uint64_t files, uint64_t pages)
 
 /* ---- before kexec */
 
-/* Opened once, as cached names use memory, too. */
+/* Opened once and early: looking up the names uses memory for dentries. */
 static int drop_fd;
 static int shrink_fd[1024];
 static unsigned int nr_shrink_fds;
@@ -338,7 +340,7 @@ static void flush_caches(void)
 		(void)!pwrite(shrink_fd[i], "1", 1, 0);
 }
 
-/* Free memory in slabs, as it is random whether an object needs a new slab. */
+/* Counts free memory in slabs as free: it is random whether an object needs a new slab. */
 static uint64_t free_in_slabs(void)
 {
 	unsigned long long active, size, pages, slabs, bytes = 0;
@@ -449,9 +451,9 @@ static int keep(const char *what, int *session)
 }
 
 /*
- * The first time, pages are migrated out of memory that cannot be preserved.
- * This is not measured: the second time counts, and the page frames are
- * recorded in between.
+ * Preserving the files for the first time migrates pages out of memory that
+ * cannot be preserved.  The figure is from the second time; the number of runs
+ * of page frames is recorded in between.
  */
 static int bench_preserve(void)
 {
@@ -476,7 +478,7 @@ static int bench_preserve(void)
 	return err ? err : keep("preserve", &session);
 }
 
-/* The time of the kexec is printed before it. */
+/* Prints the time of the kexec, and waits for that time. */
 static int bench_kexec(void)
 {
 	uint64_t when = now() + DRAIN;
@@ -554,7 +556,10 @@ static void bench_before(const char *how, uint64_t files, uint64_t pages)
 	MEASURE("bench-kexec", bench_kexec());
 }
 
-/* The word "before", "after" or "memory", then wait= and fill= files= pages= of the load. */
+/*
+ * @words: "before", "after" or "memory", then wait=, and fill=, files= and
+ * pages= of the load.
+ */
 int bench_run(char **words)
 {
 	const char *how = option(words, "fill");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steps that preserve memfds while something else is done to them: their pages
- * are collapsed or swapped out.
+ * Steps that preserve memfds whose pages are collapsed or swapped out at the
+ * same time.
  */
 
 #define _GNU_SOURCE
@@ -19,7 +19,7 @@
 #define HUGE		(2UL << 20)
 #define PROT_TAGS	0x20	/* PROT_MTE of arm64 */
 
-/* A thread that gives the same advice until it is stopped. */
+/* A thread that repeats a call of madvise() until it is stopped. */
 struct adviser {
 	pthread_t thread;
 	uint8_t *map;
@@ -39,7 +39,10 @@ static void *advise(void *arg)
 	return NULL;
 }
 
-/* Huge pages are mapped where both addresses are multiples of their size. */
+/*
+ * Maps the file at a multiple of the huge page size, so that it can be mapped
+ * by huge pages.
+ */
 static int adviser_start(struct adviser *a, int fd, size_t size, int advice)
 {
 	uint8_t *space = mmap(NULL, size + HUGE, PROT_NONE,
@@ -77,7 +80,9 @@ static int storm_file(int session, uint64_t token, int advice, uint64_t *worked)
 	err = adviser_start(&a, fd, HUGE, advice);
 	if (err)
 		return err;
-	/* At a random time during the calls of the adviser. */
+	/*
+	 * Preserve the file at different times during the calls of madvise().
+	 */
 	usleep(token * 37 % 1500);
 	err = luo_preserve(session, token, fd);
 	*worked += adviser_stop(&a);
@@ -122,7 +127,7 @@ static int storm_check(const char *name, uint64_t count)
 	return err;
 }
 
-/* Swaps a memfd out, which is no longer possible once it is preserved. */
+/* Swaps out a memfd.  This is not possible any more after it is preserved. */
 static int pageout(const char *name)
 {
 	int fd = fd_find(name), err = 0;
@@ -149,7 +154,7 @@ static int pageout(const char *name)
 	return err;
 }
 
-/* The file must have as many blocks as a new one. */
+/* Checks that the file has as many blocks as a new file of its size. */
 static int blocks(const char *name)
 {
 	int fd = fd_find(name), other, err = 0;
@@ -172,7 +177,7 @@ static int blocks(const char *name)
 	return err;
 }
 
-/* Gives the first page of a memfd memory tags. */
+/* Sets memory tags in the first page of a memfd. */
 static int tag(const char *name)
 {
 	int fd = fd_find(name);

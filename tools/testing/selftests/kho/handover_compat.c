@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steps that make this kernel offer its data in another version: the strings of
- * the handover are changed in memory before the next kernel reads them.
+ * Steps that make this kernel offer its data in another version: they change
+ * strings of the handover in memory, before the next kernel reads them.
  *
- * The records of files get their strings when the kexec begins.  These are
- * changed in the next kernel, see handover_damage.c.
+ * The records of files get their strings when the kexec begins, so the next
+ * kernel changes them, see handover_damage.c.
  */
 
 #define _GNU_SOURCE
@@ -21,7 +21,7 @@
 #define FLB_NAME	48	/* size in struct luo_flb_ser */
 #define FLB_MAGIC	0xfeedf00dcafebee0ull	/* lib/tests/liveupdate.c */
 
-/* Too long for a version, but it fits into the page of the tree. */
+/* Too long for a compatibility string, but it fits into the page of the tree. */
 #define LONG_STRING	2500
 
 struct flb {
@@ -54,8 +54,10 @@ size_t bad_text(const char *kind, void *bytes, size_t size, size_t max)
 }
 
 /*
- * Whether the tree changes with its last byte, which is not in use.  A page that
- * is not the tree is free, and perhaps in use again by now: it is left alone.
+ * Checks whether the root tree is at @pa: changes the last byte of the page,
+ * which the tree does not use, and reads the tree from debugfs.  The byte of
+ * another page is not restored, because that page was free and may be in use by
+ * now.
  */
 static int root_is_at(const struct blob *was, uint64_t pa, bool *found)
 {
@@ -151,7 +153,10 @@ static int offer_luo(const char *offer)
 	return err ? err : memory_write(text, len, pa);
 }
 
-/* A page of a memfd keeps the records for the next kernel. */
+/*
+ * Puts the records into a page of a preserved memfd, so that the next kernel
+ * can read them.
+ */
 static int offer_flbs(const char *name, const char *const *offers)
 {
 	int fd = fd_find(name), err;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steps that damage what the Live Update Orchestrator hands over: its records
- * as include/linux/kho/abi/{luo,block}.h describe them, changed through
- * /dev/mem before the kernel reads them.
+ * Steps that damage records of the Live Update Orchestrator, whose format is in
+ * include/linux/kho/abi/{luo,block}.h.  They are changed through /dev/mem
+ * before the kernel reads them.
  */
 
 #define _GNU_SOURCE
@@ -20,7 +20,7 @@
 #define FILE_SIZE	64
 #define FILE_TOKEN	56
 
-/* A field of a record; those of 8 bytes are numbers, longer ones text. */
+/* A field of a record: a number if it has 8 bytes, or text if it is longer. */
 static const struct field {
 	const char *record;
 	const char *name;
@@ -51,7 +51,10 @@ static int root_u64(const char *path, unsigned int offset, uint64_t *value)
 	return len == sizeof(*value) ? 0 : problem(-EIO, "%s is short", path);
 }
 
-/* The record of @size bytes in a chain of blocks which has @key at @offset. */
+/*
+ * Finds the record, of @size bytes, that has @key at @offset, in a chain of
+ * record blocks.
+ */
 static int record_find(uint64_t block, size_t size, unsigned int offset,
 		       const void *key, size_t len, uint64_t *pa)
 {
@@ -114,8 +117,8 @@ static const struct field *field_find(const char *record, const char *name)
 }
 
 /*
- * Text may be one of the bad ones.  A number may be "self", the address of the
- * record, or "full", as many files as fit into a block.
+ * A text may be a kind of bad_text().  A number may be "self", the address of
+ * the record, or "full", the number of files that fit into a block.
  */
 static int field_write(const struct field *field, uint64_t pa, const char *text)
 {
@@ -159,7 +162,7 @@ static int damage_session(const char *session, const char *field,
 	return err ? err : damage("session", field, value, pa);
 }
 
-/* The first block of files. */
+/* Damages the first record block of the files of a session. */
 static int damage_block(const char *session, const char *field, const char *value)
 {
 	uint64_t pa;
@@ -187,7 +190,10 @@ static int damage_file(const char *session, uint64_t token, const char *field,
 	return err ? err : damage("file", field, value, pa);
 }
 
-/* In the previous kernel: the header is only written when LUO starts. */
+/*
+ * Called in the kernel that preserves, which writes the header only once, when
+ * LUO is initialized.
+ */
 static int damage_flbs(void)
 {
 	const uint64_t pages = 7;

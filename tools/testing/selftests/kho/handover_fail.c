@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steps that make every allocation fail on which a call to the Live Update
- * Orchestrator depends, one after the other.  A call may fail with ENOMEM, or
- * succeed without the allocation; a repeated call must work as if it were the
- * first one.
+ * Steps that repeat a call to the Live Update Orchestrator, with another of its
+ * allocations failing each time.  The call may fail with ENOMEM, or succeed
+ * without the allocation.  After a failure, it must work when it is repeated.
  */
 
 #define _GNU_SOURCE
@@ -64,7 +63,7 @@ static int faults_prepare(void)
 	return fail_nth < 0 ? problem(-errno, "fail-nth: %s", strerror(errno)) : 0;
 }
 
-/* Allocation number @n of this thread fails from now on; none if 0. */
+/* The @n-th allocation of this thread from now on will fail; none if 0. */
 static void faults_arm(unsigned int n)
 {
 	char text[16];
@@ -74,7 +73,7 @@ static void faults_arm(unsigned int n)
 		abort();
 }
 
-/* Return true when the allocation was reached, and failed. */
+/* Returns true if that allocation was reached, and failed. */
 static bool faults_disarm(void)
 {
 	char text[16] = "";
@@ -86,14 +85,14 @@ static bool faults_disarm(void)
 	return !atoi(text);
 }
 
-/* One call that is tried with each of its allocations failing. */
+/* A call to repeat with each of its allocations failing. */
 struct attempt {
 	const char *what;
 	const char *session;
 	int fd;			/* of the session, or of the file if none is open */
 	int file;
 	uint64_t token;
-	uint64_t nr, size, seed;	/* of files that were kept */
+	uint64_t nr, size, seed;	/* of the files of step_fail_keep() */
 	int (*call)(struct attempt *attempt);
 	/* Checks the result of a successful call, and undoes it. */
 	int (*undo)(struct attempt *attempt, int ret);
@@ -158,7 +157,7 @@ static int call_get(struct attempt *attempt)
 	return luo_get(attempt->session);
 }
 
-/* Calls that end in a new descriptor of a session. */
+/* For calls that return a new descriptor of a session. */
 static int fail_session(const char *what, const char *session,
 			int (*call)(struct attempt *attempt))
 {
@@ -187,7 +186,7 @@ static int call_preserve(struct attempt *attempt)
 	return luo_preserve(attempt->fd, attempt->token, attempt->file);
 }
 
-/* A file only leaves its session when the session is closed. */
+/* A file can only be unpreserved by closing its session. */
 static int undo_preserve(struct attempt *attempt, int ret)
 {
 	close(attempt->fd);
@@ -218,7 +217,8 @@ static int fail_preserve(const char *session, const char *name)
 }
 
 /*
- * Preserves one equal file for each possible allocation, with tokens from 1 on.
+ * Preserves @nr equal files, under tokens from 1 on: step_fail_claim() needs
+ * one for each allocation.
  */
 static int fail_keep(const char *name, uint64_t nr, uint64_t size, uint64_t seed)
 {

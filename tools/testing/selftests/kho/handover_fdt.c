@@ -17,7 +17,7 @@
 #define FDT_PROP	3
 #define FDT_NOP		4
 
-/* Offsets in its header. */
+/* Offsets in the header of a tree. */
 #define FDT_STRUCT	8
 #define FDT_STRINGS	12
 #define FDT_SIZE_STRINGS 32
@@ -60,8 +60,8 @@ static void fdt_word_set(struct blob *blob, size_t at, uint32_t value)
 }
 
 /*
- * Where the value of property @prop of @node, a child of the root, begins; ""
- * is the root itself.  0 when it is not there.
+ * Offset of the value of property @prop of @node, or 0 if it does not exist.
+ * @node is a child of the root, or "" for the root itself.
  */
 static size_t fdt_find(const struct blob *blob, const char *node,
 		       const char *prop, size_t *len)
@@ -132,7 +132,10 @@ int kho_fdt_u64(const char *path, const char *node, const char *prop,
 	return err ? err : fdt_u64(&blob, node, prop, value);
 }
 
-/* Moves all data after the value, up to the end of the names. */
+/*
+ * Moves the data after the value, up to the end of the strings, if the length
+ * of the value changes.
+ */
 int fdt_prop_set(struct blob *blob, const char *node, const char *prop,
 		 const void *value, size_t len)
 {

@@ -33,7 +33,7 @@ static int take_file(int session, uint64_t token)
 	if (fd < 0)
 		return fd;
 	err = seeded_check(fd, token * UNIT + 1, token);
-	/* Closes every second file. */
+	/* Close every second file. */
 	if (token % 2)
 		close(fd);
 
@@ -98,7 +98,10 @@ static int run_holder(const char *name, unsigned int steps, enum end end)
 	return 0;
 }
 
-/* After each of them, the next one gets everything. */
+/*
+ * Holders end after each number of steps, killed or not.  After each of them,
+ * another holder must be able to retrieve all files.
+ */
 static int holder_sweep(const char *session, unsigned int nr)
 {
 	int err = 0;
@@ -114,7 +117,7 @@ static int holder_sweep(const char *session, unsigned int nr)
 	return err;
 }
 
-/* Returns 1 when the holder had its file before it was killed. */
+/* Returns 1 if the holder had retrieved the file before it was killed. */
 static int kill_in_retrieve(const char *name, uint64_t token, useconds_t delay)
 {
 	int pipes[2], told[2] = { -EPIPE, 0 }, fd;
@@ -153,7 +156,10 @@ static int kill_in_retrieve(const char *name, uint64_t token, useconds_t delay)
 	return more;
 }
 
-/* Killed sooner and later while a large file is being retrieved. */
+/*
+ * Kills holders while they retrieve a large file, each one later than the one
+ * before, until a holder has retrieved the file.
+ */
 static int holder_killed_in(const char *session, uint64_t token)
 {
 	unsigned int kills = 0;
@@ -168,7 +174,7 @@ static int holder_killed_in(const char *session, uint64_t token)
 
 /*
  * The group may be at its limit, so the child has to allocate all its pages
- * before.  Its exit status is the result.
+ * before it joins the group.  Its exit status is the result.
  */
 static void retrieve_charged(int procs, int session, uint64_t token)
 {
@@ -182,8 +188,8 @@ static void retrieve_charged(int procs, int session, uint64_t token)
 }
 
 /*
- * Retrieves a file by a process of a memory cgroup, and leaves it in its session.
- * With @or_killed, being killed is accepted like -ENOMEM.
+ * Retrieves a file in a process of a memory cgroup.  The file stays in its
+ * session.  With @or_killed, being killed is accepted like -ENOMEM.
  */
 static int retrieve_in_group(const char *group, const char *name, uint64_t token,
 			     bool or_killed)

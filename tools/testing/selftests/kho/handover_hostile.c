@@ -3,9 +3,9 @@
  * Steps that write to handover data, in the kernel that preserves it, or in the
  * next one before it is read.
  *
- * Where to write, and what, are expressions: a place, followed by any number of
- * "+N", which adds, "/N", which divides, and ">", which reads the eight bytes
- * there.
+ * Address and value are expressions.  An expression is a place or a number,
+ * followed by any number of operators: "+N" adds, "/N" divides, and ">" reads
+ * the eight bytes at the address so far.
  */
 
 #define _GNU_SOURCE
@@ -19,8 +19,8 @@
 #include "handover.h"
 
 #define WORDS		128	/* size of an expression */
-#define SPARE_STEP	(1UL << 20)	/* bytes of memory to take at a time, */
-#define SPARE_STEPS	1024		/* and how often, for a spare page */
+#define SPARE_STEP	(1UL << 20)	/* bytes to allocate for each attempt */
+#define SPARE_STEPS	1024		/* attempts to get a spare page */
 
 static int evaluate(const char *text, uint64_t *value);
 
@@ -62,11 +62,11 @@ static int in_scratch(uint64_t pa)
 }
 
 /*
- * A page of this process.  It is not preserved, but is not overwritten before
- * the next kernel has reserved preserved memory.
+ * Allocates a page outside of scratch memory.  It is not preserved, but the
+ * next kernel does not overwrite it before it has reserved preserved memory.
  *
  * As long as most of the free memory is scratch memory, all pages come from
- * there, so allocate in large steps, and check one page of each.
+ * scratch memory: allocate in large steps, and check one page of each.
  */
 static int spare_page(uint64_t *pa)
 {
@@ -87,8 +87,8 @@ static int spare_page(uint64_t *pa)
 }
 
 /*
- * The map of preserved memory: how large its parts are follows from the size of
- * pages, as in include/linux/kho/abi/radix_tree.h.
+ * The memory map.  The page size determines the sizes of its tables and leaves,
+ * as in include/linux/kho/abi/radix_tree.h.
  */
 
 static unsigned int page_shift(void)
@@ -132,7 +132,7 @@ static int table_entry(uint64_t slot, uint64_t *node)
 	return err;
 }
 
-/* The node at @level on the way to @key; what is missing is added. */
+/* Finds the node at @level on the path to @key, and adds missing nodes. */
 static int map_node(uint64_t key, unsigned int level, uint64_t *node,
 		    uint64_t *slot)
 {
@@ -161,7 +161,7 @@ static int key_add(uint64_t key)
 	return err ? err : memory_write(&word, sizeof(word), leaf);
 }
 
-/* The leaf with @key, or 0 if there is none. */
+/* Sets @leaf to the leaf for @key, or to 0 if it does not exist. */
 static int map_leaf(uint64_t root, uint64_t key, uint64_t *leaf)
 {
 	int err = 0;
@@ -177,7 +177,7 @@ static int map_leaf(uint64_t root, uint64_t key, uint64_t *leaf)
 	return err;
 }
 
-/* The keys from @key to @last, which are in one leaf. */
+/* Counts the keys from @key to @last, which have the same leaf. */
 static int map_count_leaf(uint64_t root, uint64_t key, uint64_t last,
 			  unsigned int *nr)
 {
@@ -214,7 +214,7 @@ int map_count(uint64_t pa, uint64_t len, unsigned int *nr)
 	return err;
 }
 
-/* Places; @rest is the text after the first colon. */
+/* Functions for places; @rest is the text after the first colon. */
 
 static int place_spare(char *rest, uint64_t *value)
 {
@@ -258,7 +258,10 @@ static int place_file(char *rest, uint64_t *value)
 	return file_record(rest, strtoull(token, NULL, 0), value);
 }
 
-/* @rest: "", or NODE:PROP, for the value of a property in the tree at @value. */
+/*
+ * Adds the offset of a property to @value, the address of its tree.  @rest is
+ * NODE:PROP, or "" for the tree itself.
+ */
 static int add_property(const char *path, char *rest, uint64_t *value)
 {
 	static struct blob blob;
@@ -342,12 +345,12 @@ static const struct place {
 } places[] = {
 	{ "spare", place_spare },	/* a page that is not preserved */
 	{ "scratch", place_scratch },	/* scratch:N, start of the area */
-	{ "memfd", place_memfd },	/* memfd:NAME, first page of it */
+	{ "memfd", place_memfd },	/* memfd:NAME, its first page */
 	{ "file", place_file },		/* file:SESSION:TOKEN, the record */
 	{ "root", place_root },		/* root[:NODE:PROPERTY] */
 	{ "sub", place_sub },		/* sub:NAME[:NODE:PROPERTY] */
 	{ "node", place_node },		/* node:LEVEL:ORDER:PLACE in the map */
-	{ "slot", place_slot },		/* the entry that leads to it */
+	{ "slot", place_slot },		/* the same for the table entry that leads to the node */
 };
 
 static int place_find(char *text, uint64_t *value)
@@ -447,7 +450,7 @@ static int copy(const char *where, const char *what, size_t len)
 	return err ? err : memory_write(bytes, len, to);
 }
 
-/* A number, or the size of a block as "2^BITS", converted to its order. */
+/* @text is the order of a block, or its size as "2^BITS". */
 static int parse_order(const char *text, uint64_t *order)
 {
 	int bits = !strncmp(text, "2^", 2);
@@ -459,7 +462,7 @@ static int parse_order(const char *text, uint64_t *order)
 	return err;
 }
 
-/* @size: NULL if @where is the key. */
+/* @size: the size of the block at @where, or NULL if @where is the key itself. */
 static int map_add(const char *where, const char *size)
 {
 	uint64_t value, order;
@@ -473,7 +476,7 @@ static int map_add(const char *where, const char *size)
 	return err ? err : key_add(value);
 }
 
-/* Keys for all of a scratch area that aligned blocks of this order reach. */
+/* Adds keys for all aligned blocks of this size within a scratch area. */
 static int map_cover(unsigned int nr, const char *block)
 {
 	uint64_t order, start, size, bytes;
@@ -492,9 +495,9 @@ static int map_cover(unsigned int nr, const char *block)
 }
 
 /*
- * Sets the size, or the start, of the last area.  The array is at the start of a
- * page, at an unknown address: search for it.  There may be copies: the right one
- * is found when this kernel reports the change.
+ * Sets the size, or the start, of the last area.  The array is at the start of
+ * a page, at an unknown address: search for it.  Copies of it are changed as
+ * well, until this kernel reports the change.
  */
 static int scratch_set(bool size, const char *what)
 {
@@ -527,13 +530,13 @@ static int scratch_set(bool size, const char *what)
 }
 
 /*
- * The handover of a loaded image: address and size of the root
- * tree, and of the array of scratch areas, each of 64 bits.
+ * The boot parameters of a loaded image: address and size of the root tree, and
+ * of the array of scratch areas, 64 bits each.
  */
 struct boot_words {
-	uint32_t bytes[4];	/* what they are recognized by */
+	uint32_t bytes[4];	/* bytes to search for */
 	unsigned int len;
-	int tree, scratch;	/* where they are, from there */
+	int tree, scratch;	/* offsets from these bytes */
 	bool big_endian;
 };
 
@@ -559,12 +562,12 @@ static void boot_words(struct boot_words *boot, uint64_t root)
 #endif
 
 /*
- * Copies that are left from loading the image are changed, too.  The search
- * skips the pattern in this process.
+ * Also changes copies that are left from loading the image.  The search must
+ * not find the pattern of this process.
  */
 static int boot_set(int offset, const char *what)
 {
-	/* Only images have these bytes at a multiple of 4 in RAM. */
+	/* Not at a multiple of 4, unlike the bytes in an image. */
 	static uint8_t pattern[sizeof(struct boot_words) + 1];
 	struct boot_words boot;
 	struct wanted wanted = { &pattern[1], 0, 4 };

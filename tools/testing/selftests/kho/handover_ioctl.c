@@ -59,7 +59,7 @@ enum { CREATE, GET, PRESERVE, RETRIEVE, FINISH, NAME };
 struct call {
 	const char *state;
 	int nr;			/* of ioctls[] */
-	const char *name;	/* of a session; "" is empty, NULL has no end */
+	const char *name;	/* of a session; NULL: without a terminating 0 */
 	uint64_t number;	/* token, or reserved field */
 	int fd;
 	int want;		/* 0 or errno */
@@ -72,7 +72,7 @@ static union luo_arg arg_of(const struct call *call)
 	switch (call->nr) {
 	case CREATE:
 	case GET:
-		/* Both have the name at the same place. */
+		/* Both ioctls have the name at the same offset. */
 		if (call->name)
 			snprintf((char *)arg.get.name, sizeof(arg.get.name),
 				 "%s", call->name);
@@ -131,7 +131,10 @@ static int expect_call(int fd, const struct call *call, const char *how,
 	return 0;
 }
 
-/* Only the size is at the end of a page, before unmapped memory. */
+/*
+ * Passes bad pointers: NULL, unmapped memory, and the end of a page, so that
+ * only the size can be read.
+ */
 static int expect_fault(int fd, const struct call *call)
 {
 	size_t size = ioctls[call->nr].size;
@@ -199,7 +202,7 @@ static int expect_malformed(int fd, const struct call *call)
 	return expect_fault(fd, call);
 }
 
-/* Returns the new descriptor where there is one, else 0. */
+/* Returns the new descriptor, or 0 if the ioctl does not return one. */
 static int expect_right(int fd, const struct call *call, size_t tail)
 {
 	union luo_arg arg = arg_of(call);
@@ -247,7 +250,7 @@ static int expect_all(int fd, const struct call *calls, unsigned int nr)
 	return err;
 }
 
-/* Unknown numbers, and those of the other kind of descriptor. */
+/* An unknown ioctl, and one for the other kind of descriptor. */
 static int expect_unknown(int fd, const char *state, bool device)
 {
 	const struct call call = { .state = state, .nr = device ? NAME : GET };
@@ -461,7 +464,7 @@ static int table_of_incoming(const char *session, uint64_t token)
 }
 
 /*
- * A call with a result, but an argument that cannot be written: it fails
+ * A call that returns a result, with an argument that cannot be written, fails
  * without an effect.
  */
 static int unwritable(int fd, struct call call)

@@ -77,7 +77,7 @@ static int set_items(FILE *in, FILE *out, uint64_t nr)
 		fwrite(item, 1, len, out);
 		fprintf(out, "\r\n");
 	}
-	/* The answer comes when all of this is done. */
+	/* memcached answers this after it has set all items. */
 	fprintf(out, "version\r\n");
 	if (fflush(out) || !fgets(line, sizeof(line), in))
 		return problem(-EIO, "the connection broke");
@@ -87,7 +87,10 @@ static int set_items(FILE *in, FILE *out, uint64_t nr)
 	return 0;
 }
 
-/* Counts valid items in an answer; items are in order, so each counts once. */
+/*
+ * Counts valid items in an answer.  They must be in order, so that an item is
+ * not counted twice.
+ */
 static int count_right(FILE *in, uint64_t from, uint64_t end)
 {
 	uint8_t item[ITEM_MAX], want[ITEM_MAX];

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Steps on /dev/liveupdate: sessions, and the files kept in them.
- */
+/* Steps on /dev/liveupdate: sessions, and the files in them. */
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,7 +15,8 @@
 static int dev = -1;
 
 /*
- * The device can be open once at a time, so it stays open once it was needed.
+ * The device can only be opened once at a time, so it stays open after the
+ * first use.
  */
 int luo_device(void)
 {

@@ -215,7 +215,7 @@ static int allocate_on(int node)
 	return 0;
 }
 
-/* Filled on one node, if asked for. */
+/* Fills the memfd, with memory of its node if it has one. */
 static int memfd_place(int fd, const struct memfd *file)
 {
 	int err, err2;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steps on the memory of the guest as a whole: regions of reserve_mem=,
- * use of all that is free, and the contents of the handover.
+ * Steps on the memory of the guest: regions of reserve_mem=, use of all free
+ * memory, and the contents of the handover.
  */
 
 #define _GNU_SOURCE
@@ -18,7 +18,7 @@ struct region {
 	uint64_t size;
 };
 
-/* A kernel that was handed the region says so, else the one that hands it. */
+/* Finds a region in the incoming handover, or else in the outgoing one. */
 static int region_find(const char *name, struct region *region)
 {
 	static struct blob blob;
@@ -109,7 +109,8 @@ static int parameter_set(const char *path, const char *value)
 static struct region released;
 
 /*
- * Its keys must be removed from the map, and its node from the tree of regions.
+ * Releases a region: its keys must be removed from the memory map, and its node
+ * from the tree of regions.
  */
 static int region_release(const char *name)
 {
@@ -137,7 +138,10 @@ static int region_release(const char *name)
 	return 0;
 }
 
-/* Else nothing would be found that is preserved twice. */
+/*
+ * Checks that memory of the released region is preserved again.  Otherwise the
+ * case would not detect memory that is preserved twice.
+ */
 static int region_reused(void)
 {
 	unsigned int nr;
@@ -188,7 +192,7 @@ static int churn_round(uint8_t *map, uint64_t pages, unsigned int round)
 }
 
 /*
- * Write and read back most of what is free, more than once: memory with two
+ * Write and read back most of the free memory, @rounds times: memory with two
  * owners is detected here or by the kernel.
  */
 static int churn(unsigned int rounds, unsigned int percent)
@@ -338,7 +342,7 @@ static int cma_check(void)
 /*
  * Versions of the previous kernel ("in"), and of this one ("out").  LUO frees
  * its incoming page early in the boot, so the page is only used if its contents
- * are still valid.  Only incoming data must exist.
+ * are still valid.  Without a root tree, only "in" fails.
  */
 static int formats(const char *direction)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steps of several threads at once.  Each has a session of its own; the
- * memory of their files is interleaved, and so are their keys in the map of
- * preserved memory.
+ * Steps with several threads at once.  Each thread has a session of its own;
+ * the memory of their files is interleaved, and so are their keys in the memory
+ * map.
  */
 
 #define _GNU_SOURCE
@@ -21,7 +21,7 @@ struct worker {
 	pthread_t thread;
 	const struct parallel *work;
 	unsigned int number;
-	const char *what;	/* that failed */
+	const char *what;	/* the call that failed */
 	int err;
 };
 
@@ -61,7 +61,10 @@ static int make_files(struct worker *w, int *fds)
 	return 0;
 }
 
-/* The last round preserves all files; earlier rounds preserve some, and undo it. */
+/*
+ * The last round preserves all files; earlier rounds preserve some, and
+ * unpreserve them.
+ */
 static int keep_round(struct worker *w, const int *fds, unsigned int round)
 {
 	bool last = round + 1 == w->work->rounds;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steps on the placement of memory: pages in all of it that cannot be migrated,
- * and memfds of single pages at boundaries.
+ * Steps on the placement of pages: pages that cannot be migrated, all over
+ * memory, and memfds of single pages at boundaries.
  */
 
 #define _GNU_SOURCE
@@ -39,7 +39,10 @@ static int pipe_fill(int ends[2])
 	return 0;
 }
 
-/* The pages of a pipe are neighbours, and cannot be moved. */
+/*
+ * Frees all pages of a pipe except one.  They are adjacent, and cannot be
+ * migrated.
+ */
 static int pipe_drain(int ends[2])
 {
 	static char page[PAGE_MAX];
@@ -54,8 +57,8 @@ static int pipe_drain(int ends[2])
 }
 
 /*
- * Fill memory with pages that cannot be moved, and free all but one page of
- * each MiB: much memory is free, and none of it contiguous.
+ * Fill memory with pages that cannot be migrated, and free all but one page of
+ * each MiB: much memory is free, but not contiguous.
  */
 static int memory_fragment(uint64_t left)
 {
@@ -83,9 +86,9 @@ static int memory_mend(void)
 }
 
 /*
- * Put a page of @big, the frame of which is @frame, into a file of its own: the
- * page that was freed last is allocated first.  Returns 1 if the file got
- * another page.
+ * Free page @index of @big, whose page frame is @frame, and preserve a new file
+ * with that page frame: the page that was freed last is allocated first.
+ * Returns 1 if the file has another page.
  */
 static int page_claim(int big, uint64_t index, uint64_t frame, int session,
 		      uint64_t token)
@@ -124,7 +127,9 @@ struct borders {
 	uint64_t step, count, token;
 };
 
-/* Search the mapped file @big for pages at multiples of the step. */
+/*
+ * Search the mapped file @big for page frames that are multiples of the step.
+ */
 static int borders_claim(int big, const void *map, uint64_t nr,
 			 const struct borders *want)
 {
@@ -151,8 +156,8 @@ static int borders_claim(int big, const void *map, uint64_t nr,
 }
 
 /*
- * Preserve memfds of one page each: the page starts a block of the given size,
- * and no memory next to it is preserved.
+ * Preserve memfds of one page each, which is at the start of a block of
+ * @want->step pages.  Memory next to it is not preserved.
  */
 static int borders(const struct borders *want)
 {
@@ -161,7 +166,7 @@ static int borders(const struct borders *want)
 	cpu_set_t one;
 	void *map;
 
-	/* Freed pages stay in the cache of a CPU for a while. */
+	/* Stay on one CPU: freed pages are in its cache for a while. */
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	sched_setaffinity(0, sizeof(one), &one);

@@ -46,8 +46,8 @@ int memory_map(void **map, size_t len, uint64_t pa)
 }
 
 /*
- * Written through a mapping: KASAN would report write() to free memory, which
- * may have copies of the data that is searched for.
+ * Write through a mapping: KASAN would report a write() to free memory, and
+ * copies of the data to change may be in free memory.
  */
 int memory_write(const void *buf, size_t len, uint64_t pa)
 {
@@ -114,7 +114,7 @@ int ram_search(const struct wanted *wanted, uint64_t *pa)
 	return err == -ENOENT ? problem(err, "not found in memory") : err;
 }
 
-/* The page may be under migration: reading it waits for the end. */
+/* The page may be under migration: reading it waits for the end of that. */
 int page_address(const void *map, uint64_t *pa)
 {
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -135,7 +135,10 @@ int page_address(const void *map, uint64_t *pa)
 	       problem(-EIO, "page without an address");
 }
 
-/* Page frame numbers of a mapping, in one read for those that are present. */
+/*
+ * Page frame numbers of a mapping: one read for all of them, and single reads
+ * for pages that are not present yet.
+ */
 int page_frames(const void *map, size_t nr, uint64_t *frames)
 {
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), err = 0;

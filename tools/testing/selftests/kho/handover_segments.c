@@ -36,7 +36,7 @@ static int image_load(void)
 	return err;
 }
 
-/* Add the number of bytes from @begin to @end to @nr, all of which have to be 0. */
+/* Check that all bytes from @begin to @end are 0, and add their number to @nr. */
 static int zeros(uint64_t begin, uint64_t end, uint64_t *nr)
 {
 	static const char zero[4096];
@@ -76,7 +76,7 @@ static int segments_check(char *log)
 	return err || nr ? err : problem(-ENODATA, "no segment is larger than its data");
 }
 
-/* An image is loaded, and the rest of the memory of each segment is zero. */
+/* Load an image, and check that the memory of each segment after its data is zero. */
 void step_segments_zeroed(void)
 {
 	char *log;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steps of a service of systemd: descriptors it is started with, and those it
- * gives to its file descriptor store.
+ * Steps of a systemd service: the descriptors that it is started with, and
+ * those that it stores in its file descriptor store.
  */
 
 #define _GNU_SOURCE
@@ -18,9 +18,9 @@
 
 #include "handover.h"
 
-#define FIRST_FD	3	/* of those a service is started with */
+#define FIRST_FD	3	/* the first descriptor that systemd passes */
 
-/* Descriptors get the names that the service stored them with, in any order. */
+/* systemd passes the stored descriptors in any order, with their names. */
 static int listen_fds(void)
 {
 	const char *nr = getenv("LISTEN_FDS"), *list = getenv("LISTEN_FDNAMES");
@@ -101,7 +101,10 @@ static int store(const char *name)
 	return send_fd(text, fd);
 }
 
-/* Checks that link and ioctl agree on a name, of @len bytes unless 0. */
+/*
+ * Checks that the link in /proc and the ioctl have the same name, of @len bytes
+ * unless that is 0.
+ */
 static int session_name(const char *session, size_t len)
 {
 	struct liveupdate_session_get_name arg = { .size = sizeof(arg) };

@@ -42,8 +42,9 @@ struct session {
 };
 
 /*
- * What the kernel is expected to hold.  All operations follow from the seed, so
- * the next kernel gets the same model by running them without @real.
+ * The sessions and files that the kernel is expected to have.  All operations
+ * follow from the seed, so the next kernel gets the same model by running them
+ * without @real.
  */
 struct model {
 	uint64_t seed;
@@ -185,7 +186,7 @@ static int op_preserve(struct model *m)
 	return m->real ? file_preserve(s->fd, other->fd, &file, twist) : 0;
 }
 
-/* A process fills a session and exits: the session must vanish. */
+/* A process that fills a session is killed: the session must vanish. */
 static int op_crash(struct model *m)
 {
 	unsigned int nr = draw(m, 6);
@@ -240,7 +241,7 @@ static int model_get(struct model *m, const struct stress *size, unsigned int ho
 	return m->sessions ? 0 : problem(-ENOMEM, "no memory");
 }
 
-/* The kexec starts at a random time, after a random number of steps. */
+/* The kexec comes after a random number of steps. */
 static int model_run(struct model *m)
 {
 	unsigned int half = (m->max_files + m->max_sessions) * 2 / 3;
@@ -277,7 +278,7 @@ static int file_check(int session, const struct file *file)
 	return err;
 }
 
-/* @nr files of a session, starting anywhere. */
+/* Checks @nr files of a session, from @first on, wrapping around. */
 static int files_check(int session, const struct session *s, unsigned int nr,
 		       unsigned int first)
 {
@@ -289,7 +290,10 @@ static int files_check(int session, const struct session *s, unsigned int nr,
 	return err;
 }
 
-/* A process that exits while it has the session and some of its files. */
+/*
+ * A holder that is killed when it has retrieved the session and some of its
+ * files.
+ */
 static int holder_dies(const char *name, const struct session *s,
 		       unsigned int nr, unsigned int first)
 {
@@ -311,7 +315,10 @@ static int holder_dies(const char *name, const struct session *s,
 
 enum fate { LEFT, FINISHED_AT_ONCE, HOLDER_DIES, CLOSED, NR_FATES = 8 };
 
-/* Retrieved files leave a session that is closed; without files, it is freed. */
+/*
+ * Closing a session removes its retrieved files.  A session without files is
+ * freed.
+ */
 static int closed_check(const char *name, const struct session *s,
 			unsigned int some, unsigned int first)
 {
@@ -508,7 +515,9 @@ static int many_claim(const char *name, uint64_t files)
 	return err;
 }
 
-/* Many sessions of one file, one of some files, one of many. */
+/*
+ * Many sessions of one file, one session of 500 files, and one of @files files.
+ */
 static int many_do(unsigned int sessions, uint64_t files,
 		   int (*one)(const char *name, uint64_t files))
 {
@@ -562,7 +571,7 @@ void step_reboot_kexec(void)
 	step_end(problem(-errno, "reboot: %s", strerror(errno)));
 }
 
-/* Results of a thread that runs until the kexec; in a preserved page. */
+/* Results of threads that run until the kexec, in a preserved page. */
 struct diary {
 	uint64_t good;
 	uint64_t busy;
@@ -575,7 +584,7 @@ struct witness {
 	struct diary *diary;
 	int session;
 	uint64_t size;
-	unsigned int begun;	/* preserves of the large hole */
+	unsigned int begun;	/* attempts to preserve the large hole */
 };
 
 static void *witness_watch(void *data)
@@ -601,7 +610,7 @@ static void *witness_watch(void *data)
 	return NULL;
 }
 
-/* Preserves and gives up a large hole, again and again. */
+/* Preserves and unpreserves a large hole, again and again. */
 static void *witness_work(void *data)
 {
 	struct witness *w = data;
@@ -627,7 +636,7 @@ static void *witness_work(void *data)
 	return NULL;
 }
 
-/* @diary: a memfd that is preserved in @session; @size: of the large hole. */
+/* @diary: a preserved memfd of @session; @size: size of the large hole. */
 static int at_work(const char *session, const char *diary, uint64_t size)
 {
 	static struct witness w;
@@ -647,7 +656,10 @@ static int at_work(const char *session, const char *diary, uint64_t size)
 	if (pthread_create(&thread, NULL, witness_watch, &w) ||
 	    pthread_create(&thread, NULL, witness_work, &w))
 		return problem(-EAGAIN, "no thread");
-	/* The next operation is running when the kexec starts. */
+	/*
+	 * Wait until the hole was preserved once, so that the kexec starts
+	 * while it is preserved again.
+	 */
 	while (__atomic_load_n(&w.begun, __ATOMIC_RELAXED) < 2)
 		usleep(1000);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A step that preserves a memfd while another thread holds the lock of its
- * inode: in a write that waits for user space, by way of userfaultfd or of a file
- * system, or in one fallocate() after the other.
+ * inode: in a write() that waits for user space, through userfaultfd or FUSE,
+ * or in one fallocate() after the other.
  */
 
 #define _GNU_SOURCE
@@ -25,7 +25,7 @@
 #define FUSE_DIR	"/tmp/fuse"
 #define FUSE_FILE	2	/* its inode */
 
-/* A page that is missing, and that no monitor provides. */
+/* Maps a missing page that userfaultfd never provides. */
 static void *page_of_uffd(void)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -99,7 +99,7 @@ static int fuse_serve(int fuse, const struct fuse_in_header *in)
 	case FUSE_OPEN:
 		return fuse_reply(fuse, in->unique, &open, sizeof(open));
 	case FUSE_READ:
-		return 0;	/* without an answer */
+		return 0;	/* never answered */
 	default:
 		return fuse_reply(fuse, in->unique, NULL, 0);
 	}
@@ -119,7 +119,7 @@ static void *fuse_thread(void *arg)
 	return NULL;
 }
 
-/* A page of a file whose server does not answer when it is read. */
+/* Maps a page of a file whose FUSE server does not answer a read. */
 static void *page_of_fuse(void)
 {
 	static int fuse;
@@ -180,7 +180,7 @@ static void *stuck_preserve(void *arg)
 	return NULL;
 }
 
-/* Both threads are still there when the kexec comes. */
+/* Both threads are still running when the kexec starts. */
 static int stuck_start(struct stuck *s, void *(*first)(void *))
 {
 	pthread_t thread;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What all parts of the guest agent use: the reason of a failure, options, names
- * of open files, seeded data, and commands of the shell.
+ * Functions that all parts of the guest agent use: the reason for a failure,
+ * options, names of open files, seeded data, and shell commands.
  */
 
 #define _GNU_SOURCE

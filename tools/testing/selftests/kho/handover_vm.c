@@ -16,7 +16,8 @@
 #include "handover.h"
 
 /*
- * Every line of output is a note.  The last one has the reason for a failure.
+ * Prints every line of output as a note.  The last line is the reason for a
+ * failure.
  */
 static int tell(const char *command)
 {

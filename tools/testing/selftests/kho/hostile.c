@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Functions that the cases of hostile handovers share: they apply the damage of
- * a table.
+ * Functions that the cases of hostile handovers share, to do the damage of a
+ * table.
  */
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #include "hostile.h"
 
-/* @text with @at in the place of each "@". */
+/* Copies @text to @out, with @at in the place of each "@". */
 static const char *with(const char *text, const char *at, char *out, size_t size)
 {
 	size_t len = 0;

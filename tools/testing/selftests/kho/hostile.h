@@ -3,7 +3,8 @@
  * Tables of damage, shared by the cases of hostile handovers.
  *
  * Address and value of a write are expressions of handover_hostile.c.  In them,
- * "@" stands for the hop or the session, which makes names unique.
+ * "@" stands for the number of the hop or the name of the session, which makes
+ * names unique.
  */
 
 #ifndef SELFTESTS_KHO_HOSTILE_H
@@ -47,11 +48,11 @@ struct harm {
 
 #define HARMS	10
 
-/* Damages the data that "@" stands for. */
+/* Does the damage of @nr entries; @at replaces each "@". */
 void harm_all(const struct harm *harm, unsigned int nr, const char *at);
 
 /*
- * Rows are reported by name, in the kernel that does the damage and in the next
+ * Reports the name of a row, in the kernel that does the damage and in the next
  * one.
  */
 void row_begins(const char *name);

@@ -10,8 +10,8 @@ results are KTAP on stdout; a guest that fails leaves its logs.
 
 A static busybox and kexec of this machine go into the guest, so it has the architecture of
 this machine.  Cases with kernels other than the one that was built need -k, as in
--k stock=BUILD/arch/x86/boot/bzImage.  Those with programs that have to be brought along are
-skipped.
+-k stock=BUILD/arch/x86/boot/bzImage.  Cases are skipped if they need programs that this script
+does not put into guests.
 """
 import argparse
 import json
@@ -33,7 +33,7 @@ MACHINES = {
     "aarch64": ("arch/arm64/boot/Image", ["qemu-system-aarch64", "-M", "virt,dtb-randomness=off"], "ttyAMA0", "ttyS0",
                 ["-serial", "chardev:console", "-device", "pci-serial,chardev=results"], ["-cpu", "neoverse-n1"]),
 }
-# Emulated processors may get no time when the kernel tests its timer.
+# An emulated processor may not run while the kernel tests its timer.
 APPEND = "kho=on liveupdate=on panic=-1 oops=panic loglevel=7 mitigations=off no_timer_check"
 FAULTS = re.compile(r"\bBUG:|WARNING: |Oops|KASAN: |Kernel panic|Call [Tt]race:|INFO: task .* blocked")
 SLOWER = 5              # without KVM
@@ -172,12 +172,12 @@ def run(case, kernels, initrd, machine, kvm, top):
 def arguments(arch):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-d", dest="build", type=Path, default=KERNEL_DIR / ".kho",
-                        help="where the kernel was built (default: %(default)s, as of vmtest.sh)")
+                        help="where the kernel was built (default: %(default)s, that of vmtest.sh)")
     parser.add_argument("-k", dest="kernels", action="append", default=[], metavar="NAME=IMAGE", help="another kernel")
-    parser.add_argument("-p", dest="program", type=Path, default=HERE / "handover", help="the program (default: beside this)")
+    parser.add_argument("-p", dest="program", type=Path, default=HERE / "handover", help="the program (default: handover)")
     parser.add_argument("--list", action="store_true", help="show all cases")
-    parser.add_argument("--no-kvm", action="store_true", help="emulate")
-    parser.add_argument("case", nargs="*", metavar="CASE", help="default: all that are not run only by name")
+    parser.add_argument("--no-kvm", action="store_true", help="do not use KVM")
+    parser.add_argument("case", nargs="*", metavar="CASE", help="default: all, except those that only run by name")
     return parser.parse_args()
 
 

@@ -23,7 +23,10 @@ const struct kho_test *kho_test_first(void)
 	return first;
 }
 
-/* The name of the function with dashes. */
+/*
+ * The name of the case: that of its function, with dashes, unless it has
+ * another one.
+ */
 const char *kho_test_name(const struct kho_test *test)
 {
 	static char name[64];
@@ -104,7 +107,7 @@ static void print_table(const struct kho_test *test)
 	printf("]");
 }
 
-/* A line of JSON for each. */
+/* Prints a line of JSON for each case. */
 void kho_test_list(void)
 {
 	for (const struct kho_test *test = first; test; test = test->next) {

@@ -10,8 +10,8 @@
  *			claim("main", files);
  *	}
  *
- * The case is called "odd-size".  After each hop but the last, the next kernel is
- * loaded, unless the hop has loaded it, and entered.
+ * This case is called "odd-size".  After each hop but the last, the next kernel
+ * is loaded, unless the hop has loaded it, and then executed.
  */
 
 #ifndef SELFTESTS_KHO_TEST_H
@@ -27,24 +27,24 @@ typedef void (*kho_test_row_fn)(const char *name, const char *log, const char *m
 /* The last entry of an array also applies to all further kernels. */
 struct kho_test {
 	const char *id;
-	const char *name;		/* if it is not that of the function */
+	const char *name;		/* if it differs from that of the function */
 	const char *sentence;
 	void (*run)(unsigned int hop);
 	unsigned int hops;		/* kernels; 2 if 0 */
 	unsigned int memory;		/* MiB; 1024 if 0 */
 	unsigned int pages;		/* additional pages, of any size */
-	unsigned int nodes;		/* of NUMA, with a processor each */
+	unsigned int nodes;		/* NUMA nodes, with a processor each */
 	unsigned int deadline;		/* seconds with KVM; 20 if 0 */
-	bool live;			/* the first hop is a test by itself */
-	bool by_name;			/* is not run with all others */
-	const char *arch;		/* the only one, if any */
-	const char *base;		/* the only kernel series, if any */
-	const char *plug;		/* a device with more memory, in one more node */
-	const char *kernels[KHO_TEST_ROW];	/* "ours" is the one that is tested */
+	bool live;			/* the first hop can run without a kexec, see live.c */
+	bool by_name;			/* only run by its name */
+	const char *arch;		/* the only architecture, or NULL */
+	const char *base;		/* the only kernel series, or NULL */
+	const char *plug;		/* a memory device to add, in a node of its own */
+	const char *kernels[KHO_TEST_ROW];	/* names; "ours" is the kernel under test */
 	const char *append[KHO_TEST_ROW];	/* additions to the command lines */
 	const char *allowed[KHO_TEST_ROW];	/* expected console lines */
 	const char *qemu[KHO_TEST_ROW];
-	void (*rows)(kho_test_row_fn each);	/* of its table, if it has one */
+	void (*rows)(kho_test_row_fn each);	/* calls @each for each row of its table, or NULL */
 	struct kho_test *next;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests for a machine that is in use: the first hop of cases whose effects are
- * undone when their sessions are closed.  It does no kexec; kexec-cases.py runs
+ * Tests for a machine that is in use, without a kexec: the first hop of cases
+ * whose effects are undone when their sessions are closed.  kexec-cases.py runs
  * all cases in guests.
  */
 
@@ -18,7 +18,7 @@
 
 #define KSFT_SKIP	4
 
-/* Why no case can be run here, or NULL. */
+/* Returns the reason why cases cannot be run here, or NULL. */
 static const char *why_not(void)
 {
 	int fd = open("/dev/liveupdate", O_RDWR | O_CLOEXEC);

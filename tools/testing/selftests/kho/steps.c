@@ -3,8 +3,8 @@
  * Steps of cases: test points of a KTAP document, announced before they start,
  * so that the log shows the step at which a guest hangs.
  *
- * After a step that fails no kexec is done: a failed handover must not be hidden
- * by the next kernel.
+ * A step that fails prevents the kexec: the next kernel must not hide a failed
+ * handover.
  */
 
 #define _GNU_SOURCE
@@ -98,9 +98,7 @@ static void __attribute__((noreturn)) hop_fail(const char *why)
 	exit(EXIT_FAILURE);
 }
 
-/*
- * Compare the result of a step with the expected one; true if they are equal.
- */
+/* Return true if a step has the expected result. */
 static bool as_expected(int ret)
 {
 	const char *seen = ret < 0 ? strerrorname_np(-ret) : NULL;
@@ -211,7 +209,10 @@ void step_log_clear(void)
 	step_end(klogctl(LOG_CLEAR, NULL, 0) ? -errno : 0);
 }
 
-/* File and command line of the next kernel, as provided by the host. */
+/*
+ * Loads the kernel that the host provides for the next hop, with its command
+ * line.
+ */
 static int load_by(const char *program)
 {
 	char command[512];
@@ -231,7 +232,7 @@ void step_load(const char *program)
 	step_end(load_by(program));
 }
 
-/* Memory may become free, or contiguous, with a delay. */
+/* Tries again, because memory may become free or contiguous with a delay. */
 void step_load_in_time(unsigned int seconds)
 {
 	int err;

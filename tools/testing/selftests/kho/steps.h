@@ -20,31 +20,34 @@
 #define MIB		(1ull << 20)
 #define GIB		(1ull << 30)
 
-/* Records the line of the call in the case, not that of a call in a helper. */
+/* Records the line of this call, for the report of a failure. */
 #define STEP(call)	(step_at(__FILE__, __LINE__), (call))
 #define fails(error, call)	(step_expect(error), call)
 
-/* A command of the shell.  What it prints is on the console. */
+/* A shell command, whose output goes to the console. */
 #define run(...)		STEP(step_run(__VA_ARGS__))
 #define close_fd(name)		STEP(step_close(name))
 #define logs(text)		STEP(step_logs(text))
 #define logged(text, number)	STEP(step_logged(text, number))
 #define log_clear()		STEP(step_log_clear())
 
-/* The next kernel: by kexec_file_load(), by kexec_load(), and for a crash. */
+/* Load the next kernel by kexec_file_load() or kexec_load(), or a crash kernel. */
 #define load()			STEP(step_load("kexec -s -l"))
 #define load_plain()		STEP(step_load("kexec -c -l"))
 #define load_crash()		STEP(step_load("kexec -s -p"))
 #define load_crash_plain()	STEP(step_load("kexec -c -p"))
 #define load_in_time(seconds)	STEP(step_load_in_time(seconds))
 #define load_refused()		STEP(step_load_refused())
-/* By a program that calls kexec, with the arguments that follow "kexec -s -l". */
+/*
+ * Load it by another program, which gets the arguments that otherwise follow
+ * "kexec -s -l".
+ */
 #define load_by(program)	STEP(step_load(program))
-/* The command that starts it, instead of "kexec -e".  A shutdown stops all services. */
+/* The command that executes the next kernel, instead of "kexec -e". */
 #define leave_by_crash()	step_leave_by("echo c >/proc/sysrq-trigger")
 #define leave_by_systemd()	step_leave_by("systemctl kexec && sleep 60")
 
-/* Sessions have names, and so have all open files. */
+/* Cases refer to sessions and open files by name. */
 #define session_new(name)	STEP(step_session_new(name))
 #define session_get(name)	STEP(step_session_get(name))
 #define preserve(session, token, name)	STEP(step_preserve(session, token, name))
@@ -52,10 +55,13 @@
 #define finish(session)		STEP(step_finish(session, false))
 #define finish_force(session)	STEP(step_finish(session, true))
 
-/* By a process of a memory cgroup, which leaves the file in its session. */
+/*
+ * Retrieve a file in a process of a memory cgroup.  The file stays in its
+ * session.
+ */
 #define retrieve_in_group(procs, session, token, or_killed) \
 	STEP(step_retrieve_in_group(procs, session, token, or_killed))
-/* Holders of a session that end after each step, or in the middle of one. */
+/* Holders of a session that end after each step, or while they retrieve a file. */
 #define holder_sweep(session, files)	STEP(step_holder_sweep(session, files))
 #define holder_killed_in(session, token)	STEP(step_holder_killed_in(session, token))
 
@@ -90,18 +96,21 @@
 #define total_keep()		STEP(step_total_keep())
 #define total_check(slack)	STEP(step_total_check(slack))
 #define cma_check()		STEP(step_cma_check())
-/* Versions that the previous kernel ("in") and this one ("out") write. */
+/* Print the versions that the previous kernel ("in") or this one ("out") offers. */
 #define formats(direction)	STEP(step_formats(direction))
 
-/* Fill all memory with pages that cannot be migrated, and free them. */
+/* Fragment memory with pages that cannot be migrated, and free these pages. */
 #define memory_fragment(left)	STEP(step_memory_fragment(left))
 #define memory_mend()		STEP(step_memory_mend())
 #define segments_zeroed()	STEP(step_segments_zeroed())
-/* Files of one page each, at multiples of so many pages. */
+/*
+ * Preserve @count files of one page each, whose page frames are multiples of
+ * @every.
+ */
 #define borders(session, every, count, token) \
 	STEP(step_borders(session, every, count, token))
 
-/* The interface: each ioctl in each state, and arguments that cannot be written. */
+/* Call each ioctl in each state, and with arguments that cannot be written. */
 #define table_new()		STEP(step_table_new())
 #define table_incoming(session, token)	STEP(step_table_incoming(session, token))
 #define unwritable_new(session)	STEP(step_unwritable_new(session))
@@ -111,7 +120,8 @@
 	STEP(step_unwritable_retrieve(session, token))
 
 /*
- * Damage records of the previous kernel, and offer other versions of own data.
+ * Damage records of the previous kernel, and offer data of this kernel in other
+ * versions.
  */
 #define damage_session(session, field, value) \
 	STEP(step_damage_session(session, field, value))

@@ -8,7 +8,7 @@
 mkdir -p /run/memcached
 cd /run/memcached || exit 1
 
-# LUO preserves a file that has no name.
+# LUO only preserves files without a name.
 store() {
 	exec 3<>"$1"
 	rm "$1"

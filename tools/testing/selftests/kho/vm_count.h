@@ -2,10 +2,11 @@
 /*
  * Counting and comparing in a virtual machine, and its clock.
  *
- * Memory has a word for each address.  In each round a slice of every page is
- * compared, and written with the words of the next generation, so that stale
- * pages are detected like misplaced ones.  After SLICES rounds every
- * word was compared.  Each round is a line on the first serial port:
+ * The word at an address depends on the address and on a generation.  Each
+ * round compares a slice of every page, and writes the words of the next
+ * generation to it, so that stale pages are detected as well as misplaced ones.
+ * SLICES rounds compare every word.  Each round prints a line on the first
+ * serial port:
  *
  *	count 7 compared 13647872 wrong 0 clock 43871 s
  *
@@ -52,7 +53,7 @@ static u8 rtc_register(u8 index)
 	return in8(RTC_DATA);
 }
 
-/* Two decimal digits in a byte. */
+/* The register has two decimal digits. */
 static u32 rtc_number(u8 index)
 {
 	u8 value = rtc_register(index);
@@ -82,8 +83,8 @@ static inline void fill(u32 from, u32 to)
 }
 
 /*
- * Returns the number of wrong words in a part of a page, and writes the next
- * generation.
+ * Compares the words of a slice and writes the next generation.  Returns the
+ * number of wrong words.
  */
 static u32 renew(u32 from, u32 generation)
 {
@@ -99,7 +100,7 @@ static u32 renew(u32 from, u32 generation)
 	return wrong;
 }
 
-/* A round: the slice of every page.  Returns how many words were wrong. */
+/* A round: one slice of every page.  Returns the number of wrong words. */
 static u32 renew_slices(u32 from, u32 to, u32 count)
 {
 	u32 slice = count % SLICES * SLICE_SIZE, wrong = 0;

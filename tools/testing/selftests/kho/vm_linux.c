@@ -2,8 +2,8 @@
 /*
  * vm_linux - first and only process of a virtual machine with Linux that counts
  *
- * Counts in its own memory, see vm_count.h, which the guest kernel has
- * scattered over the memory of the machine.
+ * It counts in its own memory, whose pages are scattered over the memory of the
+ * machine, see vm_count.h.
  */
 
 #define _GNU_SOURCE
@@ -27,7 +27,7 @@ static void check(int err, const char *what)
 	exit(EXIT_FAILURE);
 }
 
-/* Lines end as those of vm_machine do. */
+/* Print line feeds as they are, as vm_machine does. */
 static void console_set_raw(void)
 {
 	struct termios settings;

@@ -2,8 +2,9 @@
 /*
  * vm_machine - all the software of a virtual machine that counts
  *
- * QEMU loads it with -kernel, as a multiboot image, without any other kernel or
- * interrupt.  All memory past the program is counted in, see vm_count.h.
+ * QEMU loads it with -kernel, as a multiboot image.  It runs without a kernel
+ * and without interrupts, and counts in all memory past the end of the program,
+ * see vm_count.h.
  */
 
 #include "vm_count.h"
@@ -26,7 +27,10 @@ static const u32 multiboot_header[] = {
 	MULTIBOOT_MAGIC, MULTIBOOT_MEMORY, -(MULTIBOOT_MAGIC + MULTIBOOT_MEMORY),
 };
 
-/* The loader has the address of struct multiboot_info in ebx, and sets no stack. */
+/*
+ * The loader passes the address of struct multiboot_info in ebx, and does not
+ * set up a stack.
+ */
 __asm__(".globl _start\n"
 	"_start:\n"
 	"	mov $stack_top, %esp\n"

@@ -4,8 +4,8 @@
 # vm_qemu.sh WORDS...: QEMU with the virtual machine of vm_machine.c, or with Linux
 # and vm_linux.c if there is a kernel for it.  Emulated, unless there is KVM.
 #
-# RAM is descriptor 10 and QMP descriptor 11, as samples/liveupdate/vm-agent.c has
-# them, unless the environment has others.
+# samples/liveupdate/vm-agent.c passes RAM as descriptor 10 and QMP as descriptor 11.
+# $ram and $qmp name others.
 
 here=/share/vm
 export LD_LIBRARY_PATH=$here QEMU_MODULE_DIR=$here

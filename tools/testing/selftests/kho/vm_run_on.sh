@@ -9,7 +9,7 @@
 	echo "{'execute': 'migrate-set-capabilities', 'arguments':
 		{'capabilities': [{'capability': 'x-ignore-shared', 'state': true}]}}"
 	echo "{'execute': 'migrate-incoming', 'arguments': {'uri': 'exec:cat /tmp/state'}}"
-	# It stays paused until the state is loaded and "cont" comes after that.
+	# "cont" has no effect until the state is loaded, so repeat it.
 	for i in $(seq 60); do
 		echo "{'execute': 'cont'}"
 		grep -q '^count .* s$' /tmp/run-on 2>/dev/null && break

@@ -1,9 +1,9 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# vm_wait.sh N: wait until the virtual machine of vm_qemu.sh has said N lines, and
-# print the last one.  Gives up after 30 seconds without a new line.  A virtual
-# machine with Linux has 300 seconds: its boot is emulated in an emulated guest.
+# vm_wait.sh N: wait until the virtual machine of vm_qemu.sh has printed N lines, and
+# print the last one.  Gives up after 30 seconds without a new line, or after 300 for
+# a virtual machine with Linux, which boots slowly: it is emulated in an emulated guest.
 
 patience=30
 [ -e /share/vm/linux ] && patience=300
