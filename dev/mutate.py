@@ -183,8 +183,6 @@ def mutate(run, names, jobs, sample):
             raise no_such("source", name, paths, "mutate")
     files = [path for path in paths.values() if not names or path.name in names]
     harmless, found = listed(), {path: mutants(path) for path in paths.values()}
-    for text in sorted(harmless - {row(m) for all_of in found.values() for m in all_of}):
-        run.say(f"warning: {LISTED.relative_to(ROOT)}: line not found: {text}")
     bench = Bench(run, laid, jobs)
     for suites in {suites_for(path)[-1]: suites_for(path) for path in files}.values():
         bench.measure(suites)

@@ -57,7 +57,7 @@ static void expect_gone(struct kunit *test, struct kho_block_set *bs)
 	KUNIT_EXPECT_EQ(test, kho_block_set_head_pa(bs), 0);
 	for (unsigned int i = 0; i < NR_BLOCKS; i++)
 		KUNIT_EXPECT_EQ(test, phys_to_page(set.phys[i])->state, SIM_FREE);
-	KUNIT_EXPECT_FALSE(test, sim_logged("is not preserved"));
+	KUNIT_EXPECT_FALSE(test, sim_logged("restore: not preserved"));
 }
 
 static void take_other(void)

@@ -258,8 +258,11 @@ static void boot_test_other_pages(struct kunit *test)
 static void boot_test_good_call(struct kunit *test)
 {
 	KUNIT_EXPECT_TRUE(test, old_boot(test, old_new(test)));
-	KUNIT_EXPECT_FALSE(test, sim_logged("scratch areas are all empty"));
-	KUNIT_EXPECT_FALSE(test, sim_logged("damaged") || sim_logged("lost"));
+	KUNIT_EXPECT_FALSE(test, sim_logged("disabling KHO revival"));
+	KUNIT_EXPECT_FALSE(test, sim_logged("handover: discarded"));
+	KUNIT_EXPECT_FALSE(test, sim_logged("lost"));
+	for (int i = 0; i < ARRAY_SIZE(bad_calls); i++)
+		KUNIT_EXPECT_FALSE(test, sim_logged(bad_calls[i].line));
 }
 
 static bool only_scratch;
