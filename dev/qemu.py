@@ -31,11 +31,12 @@ class Weight:
     memory: int = 0     # MiB
     least: int = 0      # MiB, of each node
     append: str = ""
-    scratch: str = ""   # for all kernels of the guest: each reserves it for the next one
+    scratch: str = ""   # for a kernel of this flavour after one of another
 
 
-# KASAN and page owners need a share of all memory at boot.  After a kexec, that has to be in
-# scratch memory.  They also make the interpreter of ACPI so slow that routing of interrupts fails.
+# KASAN and page owners need a share of all memory at boot.  A kernel without them allocates too
+# little scratch memory for a next kernel with them.  They also make the interpreter of ACPI so slow
+# that routing of interrupts fails.
 #
 # With pages of 64 KiB, page blocks have 512 MiB, and a scratch area has at least one of them.  By
 # default, lib/test_kho.c fills two folios of that size at each cold boot, which takes minutes.
@@ -122,9 +123,11 @@ def weight(*flavours):
     return replace(Weight(**most), append=" ".join(part.append for part in parts))
 
 
-def scratch(weight, memory):
+def scratch(flavours, memory):
     """The option for scratch memory in a guest of this size in MiB, empty for the default."""
-    return weight.scratch.format(max(640, memory * 3 // 16))
+    if len(set(flavours)) == 1:
+        return ""
+    return weight(*flavours).scratch.format(max(640, memory * 3 // 16))
 
 
 def command_line(kernel, case, hop, *extra):
@@ -221,8 +224,7 @@ def probe(kernel, initrd):
 
 def shell(run, kernel, memory=1024):
     """A shell in a guest, with the next kernel and kexec at hand."""
-    needs = weight(kernel.flavour)
-    memory = max(memory, needs.least)
+    memory = max(memory, weight(kernel.flavour).least)
     initrd = initramfs.build(run, kernel)
     accel = accelerator(kernel, initrd)
     share, name = run.path("share"), initramfs.shared(kernel)
@@ -232,7 +234,7 @@ Linux {kernel.release} under {accel}.  To go to the next kernel and back here:
   kexec -s -l /share/{name} --initrd=/share/initrd --reuse-cmdline && kexec -e
 'handover --list' shows the cases of the tests, 'handover' runs some; exit ends the guest.
 """)
-    append = command_line(kernel, "shell", 0, scratch(needs, memory))
+    append = command_line(kernel, "shell", 0)
     run.say("starting a guest; Ctrl-A X ends it at once")
     return subprocess.call(command(kernel, accel, share, append, memory,
                                    ports=("-serial", "mon:stdio")))

@@ -102,9 +102,10 @@ def run_case(run, kernels, initrd, accel, case, hear=None):
     where = place(run, kernels[OURS], case)
     share = where / "share"
     row = [kernels[name] for name in case.row()]
-    weight = qemu.weight(*(kernel.flavour for kernel in row))
+    flavours = [kernel.flavour for kernel in row]
+    weight = qemu.weight(*flavours)
     memory, nodes = size(case, weight)
-    more = [f"kho_seed={seed()}", qemu.scratch(weight, memory)]
+    more = [f"kho_seed={seed()}", qemu.scratch(flavours, memory)]
     lines = [qemu.command_line(kernel, case.name, hop, *more, at(case.append or [""], hop))
              for hop, kernel in enumerate(row)]
     initramfs.fill_share(share, initrd, row, lines)
