@@ -78,6 +78,8 @@ static void luo_debugfs_test_flbs(struct kunit *test)
 	sim_close(session);
 	expect_list(test, "outgoing", "sessions: 0\nhandler: " MEMFD " 0\n"
 		    "handler: unit-witness-v1 0\nflb: unit-x-v1 0\n");
+	expect_list(test, "incoming", "sessions: 0\nhandler: " MEMFD " 0\n"
+		    "handler: unit-witness-v1 0\n");
 }
 
 static void luo_debugfs_test_incoming(struct kunit *test)

@@ -16,22 +16,30 @@ extern __thread int sim_atomic;
 extern __thread unsigned long sim_spinlocks;
 void sim_might_sleep(void);
 
+/*
+ * A thread that takes a lock which it holds, or releases one which it does not
+ * hold, ends the program.
+ */
 struct mutex {
 	pthread_mutex_t m;
 };
 
-#define __MUTEX_INITIALIZER(name)	{ PTHREAD_MUTEX_INITIALIZER }
+void sim_mutex_init(struct mutex *lock);
+void sim_mutex_take(struct mutex *lock);
+void sim_mutex_drop(struct mutex *lock);
+
+#define __MUTEX_INITIALIZER(name)	{ PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP }
 #define DEFINE_MUTEX(name)	struct mutex name = __MUTEX_INITIALIZER(name)
-#define mutex_init(lock)	pthread_mutex_init(&(lock)->m, NULL)
+#define mutex_init(lock)	sim_mutex_init(lock)
 #define mutex_destroy(lock)	pthread_mutex_destroy(&(lock)->m)
-#define mutex_lock(lock)	(sim_might_sleep(), pthread_mutex_lock(&(lock)->m))
-#define mutex_unlock(lock)	pthread_mutex_unlock(&(lock)->m)
+#define mutex_lock(lock)	(sim_might_sleep(), sim_mutex_take(lock))
+#define mutex_unlock(lock)	sim_mutex_drop(lock)
 
 typedef struct mutex spinlock_t;
 
 #define DEFINE_SPINLOCK(name)	spinlock_t name = __MUTEX_INITIALIZER(name)
-#define spin_lock(lock)		(sim_atomic++, sim_spinlocks++, pthread_mutex_lock(&(lock)->m))
-#define spin_unlock(lock)	(sim_atomic--, pthread_mutex_unlock(&(lock)->m))
+#define spin_lock(lock)		(sim_atomic++, sim_spinlocks++, sim_mutex_take(lock))
+#define spin_unlock(lock)	(sim_atomic--, sim_mutex_drop(lock))
 
 struct rw_semaphore {
 	pthread_rwlock_t rw;
