@@ -199,7 +199,8 @@ static int memfd_luo_check_folio(struct folio *folio)
  * Check the mapping under the folio lock, because a reference does not keep a
  * folio in its file: collapse_file() checks the number of references under the
  * folio locks, and then replaces the folios by a huge folio.  A reference that is
- * taken after this check keeps the folio allocated, but not in the file.
+ * taken after collapse_file() has checked keeps the old folio allocated, but not
+ * in the file.
  *
  * Set the dirty and the uptodate flag now.  Their state at the time of kexec is
  * unknown, as mappings may write to the file until then:

@@ -171,8 +171,9 @@ static void __init kho_snapshot_subtree(const char *name)
 
 /*
  * Subsystems free their incoming data, some of them before debugfs exists, so
- * the files show copies.  The initcall that makes them runs before those of all
- * users of Kexec Handover, because this file is linked before them.
+ * the files in debugfs show copies.  This initcall makes the copies before any
+ * user of Kexec Handover runs an initcall, because this file is linked before the
+ * files of the users.
  */
 static int __init kho_snapshot(void)
 {

@@ -64,8 +64,9 @@ struct kho_boot_use {
  * @scratch_phys: array of scratch areas, 0 without a handover
  * @same: all versions in the root tree are those of this kernel
  * @orders: a bit for each order of which @map may have blocks
- * @overlap_start: first page frame of the range of all overlaps, which contains
- *		   each page that is in more than one block of @map
+ * @overlap_start: first page frame of the range from the first to the last
+ *		   overlap: it contains each page that is in more than one block
+ *		   of @map
  * @overlap_end: page frame after the last one of that range, 0 for no range
  * @map: preserved memory that is not restored yet
  * @nr_nodes: number of nodes in @map when it was found

@@ -69,7 +69,10 @@ static void __init kho_drop_keys(unsigned long key, unsigned long nr,
 		kho_radix_take_key_at(&kho_in.map, key + nr, &cursor);
 }
 
-/* Extend the range of all overlaps.  Restoring blocks in this range is slower. */
+/*
+ * Extend the range from the first to the last overlap.  Restoring blocks in this
+ * range is slower.
+ */
 static void __init kho_add_overlap(unsigned long start, unsigned long end)
 {
 	if (!kho_in.overlap_end)

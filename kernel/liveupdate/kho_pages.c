@@ -8,8 +8,9 @@
  * discards the blocks that overlap it.  Memory in the incoming map is unclaimed.
  *
  * Preserving and restoring take no global lock and write no global cache line,
- * with two exceptions: restoring a block in the range of all overlaps, and the
- * end of a batch, which counts the restored pages as managed.
+ * with two exceptions: restoring a block between the first and the last overlap
+ * of blocks in the incoming map, and the end of a batch, which counts the restored
+ * pages as managed.
  */
 
 #define pr_fmt(fmt) "KHO: " fmt
@@ -446,7 +447,7 @@ static void kho_in_drop_overlaps(unsigned long pfn, unsigned int order)
 	}
 }
 
-/* Check whether a block has memory in the range of all overlaps. */
+/* Check whether a block has memory between the first and the last overlap. */
 static bool kho_in_may_overlap(unsigned long pfn, unsigned int order)
 {
 	return unlikely(pfn < kho_in.overlap_end) &&

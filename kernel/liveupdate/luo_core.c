@@ -35,13 +35,13 @@
  * Locks, in the order in which they are taken:
  *
  * ``luo_freeze_sem``
- *     A read-write semaphore.  Held for reading while an ioctl is executed, except
- *     when it accesses user memory, and while a session is released.  Held for
- *     writing while sessions are frozen.  During a freeze and after a successful
- *     one, new ioctls fail with ``-EBUSY``.  Closing a session waits for the
- *     freeze, and does nothing after a successful one.  Before the semaphore is
- *     taken for writing, running ioctls are asked to abort early: handlers with
- *     long callbacks poll liveupdate_interrupted().
+ *     A read-write semaphore.  Held for reading while a session is released, and
+ *     while an ioctl is executed, but not while the ioctl accesses user memory.
+ *     Held for writing while sessions are frozen.  During a freeze and after a
+ *     successful one, new ioctls fail with ``-EBUSY``.  Closing a session waits
+ *     for the freeze, and does nothing after a successful one.  Before the
+ *     semaphore is taken for writing, running ioctls are asked to abort early:
+ *     handlers with long callbacks poll liveupdate_interrupted().
  *
  * ``luo_sessions.lock``
  *     A mutex for each direction.  Protects the list of sessions, their names,
@@ -53,8 +53,8 @@
  *
  * ``luo_files_lock``
  *     A spinlock.  Protects two tables of files: all files by token, and the
- *     files that must not be added to another session.  The fields of files that
- *     debugfs reads only change with this lock held.
+ *     files that must not be added to another session.  Fields of struct luo_file
+ *     that are shown in debugfs only change with this lock held.
  *
  * ``luo_register_rwlock``
  *     Protects the lists of handlers and of FLBs.

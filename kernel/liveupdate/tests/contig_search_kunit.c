@@ -37,8 +37,8 @@ static struct contig_search anywhere(void)
 }
 
 /*
- * Return a free range that can be allocated again.  In a larger pageblock,
- * unmovable pages of others decide whether it can.
+ * Return a free range that can be allocated again.  If a pageblock is larger than
+ * BLOCK, unmovable pages in the rest of the pageblock may prevent that.
  */
 static unsigned long free_range(struct kunit *test)
 {
