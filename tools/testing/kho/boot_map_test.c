@@ -605,7 +605,10 @@ static void boot_map_test_stale_over_node(struct kunit *test)
 	}
 }
 
-/* The same for all nodes at once, including those of the stale keys. */
+/*
+ * Stale keys for the pages of all nodes at once, including the nodes that have
+ * these keys: only the keys are lost.
+ */
 static void boot_map_test_stale_over_all_nodes(struct kunit *test)
 {
 	struct old *old = old_new(test);
@@ -760,7 +763,10 @@ static void boot_map_test_coarse_overlap(struct kunit *test)
 	old_check(test, old, true);
 }
 
-/* Nodes are allocated from the other pages, so each of them needs a region. */
+/*
+ * Uses every second page at the start of memory: nodes that are allocated between
+ * used pages are not adjacent, so each node needs a region of its own.
+ */
 static void use_every_second_page(void)
 {
 	for (unsigned long pfn = SIM_HOLE_PAGES; pfn < SIM_PAGES / 8; pfn += 2) {

@@ -315,8 +315,9 @@ static void boot_test_other_vmalloc(struct kunit *test)
 /* The root tree. */
 
 /*
- * Moves the root tree to memory without a key, and returns its page frame.  In
- * the next kernel, memory of the same size after it is free.
+ * Moves the root tree to the first half of a block, and returns its page frame.
+ * The block does not have a key: it is free in the next kernel, unless the test
+ * adds keys.
  */
 static unsigned long move_root(struct kunit *test, struct old *old)
 {
@@ -371,7 +372,10 @@ static void boot_test_root_in_larger_block(struct kunit *test)
 	old_check(test, old, false);
 }
 
-/* Refused before anything is reserved, so that no memory is lost. */
+/*
+ * A root tree in use by this kernel is refused before anything is reserved, so
+ * that no memory is lost.
+ */
 static void boot_test_root_in_use(struct kunit *test)
 {
 	struct old *old = old_new(test);

@@ -129,8 +129,8 @@ static void report_test_no_end(struct kunit *test)
 }
 
 /*
- * Registering and unregistering a handler changes the comparison: the last one
- * is shown.
+ * Registering and unregistering a handler changes the comparison: the last
+ * comparison is shown.
  */
 static void report_test_last_word(struct kunit *test)
 {
@@ -147,7 +147,7 @@ static void report_test_last_word(struct kunit *test)
 	expect_table(test, "a a-v1 - unknown a \nb b-v1 - unknown a \nc c-v1 c-v1 same c \n");
 }
 
-/* Comparisons that do not fit into the table are only logged, each time. */
+/* Comparisons that do not fit into the table are not listed, but logged each time. */
 static void report_test_full_table(struct kunit *test)
 {
 	char rows[MAX_RECORDS * 32] = "", offered[16], line[80];

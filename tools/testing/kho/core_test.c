@@ -238,8 +238,8 @@ static void core_test_bad_chain(struct kunit *test)
 /* Subtrees. */
 
 /*
- * Add subtrees until the tree is full: the one that fails leaves no node.
- * Names of other lengths leave another amount of space.
+ * Add subtrees until the tree is full: a subtree that does not fit leaves no
+ * node.  The space that is left depends on the length of the names.
  */
 static void core_test_full_tree(struct kunit *test)
 {
@@ -271,7 +271,7 @@ static void core_test_damaged_tree(struct kunit *test)
 	KUNIT_EXPECT_LT(test, fdt_subnode_offset(sim_core_fdt(), 0, "data"), 0);
 }
 
-/* If the same data has several names, each call removes one of them. */
+/* If data has several names, each call removes one name. */
 static void core_test_remove(struct kunit *test)
 {
 	void *a = kho_alloc_preserve(PAGE_SIZE), *b = kho_alloc_preserve(PAGE_SIZE);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Fuzz target "compat": a string from another kernel.  Reading past its end is
- * detected, and all functions must agree about it.
+ * detected, and the results of all functions must be consistent.
  */
 
 #include "fuzz.h"

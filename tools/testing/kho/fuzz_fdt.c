@@ -25,7 +25,8 @@ static void try_all(void)
 		BUG_ON(!size || phys + size < phys);
 		kho_put_subtree(names[i]);
 		/*
-		 * The same data may have another name, and be restored already.
+		 * Data with several names may be restored already, by another
+		 * name.
 		 */
 		if (!kho_in_covers(phys, size))
 			continue;

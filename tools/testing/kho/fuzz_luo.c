@@ -31,7 +31,7 @@ static void mark_memfd(u64 pa)
 		fuzz_landmark(phys_to_virt(chunk->phys[i]), PAGE_SIZE);
 }
 
-/* Blocks, and the memory that their records refer to. */
+/* Marks a chain of record blocks, and the memory that their records refer to. */
 static void mark_records(u64 pa, size_t size, void (*mark)(void *record))
 {
 	while (pa) {

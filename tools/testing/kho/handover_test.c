@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Whole handovers: one kernel preserves random data, and the next one boots in
- * the other memory and restores it.  Every byte must be restored, once, and
- * finally all memory must be free.
+ * the rest of the memory and restores the data.  Every byte must be restored,
+ * once, and finally all memory must be free.
  */
 
 #include "items.h"

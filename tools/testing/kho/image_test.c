@@ -365,8 +365,8 @@ static void image_test_available(struct kunit *test)
 			  sim_logged(NO_HANDOVER "(594MiB needed, 594MiB available)"));
 
 	/*
-	 * If an area cannot be allocated, the log has the size of those that
-	 * were.
+	 * If an area cannot be allocated, the log has the size of the areas that
+	 * were allocated.
 	 */
 	sim_available = ULONG_MAX >> PAGE_SHIFT;
 	sim_contig_left = 2;

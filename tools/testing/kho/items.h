@@ -18,7 +18,7 @@ enum item_kind {
 	NR_ITEM_KINDS,
 };
 
-/* State of the owner. */
+/* Preserved memory, as its owner remembers it in the next kernel. */
 struct item {
 	enum item_kind kind;
 	phys_addr_t phys;

@@ -137,8 +137,8 @@ static void luo_close_test_holder(struct kunit *test)
 }
 
 /*
- * All files are still in the session: closing it only removes files whose
- * descriptor that holder got.
+ * All files are still in the session: closing a session only removes files that
+ * were retrieved by the holder that closes it.
  */
 static void expect_all_left(struct kunit *test, int dev)
 {
@@ -288,7 +288,10 @@ static void luo_close_test_kexec_names_lost(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged("not finished"));
 }
 
-/* The same if no agent has opened the device, so that no record was read. */
+/*
+ * The next kexec also logs lost sessions whose records were not read, because no
+ * agent has opened the device.
+ */
 static void luo_close_test_kexec_names_unread(struct kunit *test)
 {
 	leave_files(test);

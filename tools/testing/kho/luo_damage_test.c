@@ -145,7 +145,7 @@ static void move_luo(struct parts *p, phys_addr_t phys)
 	set_prop(p, KHO_SUB_TREE_PROP_NAME, phys);
 }
 
-/* The same contents in memory that was not preserved. */
+/* Copies the root of LUO to memory that is not preserved. */
 static void luo_not_preserved(struct parts *p)
 {
 	void *page = (void *)__get_free_pages(GFP_KERNEL, 0);
@@ -407,7 +407,7 @@ static void luo_damage_test_row(struct kunit *test)
 	luo_damage_test(test, test->param_value);
 }
 
-/* The same without damage, so that the damage is the only cause in each row. */
+/* Without damage nothing is lost, so the damage is the only cause in each row. */
 static void luo_damage_test_none(struct kunit *test)
 {
 	static const struct damage none = { .loss = NOTHING };

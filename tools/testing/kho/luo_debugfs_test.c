@@ -135,7 +135,7 @@ static void luo_debugfs_test_states(struct kunit *test)
 		    "file: 0x2 failed - unit-witness-v1\nfile: 0x3 retrieved - unit-witness-v1\n");
 }
 
-/* Many sessions and files, a few of them for each read. */
+/* Lists that are so long that each read returns only a few of their lines. */
 #define SESSIONS	30
 #define FILES		40
 
@@ -185,7 +185,10 @@ static unsigned int reads;
 
 static void close_at_session_3(void)
 {
-	/* The first line is the head of the list, which is empty. */
+	/*
+	 * The first read returns the head of the list, which has no text in a
+	 * list of files.  Each further read returns one session or one file.
+	 */
 	if (++reads == 1 + 3 * (FILES + 1) + 20)
 		close_some();
 }
@@ -297,8 +300,9 @@ static void luo_debugfs_test_records(struct kunit *test)
 	sim_between_reads = NULL;
 	KUNIT_EXPECT_GE(test, in_session, 0);
 	/*
-	 * Sessions after the present record are in another list then, and not
-	 * listed by this reader.
+	 * Opening the device moves all records to the list of sessions, which
+	 * this reader has passed: it does not list the sessions after its
+	 * present record.
 	 */
 	KUNIT_EXPECT_EQ(test, count(text, "session: "), 5);
 	free(text);

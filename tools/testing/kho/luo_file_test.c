@@ -37,8 +37,8 @@ static int preserve(struct kunit *test, int dev, const char *name, unsigned int 
 }
 
 /*
- * Boots the next kernel with a handler for files of @kind, or without one if
- * negative.
+ * Boots the next kernel with a handler for files of @kind, or without a handler
+ * if @kind is negative.
  */
 static int go_on(struct kunit *test, int kind)
 {
@@ -84,7 +84,7 @@ static void luo_file_test_refused(struct kunit *test)
 	sim_close(other);
 }
 
-/* Preserving fails at each allocation, also where another block of records is needed. */
+/* Each allocation of a preserve fails once, also when another record block is needed. */
 static void luo_file_test_fail_nth(struct kunit *test)
 {
 	for (unsigned int files = 0; files < 130; files += 1 + files / 8) {
@@ -199,7 +199,7 @@ static void luo_file_test_status(struct kunit *test)
 	}
 }
 
-/* No file is finished until all files can be. */
+/* No file is finished until all files of the session can be finished. */
 static void luo_file_test_can_finish(struct kunit *test)
 {
 	int session;
@@ -249,8 +249,8 @@ static void luo_file_test_orphan_finish(struct kunit *test)
 }
 
 /*
- * The version of a file is compared with that of its handler or, without one,
- * with that of a handler with the same base.
+ * The version of a file is compared with that of its handler.  A file without a
+ * handler is compared with a handler for another version of the same base.
  */
 static void luo_file_test_reported(struct kunit *test)
 {

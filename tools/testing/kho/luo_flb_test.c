@@ -16,7 +16,7 @@
 #define FH	(&witness[0].fh)
 #define OTHER	(&witness[1].fh)
 
-/* Both kinds of files need "x", and the first one "y" as well. */
+/* Files of both kinds need "x", and files of the first kind need "y" as well. */
 static void register_all(struct kunit *test)
 {
 	witness_reset();

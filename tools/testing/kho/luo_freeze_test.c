@@ -63,7 +63,7 @@ static void expect_sessions(struct kunit *test, unsigned int files)
 
 /*
  * Expects a call of freeze() for each file up to @nr, which fails or is the
- * last one.  @back: unfreeze() follows for all files before it.
+ * last one.  @back: unfreeze() follows for all files before @nr.
  */
 static void expect_calls(struct kunit *test, unsigned int nr, bool back)
 {
@@ -119,7 +119,8 @@ static void luo_freeze_test_blocks(struct kunit *test)
 }
 
 /*
- * The same for the blocks of session records; every third session has no files.
+ * The records of the sessions fill several blocks.  Every third session has no
+ * files, and the file of the last session but one fails.
  */
 static void luo_freeze_test_many(struct kunit *test)
 {

@@ -273,7 +273,7 @@ static void luo_ioctl_test_direction(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, agent_preserve(session, 2, fd), -EINVAL);
 }
 
-/* Creating fails at each allocation, also where another block of records is needed. */
+/* Each allocation for a new session fails once, also when another record block is needed. */
 static void luo_ioctl_test_fail_create(struct kunit *test)
 {
 	int dev = sim_open_device();

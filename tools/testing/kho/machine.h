@@ -41,8 +41,8 @@ __attribute__((constructor)) static void sim_param_##fn(void)		\
 int sim_param(const char *name, const char *value);
 
 /*
- * Size of the root tree: a page, or a size that is not the page size of any
- * kernel if a page is too small.
+ * Size of the root tree: a page.  If a page is too small for the tree, 8 KiB,
+ * which is not the page size of any kernel with Kexec Handover.
  */
 #define SIM_FDT_SIZE	(PAGE_SHIFT < 12 ? SZ_8K : PAGE_SIZE)
 

@@ -371,8 +371,8 @@ static void memblock_test_limited(struct kunit *test)
 }
 
 /*
- * Memory that was reserved before still is, and the sequence is reserved up to
- * some address.
+ * Memory that was reserved before is still reserved, and the sequence is reserved
+ * up to some address.
  */
 static void expect_part(struct kunit *test, const struct world *w,
 			const struct ranges *r)

@@ -19,7 +19,7 @@ static int new_session(void)
 	return agent_create(sim_open_device(), "a");
 }
 
-/* The session in the next kernel. */
+/* Boots the next kernel; returns session "a". */
 static int hop(struct kunit *test)
 {
 	agent_kexec(test);
@@ -69,7 +69,10 @@ static void memfd_keep_test_collapse(struct kunit *test)
 
 static struct folio *replaced;
 
-/* A new owner of the old folio has not filled it yet. */
+/*
+ * Replaces a folio.  The old folio gets a new owner, which has not set it up to
+ * date yet.
+ */
 static void collapse_and_reuse(struct folio *folio)
 {
 	if (replaced)
@@ -358,7 +361,7 @@ static void memfd_keep_test_killed(struct kunit *test)
 	}
 }
 
-/* The same while a hole is filled. */
+/* A fatal signal while a hole is filled; no page is added to the file. */
 static void memfd_keep_test_killed_in_a_hole(struct kunit *test)
 {
 	int session = new_session(), fd = agent_memfd(0, 0, 0, 0);
@@ -667,8 +670,8 @@ static void memfd_keep_test_small_pages_fail_nth(struct kunit *test)
 }
 
 /*
- * A stale block starts at a folio of the file, and is too large for its place
- * in the file.
+ * A stale block starts at a folio of the file, and is larger than the folio: in
+ * the file, the block would overlap the next folio.
  */
 static void memfd_keep_test_stale_block(struct kunit *test)
 {

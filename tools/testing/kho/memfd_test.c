@@ -54,7 +54,7 @@ static int session_of(int *dev)
 	return agent_create(*dev, "a");
 }
 
-/* The session "a" in the next kernel. */
+/* Boots the next kernel; returns session "a". */
 static int go_on(struct kunit *test)
 {
 	int session;
@@ -267,8 +267,8 @@ static void memfd_test_fallocated(struct kunit *test)
 }
 
 /*
- * Some folios have to be migrated.  The allocation fails, or another user has one of
- * them, temporarily or permanently.
+ * Some folios have to be migrated.  The allocation fails, or another user holds one
+ * of the folios, temporarily or permanently.
  */
 static const struct unmoved {
 	const char *name;
@@ -534,7 +534,7 @@ static unsigned long next_failing(unsigned long n)
 
 /*
  * Retrieves a file in the next kernel, with the @n-th allocation failing.
- * @failed: it was reached.
+ * @failed: that allocation was reached.
  */
 static int get_failing(struct kunit *test, unsigned long n, int *session, bool *failed)
 {

@@ -75,7 +75,7 @@ static void pages_test_borders(struct kunit *test)
 	}
 }
 
-/* The same next to hot-added memory. */
+/* A range can be preserved if it ends where hot-added memory begins. */
 static void pages_test_hot_border(struct kunit *test)
 {
 	struct page *page = NULL;
@@ -108,12 +108,12 @@ static const struct order_of {
 } orders_of[] = {
 	{ "on both sides", { 1, 20, 30 }, 0 },
 	{ "on both sides, descending", { 30, 20, 1 }, 0 },
-	{ "next to it", { 7, 12, 0 }, 0 },
-	{ "the last one in it", { 1, 20, 8 }, -EINVAL },
-	{ "the last one in its end", { 1, 20, 11 }, -EINVAL },
-	{ "between others", { 1, 10, 20 }, -EINVAL },
-	{ "the first one in it", { 9, 1, 20 }, -EINVAL },
-	{ "after those that follow it", { 20, 21, 9 }, -EINVAL },
+	{ "next to the area", { 7, 12, 0 }, 0 },
+	{ "the last one at the start of the area", { 1, 20, 8 }, -EINVAL },
+	{ "the last one at the end of the area", { 1, 20, 11 }, -EINVAL },
+	{ "the middle one in the area", { 1, 10, 20 }, -EINVAL },
+	{ "the first one in the area", { 9, 1, 20 }, -EINVAL },
+	{ "the last one in the area, not in order", { 20, 21, 9 }, -EINVAL },
 };
 
 KUNIT_ARRAY_PARAM_DESC(order_of, orders_of, name);

@@ -137,8 +137,9 @@ static struct stale stale_at_key(struct scene *s)
 }
 
 /*
- * A stale key of a smaller folio at the start of an owner's folio would be
- * restored instead of it, and an equal key is the key of the owner.
+ * If a stale key stands for a smaller folio at the start of an owner's folio, the
+ * owner would restore the smaller folio.  A stale key that equals a key of an
+ * owner is not stale.
  */
 static bool is_ambiguous(const struct scene *s, const struct stale *stale)
 {
@@ -332,8 +333,8 @@ static void property_test_owners_first(struct kunit *test)
 }
 
 /*
- * Some stale owners come first.  Marks the owners that lose a part of their
- * memory to them: exactly these must be refused later.
+ * Some stale owners come first.  Marks the real owners that lose a part of their
+ * memory to stale owners: exactly the marked owners must be refused later.
  */
 static void rob_some(struct kunit *test, struct scene *s)
 {

@@ -259,8 +259,8 @@ static bool any_key(const struct world *w, unsigned long first, unsigned long la
 }
 
 /*
- * The same with a call of kho_radix_next_run() for each run, from its start and
- * from within it.
+ * Compares tree and model by calls of kho_radix_next_run().  Each run is found
+ * twice: from the end of the preceding run, and from a key within the run.
  */
 static void compare_runs(struct kunit *test, struct world *w)
 {

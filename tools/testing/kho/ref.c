@@ -268,8 +268,8 @@ int ref_restore_folio(struct ref *ref, phys_addr_t phys)
 }
 
 /*
- * Returns true if the pages can be divided into blocks of keys; from[i]: true
- * for the pages from i on.
+ * Returns true if the pages can be divided into blocks of keys; from[i]: the
+ * pages from i on can be divided.
  */
 static bool is_row_of_blocks(const struct ref *ref, phys_addr_t phys, unsigned long nr)
 {

@@ -239,8 +239,9 @@ static void scratch_test_no_memory(struct kunit *test)
 	u64 before;
 
 	/*
-	 * The allocations of the array and of each area.  Those in between are
-	 * fallbacks, which a failure does not reach.
+	 * Odd values of n are the allocations of the array and of each area.
+	 * Even values are their reservations: if one fails, memblock tries
+	 * another region.
 	 */
 	for (unsigned int n = 1; n <= 9; n += 2) {
 		large_machine(test);
@@ -439,8 +440,8 @@ static void add_keys(struct kunit *test, struct kho_radix_tree *map, struct rnd_
 		u64 at = rnd_below(rnd, 8) ? rnd_below(rnd, MAX_GIB) * GIB : -size;
 
 		/*
-		 * Blocks at both ends of a GiB, of several GiB, and at the end
-		 * of the address space.
+		 * Blocks at both ends of a GiB, blocks of several GiB, and
+		 * blocks at the end of the address space.
 		 */
 		at = round_down(at - rnd_below(rnd, 2), size);
 		for (int nr = rnd_below(rnd, 4); nr >= 0; nr--, at += size) {

@@ -212,7 +212,7 @@ static void timeline_test_no_clock(struct kunit *test)
 }
 
 /*
- * Each allocation of a boot fails once.  If it is that of the time line, the
+ * Each allocation of a boot fails once.  If the time line cannot be allocated, the
  * handover works without a time line.
  */
 static void timeline_test_no_page(struct kunit *test)

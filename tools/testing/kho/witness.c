@@ -76,8 +76,9 @@ static int preserve(struct liveupdate_file_op_args *args)
 }
 
 /*
- * Returns the number of a file.  Its data is that of freeze() in unfreeze(),
- * and that of preserve() in other callbacks.
+ * Checks the data that a callback gets, and returns the number of the file.
+ * unfreeze() gets the data that freeze() has set, and all other callbacks get the
+ * data that preserve() has set.
  */
 static unsigned int known(const struct liveupdate_file_op_args *args, u64 base)
 {
@@ -140,8 +141,8 @@ static void finish(struct liveupdate_file_op_args *args)
 }
 
 /*
- * One for each kind of files: can_preserve() identifies a kind by their
- * address.
+ * The operations of each kind of files: can_preserve() identifies a kind by the
+ * address of its operations.
  */
 static const struct file_operations fops[WITNESS_KINDS];
 

@@ -49,7 +49,10 @@ extern void (*witness_in_freeze)(void);
 /* If true, calls are not recorded. */
 extern bool witness_quiet;
 
-/* Returns the calls since the last time, each followed by a semicolon. */
+/*
+ * Returns the calls that were recorded since this function was last called, each
+ * followed by a semicolon.
+ */
 const char *witness_calls(void);
 /* The retrieve_status that finish() of a file was last called with. */
 extern int witness_status;

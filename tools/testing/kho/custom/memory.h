@@ -284,7 +284,7 @@ void sim_give_page(unsigned long pfn, enum sim_state state);
 
 /* Number of kmalloc() objects. */
 unsigned long sim_live_objects(void);
-/* Frees all of them. */
+/* Frees all kmalloc() objects. */
 void sim_kmalloc_forget(void);
 
 /* The @n-th allocation from here fails, counted from 1; 0 for none. */
