@@ -201,7 +201,8 @@ KHO_TEST(kdump_after_handover,
 	leave_by_crash();
 }
 
-KHO_TEST(kdump_after_handover_plain, "The same with a kdump kernel that kexec_load() loads.",
+KHO_TEST(kdump_after_handover_plain,
+	 "After a handover, a kdump kernel that was loaded by kexec_load() has the dump.",
 	 KDUMP(KDUMP_SCRATCH))
 {
 	if (!kdump(hop))
@@ -210,7 +211,9 @@ KHO_TEST(kdump_after_handover_plain, "The same with a kdump kernel that kexec_lo
 	leave_by_crash();
 }
 
-KHO_TEST(kdump_on_demand, "The same with scratch memory on demand.", KDUMP(""))
+KHO_TEST(kdump_on_demand,
+	 "After a handover with scratch memory on demand, the kdump kernel has the dump.",
+	 KDUMP(""))
 {
 	if (!kdump(hop))
 		return;

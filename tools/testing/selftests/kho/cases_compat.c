@@ -320,7 +320,7 @@ KHO_TEST(compat_luo_v6, "LUO empty, region and folios kept, live updates go on",
 	luo_version(hop, "luo-v6;block-v1", "luo", "luo-v6", "luo-v5");
 }
 
-KHO_TEST(compat_memfd_v3, "that file -EOPNOTSUPP, the rest kept, memory free again", COMPAT_HOPS(3))
+KHO_TEST(compat_memfd_v3, "the file of memfd-v3 -EOPNOTSUPP, the rest kept, memory free again", COMPAT_HOPS(3))
 {
 	switch (hop) {
 	case 0:
@@ -365,12 +365,12 @@ static void root_version(unsigned int hop, const char *offer, const char *name,
 	}
 }
 
-KHO_TEST(compat_radix_v2, "boots cold and says so", COMPAT_HOPS(3))
+KHO_TEST(compat_radix_v2, "boots cold and logs the difference", COMPAT_HOPS(3))
 {
 	root_version(hop, "kho-v4;radix-v2;vmalloc-v1", "radix", "radix-v2", "radix-v1");
 }
 
-KHO_TEST(compat_kho_v5, "boots cold and says so", COMPAT_HOPS(3))
+KHO_TEST(compat_kho_v5, "boots cold and logs the difference", COMPAT_HOPS(3))
 {
 	root_version(hop, "kho-v5;radix-v1;vmalloc-v1", "kho", "kho-v5", "kho-v4");
 }
@@ -393,7 +393,7 @@ KHO_TEST(compat_foo_v1, "all kept, foo is named", COMPAT_HOPS(2))
 
 static const char *const bad[] = { "garbage", "empty", "endless", "huge" };
 
-KHO_TEST(compat_bad_root, "boots cold each time and says so", COMPAT_HOPS(7))
+KHO_TEST(compat_bad_root, "boots cold each time and logs the string", COMPAT_HOPS(7))
 {
 	if (hop == 6) {
 		gone_on();
@@ -440,7 +440,7 @@ KHO_TEST(compat_bad_luo, "LUO empty each time, region and folios kept", COMPAT_H
 	offer_luo(bad[hop]);
 }
 
-KHO_TEST(compat_bad_file, "those files -EOPNOTSUPP or unknown, the rest kept, memory free again",
+KHO_TEST(compat_bad_file, "files with bad strings -EOPNOTSUPP or unknown, the rest kept, memory free again",
 	 COMPAT_HOPS(3))
 {
 	static const struct memfd files[] = {
@@ -481,7 +481,7 @@ KHO_TEST(compat_bad_file, "those files -EOPNOTSUPP or unknown, the rest kept, me
  * LUO frees the page of the FLB records after all sessions are finished.  Here
  * it is a page of memfd "p", so the session of "p" is not finished.
  */
-KHO_TEST(compat_bad_flb, "that FLB is lost, the rest kept", COMPAT_HOPS(3))
+KHO_TEST(compat_bad_flb, "FLBs with bad strings are lost, the rest kept", COMPAT_HOPS(3))
 {
 	static const struct memfd page = { "p", 4096, 1 };
 

@@ -73,8 +73,8 @@ static void hand_over(unsigned int hop, unsigned int there)
 }
 
 /*
- * The memory of the file has a second key: its owner, which is the first,
- * restores all of it.
+ * The memory of the file has a second key.  The owner of the file is the first to
+ * restore the memory, and gets all of it.
  */
 static void huge_comes_back(unsigned int hop)
 {
@@ -560,7 +560,7 @@ static void chain_rows(const struct chain *chain, kho_test_row_fn each)
 
 CHAIN(hostile_users, "Damage to the data of one user loses the data of that user only.",
       users_rows, 14)
-CHAIN(hostile_users_more, "The same with other fields.", users_more_rows, 21)
+CHAIN(hostile_users_more, "Damage to more fields of one user loses the data of that user only.", users_more_rows, 21)
 CHAIN(hostile_map, "A corrupted memory map loses only the memory it no longer describes.",
       map_rows, 16)
 /* In Linux 7.2, purgatory detects the damage and stops. */

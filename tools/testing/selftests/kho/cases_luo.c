@@ -167,7 +167,9 @@ KHO_TEST(luo_close,
 	luo_close_hop(hop);
 }
 
-KHO_TEST(luo_close_stock, "The same on the stock kernel.", .hops = 3, .kernels = { "stock" })
+KHO_TEST(luo_close_stock,
+	 "On the stock kernel, a program for 7.3 preserves its retrieved files again.",
+	 .hops = 3, .kernels = { "stock" })
 {
 	luo_close_hop(hop);
 }
@@ -409,7 +411,8 @@ KHO_TEST(luo_stuck_writer,
 	luo_stuck(hop, "userfaultfd");
 }
 
-KHO_TEST(luo_stuck_fuse, "The same with a file system in user space that does not answer.")
+KHO_TEST(luo_stuck_fuse,
+	 "kexec does not wait for a preserve while a FUSE server blocks a write to the file.")
 {
 	luo_stuck(hop, "fuse");
 }

@@ -175,7 +175,8 @@ KHO_TEST(luo_collapse, "Memfds whose pages are collapsed while they are preserve
 	luo_storm(hop, 1, 150, MADV_COLLAPSE);
 }
 
-KHO_TEST(luo_collapse_full, "The same with 10 500 memfds, in seven kexecs.",
+KHO_TEST(luo_collapse_full,
+	 "10 500 memfds that are collapsed while they are preserved, in seven kexecs, lose no write.",
 	 .hops = 8, .memory = 5120, .arch = "x86_64", .deadline = 900, .by_name = true)
 {
 	luo_storm(hop, 7, 1500, MADV_COLLAPSE);
@@ -190,7 +191,7 @@ KHO_TEST(luo_pageout, "Memfds that are swapped out while they are preserved lose
 }
 
 KHO_TEST(luo_many,
-	 "2000 sessions of one file and one of 20 000 come back, and their memory is freed.",
+	 "2000 sessions of one file and one session of 20 000 files come back, and their memory is freed.",
 	 .memory = 1536, .pages = 6 * 20000, .deadline = 100)
 {
 	if (!hop) {
@@ -256,7 +257,8 @@ KHO_TEST(luo_stress,
 	luo_stress_hop(hop, &(const struct stress){ 40, 600 });
 }
 
-KHO_TEST(luo_stress_full, "The same with 200 sessions and 10 000 files.",
+KHO_TEST(luo_stress_full,
+	 "Random operations on 200 sessions and 10 000 files, with a kexec at a random point, twice.",
 	 .hops = 3, .memory = 2048, .deadline = 300, .by_name = true)
 {
 	luo_stress_hop(hop, &(const struct stress){ 200, 10000 });

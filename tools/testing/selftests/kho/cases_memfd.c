@@ -25,7 +25,7 @@ KHO_TEST(one_memfd, "One memfd of 4 MiB comes back whole and outlives its sessio
 
 /* More sessions than fit into a record block of LUO, and more files in one session. */
 KHO_TEST(many_memfds_sessions,
-	 "60 sessions of two memfds and one of 140 come back; the kernel is loaded first.",
+	 "60 sessions of two memfds and one session of 140 come back; the kernel is loaded first.",
 	 .deadline = 40)
 {
 	struct memfd big[140] = { }, two[2] = { };

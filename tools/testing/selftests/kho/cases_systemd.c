@@ -39,7 +39,7 @@ static void start_store(void)
 	run("exec 3<>/dev/shm/x; rm /dev/shm/x; " BYTES " >&3; systemd-notify --fd=3 --fdname=script");
 }
 
-/* The service finds all data when it is started again, by the names of the descriptors. */
+/* When the service is started again, it finds all data by the names of the descriptors. */
 static void find_store(void)
 {
 	listen_fds();
@@ -208,7 +208,7 @@ KHO_TEST(systemd_ours_stock,
 #define UNITS	"/etc/systemd/system/"
 #define KHOCTL	"/share/khoctl/"
 
-/* With the image of the stock kernel, which would lose the session. */
+/* khoctl refuses to load the stock kernel, which would lose the session. */
 static void refused_by_khoctl(void)
 {
 	run("ln -s " KHOCTL "run /usr/sbin/khoctl && mkdir " UNITS "kexec.target.d");

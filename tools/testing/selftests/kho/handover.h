@@ -43,7 +43,7 @@ const char *problem_text(void);
 void __printf(1, 2) note(const char *fmt, ...);
 int shell(const char *command);
 
-/* Find "name=value" or plain "name" among words. */
+/* Find "name=value" or plain "name" in a list of arguments. */
 const char *option(char **words, const char *name);
 int option_u64(char **words, const char *name, uint64_t def, uint64_t *value);
 int parse_u64(const char *text, uint64_t *value);

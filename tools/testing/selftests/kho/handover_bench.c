@@ -228,7 +228,7 @@ static int fill_alternate(void)
 	return err;
 }
 
-/* This sequence modulo a power of two has each page once. */
+/* The sequence has each number below a power of two once, in pseudo-random order. */
 static int fill_random(void)
 {
 	uint64_t size = 1, at = 0;
@@ -313,7 +313,10 @@ static int bench_fill(const char *how, uint64_t files, uint64_t pages)
 
 /* ---- before kexec */
 
-/* Opened once and early: looking up the names uses memory for dentries. */
+/*
+ * Files that flush_caches() writes to.  They are opened once and early, because
+ * looking up their names uses memory for dentries.
+ */
 static int drop_fd;
 static int shrink_fd[1024];
 static unsigned int nr_shrink_fds;

@@ -41,8 +41,8 @@ static int take_file(int session, uint64_t token)
 }
 
 /*
- * The steps from open to finish: the device, the session, each file.
- * Returns 0 or a negative errno.
+ * Opens the device and takes @steps steps: the first one retrieves the session,
+ * and each further step retrieves a file.  Returns 0 or a negative errno.
  */
 static int take_steps(const char *name, unsigned int steps)
 {
@@ -99,8 +99,8 @@ static int run_holder(const char *name, unsigned int steps, enum end end)
 }
 
 /*
- * Holders end after each number of steps, killed or not.  After each of them,
- * another holder must be able to retrieve all files.
+ * For each number of steps, one holder is killed and another one exits after these
+ * steps.  After each of them, the next holder must be able to retrieve all files.
  */
 static int holder_sweep(const char *session, unsigned int nr)
 {

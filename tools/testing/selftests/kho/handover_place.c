@@ -40,8 +40,8 @@ static int pipe_fill(int ends[2])
 }
 
 /*
- * Frees all pages of a pipe except one.  They are adjacent, and cannot be
- * migrated.
+ * Frees all pages of a pipe except one.  The pages of a pipe are adjacent, and
+ * cannot be migrated.
  */
 static int pipe_drain(int ends[2])
 {

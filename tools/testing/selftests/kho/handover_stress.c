@@ -91,7 +91,7 @@ static int op_create(struct model *m)
 
 	if (s->alive) {
 		name = session_name(m, s, s->serial);
-		return m->real ? want_error("second of a name",
+		return m->real ? want_error("second session of a name",
 					    luo_create(name), -EEXIST) : 0;
 	}
 
@@ -155,7 +155,7 @@ static int file_preserve(int session, int other, const struct file *file,
 		return fd;
 	err = want_error("preserve", luo_preserve(session, file->token, fd), 0);
 	if (!err && twist == 1)
-		err = want_error("second of a token",
+		err = want_error("second file of a token",
 				 luo_preserve(session, file->token, fd),
 				 -EEXIST);
 	if (!err && twist == 2)

@@ -91,7 +91,7 @@ def unfit(case, arch, kernels):
     if case["arch"] and case["arch"].replace("arm64", "aarch64") != arch:
         return f"is for {case['arch']}"
     if case["name"] == "live-update" or case["name"].split("-")[0] in ("vm", "systemd"):
-        return "needs programs that this script does not bring along"
+        return "needs programs that this script does not put into guests"
     return ""
 
 

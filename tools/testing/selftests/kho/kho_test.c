@@ -24,8 +24,8 @@ const struct kho_test *kho_test_first(void)
 }
 
 /*
- * The name of the case: that of its function, with dashes, unless it has
- * another one.
+ * The name of the case: the name of its function, with dashes, unless the case
+ * sets .name.
  */
 const char *kho_test_name(const struct kho_test *test)
 {

@@ -10,8 +10,9 @@
  *			claim("main", files);
  *	}
  *
- * This case is called "odd-size".  After each hop but the last, the next kernel
- * is loaded, unless the hop has loaded it, and then executed.
+ * This case is called "odd-size".  A hop is the run of its function in one kernel,
+ * counted from 0.  After each hop but the last, the next kernel is loaded, unless
+ * the hop has loaded it, and then executed.
  */
 
 #ifndef SELFTESTS_KHO_TEST_H

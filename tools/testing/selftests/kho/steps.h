@@ -39,8 +39,8 @@
 #define load_in_time(seconds)	STEP(step_load_in_time(seconds))
 #define load_refused()		STEP(step_load_refused())
 /*
- * Load it by another program, which gets the arguments that otherwise follow
- * "kexec -s -l".
+ * Load the next kernel by another program, which gets the arguments that follow
+ * "kexec -s -l" otherwise.
  */
 #define load_by(program)	STEP(step_load(program))
 /* The command that executes the next kernel, instead of "kexec -e". */

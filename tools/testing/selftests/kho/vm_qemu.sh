@@ -1,11 +1,11 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# vm_qemu.sh WORDS...: QEMU with the virtual machine of vm_machine.c, or with Linux
+# vm_qemu.sh ARGUMENTS...: QEMU with the virtual machine of vm_machine.c, or with Linux
 # and vm_linux.c if there is a kernel for it.  Emulated, unless there is KVM.
 #
 # samples/liveupdate/vm-agent.c passes RAM as descriptor 10 and QMP as descriptor 11.
-# $ram and $qmp name others.
+# The variables ram and qmp replace these descriptors.
 
 here=/share/vm
 export LD_LIBRARY_PATH=$here QEMU_MODULE_DIR=$here

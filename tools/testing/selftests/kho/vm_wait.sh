@@ -15,7 +15,7 @@ while [ "$lines" -lt "$1" ]; do
 		lines=$now
 		since=$(date +%s)
 	elif [ $(($(date +%s) - since)) -gt $patience ]; then
-		echo "FAILED: it has said $lines of $1 lines, and no more"
+		echo "FAILED: the virtual machine has printed only $lines of $1 lines"
 		exit 1
 	fi
 	sleep 0.02
