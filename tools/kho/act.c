@@ -153,6 +153,6 @@ int release_unclaimed(const char *root)
 	close(fd);
 	if (err == EBUSY)
 		return fail("unclaimed memory is in use: finish all incoming sessions; "
-			    "the log names a driver that reads its data");
+			    "the kernel log names drivers that still read their data");
 	return err ? fail("%s: %s", path, strerror(err)) : 0;
 }

@@ -167,7 +167,7 @@ static int users_of_subtree(const struct use *use, const char *name)
 	return 0;
 }
 
-/* Users of the components that contain a structure; all users if the root tree does. */
+/* Users of the components that contain a structure; all users if the root tree contains it. */
 static int users_of_structure(const struct check *check, const struct component *c)
 {
 	int sum = 0, users;

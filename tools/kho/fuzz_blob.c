@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fuzzes the parsers of what a kernel hands over: the first byte of an input chooses
- * the parser, the rest is the file.  Addresses in the data lead back into it.
+ * Fuzzes the parsers of handover data: the first byte of an input chooses the parser,
+ * the rest is the file.  An address in the file selects a page of the file itself.
  */
 
 #include "khoctl.h"
@@ -17,7 +17,10 @@ static bool fuzz_page(struct memory *memory, uint64_t phys, struct blob *page)
 	return pages && blob_part(all, phys / PAGE % pages * PAGE, PAGE, page);
 }
 
-/* Before the map and the running time line; the order is that of PARSERS in test_khoctl.py. */
+/*
+ * The first parsers.  The last two are those of the memory map, and of the time line of the
+ * running kernel.  The order is that of PARSERS in test_khoctl.py.
+ */
 static const char * const types[] = { NULL, "tree", "luo", "sessions", "files", "memfd", "metadata",
 				      "timeline" };
 #define TYPES	(sizeof(types) / sizeof(types[0]))

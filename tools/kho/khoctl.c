@@ -121,7 +121,7 @@ static int verb_check(const struct options *o)
 
 	if (o->nr || !o->to)
 		return wrong_words("check",
-				   "--to IMAGE, and --from IMAGE to replace the running kernel");
+				   "--to IMAGE, and --from IMAGE unless the first kernel is the running one");
 	failed = show_result(o, make_check(o, &status), print_check);
 	return failed ?: status;
 }
@@ -147,7 +147,10 @@ static int verb_timeline(const struct options *o)
 	return show_result(o, timeline_show(o->root), print_timeline);
 }
 
-/* Prints that a verb without output of its own is done, and its object, if any. */
+/*
+ * Prints that a verb without output of its own is done, and the image or session that it
+ * has acted on.  @key and @what are NULL if the verb has acted on neither.
+ */
 static int show_done(const struct options *o, const char *verb, const char *key, const char *what)
 {
 	struct json_object *done = json_result(verb);
@@ -217,7 +220,7 @@ static int verb_release(const struct options *o)
 static const struct verb {
 	const char *name;
 	int (*run)(const struct options *o);
-	bool passes_words;	/* options after the first word are for another program */
+	bool passes_words;	/* options after the first argument are for another program */
 } verbs[] = {
 	{ "abi", verb_abi, false },
 	{ "check", verb_check, false },
@@ -240,11 +243,12 @@ static const char help[] =
 "       khoctl release [-y]                    free the memory that no owner has restored\n"
 "\n"
 "  -j, --json       the result as JSON\n"
-"  -R, --root DIR   look below DIR instead of /\n"
+"  -R, --root DIR   read a copy of /sys, /proc and /dev below DIR\n"
 "  -f, --from IMAGE the first kernel, instead of the running one\n"
-"  -t, --to IMAGE   the kernel that is started\n"
-"  -a, --as TYPE    of a file to dump: tree, luo, sessions, files, memfd, metadata, timeline\n"
-"  -m, --memory CORE  vmcore with the pages of a folder to dump\n"
+"  -t, --to IMAGE   the second kernel, which kexec would start\n"
+"  -a, --as TYPE    type of the file that dump decodes:\n"
+"                   tree, luo, sessions, files, memfd, metadata, timeline\n"
+"  -m, --memory CORE  vmcore with the preserved pages, for dump with a folder\n"
 "  -F, --force      load what the check refuses; finish files without a handler\n"
 "  -y, --yes        do not ask\n"
 "  -h, --help       this text\n"

@@ -148,9 +148,9 @@ int release_unclaimed(const char *root);
 /* check.c */
 enum verdict {
 	VERDICT_SAME,
-	VERDICT_OTHER,		/* both have it, and the second cannot read it */
-	VERDICT_UNKNOWN,	/* the second does not have it */
-	VERDICT_NEW,		/* the first does not have it */
+	VERDICT_OTHER,		/* both kernels have it, and the second cannot read it */
+	VERDICT_UNKNOWN,	/* the second kernel does not have it */
+	VERDICT_NEW,		/* the first kernel does not have it */
 };
 
 struct json_object *check_sets(const struct set *from, const struct set *to, const struct use *use,

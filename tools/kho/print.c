@@ -157,7 +157,7 @@ static void print_kernel(struct json_object *what, const char *title)
 
 	printf("%sLinux %s (%s)%s\n", title, *release ? release : "of an unknown version",
 	       json_string(what, "format"),
-	       strcmp(json_string(what, "stock"), "true") ? "" : ", versions known by the release");
+	       strcmp(json_string(what, "stock"), "true") ? "" : ", no notes: versions of this release");
 }
 
 void print_abi(struct json_object *what)
@@ -247,7 +247,7 @@ void print_timeline(struct json_object *what)
 	print_member("took", get_list(line, "took"), 0);
 }
 
-/* Prints that a verb without output of its own is done, and its object. */
+/* Prints that a verb is done, and the image or session that it has acted on. */
 void print_done(struct json_object *what)
 {
 	json_object_object_foreach(what, key, value) {

@@ -131,7 +131,10 @@ struct sessions {
 	struct json_object *unfinished;		/* NULL if not wanted */
 };
 
-/* A "state" is that of the session before; "handler" and "flb" have a string and a count. */
+/*
+ * A line "state" follows the line of its session.  The lines "handler" and "flb" have a string
+ * and a count.
+ */
 static void session_line(void *ctx, const char *key, const char *value)
 {
 	struct sessions *s = ctx;

@@ -27,7 +27,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SCHEMA = json.loads((HERE / "khoctl.schema.json").read_text())
 KINDS = {"root": 1, "structure": 2, "subtree": 3, "file": 4, "flb": 5, "alias": 6}
-# The first byte of an input of fuzz_image.c and fuzz_blob.c is the place in these lists.
+# The first byte of an input of fuzz_image.c and fuzz_blob.c is an index into one of these lists.
 PARSERS = {"image": ["image", "notes", "scan"],
            "blob": ["any", "tree", "luo", "sessions", "files", "memfd", "metadata", "timeline", "map",
                     "running"]}
@@ -321,7 +321,7 @@ flb: foo-v1 1
 # ---- calls
 
 def matches(value, schema, where="result"):
-    """Why a value does not match the schema, or an empty string; knows the keywords in use there."""
+    """Why a value does not match the schema, or ""; only knows the keywords that our schema uses."""
     if "$ref" in schema:
         return matches(value, SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], where)
     if "oneOf" in schema:
@@ -369,7 +369,7 @@ class Tool:
         return path
 
     def seed(self, target, parser, data):
-        """The data is a seed of fuzz_<target>.c, for a parser of it."""
+        """Adds the data to the corpus of fuzz_<target>.c, as an input of one of its parsers."""
         if not self.corpus or len(data) >= 1 << 16:
             return
         folder = self.corpus / target
@@ -647,8 +647,10 @@ def test_show_incoming(tool):
     for name in ("timeline", "out/compat", "out/preserved", "in/sub_fdts/kexec-metadata"):
         (place / "sys/kernel/debug/kho" / name).unlink()
     result = tool.json("--root", place, "show")
-    want(result["timeline"] is None and result["incoming"]["previous_kernel"] is None, "something is made up")
-    want(result["outgoing"]["writes"] is None and result["outgoing"]["preserved_bytes"] is None, "or of the other way")
+    want(result["timeline"] is None and result["incoming"]["previous_kernel"] is None,
+         "incoming data without a file is shown")
+    want(result["outgoing"]["writes"] is None and result["outgoing"]["preserved_bytes"] is None,
+         "outgoing data without a file is shown")
 
 
 def test_timeline(tool):
@@ -685,7 +687,7 @@ def test_timeline_bad(tool):
 # ---- what changes the machine
 
 def fake_kexec(tool, status=0):
-    """An environment in which kexec writes its words to a file."""
+    """An environment in which kexec writes its arguments to a file."""
     folder = tool.place / "bin"
     folder.mkdir(exist_ok=True)
     (folder / "kexec").write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {folder}/words\nexit {status}\n")
@@ -715,7 +717,7 @@ def test_load_refused(tool):
         done = tool.run("--root", place, "load", image, "--reuse-cmdline", status=status, env=env)
         want(said in done.stderr and done.stderr.count("\n") == 1 and not words.exists(), f"{status}: {done.stderr}")
         done = tool.run("--root", place, "load", "--force", image, "--reuse-cmdline", env=env)
-        want(said in done.stderr and words.exists(), "it is not forced")
+        want(said in done.stderr and words.exists(), "--force does not load the image")
         words.unlink()
     (place / "sys/kernel/debug/liveupdate/outgoing").unlink()
     foo = [("flb", "foo", "foo-v1", "foo-v1")]
@@ -749,7 +751,7 @@ def test_release(tool):
     want(path.read_text() == "1", "nothing was written")
     path.write_text("")
     done = tool.run("--root", place, "release", "-y")
-    want(path.read_text() == "1" and "[y/N]" not in done.stderr, "it asks")
+    want(path.read_text() == "1" and "[y/N]" not in done.stderr, "--yes asks")
     tool.json("--root", place, "release", "--yes")
     path.unlink()
     tool.refuses("--root", place, "release", "-y", said="No such file")
@@ -824,7 +826,7 @@ def test_dump_memory(tool):
     shutil.rmtree(place / "mem")
     vmcore = tool.file(core(pages))
     want(tool.json("dump", "--memory", vmcore, place)["data"] == want_data, "the core file has other data")
-    want(tool.json("dump", place)["data"] != want_data, "pages are found without it")
+    want(tool.json("dump", place)["data"] != want_data, "pages are found without the core file")
     whole = vmcore.read_bytes()
     for size in (0, 63, 64, 100, 64 + 56 * 3):
         vmcore.write_bytes(whole[:size])
