@@ -37,7 +37,7 @@ def series_of(version):
 
 
 def default():
-    """The series to use where none is named."""
+    """The series to use if no series is named."""
     return next(iter(supported()))
 
 
@@ -77,7 +77,7 @@ def peek():
 def find(run, series=None):
     """The base kernel, fetched and unpacked when needed.
 
-    $KHO_BASE is used for its own series, and where none is named.
+    $KHO_BASE is used if its series is asked for, or if no series is named.
     """
     place = own()
     if place:

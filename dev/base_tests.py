@@ -3,7 +3,8 @@
 
 Their scripts are run unchanged, in the tree with our sources: they configure and build kernels
 of their own, and start QEMU.  The first folders of their $PATH have ccache under the names of the
-compilers, and a QEMU that emulates where they ask for KVM: /dev/kvm may exist and hang.
+compilers, and wrappers of QEMU that replace the accelerator kvm by tcg: /dev/kvm may exist and
+hang.
 """
 import os
 import re
@@ -28,7 +29,7 @@ ROW = re.compile(r"-> (\S+) +(\S+) +\.\.\. .*?(PASS|SKIP|FAIL)")
 
 
 def search_path(run):
-    """$PATH, with the folders of that QEMU and of ccache first."""
+    """$PATH, with the folders of the wrappers of QEMU and of ccache first."""
     place = run.path("bin")
     place.mkdir()
     for name in map("qemu-system-{}".format, tools.MACHINE.values()):
@@ -65,7 +66,7 @@ def live_update(run, laid, path):
 
 
 def base_tests(run):
-    """[Result] of all these tests, on both architectures."""
+    """[Result] of the selftests of the base, on both architectures."""
     tools.require(run, "base-tests", *tools.for_arches(*tools.MACHINE), useful=True)
     laid, path = tree.lay(run), search_path(run)
     results = [r for arch in tools.MACHINE for r in kho(run, laid, arch, path)]

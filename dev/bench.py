@@ -3,8 +3,8 @@
 
 With QEMU's -icount, the clock of a guest counts instructions, so the figures do not depend
 on the machine.  Such a guest has one CPU and no external input: the kernels and the agent
-are in its initramfs, and the words for the agent are on the command line
-(tools/testing/selftests/kho/handover_bench.c).
+(tools/testing/selftests/kho/handover_bench.c) are in its initramfs, and the arguments of the
+agent are on the kernel command line.
 """
 import json
 import shutil
@@ -18,7 +18,7 @@ from dev.kernel import ARCH, build, options
 
 STOCK, OURS = "stock", "ours"
 FLAVOURS = {OURS: "bench", STOCK: "stock"}
-HOST = "host"           # the config of both kernels, unless another flavour is joined to it
+HOST = "host"           # value of -c that joins no further flavour to those of FLAVOURS
 TABLE = OUT / "bench/table.json"        # of the last complete run with HOST, for ./kho series
 AGREE = 0.01            # spread up to which the guests agree on a figure
 MIN_GUESTS, MAX_GUESTS = 2, 5
@@ -167,7 +167,7 @@ class Bench:
         return seen
 
     def figures(self, kernel, load):
-        """The same; 'boot' is without the instructions of a boot without a handover."""
+        """As settle(), but 'boot' is the difference from a boot without a handover."""
         seen = self.settle(kernel, load)
         plain = statistics.median(self.nothing[kernel, load.memory].result()["boot"])
         seen["boot"] = [value - plain for value in seen["boot"]]

@@ -11,7 +11,7 @@ from dev.host import OUT, ROOT, Stop
 DIR = ROOT / "tools/testing/selftests/kho"
 CACHE = OUT / "cases"
 # The kernel under test.  Other names of kernels are flavours, on the same base unless they name
-# another one.
+# another base.
 OURS = "ours"
 OTHER_PAGES = "other-pages"     # the kernel under test, but with another page size
 
@@ -21,16 +21,16 @@ class Case:
     """A case; all members but the last two are keys of the listing."""
     name: str
     sentence: str
-    hops: int           # kernels
+    hops: int           # number of kernels; a hop is the run in one of them
     kernels: list       # names (default: OURS); the last one is for all further kernels too
     append: list        # additions to the command lines; the last one likewise
     memory: int         # MiB
-    pages: int          # additional ones, of any size
+    pages: int          # additional pages, of any size
     nodes: int          # NUMA nodes, with a processor each
     plug: str           # a device with more memory, in one more node
     deadline: int       # seconds with KVM
     allowed: list       # expected lines of the console that would be splats otherwise
-    qemu: list          # words for QEMU
+    qemu: list          # arguments for QEMU
     live: bool          # can be run without a kexec, too
     by_name: bool       # only run if it is named
     arch: str           # the only architecture, or empty

@@ -2,8 +2,9 @@
 """Reads the console of a guest and the reports of its kernels, and finds what is wrong.
 
 The console is for people, and is searched for splats (dev/splats).  The agent
-(tools/testing/selftests/kho/handover.c) reports on a port of its own, with a KTAP document for
-each kernel.  These are not read by the parser of KUnit, because the time of each line is needed.
+(tools/testing/selftests/kho/handover.c) reports on a serial port of its own, with a KTAP document
+for each kernel.  The reports are not read by the parser of KUnit, because the time of each line
+is needed.
 """
 import functools
 import re

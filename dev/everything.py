@@ -13,8 +13,8 @@ what runs where:
   all kexec cases       test      test -a arm64  test -a arm64 -f 64k
   some kexec cases                test
   selftests of the base           (test -a all)
-  'test -a all' is all of them.  '--base 7.2' chooses the other base: its check, headers, KUnit
-  and kexec cases, with two more that go from one base to the other.
+  'test -a all' runs everything in this table.  '--base 7.2' runs check, headers, KUnit and the
+  kexec cases on the other base, and two further kexec cases from one base to the other.
 """
 
 

@@ -15,7 +15,7 @@ VARIANTS = {"": "",
 
 
 def compiler(build):
-    """The command that compiled the file of LIKE, without its input and output."""
+    """The command that is recorded in LIKE, without its input and output."""
     first = (build / LIKE).read_text().splitlines()[0].partition(":=")[2].partition(";")[0]
     words = shlex.split(first)
     return [w for w in words[:words.index("-c")] if not w.startswith("-Wp,-MMD")]

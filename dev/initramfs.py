@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The files of a guest: the initramfs with its programs, and a share with the kernels."""
+"""The files of a guest: the initramfs with its programs, and the share.
+
+The share is a folder of the host that the guest mounts as /share.  It has the kernels.
+"""
 import re
 import shutil
 import subprocess
@@ -68,7 +71,7 @@ def compile_static(run, kernel, program, *sources, quiet=True):
 
 
 def build_agent(run, kernel):
-    """The program with all cases."""
+    """The agent: the program with all kexec cases."""
     agent = run.path(f"handover-{kernel.arch}")
     if not agent.exists():
         compile_static(run, kernel, agent, *cases.sources(), quiet=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Builds a kernel from the laid tree, or the base as it is, in out/build/<arch>-<flavour>.
+"""Builds a kernel from the tree with our sources, or from the base, in out/build/<arch>-<flavour>.
 
 The configuration is a list of fragments.  It is an error if the final .config does not have
 an option of a fragment.  Flavours can be joined: debug+64k has the fragments of both.
@@ -18,12 +18,13 @@ from dev.host import OUT, ROOT, Failed, Stop, need_space
 
 IMAGE = {"x86_64": "arch/x86/boot/bzImage", "arm64": "arch/arm64/boot/Image"}
 ARCH, PLAIN = "x86_64", "guest"     # the defaults
-# For each flavour, the one whose fragments come first; 'selftests' is only joined to others.
+# For each flavour, another flavour whose fragments come before its own.  'selftests' has none: it
+# is only joined to other flavours.
 BELOW = {PLAIN: "", "debug": PLAIN, "64k": PLAIN, "kvm": PLAIN, "virtio-mem": PLAIN,
          "stock": PLAIN, "bench": "stock", "selftests": ""}
 SHOWN = (PLAIN, "debug", "64k")     # in --help; the others are for certain cases, and for bench
 OF_BASE = "stock"                   # built from the base, without our sources
-PAGES = "64k"                       # only differs in the page size
+PAGES = "64k"                       # only differs from PLAIN in the page size
 SELFTESTS = "tools/testing/selftests/liveupdate"
 
 
@@ -44,7 +45,7 @@ class Kernel:
 # ---- flavours
 
 def split(flavour):
-    """The names in a flavour, and the series of its base, or None if that is not named."""
+    """The names in a flavour, and the series of its base, or None if no series is named."""
     names, _, series = flavour.partition("@")
     return names.split("+"), series or None
 

@@ -14,7 +14,7 @@ ROWS = ("vmalloc-v2", "block-v2", "luo-v6", "memfd-v3", "radix-v2", "kho-v5")
 
 
 def bring(run, kernel, share):
-    """Put khoctl, its libraries and the image into the share."""
+    """Put khoctl, its libraries and the image of the kernel into the share."""
     if kernel.arch != tools.HOST:
         raise Skip(f"khoctl is built for {tools.HOST}, not for {kernel.arch}")
     *_, folders = initramfs.programs(run, kernel.arch)
@@ -31,7 +31,7 @@ def bring(run, kernel, share):
 
 
 def bring_others(run, kernel, share):
-    """The same, with the image of the stock kernel, and a file with notes for each of ROWS."""
+    """As bring(), with the image of the stock kernel, and a file with notes for each of ROWS."""
     bring(run, kernel, share)
     target = share / "khoctl"
     with ONE_AT_A_TIME:

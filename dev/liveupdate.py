@@ -17,8 +17,8 @@ SEED = 20260601
 SEEDED_MIB = 64
 GUEST_MIB = 640             # a guest without files, including its scratch memory
 HOST_SPARE_MIB = 256        # not given to a guest
-SECONDS = 40                # with KVM, for the kernels themselves
-SECONDS_PER_MIB = 0.1
+SECONDS = 40                # deadline of a guest with KVM and without files
+SECONDS_PER_MIB = 0.1       # of files, added to the deadline
 
 
 @dataclass
@@ -46,7 +46,7 @@ def check_files(files, memory=None, flavour=PLAIN):
     if wanted > there:
         largest = max(zip(sizes, files or ["the seeded data"]))[1]
         raise Stop(f"{largest}: a guest for {total} MiB of files needs {wanted} MiB of memory, and "
-                   f"this machine can give {there} MiB: free some, or hand over less")
+                   f"this machine can give {there} MiB: free some memory, or hand over less")
     return wanted
 
 
@@ -148,13 +148,13 @@ def tell_formats(run, kernel, notes, digests):
     run.say("formats seen by the second kernel")
     for name in ("kho", "luo"):
         offered = compat.get(("out", name))
-        missing = f"{offered} (only seen where it was written)" if offered else "not seen"
+        missing = f"{offered} (only reported by the first kernel)" if offered else "not seen"
         run.say(f"  {name:6} {compat.get(('in', name), missing)}")
     run.say(f"  memfd  {handler(kernel) if digests else 'not seen'}")
 
 
 def handler(kernel):
-    """The compatibility string of the memfd handler, from the image; files have the same one."""
+    """The compatibility string of the memfd handler, from the image; files have the same string."""
     found = re.findall(rb"(memfd-v\d[!-~]*)\0", (kernel.dir / "vmlinux").read_bytes())
     return max(found, key=len, default=b"not found in the image").decode()
 

@@ -3,13 +3,13 @@
 
     class  patch  base-hash  path  why
 
-class is N (new file), R (replaces that of the base), E (edited by dev/edits) or D (removed);
-patch is the number of the patch in dev/series that brings the final content; base-hash is the
-start of the sha256 of the base file for which an R, E or D was written, and - for N.
+class is N (new file), R (replaces the file of the base), E (edited by dev/edits) or D (removed);
+patch is the number of the patch in dev/series that gives the path its final content; base-hash is
+the start of the sha256 of the base file for which an R, E or D was written, and - for N.
 
-dev/base-7.2 has the additions for Linux 7.2: a MANIFEST whose lines replace those for the same
-path, new files in tree/, and edits/ that are applied before those of dev/edits.  The default
-base does not have such a folder.
+dev/base-7.2 has the additions for Linux 7.2: a MANIFEST whose lines replace the lines of
+dev/MANIFEST for the same path, new files in tree/, and edits/ that are applied before those of
+dev/edits.  The default base does not have such a folder.
 """
 import hashlib
 from collections import defaultdict
@@ -133,7 +133,7 @@ class Sources:
             seen = (old.is_file(), row.path in laid, row.path in changed)
             if row.kind != KINDS.get(seen):
                 there = [name for name, has in zip(PLACES, seen) if has] or ["nothing"]
-                errors.append(f"{row} is {row.kind} here, and {' and '.join(there)} has it")
+                errors.append(f"{row} has class {row.kind}, but {' and '.join(there)} has the path")
                 continue
             if row.kind != "N" and digest(old) != row.hash:
                 warnings.append(f"{row} differs in this base from the file it was written against")
@@ -149,7 +149,7 @@ class Sources:
         return errors, warnings
 
     def update_hashes(self, base):
-        """Write the hashes of this base into its own manifest; the rows that changed."""
+        """Write the hashes of this base into its own manifest; returns the rows that changed."""
         own = self.manifests[-1]
         lines = own.read_text().splitlines()
         known = [row for row in read_rows(own).values()

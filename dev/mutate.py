@@ -141,7 +141,7 @@ class Bench:
         self.limit[suites[-1]] = max(DEADLINE, 4 * (time.monotonic() - begin))
 
     def killed(self, m):
-        """Whether a test fails with the mutant; None if that does not compile."""
+        """Whether a test fails with the mutant; None if the mutant does not compile."""
         folder = self.folders.get()
         try:
             lines = m.path.read_text().splitlines()

@@ -29,9 +29,9 @@ class Weight:
     slower: int = 1
     page: int = 4       # KiB
     memory: int = 0     # MiB
-    least: int = 0      # MiB, of each node
+    least: int = 0      # minimum for each node, in MiB
     append: str = ""
-    scratch: str = ""   # for a kernel of this flavour after one of another
+    scratch: str = ""   # kho_scratch= for a guest in which kernels of another flavour run, too
 
 
 # KASAN and page owners need a share of all memory at boot.  A kernel without them allocates too
@@ -50,7 +50,7 @@ class Machine:
     """The options of QEMU for a guest of one architecture."""
     qemu: str
     argv: tuple
-    cpu: tuple          # if it is emulated
+    cpu: tuple          # options for an emulated CPU
     console: str
     results: str
     ports: tuple        # options that connect chardevs with ports
@@ -70,7 +70,7 @@ MACHINES = {
 }
 
 
-# ---- words
+# ---- the command
 
 def speed(machine, accel):
     if accel == "kvm":
@@ -79,13 +79,13 @@ def speed(machine, accel):
 
 
 def words(machine, speed, memory, processors="2,sockets=2"):
-    """The words that start every guest."""
+    """The program and the arguments that every guest has."""
     return [machine.qemu, *machine.argv, *speed, "-m", f"{memory}M", "-smp", processors,
             "-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none"]
 
 
 def command(kernel, accel, share, append, memory, extra=(), ports=None):
-    """The words for a guest with a share, without the chardevs of its serial ports."""
+    """The command of a guest with a share, without the chardevs of its serial ports."""
     machine = MACHINES[kernel.arch]
     place = plain(share)
     return [*words(machine, speed(machine, accel), memory), *extra, *(ports or machine.ports),
@@ -101,7 +101,7 @@ def plain(path):
 
 
 def nodes(size, processors):
-    """Words for a node of that size for each set of processors."""
+    """Arguments for NUMA nodes of this size, one for each set of processors."""
     found = []
     for n, owned in enumerate(processors):
         found += ["-object", f"memory-backend-ram,id=node{n},size={size}",
@@ -110,7 +110,7 @@ def nodes(size, processors):
 
 
 def plugged(device, node):
-    """Words for a device with hot-added memory, in a node with a processor and no other memory."""
+    """Arguments for a device with hot-added memory, in a node with a CPU and no other memory."""
     return ["-m", "slots=1,maxmem=16G", "-object", "memory-backend-ram,id=plugged,size=512M",
             "-device", f"{device},memdev=plugged,node={node}", "-numa", f"node,cpus={node}"]
 
@@ -124,7 +124,7 @@ def weight(*flavours):
 
 
 def scratch(flavours, memory):
-    """The option for scratch memory in a guest of this size in MiB, empty for the default."""
+    """kho_scratch= for a guest with this memory in MiB, or an empty text for the default."""
     if len(set(flavours)) == 1:
         return ""
     return weight(*flavours).scratch.format(max(640, memory * 3 // 16))
@@ -188,7 +188,7 @@ def wanted(arch):
     """The accelerator in $KHO_ACCEL, or empty; always tcg for another architecture."""
     named = os.environ.get("KHO_ACCEL", "")
     if named and named not in SLOWER:
-        raise Stop(f"KHO_ACCEL={named} is neither of {', '.join(SLOWER)}")
+        raise Stop(f"KHO_ACCEL={named} is not one of: {', '.join(SLOWER)}")
     return named if arch == tools.HOST else "tcg"
 
 
@@ -232,7 +232,8 @@ def shell(run, kernel, memory=1024):
     (share / "welcome").write_text(f"""\
 Linux {kernel.release} under {accel}.  To go to the next kernel and back here:
   kexec -s -l /share/{name} --initrd=/share/initrd --reuse-cmdline && kexec -e
-'handover --list' shows the cases of the tests, 'handover' runs some; exit ends the guest.
+'handover --list' lists the kexec cases, 'handover' runs those that need no kexec.
+exit ends the guest.
 """)
     append = command_line(kernel, "shell", 0)
     run.say("starting a guest; Ctrl-A X ends it at once")

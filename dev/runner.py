@@ -13,15 +13,16 @@ from dev.cases import cases as listed
 from dev.host import Result, Skip, Stop, no_such, spell
 from dev.kernel import ARCH, build, like, split, unlike, words
 
-LIVE_UPDATE = "live-update"     # a verb of its own
+LIVE_UPDATE = "live-update"     # a case that only the verb live-update runs
 GROUPS = ("luo", "compat", "hostile")
-# The cases that './kho test' without -a runs on arm64: some of each kind, because the second kernel
-# is booted in another way.
+# The cases that './kho test' without -a runs on arm64: some of each kind, because arm64 boots the
+# second kernel in another way than x86_64.
 SHORT = ("one-memfd", "sparse", "huge-folios", "three-hops", "test-kho", "iomem",
          "reserve-mem-odd-size", "debugfs-off", "stale-handover", "luo-holder-dies",
          "compat-vmalloc-v2")
 JOBS = min(4, os.cpu_count())   # guests at a time
-# Modules that put more into the guest; the key is a word in the names of their cases.
+# Modules that put further files into the share of a guest; the key is a word in the names of the
+# cases that need these files.
 MORE = {"khoctl": khoctl, "vm": vm, "systemd": systemd}
 
 
@@ -39,7 +40,7 @@ def prepared(case):
 
 
 def cases(run=None, series=None):
-    """All cases; those that need more in their guest bring it."""
+    """All cases but LIVE_UPDATE, prepared by the modules of MORE if they need further files."""
     found = listed(run, series)
     return found and [prepared(case) for case in found if case.name != LIVE_UPDATE]
 
@@ -49,7 +50,7 @@ def listing():
     found = cases()
     if found is None:
         return "cases: listed here once a kernel has been built\n"
-    lines = [f"cases, and {', '.join(GROUPS)} for all whose names begin so:\n"]
+    lines = [f"cases; {', '.join(GROUPS)} stand for all cases whose names begin with that word:\n"]
     for case in found:
         limits = {"Only by name.": case.by_name,
                   f"Only with -a {case.arch}.": case.arch not in ("", ARCH),
@@ -88,7 +89,7 @@ def place(run, kernel, case):
 
 
 def size(case, weight):
-    """The memory of a guest in MiB, and the words for its nodes."""
+    """The memory of a guest in MiB, and the arguments of QEMU for its NUMA nodes."""
     memory = max(case.memory + weight.memory, case.nodes * weight.least)
     memory += case.pages * weight.page >> 10
     if case.nodes == 1 and not case.plug:
@@ -133,14 +134,17 @@ def first_guest(run, kernel):
 
 
 def alone(run, kernel, story):
-    """Run the case of a story, which prints its progress; returns the exit status."""
+    """Run one case, whose progress is printed by a Story (dev/vm.py, dev/systemd.py).
+
+    Returns the exit status.
+    """
     initrd, accel = first_guest(run, kernel)
     case = next(case for case in cases(run) if case.name == story.name)
     case = replace(case, judge=story.judge)
     run.say(f"live update of Linux {kernel.release} under {accel}; log: {place(run, kernel, case)}")
     result = run_case(run, {OURS: kernel}, initrd, accel, case, story.hear)
     if result.skipped:
-        raise Stop(f"it cannot be run: {result.skipped}")
+        raise Stop(f"the case cannot be run here: {result.skipped}")
     story.summary()
     run.say(f"FAILED: {result.why}" if result.why else f"{story.good} ({result.seconds:.1f} s)")
     run.say(f"repeat: ./kho live-update {story.options}{words(kernel.arch, kernel.flavour)}")
@@ -151,7 +155,7 @@ def alone(run, kernel, story):
 
 @contextlib.contextmanager
 def at_once():
-    """A pool for guests; an exception in the body ends all of them."""
+    """A pool for guests; an exception in the body ends all guests."""
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         try:
             yield pool

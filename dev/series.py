@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """./kho series: the sources as patches for 'git am', in out/series/vN.
 
-The second column of dev/MANIFEST is the number of the patch that brings the final content of
-a path.  dev/series/NN-slug is the commit message of a patch.  If a path needs an intermediate
-content before that, so that every patch builds, it is in dev/series/NN-slug.d:
+The second column of dev/MANIFEST is the number of the patch that gives a path its final content.
+dev/series/NN-slug is the commit message of a patch.  If a path needs an intermediate content in
+an earlier patch, so that every patch builds, dev/series/NN-slug.d has one of two files for it:
 
     <path>.edit     edits the path as the patches before this one left it
-    <path>.early    edits our file; this patch brings the result
+    <path>.early    edits the final content of the path, back to what this patch needs
 
 both in the language of dev/edit.py.  dev/series/00-cover is the text of the cover letter.
 
@@ -58,10 +58,10 @@ def plan(sources):
                  for step in sorted(folder.rglob("*")) if step.is_file()}
         for step, path in steps.items():
             if step.suffix not in (".edit", ".early") or where.get(path, "") <= number:
-                raise Stop(f"{manifest.where(step)}: want a path that dev/MANIFEST has in a patch "
-                           f"after {number}, and .edit or .early after it", 1)
+                raise Stop(f"{manifest.where(step)}: want the name PATH.edit or PATH.early, where "
+                           f"dev/MANIFEST has PATH in a patch after {number}", 1)
         if not final and not steps:
-            raise Stop(f"{manifest.where(message)}: dev/MANIFEST has nothing for it", 1)
+            raise Stop(f"{manifest.where(message)}: dev/MANIFEST has no path for this patch", 1)
         found.append(Patch(number, message.name, text_of(message), final, steps))
     numbers = [patch.number for patch in found]
     for row in table:
@@ -70,7 +70,7 @@ def plan(sources):
                        f"{numbers.count(row.patch)} files {row.patch}-... with its message", 1)
     for folder in FOLDER.glob("*.d"):
         if not folder.with_suffix("").exists():
-            raise Stop(f"{manifest.where(folder)}: without a message of this name", 1)
+            raise Stop(f"{manifest.where(folder)}: dev/series has no message of this name", 1)
     return found
 
 
@@ -84,7 +84,7 @@ def fill(patches, sources, origin):
         for step, path in patch.steps.items():
             start = final[path] if step.suffix == ".early" else now.get(path, origin(path))
             if start is None:
-                raise Stop(f"{manifest.where(step)}: {path} to start from is missing", 1)
+                raise Stop(f"{manifest.where(step)}: {path} does not exist before this patch", 1)
             now[path] = manifest.edited_bytes(start[0], [step], path), start[1]
         for path in patch.final:
             if final[path] == now.get(path, origin(path)):
@@ -101,8 +101,8 @@ def caller():
     known = output(["git", "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"])
     who = re.match(r"(.+) <(.+)> \d+ [+-]\d+$", known.strip())
     if not who:
-        raise Stop("--signoff needs to know who signs: "
-                   "git config --global user.name and user.email tell it")
+        raise Stop("--signoff needs your name and address: "
+                   "set user.name and user.email with 'git config --global'")
     return who.groups()
 
 

@@ -103,7 +103,8 @@ def compile_objects(lab, arch, state, name, check="1"):
 
 def compile_base(lab):
     """Collect the reports about the base, which are not faults of a patch."""
-    kept = PLACE / "warnings"       # make only reports about files that it compiles again
+    # make does not repeat the warnings of files that it need not compile again, so keep them
+    kept = PLACE / "warnings"
     for arch, state in BUILDS:
         lab.known |= compile_objects(lab, arch, state, "base", "2")
     lab.known |= set(kept.read_text().splitlines()) if kept.exists() else set()

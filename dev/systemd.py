@@ -36,7 +36,7 @@ def bring(run, kernel, share, more=()):
     files = {"init": AGENT / scripts[0], f"bin/{scripts[1]}": AGENT / scripts[1],
              "bin/busybox": top / "usr/bin/busybox",
              "bin/handover": initramfs.build_agent(run, kernel)}
-    # the programs load libmount at run time, so that it is not listed as needed
+    # the programs load libmount at run time, so it is not among the libraries that they list
     for name in [*PROGRAMS, *more, f"{triple}/libmount.so.1"]:
         files[name] = top / name
         for library, place in initramfs.libraries(top / name, folders).items():
@@ -48,7 +48,7 @@ def bring(run, kernel, share, more=()):
 
 
 def prepared(case):
-    """A case with systemd; the one called 'systemd' has memcached as well."""
+    """A case with systemd; the case 'systemd' also has memcached."""
     more = (MEMCACHED,) if case.name == "systemd" else ()
     return replace(case, bring=functools.partial(bring, more=more))
 
@@ -65,7 +65,7 @@ class Story:
         self.kernels = itertools.count(1)
 
     def hear(self, line):
-        """Print the progress that a line of either port shows."""
+        """Print the progress that a line from a serial port of the guest shows."""
         text = line.text
         checked = re.match(r"(not )?ok \d+ - check (\w+)", text)
         if checked:
@@ -83,4 +83,4 @@ class Story:
         self.run.say(f"  {line.at:6.2f} s  {shown}")
 
     def summary(self):
-        """Without a summary: hear() has printed everything."""
+        """Print nothing: hear() has printed everything."""

@@ -77,7 +77,7 @@ def place_of(series=None):
 
 
 def lay(run, series=None):
-    """Bring the tree for a series, by default that of the base in use, up to date; the Tree."""
+    """Update the tree for a series, by default that of the base in use; returns the Tree."""
     base = bases.find(run, series)
     sources = manifest.Sources(base.series)
     tree, memory = place_of(series)

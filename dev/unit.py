@@ -89,7 +89,7 @@ def khoctl(run, laid, *words):
 
 
 def unit(run):
-    """Build and run for every page size; returns [Result]."""
+    """Run the unit tests for every page size, and the tests of khoctl; returns [Result]."""
     tools.require(run, "khoctl")
     laid = tree.lay(run)
     make(run, laid.dir, "building the unit tests", *kernel.compiler())
@@ -142,7 +142,7 @@ def targets():
 
 
 def khoctl_targets():
-    """Those whose programs are beside khoctl."""
+    """Names of the fuzz targets in the folder of khoctl."""
     return sorted(path.stem.removeprefix("fuzz_") for path in (ROOT / KHOCTL).glob("fuzz_*.c"))
 
 

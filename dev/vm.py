@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """./kho live-update --vm, and the case vm: a virtual machine that counts across a kexec.
 
-The machine runs tools/testing/selftests/kho/vm_machine.c, or the kernel of the guest with
-vm_linux.c.  The guest emulates it, with the QEMU of this machine.  The agent that carries it to
-the next kernel is samples/liveupdate/vm-agent.c.
+The virtual machine runs tools/testing/selftests/kho/vm_machine.c, or the kernel of the guest with
+vm_linux.c.  The guest emulates it, with the QEMU of the host.  samples/liveupdate/vm-agent.c
+carries the virtual machine to the next kernel.
 """
 import re
 import shutil
@@ -35,7 +35,7 @@ BREAKS = {
 # ---- files for the guest
 
 def bring(run, kernel, share):
-    """Put QEMU, the machine and the agent into the share."""
+    """Put QEMU, the program of the virtual machine and vm-agent into the share."""
     program = tools.command(qemu.MACHINES["x86_64"].qemu)
     if "tcg" not in output([program, "-accel", "help"]):
         raise Skip(f"{program} cannot emulate: it has no accelerator tcg")
@@ -60,7 +60,7 @@ def bring(run, kernel, share):
 
 
 def bring_linux(run, kernel, share):
-    """The same; the machine boots the kernel of the guest."""
+    """As bring(); the virtual machine boots the kernel of the guest."""
     bring(run, kernel, share)
     program = run.path("vm_linux")
     initramfs.compile_static(run, kernel, program, AGENT / "vm_linux.c")
@@ -81,7 +81,7 @@ def judge(outcome, kernels, allowed=()):
 
 
 def prepared(case):
-    """A case with a virtual machine; one with a fault passes when its loss is reported."""
+    """A case with a virtual machine; a case of BREAKS passes if the expected loss is reported."""
     loss = BREAKS.get(case.name.removeprefix("vm-lost-"))
 
     def seen(*args):
@@ -93,7 +93,10 @@ def prepared(case):
 
 
 class Story:
-    """The time line of a guest; with a run, it is also printed."""
+    """What a guest has reported: the times of stages, the counts of the virtual machine, frames.
+
+    With a run, each stage is printed when it is reached.
+    """
     good = "the virtual machine goes on, without any loss"
     judge = staticmethod(judge)
 
@@ -105,7 +108,7 @@ class Story:
         self.at, self.counts, self.frames, self.state = {}, [], [], 0
 
     def hear(self, line):
-        """Record a line of either port, and print it if it is a new stage."""
+        """Record a line from a serial port of the guest, and print it if it is a new stage."""
         text = line.text.removeprefix("# ")
         count, saved = COUNT.fullmatch(text), SAVED.fullmatch(text)
         if count:

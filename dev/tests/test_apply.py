@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""'./kho apply' on trees that users may have; these only have the files that our sources change."""
+"""'./kho apply' on trees like those of users, but only with the files that our sources change."""
 import shutil
 import subprocess
 import tempfile
