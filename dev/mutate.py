@@ -22,7 +22,7 @@ from dev.host import OUT, ROOT, Stop, no_such, run_child
 BUILD = OUT / "build/mutate"
 LISTED = ROOT / "dev/mutants"
 GATE = {True: 90, False: 95}        # percent to be killed, in LUO and in other sources
-LUO_SUITES = ("*luo*", "*memfd*", "unit-corpus")    # all other suites boot with live update off
+LUO_SUITES = ("*luo*", "*memfd*", "*timeline*", "unit-corpus")    # all other suites boot with live update off
 DEADLINE = 5                        # seconds, or four times the usual duration
 
 NOT_MUTATED = re.compile(r"(pr_\w+|lockdep_\w+|might_sleep\w*|cond_resched|guard|scoped_guard"
