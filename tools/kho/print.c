@@ -154,10 +154,10 @@ static void print_table(struct json_object *rows, const char * const *keys,
 static void print_kernel(struct json_object *what, const char *title)
 {
 	const char *release = json_string(what, "release");
+	bool stock = !strcmp(json_string(what, "stock"), "true");
 
 	printf("%sLinux %s (%s)%s\n", title, *release ? release : "of an unknown version",
-	       json_string(what, "format"),
-	       strcmp(json_string(what, "stock"), "true") ? "" : ", no notes: versions of this release");
+	       json_string(what, "format"), stock ? ", no notes: versions of this release" : "");
 }
 
 void print_abi(struct json_object *what)

@@ -180,7 +180,8 @@ static void contig_search_test_freed(struct kunit *test)
 
 static int contig_search_test_init(struct kunit *test)
 {
-	refused_start = refused_end = 0;
+	refused_start = 0;
+	refused_end = 0;
 	return 0;
 }
 

@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/kexec.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "handover.h"
@@ -74,6 +76,24 @@ static int memory_fragment(uint64_t left)
 	return err;
 }
 
+/*
+ * KASAN's shadow of a vmalloc area is freed when areas are purged, which is after
+ * 64 MiB with two CPUs.  Make the kernel read that much: the file is not an image.
+ */
+static int vmalloc_purge(void)
+{
+	int fd = memfd_create("none", MFD_CLOEXEC), err = 0;
+
+	if (fd < 0 || ftruncate(fd, 80UL << 20))
+		return problem(-errno, "memfd: %s", strerror(errno));
+	if (!syscall(SYS_kexec_file_load, fd, -1, 1UL, "", (unsigned long)KEXEC_FILE_NO_INITRAMFS) ||
+	    errno != ENOEXEC)
+		err = problem(-errno, "kexec_file_load: %s", strerror(errno));
+	close(fd);
+
+	return err;
+}
+
 static int memory_mend(void)
 {
 	while (nr_pipes) {
@@ -82,7 +102,7 @@ static int memory_mend(void)
 		close(pipes[nr_pipes][1]);
 	}
 
-	return 0;
+	return vmalloc_purge();
 }
 
 /*
