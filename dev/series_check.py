@@ -140,7 +140,7 @@ def coccicheck(lab):
     for place in sorted((TREE / "scripts/coccinelle").rglob("*.cocci")):
         text = place.read_text(errors="replace")
         if "ocaml" in text or not re.search("^virtual report", text, re.M):
-            continue    # scripts with ocaml need its compiler, which spatch does not depend on
+            continue    # scripts in OCaml need its compiler, which coccinelle does not install
         options = re.search("^// *Options: *(.*)$", text, re.M)
         said += tool_lines("spatch", "-D", "report", "--no-show-diff", "--very-quiet",
                            "--cocci-file", place, *(options[1].split() if options else []),

@@ -113,7 +113,7 @@ class Story:
         count, saved = COUNT.fullmatch(text), SAVED.fullmatch(text)
         if count:
             self.counts.append(tuple(map(int, count.groups())))
-            text = f"VM counts {count[1]}: {count[2]} words compared, {count[3]} wrong"
+            text = f"VM round {count[1]}: {count[2]} words compared so far, {count[3]} wrong"
         elif saved:
             self.state = int(saved[1])
         elif text.startswith("frames "):

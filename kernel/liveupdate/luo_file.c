@@ -41,9 +41,9 @@
  * the same error.  Only invalid data should cause a permanent error: the next
  * caller may have more memory, or permissions that this caller does not have.
  *
- * ``finish()`` is called once for each file and frees the preserved memory that
- * the file does not use.  If ``can_finish()`` of a file returns false, the
- * session cannot be finished.
+ * ``finish()`` is called once for each file.  It frees the preserved memory that
+ * ``retrieve()`` has not restored: all of it if the file was not retrieved.  If
+ * ``can_finish()`` of a file returns false, the session cannot be finished.
  *
  * A file without a handler in this kernel, because its module is not loaded or
  * because the handler has another version, is an orphan: retrieving it fails

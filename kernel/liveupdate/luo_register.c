@@ -28,6 +28,15 @@
 /* Protected by luo_register_rwlock. */
 static unsigned int luo_flb_count;
 
+/* Check the string of a handler or an FLB. */
+static int luo_may_register(const char *compatible, size_t size)
+{
+	if (!liveupdate_enabled())
+		return -EOPNOTSUPP;
+
+	return kho_compat_validate(compatible, size) ? -EINVAL : 0;
+}
+
 /* Called with luo_register_rwlock held. */
 static bool luo_handler_is_registered(const struct liveupdate_file_handler *fh)
 {
@@ -94,13 +103,12 @@ int liveupdate_register_flb(struct liveupdate_file_handler *fh,
 	struct luo_flb_private *p = luo_flb_private(flb);
 	const struct liveupdate_flb_ops *ops = flb->ops;
 	struct luo_flb_link *link;
-	int err = 0;
+	int err;
 
-	if (!liveupdate_enabled())
-		return -EOPNOTSUPP;
+	err = luo_may_register(flb->compatible, LIVEUPDATE_FLB_COMPAT_LENGTH);
+	if (err)
+		return err;
 	if (!ops->preserve || !ops->unpreserve || !ops->retrieve || !ops->finish)
-		return -EINVAL;
-	if (kho_compat_validate(flb->compatible, LIVEUPDATE_FLB_COMPAT_LENGTH))
 		return -EINVAL;
 
 	guard(rwsem_write)(&luo_register_rwlock);
@@ -112,7 +120,7 @@ int liveupdate_register_flb(struct liveupdate_file_handler *fh,
 	if (luo_file_any_outgoing(fh))
 		return -EBUSY;
 
-	link = kzalloc_obj(*link);
+	link = kzalloc_obj(struct luo_flb_link);
 	if (!link)
 		return -ENOMEM;
 
@@ -158,9 +166,6 @@ void liveupdate_unregister_flb(struct liveupdate_file_handler *fh,
 {
 	struct luo_flb_link *link;
 
-	if (!liveupdate_enabled())
-		return;
-
 	guard(rwsem_write)(&luo_register_rwlock);
 
 	link = luo_handler_is_registered(fh) ? luo_flb_find_link(fh, flb) :
@@ -187,13 +192,13 @@ int liveupdate_register_file_handler(struct liveupdate_file_handler *fh)
 {
 	const struct liveupdate_file_ops *ops = fh->ops;
 	struct liveupdate_file_handler *other;
+	int err;
 
-	if (!liveupdate_enabled())
-		return -EOPNOTSUPP;
+	err = luo_may_register(fh->compatible, LIVEUPDATE_HNDL_COMPAT_LENGTH);
+	if (err)
+		return err;
 	if (!ops->can_preserve || !ops->preserve || !ops->unpreserve ||
 	    !ops->retrieve || !ops->finish)
-		return -EINVAL;
-	if (kho_compat_validate(fh->compatible, LIVEUPDATE_HNDL_COMPAT_LENGTH))
 		return -EINVAL;
 
 	scoped_guard(rwsem_write, &luo_register_rwlock) {
@@ -228,10 +233,12 @@ void liveupdate_unregister_file_handler(struct liveupdate_file_handler *fh)
 {
 	struct luo_flb_link *link, *tmp;
 
-	if (!liveupdate_enabled())
+	guard(rwsem_write)(&luo_register_rwlock);
+
+	/* No handler is registered when LUO is off. */
+	if (!luo_handler_is_registered(fh))
 		return;
 
-	guard(rwsem_write)(&luo_register_rwlock);
 	list_for_each_entry_safe(link, tmp, &ACCESS_PRIVATE(fh, flb_list), list)
 		luo_flb_unlink(link);
 	list_del(&ACCESS_PRIVATE(fh, list));

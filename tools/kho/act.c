@@ -42,6 +42,7 @@ static int check_words(char * const *words)
 /* Runs "kexec -s -l IMAGE WORDS..."; @words begins with the image. */
 int load_image(char * const *words)
 {
+	posix_spawn_file_actions_t actions;
 	size_t nr = 0;
 	char **argv;
 	pid_t pid;
@@ -59,8 +60,13 @@ int load_image(char * const *words)
 	argv[2] = "-l";
 	memcpy(argv + 3, words, nr * sizeof(*argv));
 
-	/* The output of kexec is not part of the result. */
-	err = posix_spawnp(&pid, "kexec", NULL, NULL, argv, environ);
+	/* Our stdout only has the result. */
+	err = posix_spawn_file_actions_init(&actions);
+	if (!err) {
+		err = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO) ?:
+		      posix_spawnp(&pid, "kexec", &actions, NULL, argv, environ);
+		posix_spawn_file_actions_destroy(&actions);
+	}
 	free(argv);
 	if (err)
 		return fail("kexec: %s", strerror(err));

@@ -686,11 +686,12 @@ def test_timeline_bad(tool):
 
 # ---- what changes the machine
 
-def fake_kexec(tool, status=0):
-    """An environment in which kexec writes its arguments to a file."""
+def fake_kexec(tool, status=0, script=""):
+    """An environment in which kexec runs a script, and writes its arguments to a file."""
     folder = tool.place / "bin"
     folder.mkdir(exist_ok=True)
-    (folder / "kexec").write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {folder}/words\nexit {status}\n")
+    (folder / "kexec").write_text(f"#!/bin/sh\n{script}\n"
+                                  f"printf '%s\\n' \"$@\" > {folder}/words\nexit {status}\n")
     (folder / "kexec").chmod(0o755)
     (folder / "words").unlink(missing_ok=True)
     return {"PATH": f"{folder}:/bin:/usr/bin"}, folder / "words"
@@ -699,11 +700,11 @@ def fake_kexec(tool, status=0):
 def test_load(tool):
     place = machine(tool.place / "load", SESSIONS)
     good = tool.file(kernel(OURS + [("flb", "foo", "foo-v1", "foo-v1")]))
-    env, words = fake_kexec(tool)
+    env, words = fake_kexec(tool, script="echo loading")
     done = tool.run("--root", place, "load", good, "--initrd=a b", "--force", "-l", "x", env=env)
     want(words.read_text().splitlines() == ["-s", "-l", str(good), "--initrd=a b", "--force", "-l", "x"],
          f"kexec got {words.read_text()}")
-    want(done.stdout == f"load: done: {good}\n" and not done.stderr, f"says {done.stdout}{done.stderr}")
+    want((done.stdout, done.stderr) == (f"load: done: {good}\n", "loading\n"), f"says {done.stdout}{done.stderr}")
     why = matches(json.loads(tool.run("--root", place, "--json", "load", good, env=env).stdout), SCHEMA)
     want(not why, why)
 

@@ -45,8 +45,8 @@ static const char * const words[] = {
 
 /*
  * @says lists the verdict and the two versions of each component.  @usable: all
- * data can be read; @covers: the part that @supported stands for can be read;
- * @akin: both strings have the same base.
+ * data can be read; @covers: @offered has all components of @supported, in the
+ * same versions; @akin: the bases of both strings have the same name.
  */
 static const struct comparison {
 	const char *name;

@@ -114,7 +114,7 @@ void old_expect_refused(struct kunit *test, struct old *old, const char *why)
 }
 
 /*
- * With large pages this comparison is slow, so it is not done after each step.
+ * With pages of more than 4 KiB this comparison is slow, and is skipped.
  */
 static void expect_same_keys(struct kunit *test, struct old *old, unsigned long pfn)
 {

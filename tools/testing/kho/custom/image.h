@@ -73,7 +73,7 @@ extern struct sim_image_pages {
 } sim_image_pages;
 
 /*
- * The architecture refuses the pages of this call, counted from 1; 0 for none.
+ * The n-th next call of arch_kexec_post_alloc_pages() fails; 0: no call does.
  */
 extern unsigned int sim_share_fails;
 int arch_kexec_post_alloc_pages(void *mem, unsigned int nr, gfp_t gfp);

@@ -40,7 +40,10 @@ struct row {
 static char file_names[5][8];
 static struct memfd files[5];
 
-/* Names the files of a hop; "@" then stands for the number of the hop. */
+/*
+ * Names the files of a hop, such as "3a".  Rows have "@" in place of the number,
+ * which harm_all() replaces.
+ */
 static void name_files(unsigned int hop)
 {
 	static const struct memfd made[5] = {
@@ -283,7 +286,7 @@ static const struct row map_rows[] = {
 	  .harm = { MAP_KEY("5"), MAP_KEY("0") } },
 	{ "key-too-wide", .beside = true,
 	  .harm = { MAP_KEY("0x40000000000000") } },
-	/* One owner restores all of its memory. */
+	/* A duplicate key does not split memory: the first owner gets all of it. */
 	{ "key-twice", .beside = true,
 	  .harm = { MAP_ADD("memfd:@h", "0") },
 	  .log = "duplicate, the first owner gets it",
@@ -302,7 +305,8 @@ static const struct row map_rows[] = {
 	  { MAP_ADD("scratch:0", "2^22") },
 	  .log = "discarded, in " },
 	/*
-	 * A leaf with all keys names free memory, memory in use and memory of owners.
+	 * All bits of a leaf are set.  Its keys cover free memory, memory in use and
+	 * memory of owners.
 	 * test_kho restores its folios without their size, so it cannot
 	 * distinguish them from stale pages.
 	 */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vm_linux - first and only process of a virtual machine with Linux that counts
+ * vm_linux - the only process of a virtual machine that runs Linux
  *
- * It counts in its own memory, whose pages are scattered over the memory of the
- * machine, see vm_count.h.
+ * The rounds of vm_count.h use its own memory, whose pages are scattered over the
+ * memory of the machine.
  */
 
 #define _GNU_SOURCE
