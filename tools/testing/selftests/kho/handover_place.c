@@ -83,11 +83,11 @@ static int memory_fragment(uint64_t left)
 static int vmalloc_purge(void)
 {
 	int fd = memfd_create("none", MFD_CLOEXEC), err = 0;
+	unsigned long flags = KEXEC_FILE_NO_INITRAMFS;
 
 	if (fd < 0 || ftruncate(fd, 80UL << 20))
 		return problem(-errno, "memfd: %s", strerror(errno));
-	if (!syscall(SYS_kexec_file_load, fd, -1, 1UL, "", (unsigned long)KEXEC_FILE_NO_INITRAMFS) ||
-	    errno != ENOEXEC)
+	if (!syscall(SYS_kexec_file_load, fd, -1, 1UL, "", flags) || errno != ENOEXEC)
 		err = problem(-errno, "kexec_file_load: %s", strerror(errno));
 	close(fd);
 
