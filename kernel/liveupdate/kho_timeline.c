@@ -33,6 +33,7 @@
 
 #define pr_fmt(fmt) "KHO: timeline: " fmt
 
+#include <linux/align.h>
 #include <linux/array_size.h>
 #include <linux/cleanup.h>
 #include <linux/io.h>
@@ -267,7 +268,8 @@ static bool kho_timeline_same_clock(const struct kho_timeline_ser *in)
 static const char *__init kho_timeline_check(const struct kho_timeline_ser *in,
 					     size_t size)
 {
-	if (size < sizeof(*in))
+	if (size < sizeof(*in) ||
+	    !IS_ALIGNED((unsigned long)in, __alignof__(*in)))
 		return "invalid";
 
 	kho_compat_report(in->compatible, sizeof(in->compatible),
