@@ -51,6 +51,13 @@ static u32 __init kho_read_metadata(void)
 		return 0;
 	}
 
+	/* In a damaged handover, another owner may have restored the page. */
+	if (!kho_in_covers(phys, sizeof(*chain))) {
+		pr_warn("kexec-metadata: not preserved (%zu bytes at %pa)\n",
+			size, &phys);
+		return 0;
+	}
+
 	chain = phys_to_virt(phys);
 	if (chain->version != KHO_KEXEC_METADATA_VERSION) {
 		pr_warn("kexec-metadata: incompatible version (%u, expected %u)\n",

@@ -265,11 +265,13 @@ static bool kho_timeline_same_clock(const struct kho_timeline_ser *in)
 	       in->hz > hz - hz / 64 && in->hz < hz + hz / 64;
 }
 
-static const char *__init kho_timeline_check(const struct kho_timeline_ser *in,
-					     size_t size)
+static const char *__init kho_timeline_check(phys_addr_t phys, size_t size)
 {
-	if (size < sizeof(*in) ||
-	    !IS_ALIGNED((unsigned long)in, __alignof__(*in)))
+	const struct kho_timeline_ser *in = phys_to_virt(phys);
+
+	/* In a damaged handover, another owner may have restored the page. */
+	if (size < sizeof(*in) || !IS_ALIGNED(phys, __alignof__(*in)) ||
+	    !kho_in_covers(phys, sizeof(*in)))
 		return "invalid";
 
 	kho_compat_report(in->compatible, sizeof(in->compatible),
@@ -291,17 +293,15 @@ static const char *__init kho_timeline_check(const struct kho_timeline_ser *in,
  */
 void __init kho_timeline_read(void)
 {
-	const struct kho_timeline_ser *in;
 	phys_addr_t phys;
 	size_t size;
 
 	if (kho_retrieve_subtree(KHO_TIMELINE_NODE_NAME, &phys, &size))
 		return;
 
-	in = phys_to_virt(phys);
-	kho_timeline.in_state = kho_timeline_check(in, size);
+	kho_timeline.in_state = kho_timeline_check(phys, size);
 	if (!strcmp(kho_timeline.in_state, "valid"))
-		kho_timeline.in = *in;
+		memcpy(&kho_timeline.in, phys_to_virt(phys), sizeof(kho_timeline.in));
 	else
 		pr_info("incoming data: %s (%zu bytes at %pa)\n",
 			kho_timeline.in_state, size, &phys);

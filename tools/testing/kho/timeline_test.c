@@ -200,6 +200,37 @@ static void timeline_test_bad(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, outgoing());
 }
 
+static const struct shared {
+	const char *name;
+	const char *owner;	/* of the page, which it frees before */
+	const char *other;	/* the subtree that has the same address */
+	const char *log;
+} shareds[] = {
+	{ "time line", "kexec-metadata", "timeline", "incoming data: invalid" },
+	{ "metadata", "LUO", "kexec-metadata", "kexec-metadata: not preserved" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(shared, shareds, name);
+
+/* Data is not read in a page that another owner has restored and freed. */
+static void timeline_test_shared(struct kunit *test)
+{
+	const struct shared *shared = test->param_value;
+	void *fdt = sim_core_fdt();
+	struct sim_handover h;
+	u64 phys;
+
+	KUNIT_ASSERT_EQ(test, kho_fdt_get_u64(fdt, fdt_subnode_offset(fdt, 0, shared->owner),
+					      KHO_SUB_TREE_PROP_NAME, &phys), 0);
+	KUNIT_ASSERT_EQ(test, fdt_setprop_inplace(fdt, fdt_subnode_offset(fdt, 0, shared->other),
+						  KHO_SUB_TREE_PROP_NAME, &phys, 8), 0);
+	h = sim_kexec();
+	sim_log_clear();
+	KUNIT_ASSERT_TRUE(test, sim_boot_warm(&h));
+	KUNIT_EXPECT_TRUE(test, sim_logged(shared->log));
+	KUNIT_EXPECT_EQ(test, kho_unclaimed_release(), 0);
+}
+
 /* Without a clock, no event has a time. */
 static void timeline_test_no_clock(struct kunit *test)
 {
@@ -240,6 +271,7 @@ static struct kunit_case timeline_cases[] = {
 	KUNIT_CASE(timeline_test_update),
 	KUNIT_CASE(timeline_test_sessions),
 	KUNIT_CASE_PARAM(timeline_test_bad, bad_gen_params),
+	KUNIT_CASE_PARAM(timeline_test_shared, shared_gen_params),
 	KUNIT_CASE(timeline_test_no_clock),
 	KUNIT_CASE(timeline_test_no_page),
 	{}
