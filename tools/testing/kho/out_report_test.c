@@ -57,6 +57,7 @@ static void out_report_test_preserved(struct kunit *test)
 	after = shown(test, kho_out_preserved_show);
 	KUNIT_EXPECT_EQ(test, value(before, "order 3: "), 0);
 	KUNIT_EXPECT_EQ(test, value(after, "order 3: "), 8 * PAGE_SIZE);
+	KUNIT_EXPECT_NULL(test, strstr(after, "order 4: "));
 	KUNIT_EXPECT_EQ(test, value(after, "total: "), value(before, "total: ") + 8 * PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, value(after, "order 0: "), value(before, "order 0: "));
 	KUNIT_EXPECT_GE(test, value(after, "map: "), value(before, "map: ") + PAGE_SIZE);
