@@ -84,6 +84,8 @@ static void timeline_test_update(struct kunit *test)
 		    "previous preserve-end: 3.000000000\nprevious kexec: 10.500000000\n"
 		    "previous frozen: 11.500000000\nprevious left: 12.500000000\n"
 		    "entered: 20.000000000\ninit: 21.000000000\nnow: ");
+	/* Events before the time line was preserved are handed over, too. */
+	KUNIT_EXPECT_EQ(test, outgoing()->at[KHO_TIMELINE_ENTERED], 20000);
 
 	sim_tsc = 30000;
 	session = agent_retrieve(sim_open_device(), "a\n");
