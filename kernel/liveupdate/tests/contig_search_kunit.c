@@ -37,10 +37,11 @@ static struct contig_search anywhere(void)
 }
 
 /*
- * Return a free range that can be allocated again.  If a pageblock is larger than
- * BLOCK, unmovable pages in the rest of the pageblock may prevent that.
+ * Return the search of a free range that can be allocated again.  If a pageblock
+ * is larger than BLOCK, unmovable pages in the rest of the pageblock may prevent
+ * that.
  */
-static unsigned long free_range(struct kunit *test)
+static struct contig_search free_range(struct kunit *test)
 {
 	struct contig_search search = anywhere();
 	unsigned long pfn;
@@ -51,7 +52,17 @@ static unsigned long free_range(struct kunit *test)
 	pfn = contig_search_alloc(&search, NR_PAGES);
 	KUNIT_ASSERT_NE_MSG(test, pfn, 0, "memory is too fragmented for this test");
 	free_contig_range(pfn, NR_PAGES);
-	return pfn;
+
+	search.start = pfn;
+	search.end = pfn + NR_PAGES;
+	return search;
+}
+
+/* The whole range is allocated, and free again afterwards. */
+static void expect_range(struct kunit *test, const struct contig_search *search)
+{
+	KUNIT_ASSERT_EQ(test, contig_search_alloc(search, NR_PAGES), search->start);
+	free_contig_range(search->start, NR_PAGES);
 }
 
 static void expect_none(struct kunit *test, const struct contig_search *search,
@@ -83,14 +94,10 @@ static void contig_search_test_pages(struct kunit *test)
 
 static void contig_search_test_limits(struct kunit *test)
 {
-	unsigned long pfn = free_range(test);
-	struct contig_search search = anywhere();
+	struct contig_search search = free_range(test);
+	unsigned long pfn = search.start;
 
-	search.start = pfn;
-	search.end = pfn + NR_PAGES;
-	KUNIT_ASSERT_EQ(test, contig_search_alloc(&search, NR_PAGES), pfn);
-	free_contig_range(pfn, NR_PAGES);
-
+	expect_range(test, &search);
 	expect_none(test, &search, NR_PAGES + BLOCK);
 	search.start++;
 	expect_none(test, &search, NR_PAGES);
@@ -110,12 +117,12 @@ static void contig_search_test_empty(struct kunit *test)
 
 static void contig_search_test_usable(struct kunit *test)
 {
-	unsigned long pfn = free_range(test);
+	struct contig_search range = free_range(test);
 	struct contig_search search = anywhere();
 	unsigned long other;
 
-	refused_start = pfn + BLOCK;
-	refused_end = pfn + NR_PAGES;
+	refused_start = range.start + BLOCK;
+	refused_end = range.end;
 	other = contig_search_alloc(&search, NR_PAGES);
 	KUNIT_EXPECT_NE(test, other, 0);
 	KUNIT_EXPECT_TRUE(test, other >= refused_end || other + NR_PAGES <= refused_start);
@@ -129,27 +136,21 @@ static void contig_search_test_usable(struct kunit *test)
 
 static void contig_search_test_node(struct kunit *test)
 {
-	unsigned long pfn = free_range(test);
-	struct contig_search search = anywhere();
-	int nid = pfn_to_nid(pfn);
+	struct contig_search search = free_range(test);
+	int nid = pfn_to_nid(search.start);
 
-	search.start = pfn;
-	search.end = pfn + NR_PAGES;
 	search.nid = nid + 1;
 	expect_none(test, &search, NR_PAGES);
 	search.nid = nid;
-	KUNIT_ASSERT_EQ(test, contig_search_alloc(&search, NR_PAGES), pfn);
-	free_contig_range(pfn, NR_PAGES);
+	expect_range(test, &search);
 }
 
 /* Allocated pages stay, and no range that contains one is found. */
 static void contig_search_test_in_use(struct kunit *test)
 {
-	unsigned long pfn = free_range(test);
-	struct contig_search search = anywhere();
+	struct contig_search search = free_range(test);
+	unsigned long pfn = search.start;
 
-	search.start = pfn;
-	search.end = pfn + NR_PAGES;
 	KUNIT_ASSERT_EQ(test, contig_search_alloc(&search, NR_PAGES), pfn);
 	expect_none(test, &search, NR_PAGES);
 
@@ -160,8 +161,7 @@ static void contig_search_test_in_use(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, page_count(pfn_to_page(pfn + BLOCK)), 1);
 	__free_page(pfn_to_page(pfn + BLOCK));
 
-	KUNIT_ASSERT_EQ(test, contig_search_alloc(&search, NR_PAGES), pfn);
-	free_contig_range(pfn, NR_PAGES);
+	expect_range(test, &search);
 }
 
 /* Allocate and free more memory than the machine has. */
