@@ -22,7 +22,8 @@ from dev.host import OUT, ROOT, Stop, no_such, run_child
 BUILD = OUT / "build/mutate"
 LISTED = ROOT / "dev/mutants"
 GATE = {True: 90, False: 95}        # percent to be killed, in LUO and in other sources
-LUO_SUITES = ("*luo*", "*memfd*", "*timeline*", "unit-corpus")    # all other suites boot with live update off
+# all other suites boot with live update off
+LUO_SUITES = ("*luo*", "*memfd*", "*timeline*", "unit-corpus")
 DEADLINE = 5                        # seconds, or four times the usual duration
 
 NOT_MUTATED = re.compile(r"(pr_\w+|lockdep_\w+|might_sleep\w*|cond_resched|guard|scoped_guard"
@@ -115,7 +116,7 @@ class Bench:
         self.cwd, self.limit, self.folders = laid.dir / unit.FOLDER, {}, queue.Queue()
         words = ["SHIFTS=12", "COVERAGE=", *kernel.compiler()]
         unit.make(run, laid.dir, "building what is mutated", *words, build=BUILD)
-        for source in unit.sources(laid):
+        for source in unit.sources(laid.dir):
             words += ["-W", str(source)]
         make = ["make", "-n", "-C", self.cwd, f"O={os.path.relpath(BUILD, self.cwd)}", *words]
         text = subprocess.check_output(make, text=True)
@@ -176,7 +177,7 @@ def mutate(run, names, jobs, sample):
     """Run the mutants of the sources; the exit status."""
     tools.require(run)
     laid = tree.lay(run)
-    paths = {path.name: path for path in unit.sources(laid)}
+    paths = {path.name: path for path in unit.sources(laid.dir)}
     names = [Path(name).name for name in names]
     for name in names:
         if name not in paths:

@@ -49,9 +49,9 @@ def build_khoctl(run, tree_dir, **more):
     return build / "khoctl"
 
 
-def sources(laid):
-    """The sources that are tested."""
-    return [path for pattern in SOURCES for path in sorted(laid.dir.glob(pattern))
+def sources(folder):
+    """The sources that are tested, in a kernel tree or in this repository."""
+    return [path for pattern in SOURCES for path in sorted(folder.glob(pattern))
             if path.name not in NOT_BUILT]
 
 
@@ -124,7 +124,7 @@ def coverage(run, laid):
     """Print a line for each source; returns [Result]."""
     found = {name: lines for name, lines in counts().items() if not name.endswith("_test.c")}
     results = []
-    for name in sorted({*found, *(path.name for path in sources(laid))}):
+    for name in sorted({*found, *(path.name for path in sources(laid.dir))}):
         lines = found.get(name, {0: 0})
         percent = 100 * sum(map(bool, lines.values())) / len(lines)
         run.say(f"  {name}: {percent:.1f} % of {len(lines)} lines")

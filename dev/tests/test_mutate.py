@@ -9,6 +9,5 @@ from dev.host import ROOT
 class Mutants(unittest.TestCase):
 
     def test_listed(self):
-        paths = [path for pattern in unit.SOURCES for path in ROOT.glob(pattern)]
-        rows = {mutate.row(m) for path in paths for m in mutate.mutants(path)}
+        rows = {mutate.row(m) for path in unit.sources(ROOT) for m in mutate.mutants(path)}
         self.assertEqual(mutate.listed() - rows, set())
