@@ -8,6 +8,7 @@
 #include "items.h"
 
 #include <kernel/liveupdate/kexec_handover_internal.h>
+#include <kernel/liveupdate/kho_alloc.h>
 #include <linux/libfdt.h>
 
 static ulong seed = 20261122;
@@ -443,8 +444,33 @@ static void handover_test_hot_added(struct kunit *test)
 	__free_page(page);
 	mem = kho_alloc_preserve(PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(mem), -ENOMEM);
-	sim_hot_pfn = SIM_PAGES;
-	sim_boot_cold();
+	KUNIT_EXPECT_EQ(test, sim_count(SIM_FREE), 1);
+	back_to_cold(test);
+}
+
+/* The allocator offers hot-added memory first, and another node has better memory. */
+static void handover_test_other_node(struct kunit *test)
+{
+	struct page *boot = alloc_pages(GFP_KERNEL, 0), *hot, *page;
+
+	KUNIT_ASSERT_LT(test, page_to_pfn(boot), PAGES_PER_SECTION);
+	do {
+		hot = alloc_pages(GFP_KERNEL, 0);
+		KUNIT_ASSERT_NOT_NULL(test, hot);
+	} while (page_to_pfn(hot) < PAGES_PER_SECTION);
+	sim_hot_pfn = PAGES_PER_SECTION;
+	while (alloc_pages(GFP_KERNEL, 0))
+		;
+
+	/* The next search of the allocator starts after this page. */
+	__free_page(boot);
+	KUNIT_ASSERT_PTR_EQ(test, alloc_pages(GFP_KERNEL, 0), boot);
+	__free_page(boot);
+	__free_page(hot);
+	page = kho_alloc_pages(GFP_KERNEL, 0);
+	KUNIT_EXPECT_PTR_EQ(test, page, boot);
+	KUNIT_EXPECT_EQ(test, sim_count(SIM_FREE), 1);
+	back_to_cold(test);
 }
 
 /* A property with an address or a size is invalid if it does not have eight bytes. */
@@ -494,6 +520,7 @@ static struct kunit_case handover_cases[] = {
 	KUNIT_CASE(handover_test_nodes_in_use),
 	KUNIT_CASE(handover_test_unclaimed_is_listed),
 	KUNIT_CASE(handover_test_hot_added),
+	KUNIT_CASE(handover_test_other_node),
 	KUNIT_CASE(handover_test_metadata_not_hot),
 	KUNIT_CASE(handover_test_subtree_sizes),
 	KUNIT_CASE(handover_test_free_memory),
