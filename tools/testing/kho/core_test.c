@@ -235,6 +235,18 @@ static void core_test_bad_chain(struct kunit *test)
 	KUNIT_EXPECT_NE(test, phys_to_page(before)->state, SIM_LEFT);
 }
 
+/* Without metadata, for example from another version, the count starts again. */
+static void core_test_no_chain(struct kunit *test)
+{
+	void *fdt = sim_core_fdt();
+
+	KUNIT_ASSERT_EQ(test, fdt_del_node(fdt, fdt_subnode_offset(fdt, 0,
+								   KHO_METADATA_NODE_NAME)), 0);
+	KUNIT_ASSERT_TRUE(test, hop());
+	KUNIT_EXPECT_FALSE(test, sim_logged("kexec-metadata"));
+	KUNIT_EXPECT_EQ(test, chain()->kexec_count, 1);
+}
+
 /* Subtrees. */
 
 /*
@@ -359,6 +371,7 @@ static struct kunit_case core_cases[] = {
 	KUNIT_CASE(core_test_no_memory),
 	KUNIT_CASE(core_test_chain),
 	KUNIT_CASE_PARAM(core_test_bad_chain, bad_chain_gen_params),
+	KUNIT_CASE(core_test_no_chain),
 	KUNIT_CASE(core_test_full_tree),
 	KUNIT_CASE(core_test_damaged_tree),
 	KUNIT_CASE(core_test_remove),

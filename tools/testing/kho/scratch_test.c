@@ -359,7 +359,7 @@ static void scratch_test_cma(struct kunit *test)
 static void scratch_test_pageblocks(struct kunit *test)
 {
 	struct kho_scratch area[] = {
-		{ KHO_SCRATCH_UNIT, 0 },
+		{ KHO_SCRATCH_UNIT + PAGE_SIZE, 0 },
 		{ 5 * KHO_SCRATCH_UNIT, KHO_SCRATCH_UNIT },
 	};
 	unsigned long first = round_down(PHYS_PFN(area[1].addr), pageblock_nr_pages);
@@ -487,7 +487,7 @@ static void scratch_test_extend(struct kunit *test)
 		sim_memblock_reset();
 		memblock_add(PAGE_SIZE, end_of_ram - PAGE_SIZE);
 		sim_log_clear();
-		sim_fail_nth(round % 20 ? 0 : 1 + round / 20);
+		sim_fail_nth(round % 5 ? 0 : 1 + round / 5);
 		kho_extend_scratch();
 		KUNIT_EXPECT_EQ(test, memblock.reserved.total_size, 0);
 		if (sim_failed())
