@@ -138,24 +138,24 @@ static bool __init kho_next_blocks(struct memblock_sequence *seq,
 	struct kho_sequence *s = container_of(seq, struct kho_sequence, seq);
 	unsigned int order, shift = PAGE_SHIFT + s->order;
 	unsigned long limit = kho_blocks_in_ram(shift);
-	unsigned long nr;
+	unsigned long nr, first, good, key;
 
-	while (kho_radix_next_run_at(&kho_in.map, &s->next, &nr, &s->cursor) &&
-	       kho_decode_key(s->next, start, &order) && order == s->order) {
-		unsigned long first = *start >> shift;
-		unsigned long good = first < limit ? min(nr, limit - first) : 0;
-		unsigned long key = s->next;
+	if (!kho_radix_next_run_at(&kho_in.map, &s->next, &nr, &s->cursor) ||
+	    !kho_decode_key(s->next, start, &order) || order != s->order)
+		return false;
 
-		/* The end of a block after the end of RAM may overflow. */
-		s->next += nr;
-		if (good < nr)
-			kho_drop_keys(key + good, nr - good, MEMBLOCK_NOT_RAM);
-		*end = *start + ((phys_addr_t)good << shift);
-		if (good)
-			return true;
-	}
+	first = *start >> shift;
+	good = first < limit ? min(nr, limit - first) : 0;
+	key = s->next;
 
-	return false;
+	/* The end of a block after the end of RAM may overflow. */
+	s->next += nr;
+	if (good < nr)
+		kho_drop_keys(key + good, nr - good, MEMBLOCK_NOT_RAM);
+
+	/* Empty if no block is in RAM. */
+	*end = *start + ((phys_addr_t)good << shift);
+	return true;
 }
 
 static int __init kho_reserve_order(unsigned int order, unsigned long nr)

@@ -392,7 +392,7 @@ static void boot_map_test_across_end_of_ram(struct kunit *test)
 	for (unsigned int order = 2; order < 8; order++) {
 		unsigned long first = SIM_PAGES - BIT(order), nr = BIT(order) / 2 + 1;
 		struct old *old;
-		char last[32];
+		char range[80];
 
 		/* RAM ends in the block; scratch is elsewhere. */
 		sim_ram_end = first + nr;
@@ -401,9 +401,9 @@ static void boot_map_test_across_end_of_ram(struct kunit *test)
 		old_put_block(test, old, first - BIT(order), order);
 		old_put(test, old, first, order);
 		KUNIT_ASSERT_TRUE(test, old_boot(test, old));
-		snprintf(last, sizeof(last), "%llx]: discarded, not in RAM",
-			 (u64)PFN_PHYS(SIM_PAGES) - 1);
-		KUNIT_EXPECT_TRUE(test, sim_logged(last));
+		snprintf(range, sizeof(range), "[0x%016llx-0x%016llx]: discarded, not in RAM",
+			 (u64)PFN_PHYS(first), (u64)PFN_PHYS(SIM_PAGES) - 1);
+		KUNIT_EXPECT_TRUE_MSG(test, sim_logged(range), "%s", range);
 		for (unsigned long i = 0; i < nr; i++)
 			KUNIT_ASSERT_EQ(test, sim_memmap[first + i].state, SIM_LEFT);
 		old_expect_lost(test, old, first, BIT(order));
@@ -758,6 +758,7 @@ static void boot_map_test_coarse_overlap(struct kunit *test)
 	}
 	ref_booted(&old->ref);
 	old_check(test, old, true);
+	KUNIT_EXPECT_FALSE(test, sim_logged("duplicate"));
 	KUNIT_EXPECT_LE(test, kho_in.overlap_start, small);
 	KUNIT_EXPECT_EQ(test, kho_in.overlap_end, small + 1);
 	old_expect_folio(test, old, small, 0);

@@ -85,6 +85,7 @@ static void handover_test_random(struct kunit *test)
 		for (int i = 0; i < 2; i++) {
 			pack(test, t);
 			KUNIT_ASSERT_TRUE(test, hop());
+			KUNIT_EXPECT_FALSE(test, sim_logged("discarded"));
 			unpack(test, t, true);
 		}
 	}
