@@ -437,11 +437,6 @@ static void kho_in_drop_overlaps(unsigned long pfn, unsigned int order)
 						    other);
 		unsigned long nr;
 
-		/* At most one block of this order contains the memory. */
-		if (other >= order) {
-			kho_in_drop_key(key);
-			continue;
-		}
 		while (key <= last && kho_radix_next_run_to(&kho_in.map, &key, &nr, last))
 			kho_in_drop_key(key++);
 	}
@@ -759,7 +754,6 @@ static struct page *kho_restore_range(unsigned long start, unsigned long end,
 	return pfn_to_page(start);
 
 err_free:
-	kho_restore_batch_end(batch);
 	pr_err("restore: already restored by another caller (pfn [%#lx-%#lx])\n", start, end - 1);
 	while (pfn > start)
 		__free_page(pfn_to_page(--pfn));

@@ -121,6 +121,7 @@ static void boot_map_test_overlap(struct kunit *test)
 	unsigned long pfn = SIM_PAGES / 4, nr = BIT(o->order), at = pfn + o->inside;
 	struct old *old = old_new(test);
 	struct blocks b = { };
+	char range[80];
 
 	add_block(test, old, &b, pfn - 4, 2);
 	add_block(test, old, &b, pfn + nr, 0);
@@ -138,7 +139,10 @@ static void boot_map_test_overlap(struct kunit *test)
 		old_expect_pages(test, old, pfn, nr);
 		old_expect_lost(test, old, at, BIT(o->small));
 	}
-	KUNIT_EXPECT_TRUE(test, sim_logged("discarded, another owner restored a part of it"));
+	snprintf(range, sizeof(range), "[0x%016llx-0x%016llx]: discarded, another owner restored",
+		 (u64)PFN_PHYS(o->small_first ? pfn : at),
+		 (u64)PFN_PHYS(o->small_first ? pfn + nr : at + BIT(o->small)) - 1);
+	KUNIT_EXPECT_TRUE_MSG(test, sim_logged(range), "%s", range);
 	expect_all_restored(test, old, &b);
 	old_check(test, old, false);
 }

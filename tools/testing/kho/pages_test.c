@@ -195,6 +195,44 @@ static void pages_test_largest(struct kunit *test)
 	kho_unpreserve_pages(pfn_to_page(pfn), 2 * max);
 }
 
+/* If preserving fails, exactly the blocks that were preserved before are unpreserved. */
+static void pages_test_unwind(struct kunit *test)
+{
+	unsigned long pfn = some_pages(test);
+	unsigned int failures = 0;
+
+	kho_scratch_cnt = 0;
+	for (unsigned int n = 1; n == failures + 1; n++) {
+		int err;
+
+		sim_log_clear();
+		sim_fail_nth(n);
+		/* Blocks of orders 0, 1 and 2. */
+		err = kho_preserve_pages(pfn_to_page(pfn + 1), 7);
+		failures += sim_failed();
+		sim_fail_nth(0);
+		if (!err)
+			kho_unpreserve_pages(pfn_to_page(pfn + 1), 7);
+		KUNIT_EXPECT_FALSE(test, sim_logged("not preserved"));
+		KUNIT_EXPECT_FALSE(test, kho_out_overlaps(PFN_PHYS(pfn), 8 * PAGE_SIZE));
+	}
+	KUNIT_EXPECT_GE(test, failures, 3);
+
+	/* Without a block, single pages are reported. */
+	kho_unpreserve_pages(pfn_to_page(pfn + 2), 2);
+	KUNIT_EXPECT_TRUE(test, sim_logged("block of order 0: not preserved"));
+}
+
+/* The size limit of an allocation. */
+static void pages_test_alloc(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, PTR_ERR(kho_alloc_preserve(0)), -EINVAL);
+	KUNIT_EXPECT_NE(test, PTR_ERR_OR_ZERO(kho_alloc_preserve(PAGE_SIZE << MAX_PAGE_ORDER)),
+			-E2BIG);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(kho_alloc_preserve((PAGE_SIZE << MAX_PAGE_ORDER) + 1)),
+			-E2BIG);
+}
+
 /* Restoring. */
 
 /* Pages are counted once, on their node, also in a batch. */
@@ -244,9 +282,9 @@ static void restore_other(void)
 static void pages_test_restored_twice(struct kunit *test)
 {
 	for (unsigned int other = 0; other < 6; other++) {
-		unsigned long pfn = some_pages(test), managed;
+		unsigned long pfn = some_pages(test) + 1, managed;
 
-		for (unsigned int i = 0; i < 6; i++)
+		for (int i = -1; i < 6; i++)
 			KUNIT_ASSERT_EQ(test, kho_preserve_pages(pfn_to_page(pfn + i), 1), 0);
 		sim_deferred = true;
 		hop(test);
@@ -257,12 +295,32 @@ static void pages_test_restored_twice(struct kunit *test)
 		KUNIT_EXPECT_NULL(test, kho_restore_pages(PFN_PHYS(pfn), 6));
 		KUNIT_EXPECT_TRUE(test, sim_logged("restore: already restored by another caller"));
 		KUNIT_EXPECT_EQ(test, totalram_pages(), managed + other + 1);
+		KUNIT_EXPECT_EQ(test, sim_memmap[pfn - 1].state, SIM_LEFT);
 		for (unsigned int i = 0; i < 6; i++)
 			KUNIT_EXPECT_EQ(test, sim_memmap[pfn + i].state,
 					i <= other ? SIM_FREE : SIM_LEFT);
 		sim_deferred = false;
 		sim_boot_cold();
 	}
+}
+
+/* A page at the start of a section is restored before deferred initialization. */
+static void pages_test_section(struct kunit *test)
+{
+	struct page *page;
+	phys_addr_t phys;
+
+	do {
+		page = alloc_pages(GFP_KERNEL, 0);
+		KUNIT_ASSERT_NOT_NULL(test, page);
+	} while (page_to_pfn(page) % PAGES_PER_SECTION);
+	phys = PFN_PHYS(page_to_pfn(page));
+	KUNIT_ASSERT_EQ(test, kho_preserve_pages(page, 1), 0);
+	sim_deferred = true;
+	hop(test);
+	page = kho_restore_pages(phys, 1);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	__free_page(page);
 }
 
 /* Claiming memory next to an overlap does not take a lock. */
@@ -307,11 +365,19 @@ static void pages_test_odd(struct kunit *test)
 	}
 	KUNIT_EXPECT_FALSE(test, kho_pages_preserved(phys, ULONG_MAX));
 	KUNIT_EXPECT_FALSE(test, kho_pages_preserved(phys, -pfn));
+	KUNIT_EXPECT_TRUE(test, kho_pages_preserved(phys, 0));
 	KUNIT_EXPECT_TRUE(test, kho_pages_preserved(phys, 4));
 	KUNIT_EXPECT_FALSE(test, kho_pages_preserved(phys, 5));
 	KUNIT_EXPECT_EQ(test, kho_preserved_order(phys, 0), 2);
 
+	/* Memory that was not preserved changes nothing. */
 	sim_log_clear();
+	KUNIT_EXPECT_NULL(test, kho_restore_pages_batched(phys, 5, &batch));
+	kho_in_claim_block(phys + 4 * PAGE_SIZE);
+	kho_restore_free(NULL);
+	KUNIT_EXPECT_EQ(test, *sim_log(), 0);
+	KUNIT_EXPECT_EQ(test, kho_preserved_order(phys, 0), 2);
+
 	kho_restore_free(phys_to_virt(phys));
 	KUNIT_EXPECT_EQ(test, *sim_log(), 0);
 	kho_restore_free(phys_to_virt(phys));
@@ -325,8 +391,11 @@ static struct kunit_case pages_cases[] = {
 	KUNIT_CASE_PARAM(pages_test_folios, order_of_gen_params),
 	KUNIT_CASE(pages_test_nodes),
 	KUNIT_CASE(pages_test_largest),
+	KUNIT_CASE(pages_test_unwind),
+	KUNIT_CASE(pages_test_alloc),
 	KUNIT_CASE(pages_test_managed),
 	KUNIT_CASE(pages_test_restored_twice),
+	KUNIT_CASE(pages_test_section),
 	KUNIT_CASE(pages_test_next_to_overlap),
 	KUNIT_CASE(pages_test_odd),
 	{}

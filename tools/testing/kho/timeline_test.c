@@ -128,6 +128,21 @@ static void timeline_test_sessions(struct kunit *test)
 	expect_line(test, "session: s63\n");
 	expect_no_line(test, "session: s64\n");
 	expect_line(test, "more-sessions: 6\n");
+	kho_timeline_session_finished("s64");
+	expect_no_line(test, "session: s64\n");
+}
+
+/* The frequency that the next kernel gets is that at the kexec. */
+static void timeline_test_refined_clock(struct kunit *test)
+{
+	KUNIT_ASSERT_NOT_NULL(test, outgoing());
+	KUNIT_EXPECT_EQ(test, outgoing()->hz, 1000);
+	KUNIT_EXPECT_TRUE(test, outgoing()->reliable);
+	tsc_khz = 2;
+	sim_tsc_unstable = true;
+	kho_timeline_mark(KHO_TIMELINE_KEXEC);
+	KUNIT_EXPECT_EQ(test, outgoing()->hz, 2000);
+	KUNIT_EXPECT_FALSE(test, outgoing()->reliable);
 }
 
 #define INVALID		"previous: invalid\nentered: "
@@ -152,8 +167,10 @@ static const struct bad {
 	{ "endless", 0, "aaaaaaaaaaaaaaaa", 1000, 1, 5000, INVALID, false },
 	{ "empty", 0, "", 1000, 1, 5000, INVALID, false },
 	{ "a bit faster", 0, "timeline-v1", 1010, 1, 5000, "previous left: 5.000000000\n", true },
+	{ "too fast", 0, "timeline-v1", 1015, 1, 5000, OTHER_CLOCK, true },
 	{ "much faster", 0, "timeline-v1", 1100, 1, 5000, OTHER_CLOCK, true },
 	{ "a bit slower", 0, "timeline-v1", 990, 1, 5000, "previous left: 5.000000000\n", true },
+	{ "too slow", 0, "timeline-v1", 985, 1, 5000, OTHER_CLOCK, true },
 	{ "much slower", 0, "timeline-v1", 900, 1, 5000, OTHER_CLOCK, true },
 	{ "no frequency", 0, "timeline-v1", 0, 1, 5000, OTHER_CLOCK, true },
 	{ "any frequency", 0, "timeline-v1", ~0ULL, 1, 5000, OTHER_CLOCK, true },
@@ -272,6 +289,7 @@ static struct kunit_case timeline_cases[] = {
 	KUNIT_CASE(timeline_test_cold),
 	KUNIT_CASE(timeline_test_update),
 	KUNIT_CASE(timeline_test_sessions),
+	KUNIT_CASE(timeline_test_refined_clock),
 	KUNIT_CASE_PARAM(timeline_test_bad, bad_gen_params),
 	KUNIT_CASE_PARAM(timeline_test_shared, shared_gen_params),
 	KUNIT_CASE(timeline_test_no_clock),

@@ -293,7 +293,7 @@ void split_page(struct page *page, unsigned int order)
 
 void prep_compound_page(struct page *page, unsigned int order)
 {
-	BUG_ON(!IS_ALIGNED(page_to_pfn(page), BIT(order)));
+	BUG_ON(!order || !IS_ALIGNED(page_to_pfn(page), BIT(order)));
 	page->order = order;
 	for (unsigned long i = 0; i < BIT(order); i++)
 		page[i].head = page;
