@@ -2,8 +2,8 @@
 """Mutation tests: one line of a source is changed, and the unit tests have to fail.
 
 For each mutant, one object is compiled, linked with the others and run with pages of 4 KiB.
-A mutant that survives shows a line whose effect is not tested.  dev/mutants lists mutants
-that cannot have an effect; they are not run.
+A mutant that survives shows a line whose effect is not tested.  The file mutants beside
+the unit tests lists mutants that cannot have an effect; they are not run.
 """
 import os
 import queue
@@ -20,7 +20,7 @@ from dev import kernel, tools, tree, unit
 from dev.host import OUT, ROOT, Stop, no_such, run_child
 
 BUILD = OUT / "build/mutate"
-LISTED = ROOT / "dev/mutants"
+LISTED = ROOT / unit.FOLDER / "mutants"
 GATE = {True: 90, False: 95}        # percent to be killed, in LUO and in other sources
 # all other suites boot with live update off
 LUO_SUITES = ("*luo*", "*memfd*", "*timeline*", "unit-corpus")
@@ -41,7 +41,7 @@ Mutant = namedtuple("Mutant", "path number function kind old new")
 
 
 def row(m):
-    """A mutant as in dev/mutants, with the text of the line, because line numbers change."""
+    """A mutant as in the file mutants, with the text of the line, because line numbers change."""
     return f"{m.path.name} {m.function} {m.kind}: {m.old}"
 
 
@@ -100,7 +100,7 @@ def suites_for(path):
 
 
 def listed():
-    """Rows of dev/mutants, each with a reason."""
+    """Rows of the file mutants, each with a reason."""
     rows = [line.partition("  # ") for line in LISTED.read_text().splitlines()
             if line and line[0] != "#"]
     for text, _, why in rows:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Each row of dev/mutants is a mutant of the sources as they are."""
+"""Each row of tools/testing/kho/mutants is a mutant of the sources as they are."""
 import unittest
 
 from dev import mutate, unit
