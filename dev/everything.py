@@ -32,7 +32,7 @@ def test(run, arch, flavour):
     layers = {f"check --base {series}": lambda: check.check(run, series)} if series else {}
     if whole:
         layers = {"check": lambda: check.check(run), "unit": lambda: unit.unit(run),
-                  "fuzz": lambda: unit.fuzz(run, seconds=0)}
+                  "fuzz": lambda: unit.fuzz(run, None, 0)}
     for target in targets:
         layers.update(of_kernel(run, *target))
     if arch == "all":

@@ -27,7 +27,7 @@ KEEP_RUNS = 30
 
 FIRST_ERROR = re.compile(
     r"\berror:|\bError\b|\*\*\*|undefined reference|^E: |\bfatal:|No space left"
-    r"|multiple definition|No rule to make|^(tar|xz|cp|dpkg-deb): ")
+    r"|multiple definition|No rule to make|^(tar|xz|cp|dpkg-deb): |\bBUG at |ERROR: \w+Sanitizer")
 
 
 class Stop(Exception):
@@ -163,6 +163,19 @@ class Run:
         if code is None:
             return log, f"not finished after {spell(deadline)}"
         return log, first_error(log) if code else ""
+
+    def follow(self, argv, **more):
+        """Run a command whose output is for the user; returns its exit status."""
+        summary = self.path("summary.txt")
+        with open(summary, "a") as out, open(summary) as lines:
+            lines.seek(0, os.SEEK_END)
+
+            def show():
+                print(lines.read(), end="", flush=True)
+
+            code = run_child(argv, tick=show, stdout=out, stderr=out, **more)
+            show()
+        return code
 
 
 def verdict(run, done):

@@ -1,193 +1,120 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The sources of Kexec Handover as user-space programs: unit tests and fuzzers.
-
-The Makefile of tools/testing/kho builds them.  This module runs them, and counts the lines that
-the tests reach.
-"""
-import json
+"""Runs the unit tests, mutants and fuzzers of tools/testing/kho, and the tests of tools/kho."""
 import os
 import re
-from collections import Counter
-from pathlib import Path
 
 from dev import kernel, tools, tree
-from dev.host import OUT, ROOT, Result, Stop, output
+from dev.host import OUT, ROOT, Result, Stop
 from dev.kunit import read_ktap
 
 FOLDER = "tools/testing/kho"
-BUILD = OUT / "build/unit"
 KHOCTL = "tools/kho"
-# the sources that the unit tests build
-NOT_BUILT = {"kho_debugfs_blob.c"}      # the core is built without files in debugfs
-SOURCES = ("kernel/liveupdate/luo_*.c", "mm/memfd_luo*.c", "kernel/liveupdate/kho_*.c",
-           "mm/memblock_kho.c")
-COVERED = 95            # percent of the lines of a source that must be reached
-DEADLINE = 300
-FUZZ_SECONDS = 20       # default for each fuzz target
-LONGEST = {"image": 16384, "blob": 16384}   # longest input in bytes, if 512 are not enough
-SMOKE_RUNS = 1500       # runs of a target in './kho test'
-TARGET = re.compile(r"^FUZZ_TARGET\((\w+)\)$", re.M)
-CRASH = re.compile(r"^.*(?:BUG at |runtime error: |ERROR: (?:Address|Leak)Sanitizer"
-                   r"|ERROR: libFuzzer).*$", re.M)
+BUILD = {FOLDER: OUT / "build/unit", KHOCTL: OUT / "build/khoctl"}
+DEADLINE = 600
 
 
-# ---- building
-
-def make(run, tree_dir, title, *words, build=BUILD, folder=FOLDER, **more):
-    """Build with make in a folder of a tree, by default that of the unit tests."""
+def command(tree_dir, folder, *words):
+    """The command, and its environment, to make something in a folder of a tree."""
     where = tree_dir / folder
-    argv = ["make", "-C", where, f"O={os.path.relpath(build, where)}", f"-j{os.cpu_count()}"]
-    return run.step(title, [*argv, *words], env={"CCACHE_BASEDIR": str(tree_dir.parent)},
-                    repeat="./kho " + run.verb, **more)
+    argv = ["make", "-C", where, f"O={os.path.relpath(BUILD[folder], where)}",
+            f"-j{os.cpu_count()}", *kernel.compiler(), *words]
+    return {"argv": argv, "env": {"CCACHE_BASEDIR": str(tree_dir.parent)}}
 
 
 def build_khoctl(run, tree_dir, **more):
     """Build khoctl from a tree; returns the program."""
     tools.require(run, "khoctl")
-    build = OUT / "build/khoctl"
-    make(run, tree_dir, "building khoctl", *kernel.compiler(), build=build, folder=KHOCTL, **more)
-    return build / "khoctl"
-
-
-def sources(folder):
-    """The sources that are tested, in a kernel tree or in this repository."""
-    return [path for pattern in SOURCES for path in sorted(folder.glob(pattern))
-            if path.name not in NOT_BUILT]
-
-
-def programs():
-    """{page shift: program with the unit tests}."""
-    return {int(path.parent.name): path for path in BUILD.glob("*/kho_unit")}
-
-
-# ---- running
-
-def crash(log, why):
-    """The message of a program that crashed, or else the reason of its failure."""
-    found = CRASH.search(log.read_text(errors="replace"))
-    return found[0].strip() if found else why
+    run.step("building khoctl", **command(tree_dir, KHOCTL), repeat="./kho " + run.verb, **more)
+    return BUILD[KHOCTL] / "khoctl"
 
 
 def run_tests(run, laid, argv, name):
     """[Result] of a program that prints KTAP."""
-    log, why = run.attempt(f"unit tests: {name}", argv, log=f"unit-{name}.log",
-                           deadline=2 * DEADLINE)
-    # the parser does not accept a plan after the results
-    text = re.sub(r"^ *1\.\.\d+\n", "", log.read_text(errors="replace"), flags=re.M)
+    log, why = run.attempt(f"unit tests: {name}", argv, log=f"unit-{name}.log", deadline=DEADLINE)
+    # with a plan, each test that a crash has prevented would be a result
+    text = re.sub(r"^1\.\.\d+\n", "", log.read_text(errors="replace"), flags=re.M)
     results = read_ktap(laid, text, name)
     if not results or why and all(r.ok for r in results):
-        results.append(Result(name, False, crash(log, why or "nothing was run")))
+        results.append(Result(name, False, why or "nothing was run"))
     run.say(f"  {name}: {sum(r.ok for r in results)} of {len(results)} passed")
     return results
-
-
-def khoctl(run, laid, *words):
-    """[Result] of the tests of khoctl; with --kernel, they also read the notes of that program."""
-    program = build_khoctl(run, laid.dir)
-    test = laid.dir / KHOCTL / "test_khoctl.py"
-    return run_tests(run, laid, ["python3", test, program, *words], "khoctl")
 
 
 def unit(run):
     """Run the unit tests for every page size, and the tests of khoctl; returns [Result]."""
     tools.require(run, "khoctl")
     laid = tree.lay(run)
-    make(run, laid.dir, "building the unit tests", *kernel.compiler())
-    results = []
-    for old in BUILD.glob("*/kernel/*.gcda"):
+    run.step("building the unit tests", **command(laid.dir, FOLDER), repeat="./kho unit")
+    results, build = [], BUILD[FOLDER]
+    for old in build.glob("*/kernel/*.gcda"):
         old.unlink()
-    for shift, program in sorted(programs().items()):
+    programs = {int(path.parent.name): path for path in build.glob("*/kho_unit")}
+    for shift, program in sorted(programs.items()):
         size = 1 << shift
         name = f"{size >> 10}K" if size >= 1024 else f"{size}B"
         results += run_tests(run, laid, [program], name)
-    results += khoctl(run, laid, "--kernel", programs()[12])
+    argv = ["python3", laid.dir / KHOCTL / "test_khoctl.py", build_khoctl(run, laid.dir)]
+    results += run_tests(run, laid, [*argv, "--kernel", programs[12]], "khoctl")
     return results + coverage(run, laid)
-
-
-# ---- coverage
-
-def counts():
-    """{source: {line: number of executions}}, summed over all page sizes."""
-    found = {}
-    for program in programs().values():
-        data = sorted((program.parent / "kernel").glob("*.gcda"))
-        text = output(["gcov", "--json-format", "--stdout", *data], cwd=program.parent)
-        for source in (file for one in text.splitlines() for file in json.loads(one)["files"]):
-            path = Path(source["file"])
-            if path.parent.name in ("liveupdate", "mm") and path.suffix == ".c":
-                lines = found.setdefault(path.name, Counter())
-                lines.update({row["line_number"]: row["count"] for row in source["lines"]})
-    return found
 
 
 def coverage(run, laid):
     """Print a line for each source; returns [Result]."""
-    found = {name: lines for name, lines in counts().items() if not name.endswith("_test.c")}
+    log, why = run.attempt("coverage", **command(laid.dir, FOLDER, "coverage"), quiet=True)
     results = []
-    for name in sorted({*found, *(path.name for path in sources(laid.dir))}):
-        lines = found.get(name, {0: 0})
-        percent = 100 * sum(map(bool, lines.values())) / len(lines)
-        run.say(f"  {name}: {percent:.1f} % of {len(lines)} lines")
-        why = f"{percent:.1f} % of the lines are reached, {COVERED} % are required"
-        results.append(Result(f"coverage.{name}", percent >= COVERED, why))
+    for name, text in re.findall(r"^(\w+\.c): (.*)$", log.read_text(errors="replace"), re.M):
+        run.say(f"  {name}: {text}")
+        results.append(Result(f"coverage.{name}", "required" not in text, text))
+    if why and all(r.ok for r in results):
+        results.append(Result("coverage", False, why))
     return results
 
 
-# ---- fuzzing
+def mutate(run, names, jobs, sample):
+    """Run the mutants of the sources; the exit status."""
+    tools.require(run)
+    laid = tree.lay(run)
+    argv = ["python3", laid.dir / FOLDER / "mutate.py", "-b", OUT / "build/mutate",
+            "-o", run.path("survivors"), "-j", jobs]
+    argv += ["--sample", sample] if sample else []
+    compiler = dict(word.split("=", 1) for word in kernel.compiler())
+    return run.follow([*argv, "--", *names], env={"CCACHE_BASEDIR": str(OUT), **compiler})
+
 
 def targets():
-    """Names of the fuzz targets."""
-    return khoctl_targets() + sorted(name for path in (ROOT / FOLDER).glob("fuzz_*.c")
-                                     for name in TARGET.findall(path.read_text()))
+    """{fuzz target: the folder of its source}"""
+    of_khoctl = sorted(path.stem[len("fuzz_"):] for path in (ROOT / KHOCTL).glob("fuzz_*.c"))
+    others = sorted(path.stem for path in (ROOT / FOLDER / "corpus").glob("*.txt"))
+    return {**dict.fromkeys(of_khoctl, KHOCTL), **dict.fromkeys(others, FOLDER)}
 
 
-def khoctl_targets():
-    """Names of the fuzz targets in the folder of khoctl."""
-    return sorted(path.stem.removeprefix("fuzz_") for path in (ROOT / KHOCTL).glob("fuzz_*.c"))
+def fuzz_target(run, laid, build, name, seconds):
+    """Result of one target.  Findings are written to the folder of the run."""
+    argv = ["python3", laid.dir / FOLDER / "fuzz.py", "-t", seconds, "-i", build / "corpus",
+            "-k", OUT / "fuzz", "-o", run.dir, build / f"fuzz/fuzz_{name}"]
+    log, why = run.attempt(f"fuzzing {name}", argv)
+    text = log.read_text(errors="replace").strip().removeprefix(f"{name}: ")
+    if not why:
+        run.say(f"  {name}: {text}")
+    return Result(name, not why, text or why)
 
 
-def fuzz_target(run, name, seconds):
-    """Result of one target.  Findings are written to the folder of the run.
-
-    Without a time, a fixed number of runs with a fixed seed is made, and the corpus is not kept.
-    """
-    grown = OUT / "fuzz" / name if seconds else run.path(f"corpus-{name}")
-    grown.mkdir(parents=True, exist_ok=True)
-    program = BUILD / "fuzz" / f"fuzz_{name}"
-    length = [f"-max_total_time={seconds}"] if seconds else [f"-runs={SMOKE_RUNS}", "-seed=1"]
-    argv = [program, *length, f"-max_len={LONGEST.get(name, 512)}", "-timeout=10", "-verbosity=1",
-            "-print_final_stats=1", f"-artifact_prefix={run.dir}/{name}-", grown,
-            BUILD / "corpus" / name]
-    log, why = run.attempt(f"fuzzing {name}", argv, log=f"fuzz-{name}.log",
-                           deadline=(seconds or DEADLINE) + 120)
-    if why:
-        repeat = f"KHO_LOG=1 {program} {run.dir}/{name}-*"
-        return Result(name, False, f"{crash(log, why)}\n  repeat: {repeat}")
-    text = log.read_text(errors="replace")
-    runs = re.findall(r"number_of_executed_units: (\d+)", text) or ["?"]
-    edges = re.findall(r"cov: (\d+)", text) or ["?"]
-    run.say(f"  {name}: {runs[0]} runs, {edges[-1]} edges reached, nothing found")
-    return Result(name, True)
-
-
-def fuzz(run, chosen=None, seconds=None):
+def fuzz(run, chosen, seconds):
     """Build the fuzzers and run one target or all; returns [Result].
 
     With 0 seconds, each target has a fixed number of runs instead of a time.
     """
-    names = targets()
-    if chosen and chosen not in names:
-        raise Stop(f"no fuzz target '{chosen}'; there are: {', '.join(names)}")
-    seconds = FUZZ_SECONDS if seconds is None else seconds
+    known = targets()
+    if chosen and chosen not in known:
+        raise Stop(f"no fuzz target '{chosen}'; there are: {', '.join(known)}")
     if seconds < 0:
         raise Stop("the time of a fuzz target cannot be negative")
     tools.require(run, "fuzz", "khoctl")
     tools.require(run, rows=tools.clang_runtime())
     laid = tree.lay(run)
-    ccache = ["FUZZ_CC=ccache clang"] if kernel.compiler() else []
-    make(run, laid.dir, "building the fuzzers", "fuzz", *ccache)
-    if chosen is None or chosen in khoctl_targets():
-        make(run, laid.dir, "building the fuzzers of khoctl", "fuzz", build=BUILD / "fuzz",
-             folder=KHOCTL)
-        khoctl(run, laid, "--corpus", BUILD / "corpus")
-    return [fuzz_target(run, name, seconds) for name in ([chosen] if chosen else names)]
+    names = [chosen] if chosen else list(known)
+    words = ["FUZZ_CC=ccache clang"] if kernel.compiler() else []
+    for folder in sorted({known[name] for name in names}):
+        title = "building the fuzzers" + " of khoctl" * (folder == KHOCTL)
+        run.step(title, **command(laid.dir, folder, "fuzz", *words), repeat="./kho " + run.verb)
+    return [fuzz_target(run, laid, BUILD[known[name]], name, seconds) for name in names]
