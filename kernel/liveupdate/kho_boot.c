@@ -313,10 +313,6 @@ static int __init kho_add_scratch(const struct kho_scratch *area,
 	int err = 0;
 
 	for (unsigned int i = 0; i < nr && !err; i++) {
-		/* An area of size 0 is unused. */
-		if (!area[i].size)
-			continue;
-
 		err = memblock_add(area[i].addr, area[i].size);
 		if (!err)
 			err = memblock_mark_kho_scratch(area[i].addr,

@@ -261,6 +261,7 @@ static void boot_test_good_call(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_logged("disabling KHO revival"));
 	KUNIT_EXPECT_FALSE(test, sim_logged("handover: discarded"));
 	KUNIT_EXPECT_FALSE(test, sim_logged("lost"));
+	KUNIT_EXPECT_TRUE(test, kho_in.same);
 	for (int i = 0; i < ARRAY_SIZE(bad_calls); i++)
 		KUNIT_EXPECT_FALSE(test, sim_logged(bad_calls[i].line));
 }
@@ -306,6 +307,7 @@ static void boot_test_other_vmalloc(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, sim_boot_warm(&old->handover));
 		KUNIT_EXPECT_EQ_MSG(test, kho_incoming_differs(KHO_VMALLOC_COMPATIBLE),
 				    rows[i].differs, "%s", rows[i].offered);
+		KUNIT_EXPECT_EQ_MSG(test, kho_in.same, i < 2, "%s", rows[i].offered);
 		KUNIT_EXPECT_EQ_MSG(test, kho_vmalloc_check(&desc),
 				    rows[i].differs ? -EOPNOTSUPP : -EINVAL,
 				    "%s", rows[i].offered);
@@ -393,15 +395,56 @@ static void boot_test_root_in_use(struct kunit *test)
 static void boot_test_root_not_mapped(struct kunit *test)
 {
 	struct old *old = old_new(test);
+	unsigned long first = SIM_PAGES / 3;
 
+	old_put_block(test, old, first, 0);
 	old_write_root(test, old);
 	old->handover.firmware = (struct sim_ranges){ old->handover.fdt, PAGE_SIZE, 1 };
 	old_expect_refused(test, old, "root tree: not in RAM");
+	KUNIT_EXPECT_EQ(test, sim_memmap[first].state, SIM_FREE);
+}
+
+/* The next page is not in RAM, and the page after a second root tree has an owner. */
+static void boot_test_root_at_end(struct kunit *test)
+{
+	unsigned int order = get_order(SIM_FDT_SIZE);
+	struct old *old = old_new(test);
+	unsigned long pfn;
+
+	old_write_root(test, old);
+	pfn = move_root(test, old);
+	old_put(test, old, pfn, order);
+	old->handover.firmware = (struct sim_ranges){ PFN_PHYS(pfn + BIT(order)), PAGE_SIZE, 1 };
+	KUNIT_EXPECT_TRUE(test, sim_boot_warm(&old->handover));
+
+	old = old_new(test);
+	old_write_root(test, old);
+	pfn = move_root(test, old);
+	old_put(test, old, pfn, order);
+	old_put_block(test, old, pfn + BIT(order), 0);
+	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
+	old_expect_folio(test, old, pfn + BIT(order), 0);
+}
+
+/* The maximum number of areas, of which most are empty, and one more. */
+static void boot_test_many_areas(struct kunit *test)
+{
+	for (unsigned int nr = KHO_MAX_SCRATCH_AREAS; nr < KHO_MAX_SCRATCH_AREAS + 2; nr++) {
+		struct old *old = old_new(test);
+
+		if (PAGE_SIZE < SZ_4K)
+			kunit_skip(test, "the array does not fit into a page");
+		memset(&old->scratch[1], 0, nr * sizeof(*old->scratch));
+		old->handover.scratch_len = nr * sizeof(*old->scratch);
+		old_write_root(test, old);
+		KUNIT_EXPECT_EQ(test, sim_boot_warm(&old->handover), nr == KHO_MAX_SCRATCH_AREAS);
+	}
 }
 
 static void boot_test_scratch_not_mapped(struct kunit *test)
 {
 	struct old *old = old_new(test);
+	unsigned int areas = kho_scratch_cnt;
 
 	old_write_root(test, old);
 	old->handover.firmware = (struct sim_ranges){ old->handover.scratch, PAGE_SIZE, 1 };
@@ -409,6 +452,9 @@ static void boot_test_scratch_not_mapped(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sim_boot_warm(&old->handover));
 	KUNIT_EXPECT_TRUE(test, sim_logged("scratch array: not in RAM"));
 	/* This kernel has an array of its own. */
+	KUNIT_EXPECT_NOT_NULL(test, kho_scratch);
+	if (PAGE_SIZE >= SZ_4K)
+		KUNIT_EXPECT_EQ(test, kho_scratch_cnt, areas);
 	KUNIT_EXPECT_NE(test, virt_to_phys(kho_scratch), old->handover.scratch);
 }
 
@@ -417,12 +463,16 @@ static void boot_test_root_in_scratch(struct kunit *test)
 {
 	struct old *old = old_new(test);
 	unsigned long size = max(SIM_FDT_SIZE, PAGE_SIZE);
+	unsigned long first = SIM_PAGES / 3;
 
+	old_put_block(test, old, first, 0);
 	old_write_root(test, old);
 	sim_set_state(PHYS_PFN(old->scratch[0].addr), size / PAGE_SIZE, SIM_LEFT);
 	memcpy(phys_to_virt(old->scratch[0].addr), old->fdt, SIM_FDT_SIZE);
 	old->handover.fdt = old->scratch[0].addr;
+	old_put(test, old, PHYS_PFN(old->handover.fdt), get_order(SIM_FDT_SIZE));
 	old_expect_refused(test, old, "root tree: in scratch memory");
+	KUNIT_EXPECT_EQ(test, sim_memmap[first].state, SIM_FREE);
 }
 
 static void boot_test_root_not_preserved(struct kunit *test)
@@ -496,6 +546,8 @@ static struct kunit_case boot_cases[] = {
 	KUNIT_CASE(boot_test_root_loses_key),
 	KUNIT_CASE(boot_test_root_in_use),
 	KUNIT_CASE(boot_test_root_not_mapped),
+	KUNIT_CASE(boot_test_root_at_end),
+	KUNIT_CASE(boot_test_many_areas),
 	KUNIT_CASE(boot_test_scratch_not_mapped),
 	KUNIT_CASE(boot_test_root_in_scratch),
 	KUNIT_CASE(boot_test_many_nodes),
