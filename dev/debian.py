@@ -15,6 +15,10 @@ from dev.host import CACHE, Failed, Stop, lock, output
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 MIRROR = "http://deb.debian.org/debian"
 NAMES = {"x86_64": "amd64", "arm64": "arm64"}       # what Debian calls the architectures
+STATE = CACHE / "apt"
+# Without the Error-Mode, apt-get update succeeds when it cannot reach the mirror.
+OPTIONS = (f"Dir={STATE}", "Dir::State::status=/dev/null", "APT::Sandbox::User=root",
+           "Acquire::Retries=2", "Acquire::http::Timeout=30", "APT::Update::Error-Mode=any")
 
 
 @contextlib.contextmanager
@@ -45,43 +49,25 @@ def mirror():
     return (exact + alike + [MIRROR])[0].rstrip("/")
 
 
-def apt(state, arch):
-    """The command apt-get with lists, cache and package state of our own, in the folder state."""
-    options = [f"Dir={state}", f"Dir::State::status={state}/status", "APT::Sandbox::User=root",
-               f"APT::Architecture={NAMES[arch]}", f"APT::Architectures={NAMES[arch]}",
-               "Acquire::Retries=2", "Acquire::http::Timeout=30",
-               # otherwise apt-get update succeeds when it cannot reach the mirror
-               "APT::Update::Error-Mode=any"]
-    return ["apt-get", "-q", *(f"-o{option}" for option in options)]
-
-
-def download(run, packages, suite, arch="x86_64", needed_too=False):
-    """Fetch the newest version of these packages, with their dependencies if needed_too.
-
-    Returns the files.
-    """
-    state, names = CACHE / "apt", " ".join(packages)
+def download(run, packages, suite, arch="x86_64", words=("download",)):
+    """Fetch the newest version of these packages, by a command of apt-get; returns the files."""
+    names = " ".join(packages)
     for needed in ("apt-get", "dpkg-deb", KEYRING):
         if not shutil.which(needed) and not Path(needed).exists():
             raise Stop(f"{needed} is missing, without which {names} cannot be fetched")
-    archives = state / "var/cache/apt/archives"
-    for folder in (archives / "partial", state / "var/lib/apt/lists/partial",
-                   state / "etc/apt/preferences.d"):
+    archives, site = STATE / "var/cache/apt/archives", mirror()
+    shutil.rmtree(archives, ignore_errors=True)
+    for folder in (archives / "partial", STATE / "var/lib/apt/lists/partial",
+                   STATE / "etc/apt/preferences.d"):
         folder.mkdir(parents=True, exist_ok=True)
-    for old in archives.glob("*.deb"):
-        old.unlink()
-    site = mirror()
-    (state / "status").write_text("")
-    line = f"deb [signed-by={KEYRING}] {site} {suite} main\n"
-    (state / "etc/apt/sources.list").write_text(line)
-    words = ["download"]
-    if needed_too:
-        words = ["install", "--download-only", "--no-install-recommends", "-y"]
+    source = f"deb [signed-by={KEYRING}] {site} {suite} main\n"
+    (STATE / "etc/apt/sources.list").write_text(source)
+    machine = (f"APT::Architecture={NAMES[arch]}", f"APT::Architectures={NAMES[arch]}")
+    apt = ["apt-get", "-q", *(f"-o{option}" for option in OPTIONS + machine)]
     try:
-        run.step(f"reading the package list of {suite} from {site}", [*apt(state, arch), "update"],
+        run.step(f"reading the package list of {suite} from {site}", [*apt, "update"],
                  log="base.log")
-        run.step(f"fetching {names}", [*apt(state, arch), *words, *packages], log="base.log",
-                 cwd=archives)
+        run.step(f"fetching {names}", [*apt, *words, *packages], log="base.log", cwd=archives)
     except Failed as e:
         raise Stop(f"cannot get {names} from {site}: {e.why}\n"
                    f"  check the network; log: {e.log}") from None
@@ -89,12 +75,13 @@ def download(run, packages, suite, arch="x86_64", needed_too=False):
 
 
 def unpacked(run, packages, suite, arch):
-    """The folder of the cache with the contents of these packages, which are fetched if needed."""
+    """The folder of the cache with these packages and those they need, fetched if needed."""
     place = CACHE / f"{packages[0]}-{arch}-{suite}"
+    words = ("install", "--download-only", "--no-install-recommends", "-y")
     with locked():
         if not place.is_dir():
             with filling(place) as fresh:
-                for deb in download(run, packages, suite, arch, needed_too=True):
+                for deb in download(run, packages, suite, arch, words):
                     run.step(f"unpacking {deb.name}", ["dpkg-deb", "-x", deb, fresh],
                              log="base.log", quiet=True)
                     deb.unlink()

@@ -24,16 +24,14 @@ FILE = ROOT / "dev/MANIFEST"
 EDITS = ROOT / "dev/edits"
 NOT_LAID = {"dev", "out"}
 HASH = 12
-# The class of a path, by the places that have it.
-PLACES = ("the base", "this repository", "the edits")
-KINDS = {(False, True, False): "N", (True, True, False): "R", (True, False, True): "E",
-         (True, False, False): "D"}
+# The places that have a path, for each class.
+KINDS = {"N": "this repository", "R": "the base and this repository",
+         "E": "the base and the edits", "D": "the base"}
 
 
 @dataclass
 class Row:
-    file: Path
-    line: int
+    where: str          # file and line, for messages
     kind: str
     patch: str
     hash: str
@@ -41,7 +39,7 @@ class Row:
     why: str
 
     def __str__(self):
-        return f"{where(self.file)}:{self.line}: {self.path}"
+        return f"{self.where}: {self.path}"
 
 
 def where(path):
@@ -55,14 +53,14 @@ def read_rows(file):
     for number, line in enumerate(file.read_text().splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
-        part = line.split(None, 4)
-        if (len(part) != 5 or part[0] not in "NRED" or not part[1].isdigit()
+        at, part = f"{where(file)}:{number}", line.split(None, 4)
+        if (len(part) != 5 or part[0] not in KINDS or not part[1].isdigit()
                 or (part[0] == "N") != (part[2] == "-")):
-            raise Stop(f"{where(file)}:{number}: want 'class patch base-hash path why', with class "
-                       "one of N R E D, and a base hash that is - for N only", 1)
-        row = Row(file, number, *part)
+            raise Stop(f"{at}: want 'class patch base-hash path why', with class one of "
+                       f"{' '.join(KINDS)}, and a base hash that is - for N only", 1)
+        row = Row(at, *part)
         if row.path in found:
-            raise Stop(f"{row} is listed twice, first on line {found[row.path].line}", 1)
+            raise Stop(f"{row} is listed twice, first at {found[row.path].where}", 1)
         found[row.path] = row
     return found
 
@@ -80,10 +78,6 @@ def files_below(top):
     return {str(path.relative_to(top)): path for path in top.rglob("*") if is_source(path)}
 
 
-def digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:HASH]
-
-
 def edited_bytes(old, edits, path):
     """The content `old` of this path after these edits."""
     text = old.decode("utf-8", "surrogateescape")
@@ -95,17 +89,13 @@ def edited_bytes(old, edits, path):
 class Sources:
     """The sources for a base of one series."""
 
-    def __init__(self, series=None):
-        own = ROOT / f"dev/base-{series or bases.default()}"
-        self.manifests = [f for f in (FILE, own / "MANIFEST") if f.exists()]
-        self.tree = own / "tree"
-        self.edits = [own / "edits", EDITS]
+    def __init__(self, series):
+        self.own = ROOT / f"dev/base-{series}"
+        self.manifests = [f for f in (FILE, self.own / "MANIFEST") if f.exists()]
 
     def rows(self):
-        found = {}
-        for file in self.manifests:
-            found.update(read_rows(file))
-        return list(found.values())
+        """{path: row} of all manifests."""
+        return {path: row for file in self.manifests for path, row in read_rows(file).items()}
 
     def overlay(self):
         """{path: file of this repository} for new and replaced files."""
@@ -113,13 +103,13 @@ class Sources:
         for top in ROOT.iterdir():
             if top.is_dir() and top.name not in NOT_LAID and not top.name.startswith("."):
                 found.update({f"{top.name}/{path}": top / path for path in files_below(top)})
-        found.update(files_below(self.tree))
+        found.update(files_below(self.own / "tree"))
         return dict(sorted(found.items()))
 
     def edited(self):
         """{path of a base file: the edits for it, in order}."""
         found = defaultdict(list)
-        for folder in self.edits:
+        for folder in (self.own / "edits", EDITS):
             for place in sorted(folder.rglob("*.edit")):
                 found[str(place.relative_to(folder)).removesuffix(".edit")].append(place)
         return dict(sorted(found.items()))
@@ -128,35 +118,25 @@ class Sources:
         """Compare manifest, sources and base: (errors, warnings), each with its line."""
         errors, warnings = [], []
         table, laid, changed = self.rows(), self.overlay(), self.edited()
-        for row in table:
-            old = base / row.path
-            seen = (old.is_file(), row.path in laid, row.path in changed)
-            if row.kind != KINDS.get(seen):
-                there = [name for name, has in zip(PLACES, seen) if has] or ["nothing"]
-                errors.append(f"{row} has class {row.kind}, but {' and '.join(there)} has the path")
+        for path, row in table.items():
+            old = base / path
+            places = {"the base": old.is_file(), "this repository": path in laid,
+                      "the edits": path in changed}
+            there = " and ".join(name for name, has in places.items() if has)
+            if there != KINDS[row.kind]:
+                errors.append(f"{row} has class {row.kind}, but {there or 'nothing'} has the path")
                 continue
-            if row.kind != "N" and digest(old) != row.hash:
-                warnings.append(f"{row} differs in this base from the file it was written against")
+            now = row.kind != "N" and hashlib.sha256(old.read_bytes()).hexdigest()[:HASH]
+            if now and now != row.hash:
+                warnings.append(f"{row} differs in this base (hash {now}) from the file it was "
+                                "written against")
             if row.kind == "E":
                 try:
-                    edited_bytes(old.read_bytes(), changed[row.path], row.path)
+                    edited_bytes(old.read_bytes(), changed[path], path)
                 except edit.EditError as e:
-                    errors.append(f"{where(row.file)}:{row.line}: {e}")
-        for path in sorted({*laid, *changed} - {row.path for row in table}):
+                    errors.append(f"{row.where}: {e}")
+        for path in sorted({*laid, *changed} - set(table)):
             place = laid.get(path) or changed[path][0]
-            file = self.manifests[-1] if place.is_relative_to(self.tree.parent) else FILE
+            file = self.manifests[-1] if place.is_relative_to(self.own) else FILE
             errors.append(f"{where(file)}: a line for {path} is missing")
         return errors, warnings
-
-    def update_hashes(self, base):
-        """Write the hashes of this base into its own manifest; returns the rows that changed."""
-        own = self.manifests[-1]
-        lines = own.read_text().splitlines()
-        known = [row for row in read_rows(own).values()
-                 if row.kind != "N" and (base / row.path).is_file()]
-        changed = [row for row in known if row.hash != digest(base / row.path)]
-        for row in changed:
-            fresh = digest(base / row.path)
-            lines[row.line - 1] = lines[row.line - 1].replace(row.hash.ljust(HASH), fresh, 1)
-        own.write_text("\n".join(lines) + "\n")
-        return changed

@@ -25,14 +25,13 @@ from dev.host import OUT, ROOT, Stop, output
 
 FOLDER = ROOT / "dev/series"
 COVER = FOLDER / "00-cover"
-SERIES = OUT / "series"
 FIGURES = OUT / "bench/table.json"        # of the last complete ./kho bench
+DATE = "2026-01-01T00:{:02}:00+00:00"     # of a commit, with its minute
 BY_DEFAULT = ("Kexec Handover", "kho@localhost")
 
 
 @dataclass
 class Patch:
-    number: str
     name: str           # NN-slug
     message: str
     final: list         # paths that get their final content
@@ -46,14 +45,13 @@ def text_of(path):
     return "\n".join(lines).strip("\n") + "\n"
 
 
-def plan(sources):
-    """The patches in order, without contents; Stop if dev/series and MANIFEST do not match."""
-    table = sources.rows()
-    where = {row.path: row.patch for row in table}
+def plan(table):
+    """The patches in order, without contents; Stop if they do not match these rows of MANIFEST."""
+    where = {path: row.patch for path, row in table.items()}
     found = []
     for message in sorted(p for p in FOLDER.glob("[0-9][0-9]-*") if p != COVER and p.is_file()):
         number, folder = message.name[:2], FOLDER / f"{message.name}.d"
-        final = [row.path for row in table if row.patch == number]
+        final = [path for path in where if where[path] == number]
         steps = {step: str(step.relative_to(folder).with_suffix(""))
                  for step in sorted(folder.rglob("*")) if step.is_file()}
         for step, path in steps.items():
@@ -62,9 +60,9 @@ def plan(sources):
                            f"dev/MANIFEST has PATH in a patch after {number}", 1)
         if not final and not steps:
             raise Stop(f"{manifest.where(message)}: dev/MANIFEST has no path for this patch", 1)
-        found.append(Patch(number, message.name, text_of(message), final, steps))
-    numbers = [patch.number for patch in found]
-    for row in table:
+        found.append(Patch(message.name, text_of(message), final, steps))
+    numbers = [patch.name[:2] for patch in found]
+    for row in table.values():
         if numbers.count(row.patch) != 1:
             raise Stop(f"{row} is of patch {row.patch}, and dev/series has "
                        f"{numbers.count(row.patch)} files {row.patch}-... with its message", 1)
@@ -74,24 +72,28 @@ def plan(sources):
     return found
 
 
-def fill(patches, sources, origin):
-    """Set the changes of each patch; origin(path) reads the base.  Returns the final contents."""
-    final, now = tree.content(sources, origin), {}
-    lost = sorted(set(final) - {row.path for row in sources.rows()})
-    if lost:
+def patches_for(base):
+    """The patches in order, and the final contents {path: (bytes, executable) or None}."""
+    table, final, now = manifest.Sources(base.series).rows(), tree.content(base), {}
+
+    def before(path):
+        return now[path] if path in now else tree.read(base.dir / path)
+
+    if lost := sorted(set(final) - set(table)):
         raise Stop(f"{lost[0]} is not in dev/MANIFEST ('./kho check' tells where to add it)", 1)
+    patches = plan(table)
     for patch in patches:
         for step, path in patch.steps.items():
-            start = final[path] if step.suffix == ".early" else now.get(path, origin(path))
+            start = final[path] if step.suffix == ".early" else before(path)
             if start is None:
                 raise Stop(f"{manifest.where(step)}: {path} does not exist before this patch", 1)
             now[path] = manifest.edited_bytes(start[0], [step], path), start[1]
         for path in patch.final:
-            if final[path] == now.get(path, origin(path)):
+            if final[path] == before(path):
                 raise Stop(f"dev/series/{patch.name}: nothing is left to do for {path}", 1)
             now[path] = final[path]
         patch.changes = {path: now[path] for path in [*patch.steps.values(), *patch.final]}
-    return final
+    return patches, final
 
 
 # ---- the repository
@@ -107,77 +109,70 @@ def caller():
 
 
 class Repository:
-    """A git repository and its work tree, which do not use the configuration of the user."""
+    """A git repository that starts with these paths of the base, as the tag 'base'."""
 
-    def __init__(self, run, git, work, who=BY_DEFAULT):
-        self.run, self.git, self.work, self.who = run, git, work, who
-        shutil.rmtree(self.git, ignore_errors=True)
-        self.call("setting up a repository", "init", "-q", "-b", "series")
+    def __init__(self, run, git, work, base, paths, who=None):
+        self.run, self.work = run, work
+        name, address = who or BY_DEFAULT
+        self.env = {**tree.PLAIN_GIT, "GIT_DIR": git, "GIT_WORK_TREE": work,
+                    "GIT_COMMITTER_DATE": DATE.format(0)}
+        for role in ("AUTHOR", "COMMITTER"):
+            self.env |= {f"GIT_{role}_NAME": name, f"GIT_{role}_EMAIL": address}
+        shutil.rmtree(git, ignore_errors=True)
+        self.call("init", "-q", "-b", "series")
+        old = {path: tree.read(base.dir / path) for path in paths}
+        self.commit(f"Linux {base.version}", {path: what for path, what in old.items() if what})
+        self.call("tag", "base")
 
-    def call(self, title, *words, minute=0, log="git.log"):
-        """Run a git command; a commit gets a date with this minute."""
-        env = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C",
-               "GIT_DIR": self.git, "GIT_WORK_TREE": self.work}
-        for role in ("GIT_AUTHOR", "GIT_COMMITTER"):
-            env.update({f"{role}_NAME": self.who[0], f"{role}_EMAIL": self.who[1],
-                        f"{role}_DATE": f"2026-01-01T00:{minute:02}:00+00:00"})
-        self.run.step(title, ["git", *words], log=log, cwd=self.work, env=env, quiet=True)
+    def call(self, *words, log="git.log"):
+        """Run a git command."""
+        self.run.step(f"git {words[0]}", ["git", *words], log=log, cwd=self.work, env=self.env,
+                      quiet=True)
 
-    def commit(self, message, changes, minute=0, signoff=False):
+    def commit(self, message, changes, *options):
         """Write {path: content} to the work tree and commit it."""
         for path, what in changes.items():
             tree.put(self.work, path, what)
-        self.call("adding files", "add", "-A", "-f", "--", *sorted(changes))
+        self.call("add", "-A", "-f", "--", *sorted(changes))
         note = self.run.path("message.txt")
         note.write_text(message)
-        more = ["--signoff"] if signoff else []
-        self.call("committing", "commit", "-q", "--cleanup=whitespace", "-F", note, *more,
-                  minute=minute)
+        self.call("commit", "-q", "--cleanup=whitespace", "-F", note, *options)
 
 
-def write(run, patches, base, origin, version, cover, who):
-    """Write the patches to out/series/vN, signed off by who, if set; returns the folder."""
+def write(run, patches, base, final, place, options, who):
+    """Write the patches to a folder by 'git format-patch', signed off by who, if set."""
     work = run.path("repository")
     work.mkdir()
-    repository = Repository(run, work / ".git", work, who or BY_DEFAULT)
-    old = {path: origin(path) for patch in patches for path in patch.changes if origin(path)}
-    repository.commit(f"Linux {base.version}", old)
-    repository.call("marking the base", "tag", "base")
+    repository = Repository(run, work / ".git", work, base, final, who)
     for minute, patch in enumerate(patches, 1):
-        repository.commit(patch.message, patch.changes, minute, signoff=bool(who))
-    place = SERIES / f"v{version}"
+        repository.commit(patch.message, patch.changes, f"--date={DATE.format(minute)}",
+                          *(["--signoff"] if who else []))
     shutil.rmtree(place, ignore_errors=True)
-    words = ["format-patch", "-q", "-o", place, "--zero-commit", "--full-index", "--patience", "-M",
-             "-p", "--stat=79", f"--signature=base-version: {base.version}"]
-    words += [f"-v{version}"] if version > 1 else []
-    words += ["--cover-letter", "--cover-from-description=none"] if cover else []
-    repository.call("writing the patches", *words, "base")
-    if cover:
-        letter = next(place.glob("*0000-cover-letter.patch"))
-        letter.write_text(fill_cover(letter.read_text()))
+    repository.call("format-patch", "-q", "-o", place, "--zero-commit", "--full-index",
+                    "--patience", "-M", "-p", "--stat=79",
+                    f"--signature=base-version: {base.version}", *options, "base")
     shutil.rmtree(work)
-    return place
 
 
 # ---- the cover letter
 
 def fill_cover(letter):
-    """The letter of git format-patch, with our subject and text."""
+    """Put our subject and text into the letter of git format-patch."""
     subject, _, words = text_of(COVER).partition("\n\n")
-    words = words.replace("@STRINGS@", strings()).replace("@FIGURES@", figures())
-    words = words.strip("\n")
-    return letter.replace("*** SUBJECT HERE ***", subject).replace("*** BLURB HERE ***", words)
+    words = words.replace("@STRINGS@", strings()).replace("@FIGURES@", figures()).strip("\n")
+    text = letter.read_text().replace("*** SUBJECT HERE ***", subject)
+    letter.write_text(text.replace("*** BLURB HERE ***", words))
 
 
 def strings():
     """The compatibility strings of the headers as a table; the preprocessor expands them."""
     headers = sorted((ROOT / "include/linux/kho/abi").glob("*.h"))
-    text = "".join(header.read_text() for header in headers).replace("\\\n", " ")
-    macros = "\n".join(re.findall(r"^#define[ \t]+\w+_COMPAT(?:IBLE|_BASE|\().*$", text, re.M))
-    names = sorted(set(re.findall(r"^#define[ \t]+(\w+_COMPATIBLE)[ \t]", macros, re.M)))
-    made = subprocess.run(["gcc", "-E", "-P", "-"], text=True, check=True, stdout=subprocess.PIPE,
-                          input="\n".join([macros, *names])).stdout.splitlines()
-    values = ["".join(re.findall(r'"([^"]*)"', line)) for line in made]
+    text = "".join(header.read_text() for header in headers)
+    names = sorted(set(re.findall(r"^#define[ \t]+(\w+_COMPATIBLE)[ \t]", text, re.M)))
+    source = re.sub("^#include.*", "", text, flags=re.M) + "\n@".join(["", *names])
+    made = subprocess.run(["gcc", "-E", "-P", "-"], text=True, check=True, input=source,
+                          stdout=subprocess.PIPE).stdout
+    values = ["".join(re.findall(r'"(.*?)"', line)) for line in made.split("@")[1:]]
     return "\n".join(f"  {name:24} {value}" for name, value in zip(names, values))
 
 
@@ -204,10 +199,13 @@ def series(run, version=1, cover=False, signoff=False):
     base = bases.find(run)
     if base.series != bases.default():
         raise Stop(f"the base is Linux {base.version}, and dev/series is for {bases.default()}.y")
-    origin, sources = tree.reader(base.dir), manifest.Sources(base.series)
-    patches = plan(sources)
-    final = fill(patches, sources, origin)
-    place = write(run, patches, base, origin, version, cover, who)
+    patches, final = patches_for(base)
+    place = OUT / f"series/v{version}"
+    options = [f"-v{version}"] if version > 1 else []
+    options += ["--cover-letter", "--cover-from-description=none"] if cover else []
+    write(run, patches, base, final, place, options, who)
+    for letter in place.glob("*0000-cover-letter.patch"):
+        fill_cover(letter)
     run.say(f"{place.relative_to(ROOT)}: {len(patches)} patches for Linux {base.version}"
             + (" and a cover letter" if cover else ""))
     return base, patches, final, place

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """The copy of the base, and its builds, in which ./kho series --check tries the patches.
 
-The copy, out/build/series/tree, consists of hard links to the base: to change a file there, it
-has to be replaced, as git does.  The builds are next to it, for each architecture, with Kexec
-Handover on and off.  They compile the files of the patches, and files that include our headers.
+The copy is out/build/series/tree, and consists of hard links to the base.  The builds are next to
+it, for each architecture, with Kexec Handover on and off.  They compile the files of the patches,
+and files that include our headers.
 """
-import os
 import re
-import shutil
 from dataclasses import dataclass, field
 
 from dev import base as bases
 from dev import debian, kernel, series, tools, tree
-from dev.host import OUT, Stop, need_space, output
+from dev.host import OUT, Run, Stop, output
 
 PLACE = OUT / "build/series"
 TREE = PLACE / "tree"
@@ -30,44 +28,36 @@ USERS_OF = {"x86_64": ["arch/x86/kernel/setup.o"],
 @dataclass
 class Lab:
     """What the checks need."""
-    run: object
-    base: object
-    paths: set          # all paths of the series
+    run: Run
+    base: bases.Base
+    final: dict         # the contents of all paths of the series after the last patch
     signed: bool
-    final: dict
     known: set = field(default_factory=set)     # warnings of the base
     sparse: str = ""                            # the command, if there is one
 
 
-def prepare(lab, files):
-    """Make the copy of the base, and a git repository of the paths of the series.
+def place_of(arch, state):
+    """The folder of a build."""
+    return PLACE / f"{arch}-{state}"
 
-    The repository has the base and all patches as commits; the base is checked out.
+
+def prepare(lab, files):
+    """Make the copy of the base, and a git repository with the base and all patches as commits.
+
+    The base is checked out.
     """
-    made, touched = PLACE / "base", PLACE / "paths"
-    if not made.exists() or made.read_text() != lab.base.identity:
-        need_space(OUT, 2000, "building the series")
-        shutil.rmtree(PLACE, ignore_errors=True)
-        TREE.mkdir(parents=True)
-        near = os.stat(lab.base.dir).st_dev == os.stat(PLACE).st_dev
-        bases.copy(lab.run, lab.base, TREE, *(["-l"] if near else []))
-        made.write_text(lab.base.identity)
-    before = touched.read_text().split() if touched.exists() else []
-    touched.write_text("\n".join(sorted(lab.paths.union(before))))
-    for path in before:
-        tree.put(TREE, path, tree.read(lab.base.dir / path))
-    git = series.Repository(lab.run, PLACE / "git", TREE)
-    old = {path: tree.read(lab.base.dir / path) for path in lab.paths}
-    git.commit("base", {path: what for path, what in old.items() if what})
-    git.call("tagging the base", "tag", "base")
-    git.call("git am", "am", "-q", "--whitespace=error", *files, log="am.log")
-    git.call("going back to the base", "checkout", "-q", "base")
+    old = {path: tree.read(lab.base.dir / path) for path in lab.final}
+    builds = [place_of(*build) for build in BUILDS]
+    tree.update(lab.run, lab.base, TREE, old, builds, link=True)
+    git = series.Repository(lab.run, PLACE / "git", TREE, lab.base, lab.final)
+    git.call("am", "-q", "--whitespace=error", *files, log="am.log")
+    git.call("checkout", "-q", "base")
     return git
 
 
 def configure(lab, arch, state):
     """Write the configuration, from the fragments of the present tree; returns the build folder."""
-    where = PLACE / f"{arch}-{state}"
+    where = place_of(arch, state)
     text = kernel.fragments(TREE, arch, "guest") + TESTS
     if state == "off":
         text = re.sub(r"^CONFIG_(KEXEC_HANDOVER|LIVEUPDATE)\w*=y\n", "", text, flags=re.M) + OFF
@@ -83,7 +73,7 @@ def objects(lab, arch, state):
     """Objects outside of our folder that the patches can break and that the tree already has."""
     found = {*USERS, *USERS_OF[arch]}
     if state == "on":
-        ours = [path for path in lab.paths if re.match(r"(mm|lib)/.*\.c$", path)]
+        ours = [path for path in lab.final if re.match(r"(mm|lib)/.*\.c$", path)]
         found.update(path[:-2] + ".o" for path in ["lib/tests/liveupdate.c", *ours]
                      if (TREE / path).exists())
     return sorted(found)
@@ -97,18 +87,18 @@ def compile_objects(lab, arch, state, name, check="1"):
     log, why = lab.run.attempt(f"compiling the {name} ({arch}, KHO {state})", words,
                                log=f"{name}-{arch}-{state}.log", env=kernel.environment(),
                                quiet=name != "base")
-    said = {f"{path}: {text}" for path, text, _ in kernel.complaints(log, lab.paths)}
+    said = {f"{path}: {text}" for path, text, _ in kernel.complaints(log, lab.final)}
     return said | ({why} if why and not any(": error: " in line for line in said) else set())
 
 
 def compile_base(lab):
     """Collect the reports about the base, which are not faults of a patch."""
-    # make does not repeat the warnings of files that it need not compile again, so keep them
-    kept = PLACE / "warnings"
-    for arch, state in BUILDS:
-        lab.known |= compile_objects(lab, arch, state, "base", "2")
-    lab.known |= set(kept.read_text().splitlines()) if kept.exists() else set()
-    kept.write_text("\n".join(sorted(lab.known)))
+    for build in BUILDS:
+        # make does not repeat the warnings of files that it need not compile again, so keep them
+        kept = place_of(*build) / "kho.warnings"
+        lab.known |= compile_objects(lab, *build, "base", "2")
+        lab.known |= set(kept.read_text().splitlines()) if kept.exists() else set()
+        kept.write_text("\n".join(sorted(lab.known)))
 
 
 def find_sparse(run):

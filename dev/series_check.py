@@ -12,7 +12,7 @@ import time
 
 from dev import headers, manifest, tools, tree
 from dev import series_build as builds
-from dev.host import Failed, Result, output, spell
+from dev.host import Failed, Result, spell
 from dev.series import FOLDER as TEXTS
 from dev.series import text_of
 from dev.series_build import BUILDS, FOLDER, PLACE, TREE
@@ -104,17 +104,14 @@ def compiles(arch, state):
 
 
 def links(lab, patch, file):
-    """Each of our symbols that is used must be defined exactly once."""
-    said = []
+    """No symbol may be defined twice, and each of ours that is used has to be defined."""
+    said, linked = [], lab.run.path("linked.o")
     for arch in tools.MACHINE:
-        words = [f"{tools.prefix(arch)}nm", "-P", f"{FOLDER}built-in.a"]
-        listed = output([*words, *builds.objects(lab, arch, "on")], cwd=PLACE / f"{arch}-on")
-        names = re.findall(r"^(\S+) ([A-Za-z])\b", listed, re.M)
-        used = {name for name, kind in names if kind == "U" and OURS.match(name)}
-        defined = [name for name, kind in names if kind in "TDBRW" and OURS.match(name)]
-        said += [f"{name} is used, and defined nowhere" for name in sorted(used - set(defined))]
-        twice = {name for name in defined if defined.count(name) > 1}
-        said += [f"{name} is defined twice" for name in sorted(twice)]
+        made = [builds.place_of(arch, "on") / path
+                for path in [f"{FOLDER}built-in.a", *builds.objects(lab, arch, "on")]]
+        said += tool_lines(f"{tools.prefix(arch)}ld", "-r", "--whole-archive", "-o", linked, *made)
+        missing = tool_lines(f"{tools.prefix(arch)}nm", "-u", "--format=just-symbols", linked)
+        said += [f"{name} is used, and defined nowhere" for name in missing if OURS.match(name)]
     return said
 
 
@@ -122,7 +119,8 @@ def headers_alone(lab, patch, file):
     new = [path for path, what in patch.changes.items()
            if what and path.startswith("include/linux/")]
     return [f"{r.name}: {r.why}" for arch in tools.MACHINE
-            for r in headers.alone(lab.run, PLACE / f"{arch}-on", new, f"{patch.name}-headers.log")]
+            for r in headers.alone(lab.run, builds.place_of(arch, "on"), new,
+                                   f"{patch.name}-headers.log")]
 
 
 QUESTIONS = {"checkpatch": checkpatch, "kernel-doc": kernel_doc, "get_maintainer": maintainers,
@@ -152,7 +150,7 @@ def documents(lab):
     """Our part of the documentation is built as HTML without warnings."""
     words = ["make", "-C", TREE, f"O={PLACE / 'docs'}", "htmldocs", f"SPHINXDIRS={DOCUMENTS}"]
     log = lab.run.step("making the documentation", words, log="htmldocs.log", quiet=True)
-    texts = [(TREE / path).read_text() for path in lab.paths if path.startswith("Documentation/")]
+    texts = [(TREE / path).read_text() for path in lab.final if path.startswith("Documentation/")]
     labels = set(re.findall(r"^\.\. _(.*):$", "\n".join(texts), re.M))
 
     def elsewhere(line):
@@ -164,7 +162,7 @@ def documents(lab):
 
     said = [line for line in log.read_text(errors="replace").splitlines()
             if re.search(r":\d*:? (WARNING|ERROR|SEVERE): ", line) and not elsewhere(line)]
-    return [line for line in said if any(path in line for path in lab.paths)]
+    return [line for line in said if any(path in line for path in lab.final)]
 
 
 def same(lab):
@@ -203,8 +201,7 @@ def ask(lab, number, title, questions, *about):
 def check(run, base, patches, final, place, signed):
     """[Result] of all questions, for each patch and for all patches together."""
     tools.require(run, "series", *tools.for_arches(*tools.MACHINE))
-    paths = {path for patch in patches for path in patch.changes}
-    lab = builds.Lab(run, base, paths, signed, final)
+    lab = builds.Lab(run, base, final, signed)
     files = [file for file in sorted(place.glob("*.patch")) if "0000-cover-letter" not in file.name]
     try:
         git = builds.prepare(lab, files)
@@ -215,7 +212,7 @@ def check(run, base, patches, final, place, signed):
     results = []
     run.say(f"KTAP version 1\n1..{len(patches) + 1}")
     for number, (patch, file) in enumerate(zip(patches, files), 1):
-        git.call("going to the next patch", "checkout", "-q", f"series~{len(patches) - number}")
+        git.call("checkout", "-q", f"series~{len(patches) - number}")
         stat = re.search(r"^ .* changed, .*$", file.read_text(errors="replace"), re.M)
         title = f"{patch.name}: {stat[0].strip()}"
         results += ask(lab, number, title, QUESTIONS, patch, file)

@@ -3,8 +3,7 @@
 
 The contents of out/tree only depend on the base, our sources and the edits.  A file is only
 written if it differs, so that make only builds what has changed; a file that is not among our
-sources any more gets the content of the base.  out/tree.json has the base and the applied paths.
-With --base 7.2, the tree is out/tree-7.2.
+sources any more gets the content of the base.  With --base 7.2, the tree is out/tree-7.2.
 """
 import json
 import os
@@ -17,6 +16,9 @@ from dev import base as bases
 from dev import manifest
 from dev.host import OUT, Stop, need_space
 
+# Git without the configuration of the user.
+PLAIN_GIT = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
+
 
 @dataclass
 class Tree:
@@ -26,15 +28,13 @@ class Tree:
     written: int        # files written or removed this time
 
 
-def content(sources, origin):
-    """The contents to apply: {path: (bytes, executable)}, None for a file to remove.
-
-    origin(path) returns the content of the base in the same form.
-    """
-    laid = {row.path: None for row in sources.rows() if row.kind == "D"}
+def content(base):
+    """The contents to apply: {path: (bytes, executable)}, None for a file to remove."""
+    sources = manifest.Sources(base.series)
+    laid = {path: None for path, row in sources.rows().items() if row.kind == "D"}
     laid.update({path: read(place) for path, place in sources.overlay().items()})
     for path, edits in sources.edited().items():
-        old = origin(path)
+        old = read(base.dir / path)
         if old is None:
             raise Stop(f"{manifest.where(edits[0])}: the kernel tree has no {path}")
         laid[path] = (manifest.edited_bytes(old[0], edits, path), old[1])
@@ -44,11 +44,6 @@ def content(sources, origin):
 def read(place):
     """A file as (bytes, executable), or None if it does not exist."""
     return (place.read_bytes(), os.access(place, os.X_OK)) if place.is_file() else None
-
-
-def reader(tree):
-    """A function that reads a file of the tree."""
-    return lambda path: read(tree / path)
 
 
 def put(tree, path, what):
@@ -71,74 +66,82 @@ def put(tree, path, what):
 
 
 def place_of(series=None):
-    """The tree with our sources for a series, and the file that lists what is applied to it."""
+    """The tree with our sources for a series, and the builds of it."""
     name = f"tree-{series}" if series else "tree"
-    return OUT / name, OUT / f"{name}.json"
+    builds = (OUT / "build").glob("*")
+    return OUT / name, [d for d in builds if d.name.partition("@")[2] == (series or "")]
 
 
 def lay(run, series=None):
     """Update the tree for a series, by default that of the base in use; returns the Tree."""
     base = bases.find(run, series)
-    sources = manifest.Sources(base.series)
-    tree, memory = place_of(series)
-    laid = content(sources, reader(base.dir))
-    for path in sorted(set(laid) - {row.path for row in sources.rows()}):
+    tree, builds = place_of(series)
+    laid = content(base)
+    for path in sorted(set(laid) - set(manifest.Sources(base.series).rows())):
         run.say(f"warning: {path} is not in dev/MANIFEST ('./kho check' tells where to add it)")
+    return Tree(tree, base, sorted(laid), update(run, base, tree, laid, builds))
+
+
+def update(run, base, tree, laid, builds, link=False):
+    """Make the tree a copy of the base with these contents; returns the number of files written.
+
+    TREE.json has the identity of the base, and all paths whose contents may not be those of the
+    base.  With another base, the tree is copied again, and builds of the old one are removed.
+    """
+    memory = tree.with_name(f"{tree.name}.json")
     try:
         known = json.loads(memory.read_text())
     except (OSError, ValueError):
         known = {}
     if known.get("base") != base.identity or not (tree / "Makefile").exists():
-        copy_base(run, base, tree, series)
+        copy_base(run, base, tree, builds, link)
         known = {}
     before = set(known.get("paths", []))
-
-    def remember(paths):
-        memory.write_text(json.dumps({"base": base.identity, "paths": sorted(paths)}, indent=1))
-
     # first list old and new paths, so that the next run can complete an interrupted one
-    remember(before | set(laid))
-    written = sum(put(tree, path, what) for path, what in laid.items())
-    written += sum(put(tree, path, read(base.dir / path)) for path in before - set(laid))
-    remember(laid)
-    return Tree(tree, base, sorted(laid), written)
+    listed = {"base": base.identity, "paths": sorted(before.union(laid))}
+    memory.write_text(json.dumps(listed, indent=1))
+    wanted = {path: read(base.dir / path) for path in before.difference(laid)} | laid
+    return sum(put(tree, path, what) for path, what in wanted.items())
 
 
-def copy_base(run, base, tree, series):
-    """Make a new copy of the base, and remove builds of the previous one."""
+def copy_base(run, base, tree, builds, link):
+    """Make a new copy of the base, without its .git, and remove builds of the previous copy.
+
+    With link, the files are hard links if possible: much faster, but programs that do not
+    replace a file to change it would change the base.
+    """
     need_space(OUT, 6000, "a kernel tree and its builds")
-    fresh = OUT / "tree.new"
-    builds = [place for place in (OUT / "build").glob("*")
-              if place.name.partition("@")[2] == (series or "")]
+    fresh = tree.with_name("tree.new")
     for old in (fresh, tree, *builds):
         shutil.rmtree(old, ignore_errors=True)
     fresh.mkdir(parents=True)
-    bases.copy(run, base, fresh, "--reflink=auto")
+    parts = [place for place in sorted(base.dir.iterdir()) if place.name != ".git"]
+    link = link and base.dir.stat().st_dev == fresh.stat().st_dev
+    run.step(f"copying Linux {base.version}",
+             ["cp", "-a", "-l" if link else "--reflink=auto", *parts, fresh], log="tree.log")
     fresh.rename(tree)
 
 
 # ---- ./kho apply
 
-def git(*words, cwd):
-    """Run git without the configuration of the user, and outside of a repository around cwd."""
-    env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1",
-           "GIT_CEILING_DIRECTORIES": str(cwd.parent), "LC_ALL": "C"}
-    return subprocess.run(["git", *map(str, words)], cwd=cwd, env=env, capture_output=True,
-                          check=False)
-
-
 def write_patch(run, base):
     """Write the difference between base and base with our sources: (file, number of paths)."""
-    laid = content(manifest.Sources(base.series), reader(base.dir))
+    laid, patch = content(base), run.path("kho.patch")
     for path, what in laid.items():
         put(run.path("a"), path, read(base.dir / path))
         put(run.path("b"), path, what)
-    patch = run.path("kho.patch")
-    diff = ("diff", "--no-index", "--no-renames", "--no-prefix", "--binary", "a", "b")
-    patch.write_bytes(git(*diff, cwd=run.dir).stdout)
+    words = ("diff", "--no-index", "--no-renames", "--no-prefix", "--binary", "a", "b")
+    patch.write_bytes(git(*words, cwd=run.dir).stdout)
     for folder in ("a", "b"):
         shutil.rmtree(run.path(folder))
     return patch, len(laid)
+
+
+def git(*words, cwd):
+    """Run git without the configuration of the user, and outside of a repository around cwd."""
+    env = {**os.environ, **PLAIN_GIT, "GIT_CEILING_DIRECTORIES": str(cwd.parent)}
+    return subprocess.run(["git", *map(str, words)], cwd=cwd, env=env, capture_output=True,
+                          check=False)
 
 
 def apply(run, place):
@@ -146,7 +149,7 @@ def apply(run, place):
     tree = Path(place).expanduser().resolve()
     if not tree.is_dir():
         raise Stop(f"{place}: no such directory")
-    base = bases.find(run, bases.series_of(bases.check_version(tree, str(place))))
+    base = bases.find(run, bases.supported_tree(tree, str(place)).series)
     patch, count = write_patch(run, base)
     if git("apply", "--reverse", "--check", patch, cwd=tree).returncode == 0:
         run.say(f"{place}: already applied, all {count} paths")

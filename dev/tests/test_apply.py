@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from dev import base, manifest, tree
+from dev import base, tree
 from dev.host import OUT, Stop
 
 WHERE = "mm/memblock.c"             # a file that has an edit
@@ -23,13 +23,12 @@ class Apply(unittest.TestCase):
         self.base = base.peek()
         if not self.base:
             self.skipTest("no base kernel yet: './kho setup'")
-        self.sources = manifest.Sources(self.base.series)
         OUT.mkdir(exist_ok=True)
         self.tmp = Path(tempfile.mkdtemp(dir=OUT, prefix="apply-"))
         self.addCleanup(shutil.rmtree, self.tmp)
         self.place = self.tmp / "linux"
-        touched = {row.path for row in self.sources.rows() if row.kind != "N"}
-        for path in touched | {"Makefile", OTHER}:
+        self.laid = tree.content(self.base)
+        for path in {*self.laid, "Makefile", OTHER}:
             tree.put(self.place, path, tree.read(self.base.dir / path))
 
     def apply(self):
@@ -47,7 +46,7 @@ class Apply(unittest.TestCase):
             out.write(MINE)
 
     def check_applied(self, *changed):
-        for path, what in tree.content(self.sources, tree.reader(self.base.dir)).items():
+        for path, what in self.laid.items():
             if path in changed:
                 what = (what[0] + MINE.encode(), what[1])
             self.assertEqual(what, tree.read(self.place / path), path)
