@@ -17,13 +17,8 @@ FOLDER = "tools/testing/selftests"
 CCACHE = "/usr/lib/ccache"
 DEADLINE = 3600
 REPEAT = "./kho base-tests"
-QEMU = """#!/bin/sh
-for word in "$@"; do
-	shift
-	[ "$word" = kvm ] && word=tcg
-	set -- "$@" "$word"
-done
-exec {} "$@"
+QEMU = """#!/bin/bash
+exec {} "${{@/#kvm/tcg}}"
 """
 ROW = re.compile(r"-> (\S+) +(\S+) +\.\.\. .*?(PASS|SKIP|FAIL)")
 

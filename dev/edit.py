@@ -25,13 +25,6 @@ from dev.host import Stop
 VERBS = {"after": True, "before": True, "replace": True, "delete": False}
 
 
-class EditError(Stop):
-    """A rule that cannot be read or does not fit the file."""
-
-    def __init__(self, where, message):
-        super().__init__(f"{where}: {message}", 1)
-
-
 @dataclass
 class Rule:
     where: str          # file and line, for messages
@@ -56,14 +49,14 @@ def parse(text, name):
         elif verb in ("to", "until") and anchor and ranged:
             rules[-1].end, rules[-1].last = verb, anchor
         elif line.strip() and not line.startswith("#"):
-            raise EditError(f"{name}:{number}", f"'{line}' is not a rule: a line starts with "
-                            f"{', '.join(VERBS)}, to or until (below replace or delete), + or #")
+            raise Stop(f"{name}:{number}: '{line}' is not a rule: a line starts with "
+                       f"{', '.join(VERBS)}, to or until (below replace or delete), + or #", 1)
     for rule in rules:
         if bool(rule.new) != VERBS[rule.verb]:
             want = "new lines (+...) below it" if VERBS[rule.verb] else "no new lines"
-            raise EditError(rule.where, f"{rule.verb} needs {want}")
+            raise Stop(f"{rule.where}: {rule.verb} needs {want}", 1)
     if not rules:
-        raise EditError(f"{name}:1", "no rule in this file")
+        raise Stop(f"{name}:1: no rule in this file", 1)
     return rules
 
 
@@ -75,7 +68,7 @@ def apply(text, rules, target):
     limit = len(lines)
     for start, end, rule in reversed(todo):
         if end > limit:
-            raise EditError(rule.where, f"two rules for the line '{bare[limit]}' of {target}")
+            raise Stop(f"{rule.where}: two rules for the line '{bare[limit]}' of {target}", 1)
         lines[start:end] = rule.new
         limit = start
     return "\n".join(lines) + "\n"
@@ -85,18 +78,17 @@ def place(bare, rule, target):
     """Start and end of the lines that a rule replaces."""
     found = [i for i, line in enumerate(bare) if line == rule.anchor]
     if len(found) != 1:
-        raise EditError(rule.where, f"'{rule.anchor}' is in {target} {len(found)} times instead "
-                        "of once" + nearest(bare, rule.anchor, found))
-    at = found[0]
+        raise Stop(f"{rule.where}: '{rule.anchor}' is in {target} {len(found)} times instead "
+                   "of once" + nearest(bare, rule.anchor, found), 1)
+    start = found[0] + (rule.verb == "after")
     if rule.verb in ("after", "before"):
-        return (at + 1, at + 1) if rule.verb == "after" else (at, at)
+        return start, start
     if not rule.end:
-        return at, at + 1
-    if rule.last not in bare[at + 1:]:
-        raise EditError(rule.where, f"'{rule.last}' is not in {target} after '{rule.anchor}'"
-                        + nearest(bare, rule.last, []))
-    last = bare.index(rule.last, at + 1)
-    return at, last + (rule.end == "to")
+        return start, start + 1
+    if rule.last not in bare[start + 1:]:
+        raise Stop(f"{rule.where}: '{rule.last}' is not in {target} after '{rule.anchor}'"
+                   + nearest(bare, rule.last, []), 1)
+    return start, bare.index(rule.last, start + 1) + (rule.end == "to")
 
 
 def nearest(bare, anchor, found):

@@ -133,7 +133,7 @@ class Sources:
             if row.kind == "E":
                 try:
                     edited_bytes(old.read_bytes(), changed[path], path)
-                except edit.EditError as e:
+                except Stop as e:
                     errors.append(f"{row.where}: {e}")
         for path in sorted({*laid, *changed} - set(table)):
             place = laid.get(path) or changed[path][0]
