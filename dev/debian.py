@@ -88,8 +88,8 @@ def unpacked(run, packages, suite, arch):
     return place
 
 
-def program(run, name, suite, arch, triple):
+def program(run, name, suite, arch):
     """The command that runs a program of another suite, with the C library of that suite."""
     usr = unpacked(run, [name], suite, arch) / "usr"
-    loader = next(usr.glob("lib*/ld-linux-*.so.*"))
-    return [str(loader), "--library-path", str(usr / "lib" / triple), str(usr / "bin" / name)]
+    loader, library = next(usr.glob("lib*/ld-linux-*.so.*")), next(usr.glob("lib/*/libc.so.6"))
+    return [str(loader), "--library-path", str(library.parent), str(usr / "bin" / name)]

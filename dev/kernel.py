@@ -5,7 +5,6 @@ The configuration is a list of fragments.  It is an error if the final .config d
 an option of a fragment.  Flavours can be joined: debug+64k has the fragments of both.
 guest@7.2 is the flavour guest on a base that is not the default one.
 """
-import hashlib
 import os
 import re
 from argparse import ArgumentTypeError
@@ -89,9 +88,8 @@ def unlike(kernel):
     """The flavour that only differs from that of this kernel in the page size."""
     names, series = split(kernel.flavour)
     rest = [name for name in names if name not in (PLAIN, PAGES)]
-    if PAGES not in names:
-        rest.append(PAGES)
-    return on_base("+".join(rest) or PLAIN, series)
+    other = [] if PAGES in names else [PAGES]
+    return on_base("+".join(rest + other) or PLAIN, series)
 
 
 # ---- configuration
@@ -121,7 +119,7 @@ def options(text):
 def configure(run, tree, arch, build, text, state, quiet=False):
     """Write .config, unless the present one is from these fragments and this state of the tree."""
     made, config = build / "kho.fragments", build / ".config"
-    stamp = f"# {hashlib.sha256(state.encode()).hexdigest()}\n{text}"
+    stamp = f"{text}\n{state}"
     if not (config.exists() and made.exists() and made.read_text() == stamp):
         made.unlink(missing_ok=True)
         config.write_text(text)
@@ -148,9 +146,8 @@ def make_words(tree, arch, build):
 
 def compiler(arch=tools.HOST):
     """The variables of make that select the compiler."""
-    prefix = tools.prefix(arch)
-    words = [f"CROSS_COMPILE={prefix}"] if prefix else []
-    return words + ([f"CC=ccache {prefix}gcc"] if tools.command("ccache") else [])
+    words = [f"CROSS_COMPILE={tools.prefix(arch)}"] if tools.prefix(arch) else []
+    return words + ([f"CC=ccache {tools.prefix(arch)}gcc"] if tools.command("ccache") else [])
 
 
 def environment():

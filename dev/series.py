@@ -100,12 +100,11 @@ def patches_for(base):
 
 def caller():
     """(name, address) of the caller, from git."""
-    known = output(["git", "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"])
-    who = re.match(r"(.+) <(.+)> \d+ [+-]\d+$", known.strip())
-    if not who:
+    who = [output(["git", "config", f"user.{key}"]).strip() for key in ("name", "email")]
+    if not all(who):
         raise Stop("--signoff needs your name and address: "
                    "set user.name and user.email with 'git config --global'")
-    return who.groups()
+    return who
 
 
 class Repository:

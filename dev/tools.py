@@ -67,17 +67,17 @@ def require(run, *needs, rows=(), useful=False):
     needed, more = missing(rows), missing(table("useful"))
     if not needed and not (more and useful):
         return
-    names = ", ".join(needed + more)
     line = f"apt-get install --no-install-recommends {' '.join(needed + more)}"
     if os.geteuid() != 0 or not command("apt-get"):
+        text = f"missing: {', '.join(needed or more)}\n  run: sudo {line}"
         if needed:
-            raise Stop(f"missing: {', '.join(needed)}\n  run: sudo {line}")
-        run.say(f"useful and missing: {names}\n  run: sudo {line}")
-        return
+            raise Stop(text)
+        return run.say(f"useful and {text}")
     quiet = {"log": "setup.log", "env": {"DEBIAN_FRONTEND": "noninteractive"}}
     _, why = run.attempt("reading the package lists", ["apt-get", "-q", "update"], **quiet)
     if why:     # if one of several sources is dead, the others may suffice
         run.say(f"warning: {why}")
+    names = ", ".join(needed + more)
     log, why = run.attempt(f"installing {names}", [*line.split(), "-q", "-y"], **quiet)
     if why:
         raise Stop(f"cannot install {names}: {why}\n  log: {log}\n  run: {line}")
