@@ -59,6 +59,9 @@ def version_of(tree):
 def supported_tree(tree, name):
     """The Base in a kernel tree; Stop when dev/BASE does not have its series."""
     base = Base(tree, version_of(tree))
+    if not tree.is_dir():
+        raise Stop(f"{name}: " + ("this is a file: unpack it, and name the folder"
+                                  if tree.exists() else "no such directory"))
     if base.version is None:
         raise Stop(f"{name} is not a kernel tree: it has no kernel Makefile")
     if base.series not in supported():
@@ -74,7 +77,11 @@ def peek(series=None):
     """
     place = os.environ.get("KHO_BASE")
     if place:
-        own = of_directory(Path(place).expanduser().resolve())
+        own = supported_tree(Path(place).expanduser().resolve(), f"KHO_BASE={place}")
+        for trace in (".config", "include/config", "arch/x86/include/generated"):
+            if (own.dir / trace).exists():
+                raise Stop(f"KHO_BASE={place} was built in place ({trace} exists): "
+                           "run 'make mrproper' there, or name another tree")
         if series in (None, own.series):
             return own
     return cached(series or default())
@@ -83,19 +90,6 @@ def peek(series=None):
 def find(run, series=None):
     """The base to use, fetched and unpacked when needed."""
     return peek(series) or fetch(run, series or default())
-
-
-def of_directory(tree):
-    where = f"KHO_BASE={tree}"
-    if not tree.is_dir():
-        raise Stop(f"{where}: " + ("a kernel tree is needed: unpack this file, and name its folder"
-                                   if tree.exists() else "no such directory"))
-    base = supported_tree(tree, where)
-    for trace in (".config", "include/config", "arch/x86/include/generated"):
-        if (tree / trace).exists():
-            raise Stop(f"{where} was built in place ({trace} exists): run 'make mrproper' there, "
-                       "or name another tree")
-    return base
 
 
 def cached(series):

@@ -86,10 +86,3 @@ def unpacked(run, packages, suite, arch):
                              log="base.log", quiet=True)
                     deb.unlink()
     return place
-
-
-def program(run, name, suite, arch):
-    """The command that runs a program of another suite, with the C library of that suite."""
-    usr = unpacked(run, [name], suite, arch) / "usr"
-    loader, library = next(usr.glob("lib*/ld-linux-*.so.*")), next(usr.glob("lib/*/libc.so.6"))
-    return [str(loader), "--library-path", str(library.parent), str(usr / "bin" / name)]

@@ -45,14 +45,10 @@ def test(run, arch, flavour):
 
 def of_kernel(run, arch, flavour):
     """The layers for one kernel, {verb: function}."""
-    options = kernel.words(arch, flavour)
-
-    def build():
-        return kernel.build(run, arch, flavour)
-
-    return {f"build{options}": lambda: headers.check(run, build()),
-            f"kunit{options}": lambda: kunit.kunit(run, arch, flavour),
-            f"kexec{options}": lambda: runner.run_cases(run, build(), [])}
+    options, which = kernel.words(arch, flavour), (run, arch, flavour)
+    return {f"build{options}": lambda: headers.check(run, kernel.build(*which)),
+            f"kunit{options}": lambda: kunit.kunit(*which),
+            f"kexec{options}": lambda: runner.run_cases(run, kernel.build(*which), [])}
 
 
 def results(layer):

@@ -3,6 +3,7 @@
 
 The options of the compiler are those of a file of the kernel that was built (LIKE).
 """
+import re
 import shlex
 import subprocess
 
@@ -12,13 +13,6 @@ from dev.host import Result
 LIKE = "kernel/liveupdate/.kexec_handover.o.cmd"
 VARIANTS = {"": "",
             " without KHO": "#undef CONFIG_KEXEC_HANDOVER\n#undef CONFIG_LIVEUPDATE\n"}
-
-
-def compiler(build):
-    """The command that is recorded in LIKE, without its input and output."""
-    first = (build / LIKE).read_text().splitlines()[0].partition(":=")[2].partition(";")[0]
-    words = shlex.split(first)
-    return [w for w in words[:words.index("-c")] if not w.startswith("-Wp,-MMD")]
 
 
 def check(run, kernel):
@@ -33,8 +27,9 @@ def check(run, kernel):
 
 def alone(run, build, headers, log="headers.log"):
     """[Result] of the headers that do not compile alone with the options of this build."""
-    words, bad = compiler(build), []
-    source = run.path("header.c")
+    recorded = re.search(r":= (.*?) -c ", (build / LIKE).read_text())[1]
+    words = shlex.split(re.sub(r"-Wp,-MMD,\S+", "", recorded))
+    bad, source = [], run.path("header.c")
     for name in sorted(header.removeprefix("include/") for header in headers):
         for variant, before in VARIANTS.items():
             source.write_text(f"{before}#include <{name}>\n#include <{name}>\n")

@@ -17,10 +17,9 @@ from dev.host import OUT, ROOT, Failed, Stop, need_space
 
 IMAGE = {"x86_64": "arch/x86/boot/bzImage", "arm64": "arch/arm64/boot/Image"}
 ARCH, PLAIN = "x86_64", "guest"     # the defaults
-# For each flavour, another flavour whose fragments come before its own.  'selftests' has none: it
-# is only joined to other flavours.
-BELOW = {PLAIN: "", "debug": PLAIN, "64k": PLAIN, "kvm": PLAIN, "virtio-mem": PLAIN,
-         "stock": PLAIN, "bench": "stock", "selftests": ""}
+# The fragments of each flavour, in their order.  'selftests' is only joined to other flavours.
+FRAGMENTS = {**{name: (PLAIN, name) for name in ("debug", "64k", "kvm", "virtio-mem", "stock")},
+             PLAIN: (PLAIN,), "bench": (PLAIN, "stock", "bench"), "selftests": ("selftests",)}
 SHOWN = (PLAIN, "debug", "64k")     # in --help; the others are for certain cases, and for bench
 OF_BASE = "stock"                   # built from the base, without our sources
 PAGES = "64k"                       # only differs from PLAIN in the page size
@@ -57,7 +56,7 @@ def on_base(flavour, series):
 
 def flavour_name(text):
     """A flavour of the command line; an error if it does not exist."""
-    if set(text.split("+")) - set(BELOW):
+    if set(text.split("+")) - set(FRAGMENTS):
         known = ", ".join(SHOWN)
         raise ArgumentTypeError(f"no flavour '{text}': {known}, or several joined by '+'")
     return text
@@ -98,14 +97,9 @@ def fragment(name):
     return ROOT / f"dev/config/{name}.config"
 
 
-def chain(name):
-    """The flavours whose fragments make this one, in their order."""
-    return [*chain(BELOW[name]), name] if name else []
-
-
 def fragments(tree, arch, flavour):
     """Text of all fragments; if options occur in several of them, the last one counts."""
-    names = dict.fromkeys(part for name in split(flavour)[0] for part in chain(name))
+    names = dict.fromkeys(part for name in split(flavour)[0] for part in FRAGMENTS[name])
     parts = [tree / SELFTESTS / "config", *map(fragment, [*names, arch])]
     return "".join(part.read_text().rstrip("\n") + "\n" for part in parts)
 

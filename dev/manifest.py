@@ -14,9 +14,7 @@ dev/edits.  The default base does not have such a folder.
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 
-from dev import base as bases
 from dev import edit
 from dev.host import ROOT, Stop
 
@@ -65,17 +63,12 @@ def read_rows(file):
     return found
 
 
-def is_source(path):
-    """Whether this is a source file, and not a file of an editor, a compiler or Python."""
-    if path.name.startswith("."):
-        return path.name in (".kunitconfig", ".gitignore")
-    passing = (".o", ".pyc", ".orig", ".rej", ".kho-new", "~")
-    return path.is_file() and not path.name.endswith(passing)
-
-
 def files_below(top):
-    """{path in the folder: source file} of a folder."""
-    return {str(path.relative_to(top)): path for path in top.rglob("*") if is_source(path)}
+    """{path in the folder: file} of a folder, without files of editors, compilers and Python."""
+    passing = (".o", ".pyc", ".orig", ".rej", ".kho-new", "~")
+    return {str(path.relative_to(top)): path for path in top.rglob("*")
+            if path.is_file() and not path.name.endswith(passing)
+            and (path.name[0] != "." or path.name in (".kunitconfig", ".gitignore"))}
 
 
 def edited_bytes(old, edits, path):

@@ -98,15 +98,6 @@ def patches_for(base):
 
 # ---- the repository
 
-def caller():
-    """(name, address) of the caller, from git."""
-    who = [output(["git", "config", f"user.{key}"]).strip() for key in ("name", "email")]
-    if not all(who):
-        raise Stop("--signoff needs your name and address: "
-                   "set user.name and user.email with 'git config --global'")
-    return who
-
-
 class Repository:
     """A git repository that starts with these paths of the base, as the tag 'base'."""
 
@@ -194,7 +185,10 @@ def series(run, version=1, cover=False, signoff=False):
     """Write the series: (base, patches, final contents, folder)."""
     if not 1 <= version <= 99:
         raise Stop(f"-v {version}: want a number from 1 to 99")
-    who = caller() if signoff else None
+    who = signoff and [output(["git", "config", f"user.{k}"]).strip() for k in ("name", "email")]
+    if signoff and not all(who):
+        raise Stop("--signoff needs your name and address: "
+                   "set user.name and user.email with 'git config --global'")
     base = bases.find(run)
     if base.series != bases.default():
         raise Stop(f"the base is Linux {base.version}, and dev/series is for {bases.default()}.y")

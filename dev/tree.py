@@ -147,8 +147,6 @@ def git(*words, cwd):
 def apply(run, place):
     """Apply our sources to a kernel tree of the user by 'git apply'; it need not be in git."""
     tree = Path(place).expanduser().resolve()
-    if not tree.is_dir():
-        raise Stop(f"{place}: no such directory")
     base = bases.find(run, bases.supported_tree(tree, str(place)).series)
     patch, count = write_patch(run, base)
     if git("apply", "--reverse", "--check", patch, cwd=tree).returncode == 0:
