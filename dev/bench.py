@@ -11,8 +11,12 @@ import shutil
 import statistics
 from dataclasses import dataclass, replace
 
+import kho_guest
+import kho_report
+
 from dev import base as bases
-from dev import console, initramfs, qemu, runner
+from dev import runner
+from dev.cases import agent
 from dev.host import OUT, ROOT, Stop, no_such
 from dev.kernel import ARCH, build, options
 
@@ -86,28 +90,28 @@ def choose(names):
 # ---- one guest
 
 def append(kernel, load, words, kho="on liveupdate=on"):
-    port = qemu.MACHINES[kernel.arch].results
+    port = kho_guest.MACHINES[kernel.arch].results
     huge = "always" if load.unit == "folio" else "never"
     return APPEND.format(port=port, kho=kho, huge=huge, words=words)
 
 
 def command(kernel, initrd, load, line):
-    machine = qemu.MACHINES[kernel.arch]
+    machine = kho_guest.MACHINES[kernel.arch]
     numa = options((kernel.dir / ".config").read_text()).get("CONFIG_NUMA") == "y"
-    nodes = qemu.nodes(f"{load.memory // 2}M", ["0", ""]) if numa else []
-    return [*qemu.words(machine, [*machine.cpu, "-accel", "tcg,thread=single"], load.memory, "1"),
-            *machine.ports, *machine.still, *nodes, "-icount", "shift=0,sleep=off",
+    nodes = kho_guest.nodes(f"{load.memory // 2}M", ["0", ""]) if numa else []
+    return [*kho_guest.words(machine, "tcg,thread=single", load.memory, "1"),
+            *machine.ports, *nodes, "-icount", "shift=0,sleep=off",
             "-rtc", "base=2026-01-01,clock=vm",
             "-kernel", str(kernel.image), "-initrd", str(initrd), "-append", line]
 
 
 def boot(where, kernel, initrd, load, line):
     """The outcome of a guest, and the values that the agent printed: {name: value}."""
-    outcome = qemu.boot(command(kernel, initrd, load, line), where, DEADLINE)
+    outcome = kho_guest.boot(command(kernel, initrd, load, line), where, DEADLINE)
     seen = {}
-    for hop, told in enumerate(console.hops(outcome.results)):
+    for hop, told in enumerate(kho_report.reports(outcome)):
         for note in told.notes:
-            word, name, value = (note.text.split() + ["", "", ""])[:3]
+            word, name, value = (note.split() + ["", "", ""])[:3]
             if word == "bench":
                 seen[f"init{hop}" if name == "init" else name] = int(value)
     return outcome, seen
@@ -121,16 +125,16 @@ def measure(work, kernel, load, number):
     after = where / "line"
     after.write_text(append(kernel, load, f"after {size}") + "\n")
     # the initramfs of the second kernel is a file in that of the first one
-    initramfs.write_cpio(kernel, where / "initrd1", {"bin/handover": work.agent})
+    kho_guest.write_cpio(kernel.dir, where / "initrd1", {"bin/handover": work.agent})
     files = {"bin/handover": work.agent, "line": after, "kernel": kernel.image,
              "initrd": where / "initrd1"}
-    initramfs.write_cpio(kernel, where / "initrd0", files)
+    kho_guest.write_cpio(kernel.dir, where / "initrd0", files)
     before = append(kernel, load, f"before {size} fill={load.fill}")
     outcome, seen = boot(where, kernel, where / "initrd0", load, before)
-    told = console.hops(outcome.results)
-    why = console.failures(told) + console.splats([line.text for line in outcome.results])
+    told = kho_report.reports(outcome)
+    why = kho_report.failures(told) + kho_report.splats([line.text for line in outcome.results])
     if not why and (len(told) != 2 or told[1].ended != "end"):
-        why = [f"ended without a verdict, stage: {console.stage(outcome)}"]
+        why = [f"ended without a verdict, stage: {kho_report.stage(outcome)}"]
     if why:
         raise Stop(f"{load.name} on {kernel.flavour}: {why[0].strip()}\n  logs: {where}", 1)
     shutil.rmtree(where)
@@ -207,11 +211,11 @@ def bench(run, names, quick=False, ours_only=False, arch=ARCH, config=HOST):
     more = "" if config == HOST else f"+{config}"
     kernels = {who: build(run, arch, flavour + more) for who, flavour in FLAVOURS.items()
                if who == OURS or not ours_only}
-    work = Bench(run, initramfs.build_agent(run, kernels[OURS]), quick)
+    work = Bench(run, agent(arch, kernels[OURS].tree, run), quick)
     run.say(f"in instructions, metadata in bytes; {kernels[OURS].release} on one CPU, "
             f"configured for {config}\n{HEAD}")
     rows = []
-    with runner.at_once() as pool:
+    with kho_guest.at_once(runner.JOBS) as pool:
         for load, tasks in work.start(pool, kernels, chosen):
             seen = {who: task.result() for who, task in tasks.items()}
             for figure in FIGURES:
@@ -234,12 +238,12 @@ def memory_of(run, agent, kernel, size, switch):
     """{field: KiB} of a guest of that size."""
     where = run.path(f"memory-{size}-{kernel.flavour}-{switch}")
     where.mkdir()
-    initramfs.write_cpio(kernel, where / "initrd", {"bin/handover": agent})
+    kho_guest.write_cpio(kernel.dir, where / "initrd", {"bin/handover": agent})
     load = replace(NOTHING, memory=size)
     line = append(kernel, load, "memory", switch)
     outcome, seen = boot(where, kernel, where / "initrd", load, line)
     if not set(MEMORY_FIELDS) <= set(seen):
-        raise Stop(f"memory of {size} MiB on {kernel.flavour}: stage: {console.stage(outcome)}\n"
+        raise Stop(f"memory of {size} MiB on {kernel.flavour}: stage: {kho_report.stage(outcome)}\n"
                    f"  logs: {where}", 1)
     return seen
 

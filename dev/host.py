@@ -12,13 +12,14 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from kho_guest import end_group
+from kho_report import Result, Skip, Stop  # noqa: F401 (modules import them from here)
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "out"
@@ -30,14 +31,6 @@ FIRST_ERROR = re.compile(
     r"|multiple definition|No rule to make|^(tar|xz|cp|dpkg-deb): |\bBUG at |ERROR: \w+Sanitizer")
 
 
-class Stop(Exception):
-    """Ends the verb: 1 = something failed, 2 = bad input or environment."""
-
-    def __init__(self, message, status=2):
-        super().__init__(message)
-        self.status = status
-
-
 class Failed(Stop):
     """A command of a step failed; has the reason in one line, and the log."""
 
@@ -46,24 +39,10 @@ class Failed(Stop):
         self.why, self.log = why, log
 
 
-class Skip(Stop):
-    """A test is skipped, because something that it needs is not available."""
-
-
 def no_such(what, name, known, verb):
     """The exception for a name that is not one of the known ones."""
     near = difflib.get_close_matches(name, known, 1, 0)
     return Stop(f"no {what} '{name}'; nearest: {near[0]}.  './kho {verb} --help' lists them")
-
-
-@dataclass
-class Result:
-    """The result of one test."""
-    name: str
-    ok: bool
-    why: str = ""
-    seconds: float = 0
-    skipped: str = ""       # why it was not tested
 
 
 def need_space(where, mib, what):
@@ -216,15 +195,6 @@ def run_child(argv, deadline=None, tick=lambda: None, env=None, **more):
         return None
     finally:
         end_group(child)
-
-
-def end_group(child):
-    """End a child that has a session of its own, and all processes that it started."""
-    for sig in (signal.SIGTERM, signal.SIGKILL):
-        if child.poll() is None:
-            os.killpg(child.pid, sig)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(5)
 
 
 def output(argv, cwd=None):

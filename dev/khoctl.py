@@ -4,7 +4,9 @@ import shutil
 import threading
 from dataclasses import replace
 
-from dev import initramfs, kernel as kernels, systemd, tools, unit
+import kho_guest
+
+from dev import guest, kernel as kernels, systemd, tools, unit
 from dev.host import Skip
 
 PLACE = "/share/khoctl"
@@ -17,11 +19,11 @@ def bring(run, kernel, share):
     """Put khoctl, its libraries and the image of the kernel into the share."""
     if kernel.arch != tools.HOST:
         raise Skip(f"khoctl is built for {tools.HOST}, not for {kernel.arch}")
-    *_, folders = initramfs.programs(run, kernel.arch)
+    folders = kho_guest.library_folders(kho_guest.MACHINES[kernel.arch])
     with ONE_AT_A_TIME:
         program = unit.build_khoctl(run, kernel.tree, quiet=True)
-    files = {"khoctl": program, "this": kernel.image, **initramfs.libraries(program, folders)}
-    target = initramfs.copy(share / "khoctl", files)
+    files = {"khoctl": program, "this": kernel.image, **kho_guest.libraries([program], folders)}
+    target = guest.copy(share / "khoctl", files)
     # Use the loader that belongs to the libraries: the guest may not have one.
     loader = next(target.glob("ld-linux*")).name
     script = target / "run"

@@ -8,7 +8,10 @@ import importlib
 import re
 import sys
 
-from dev import console, kernel, qemu, tools, tree
+import kho_guest
+import kho_report
+
+from dev import guest, kernel, tools, tree
 from dev.host import OUT, Result
 
 KUNIT = "tools/testing/kunit"
@@ -53,12 +56,12 @@ def expected(laid):
 
 def run_guest(run, arch, flavour, where, repeat):
     """Boot the kernel, which runs its suites and reboots; returns the text of the console."""
-    machine = qemu.MACHINES[arch]
+    machine = kho_guest.MACHINES[arch]
     # the suites only take seconds, so do not probe KVM
-    accel = qemu.wanted(arch) or "tcg"
-    memory = max(MEMORY, qemu.weight(flavour).least)
-    argv = [*qemu.words(machine, qemu.speed(machine, accel), memory), "-serial", "stdio",
-            "-kernel", where / kernel.IMAGE[arch], "-append", f"console={machine.console} {APPEND}"]
+    accel = guest.wanted(arch) or "tcg"
+    memory = max(MEMORY, guest.weight(flavour).least)
+    argv = [*kho_guest.words(machine, accel, memory), "-serial", "stdio",
+            "-kernel", where / machine.image, "-append", f"console={machine.console} {APPEND}"]
     log = run.step("running KUnit in a guest", argv, log=f"{where.name}-console.log",
                    deadline=DEADLINE, repeat=repeat)
     return log.read_text(errors="replace")
@@ -98,5 +101,5 @@ def kunit(run, arch=kernel.ARCH, flavour=kernel.PLAIN):
             run.say(f"  {suite}: {sum(mine)} of {len(mine)} passed")
         else:
             results.append(Result(suite, False, "the suite is in the sources and did not run"))
-    bad = console.splats(text.splitlines())
+    bad = kho_report.splats(text.splitlines())
     return results + [Result("console", False, line.strip()) for line in bad[:1]]

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs kexec cases: each is one guest, which executes several kernels one after the other."""
-import concurrent.futures
-import contextlib
+import functools
 import os
-import shutil
+import re
 from dataclasses import replace
 
+import kho_case
+import kho_guest
+from kho_case import OURS
+
 from dev import base as bases
-from dev import console, initramfs, khoctl, qemu, report, systemd, vm
-from dev.cases import OTHER_PAGES, OURS, at
+from dev import guest, khoctl, systemd, vm
 from dev.cases import cases as listed
-from dev.host import Result, Skip, Stop, no_such, spell
+from dev.host import Stop, columns, no_such
 from dev.kernel import ARCH, build, like, split, unlike, words
 
 LIVE_UPDATE = "live-update"     # a case that only the verb live-update runs
+OTHER_PAGES = "other-pages"     # the kernel under test, but with another page size
 GROUPS = ("luo", "compat", "hostile")
 # The cases that './kho test' without -a runs on arm64: some of each kind, because arm64 boots the
 # second kernel in another way than x86_64.
@@ -34,29 +37,28 @@ def seed():
     return text
 
 
-def prepared(case):
-    found = [module for word, module in MORE.items() if word in case.name.split("-")]
-    return found[0].prepared(case) if found else case
-
-
 def cases(run=None, series=None):
-    """All cases but LIVE_UPDATE, prepared by the modules of MORE if they need further files."""
-    found = listed(run, series)
-    return found and [prepared(case) for case in found if case.name != LIVE_UPDATE]
+    """{name: case}, prepared by the modules of MORE if it needs further files."""
+    found = {}
+    for case in listed(run, series):
+        more = [module for word, module in MORE.items() if word in case.name.split("-")]
+        found[case.name] = more[0].prepared(case) if more else case
+    return found
 
 
 def listing():
     """The cases, for --help."""
     found = cases()
-    if found is None:
+    if not found:
         return "cases: listed here once a kernel has been built\n"
     lines = [f"cases; {', '.join(GROUPS)} stand for all cases whose names begin with that word:\n"]
-    for case in found:
+    for case in found.values():
         limits = {"Only by name.": case.by_name,
                   f"Only with -a {case.arch}.": case.arch not in ("", ARCH),
                   f"Only with --base {case.base}.": case.base}
         shown = "  ".join([case.sentence, *(text for text, true in limits.items() if true)])
-        lines.append(f"  {case.name:28} {shown}\n")
+        if case.name != LIVE_UPDATE:
+            lines.append(f"  {case.name:28} {shown}\n")
     return "".join(lines)
 
 
@@ -65,15 +67,17 @@ def choose(run, names, arch, flavour):
     seed()
     series = split(flavour)[1]      # None for the default base
     base = bases.find(run, series).series
-    every = {case.name: case for case in cases(run, series)}
-    known = {name: case for name, case in every.items() if case.fits(arch, base)}
+    every = cases(run, series)
+    del every[LIVE_UPDATE]
+    known = {name: case for name, case in every.items()
+             if case.arch in ("", arch) and case.base in ("", base)}
     usual = [case for case in known.values() if not case.by_name]
     found = [] if names else usual
     for name in names:
         group = [case for case in usual if name in GROUPS and case.name.startswith(f"{name}-")]
         if name in every and name not in known:
             case = every[name]
-            option = f"--base {case.base}" if case.fits(arch, case.base) else f"-a {case.arch}"
+            option = f"-a {case.arch}" if case.arch not in ("", arch) else f"--base {case.base}"
             raise Stop(f"case '{name}' is not for this kernel: choose it with {option}")
         if not group and name not in known:
             raise no_such("case", name, [*known, *GROUPS], "kexec")
@@ -88,82 +92,39 @@ def place(run, kernel, case):
     return run.path(f"{kernel.arch}-{kernel.flavour}") / case.name
 
 
-def size(case, weight):
-    """The memory of a guest in MiB, and the arguments of QEMU for its NUMA nodes."""
-    memory = max(case.memory + weight.memory, case.nodes * weight.least)
-    memory += case.pages * weight.page >> 10
-    if case.nodes == 1 and not case.plug:
-        return memory, []
-    nodes = qemu.nodes(f"{memory // case.nodes}M", map(str, range(case.nodes)))
-    return memory, nodes + (qemu.plugged(case.plug, case.nodes) if case.plug else [])
-
-
 def run_case(run, kernels, initrd, accel, case, hear=None):
     """Run the guest of a case, with all its kernels; hear() is called for every line of output."""
-    where = place(run, kernels[OURS], case)
-    share = where / "share"
-    row = [kernels[name] for name in case.row()]
-    flavours = [kernel.flavour for kernel in row]
-    weight = qemu.weight(*flavours)
-    memory, nodes = size(case, weight)
-    more = [f"kho_seed={seed()}", qemu.scratch(flavours, memory)]
-    lines = [qemu.command_line(kernel, case.name, hop, *more, at(case.append or [""], hop))
-             for hop, kernel in enumerate(row)]
-    initramfs.fill_share(share, initrd, row, lines)
-    try:
-        if case.bring:
-            case.bring(run, row[0], share)
-    except Skip as e:
-        shutil.rmtree(where)
-        return Result(case.name, True, skipped=str(e))
-    argv = qemu.command(row[0], accel, share, lines[0], memory, [*case.qemu, *nodes])
-    deadline = case.deadline * qemu.SLOWER[accel] * weight.slower
-    outcome = qemu.boot(argv, where, deadline, case.allowed, hear)
-    why = (case.judge or console.problem)(outcome, len(row), case.allowed)
-    if why:
-        why += f"; logs: {where}"
-    else:
-        shutil.rmtree(share)
-    return Result(case.name, not why, why, outcome.seconds)
+    where, first = place(run, kernels[OURS], case), kernels[case.row()[0]]
+    case = guest.fitted(case, kernels, f"kho_seed={seed()}")
+    if case.bring:
+        case = replace(case, bring=functools.partial(case.bring, run, first))
+    images = {name: kernels[name].image for name in case.row()}
+    machine = kho_guest.MACHINES[first.arch]
+    return kho_case.run(case, images, initrd, machine, accel, where, hear)
 
 
-def first_guest(run, kernel):
-    """The initramfs of guests, and their accelerator."""
-    initrd = initramfs.build(run, kernel)
-    return initrd, qemu.accelerator(kernel, initrd)
-
-
-def alone(run, kernel, story):
-    """Run one case, whose progress is printed by a Story (dev/vm.py, dev/systemd.py).
-
-    Returns the exit status.
-    """
-    initrd, accel = first_guest(run, kernel)
-    case = next(case for case in cases(run) if case.name == story.name)
-    case = replace(case, judge=story.judge)
-    run.say(f"live update of Linux {kernel.release} under {accel}; log: {place(run, kernel, case)}")
+def tell(run, kernel, story):
+    """Run the case of a Story alone, and print its progress; returns the exit status."""
+    initrd, accel = guest.prepare(run, kernel)
+    case = replace(story.fit(cases(run)[story.name]), judge=story.judge)
+    memory = guest.fitted(case, dict.fromkeys(case.row(), kernel)).memory
+    run.say(f"live update of Linux {kernel.release} under {accel}, guest of {memory} MiB; "
+            f"log: {place(run, kernel, case)}")
     result = run_case(run, {OURS: kernel}, initrd, accel, case, story.hear)
     if result.skipped:
         raise Stop(f"the case cannot be run here: {result.skipped}")
-    story.summary()
-    run.say(f"FAILED: {result.why}" if result.why else f"{story.good} ({result.seconds:.1f} s)")
-    run.say(f"repeat: ./kho live-update {story.options}{words(kernel.arch, kernel.flavour)}")
-    return 0 if result.ok else 1
+    run.say(f"  {result.seconds:6.2f} s  end")
+    if story.outcome:
+        story.summary()
+    if result.ok:
+        run.say(story.good)
+        return 0
+    run.say(f"FAILED: {result.why}\n"
+            f"repeat: ./kho live-update{story.options}{words(kernel.arch, kernel.flavour)}")
+    return 1
 
 
 # ---- many cases
-
-@contextlib.contextmanager
-def at_once():
-    """A pool for guests; an exception in the body ends all guests."""
-    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            qemu.stopping.set()
-            raise
-
 
 def run_cases(run, kernel, names):
     """Run the named cases, or those that run by default; prints KTAP in the order of the cases."""
@@ -172,21 +133,57 @@ def run_cases(run, kernel, names):
     for name in sorted({name for case in chosen for name in case.kernels} - {OURS}):
         flavour = unlike(kernel) if name == OTHER_PAGES else like(kernel, name)
         kernels[name] = build(run, kernel.arch, flavour)
-    initrd, accel = first_guest(run, kernel)
+    initrd, accel = guest.prepare(run, kernel)
     run.say(f"# {len(chosen)} cases under {accel}, {JOBS} at a time, kernel {kernel.release}, "
-            f"seed {seed()}\nKTAP version 1\n1..{len(chosen)}")
-    results = []
-    with at_once() as pool:
-        running = [pool.submit(run_case, run, kernels, initrd, accel, case) for case in chosen]
-        for number, job in enumerate(running, 1):
-            result = job.result()
-            results.append(result)
-            if not result.ok:
-                run.say(f"# {result.why}")
-            more = f"# SKIP {result.skipped}" if result.skipped else f"({spell(result.seconds)})"
-            run.say(f"{'ok' if result.ok else 'not ok'} {number} - {result.name} {more}")
+            f"seed {seed()}")
+    one = functools.partial(run_case, run, kernels, initrd, accel)
+    results = kho_case.run_all(chosen, one, JOBS, run.say)
     if "compat" in names:
-        run.say(report.compat(chosen, results))
+        run.say(compat_table(chosen, results))
     if "hostile" in names:
-        run.say(report.hostile(chosen, lambda case: place(run, kernel, case), results))
+        run.say(hostile_table(chosen, lambda case: place(run, kernel, case), results))
     return results
+
+
+# ---- tables; their rows are in the cases
+
+def compat_table(cases, results):
+    """Handovers between two kernels that differ; a row is a case."""
+    seen = {result.name: "ok" if result.ok else "FAILED" for result in results}
+    lines = [("handover", "kernels", "must happen", "verdict")]
+    lines += [(case.name.removeprefix("compat-"), ", ".join(case.kernels) or OURS,
+               case.sentence, seen[case.name])
+              for case in cases if case.name.startswith("compat-")]
+    return columns(lines)
+
+
+def hostile_table(cases, place, results):
+    """Handovers with a damaged field; a case has many rows; its log is in place(case)."""
+    lines = [("field", "line in the log", "must happen", "verdict")]
+    good = {result.name: result.ok for result in results}
+    for case in cases:
+        if case.rows:
+            found, last = verdicts(place(case), [name for name, _, _ in case.rows])
+            if not good[case.name] and "FAILED" not in found.values():
+                found[last] = "FAILED"
+            lines += [(name, log or "-", must, found[name]) for name, log, must in case.rows]
+    return columns(lines)
+
+
+def verdicts(where, rows):
+    """{row: verdict}, and the last row that was begun, which is the culprit if the guest crashed.
+
+    The agent prints the name of a row before it does the damage, and before it checks the result.
+    """
+    text = (where / "results.log").read_text(errors="replace")
+    seen = []
+    for bad, row in re.findall(r"^(not )?ok \d+ - (?:row (.*))?", text, re.M):
+        if row:
+            seen.append([row, True])
+        elif seen and bad:
+            seen[-1][1] = False
+    found = {}
+    for row in rows:
+        fine = [good for name, good in seen if name == row]
+        found[row] = "FAILED" if False in fine else "ok" if len(fine) == 2 else "not run"
+    return found, seen[-1][0] if seen else ""

@@ -5,17 +5,18 @@ The guest has the necessary parts of systemd from Debian, and a service that run
 cases_systemd.c, see tools/testing/selftests/kho/systemd_init.sh.  A second service is memcached.
 """
 import functools
-import itertools
 import re
 from dataclasses import replace
 
-from dev import console, debian, initramfs, tools
-from dev.initramfs import AGENT
+import kho_guest
+
+from dev import debian
+from dev.cases import DIR, agent
 from dev.host import Skip, Stop
+from dev.story import Story
 
 SUITE = "forky"
 PACKAGES = ("memcached", "systemd", "busybox-static", "kexec-tools")
-MEMCACHED = "usr/bin/memcached"
 PROGRAMS = ("usr/lib/systemd/systemd", "usr/lib/systemd/systemd-executor",
             "usr/lib/systemd/systemd-shutdown", "usr/bin/systemctl", "usr/bin/systemd-notify",
             "usr/sbin/kexec")
@@ -30,57 +31,37 @@ def bring(run, kernel, share, more=()):
         top = debian.unpacked(run, PACKAGES, SUITE, kernel.arch)
     except Stop as e:
         raise Skip(str(e).splitlines()[0]) from None
-    triple = f"usr/lib/{tools.MACHINE[kernel.arch]}-linux-gnu"
-    folders = [top / triple, top / triple / "systemd"]
-    scripts = ("systemd_init.sh", "systemd_memcached.sh")
-    files = {"init": AGENT / scripts[0], f"bin/{scripts[1]}": AGENT / scripts[1],
-             "bin/busybox": top / "usr/bin/busybox",
-             "bin/handover": initramfs.build_agent(run, kernel)}
+    machine = kho_guest.MACHINES[kernel.arch]
+    system = top / "usr/lib/systemd/system"
+    private = top / "usr/lib" / machine.triple
     # the programs load libmount at run time, so it is not among the libraries that they list
-    for name in [*PROGRAMS, *more, f"{triple}/libmount.so.1"]:
-        files[name] = top / name
-        for library, place in initramfs.libraries(top / name, folders).items():
-            loader = {"ld-linux-x86-64.so.2": "lib64", "ld-linux-aarch64.so.1": "lib"}.get(library)
-            files[f"{loader or place.parent.relative_to(top)}/{library}"] = place
-    files.update({f"usr/lib/systemd/system/{unit}": top / "usr/lib/systemd/system" / unit
-                  for unit in UNITS})
-    initramfs.write_cpio(kernel, share / "initrd", files)
+    parts = [top / name for name in [*PROGRAMS, *more]] + [private / "libmount.so.1"]
+    files = {str(place.relative_to(top)): place for place in [*parts, *map(system.joinpath, UNITS)]}
+    files.update({"init": DIR / "systemd_init.sh",
+                  "bin/systemd_memcached.sh": DIR / "systemd_memcached.sh",
+                  "bin/busybox": top / "usr/bin/busybox",
+                  "bin/handover": agent(kernel.arch, kernel.tree, run)})
+    folders = [*kho_guest.library_folders(machine, top), private / "systemd"]
+    files.update(kho_guest.libraries(parts, folders))
+    kho_guest.write_cpio(kernel.dir, share / "initrd", files)
 
 
 def prepared(case):
     """A case with systemd; the case 'systemd' also has memcached."""
-    more = (MEMCACHED,) if case.name == "systemd" else ()
+    more = ("usr/bin/memcached",) if case.name == "systemd" else ()
     return replace(case, bring=functools.partial(bring, more=more))
 
 
-class Story:
-    """The progress of three kexecs with services, printed line by line."""
+class Systemd(Story):
+    """Three kexecs with services."""
     name = "systemd"
-    options = "--systemd"
+    options = " --systemd"
     good = "every descriptor and every item survived, three times"
-    judge = staticmethod(console.problem)
 
-    def __init__(self, run):
-        self.run = run
-        self.kernels = itertools.count(1)
-
-    def hear(self, line):
-        """Print the progress that a line from a serial port of the guest shows."""
-        text = line.text
+    def shown(self, text):
         checked = re.match(r"(not )?ok \d+ - check (\w+)", text)
         if checked:
-            shown = f"{checked[2]}: {'LOST' if checked[1] else 'equal'}"
-        elif "Linux version" in text:
-            shown = f"kernel {next(self.kernels)} entered"
-        elif re.match("# (systemd|memcached) ", text):
-            shown = text[2:]
-        elif text.startswith("# listen "):
-            shown = f"the service is started with descriptors {text[9:]}"
-        elif text == "# kexec":
-            shown = "systemctl kexec"
-        else:
-            return
-        self.run.say(f"  {line.at:6.2f} s  {shown}")
-
-    def summary(self):
-        """Print nothing: hear() has printed everything."""
+            return f"{checked[2]}: {'LOST' if checked[1] else 'equal'}"
+        if text.startswith("# listen "):
+            return f"the service is started with descriptors {text[9:]}"
+        return text[2:] if re.match("# (systemd|memcached) ", text) else ""

@@ -10,9 +10,12 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from dev import console, initramfs, qemu, tools
-from dev.initramfs import AGENT
+import kho_guest
+
+from dev import guest, tools
+from dev.cases import DIR
 from dev.host import ROOT, Skip, output
+from dev.story import Story
 
 STATE_MAX = 1 << 20
 MACHINE_FLAGS = ("-m32 -O2 -Wall -ffreestanding -fno-pic -no-pie -fno-stack-protector "
@@ -36,98 +39,74 @@ BREAKS = {
 
 def bring(run, kernel, share):
     """Put QEMU, the program of the virtual machine and vm-agent into the share."""
-    program = tools.command(qemu.MACHINES["x86_64"].qemu)
+    machine = kho_guest.MACHINES["x86_64"]
+    program = tools.command(machine.qemu)
     if "tcg" not in output([program, "-accel", "help"]):
         raise Skip(f"{program} cannot emulate: it has no accelerator tcg")
     # tcg is a module of QEMU, unless it is built in
     modules = [*Path("/usr/lib").glob("qemu/accel-tcg-x86_64.so"),
                *Path("/usr/lib").glob("*/qemu/accel-tcg-x86_64.so")][:1]
-    files = {place.name: place for place in [Path(program), *AGENT.glob("vm_*.sh"), *modules]}
+    files = {place.name: place for place in [Path(program), *DIR.glob("vm_*.sh"), *modules]}
     places = output([program, "-L", "help"]).splitlines()
     for name in FIRMWARE:
         found = next((Path(p) / name for p in places if (Path(p) / name).exists()), None)
         if not found:
             raise Skip(f"{name} is in none of {', '.join(places)}, where {program} looks for it")
         files[name] = found
-    *_, folders = initramfs.programs(run, kernel.arch)
-    for user in [program, *modules]:
-        files.update(initramfs.libraries(user, folders))
-    target = initramfs.copy(share / "vm", files)
-    words = ["gcc", *MACHINE_FLAGS, "-o", target / "vm_machine", AGENT / "vm_machine.c"]
+    files.update(kho_guest.libraries([program, *modules], kho_guest.library_folders(machine)))
+    target = guest.copy(share / "vm", files)
+    words = ["gcc", *MACHINE_FLAGS, "-o", target / "vm_machine", DIR / "vm_machine.c"]
     run.step("building the virtual machine", words, quiet=True)
-    initramfs.compile_static(run, kernel, target / "vm-agent",
-                             ROOT / "samples/liveupdate/vm-agent.c")
+    guest.compile_static(run, kernel, target / "vm-agent",
+                         ROOT / "samples/liveupdate/vm-agent.c")
 
 
 def bring_linux(run, kernel, share):
     """As bring(); the virtual machine boots the kernel of the guest."""
     bring(run, kernel, share)
     program = run.path("vm_linux")
-    initramfs.compile_static(run, kernel, program, AGENT / "vm_linux.c")
-    initramfs.write_cpio(kernel, share / "vm/initrd", {"init": program})
+    guest.compile_static(run, kernel, program, DIR / "vm_linux.c")
+    kho_guest.write_cpio(kernel.dir, share / "vm/initrd", {"init": program})
     shutil.copy(kernel.image, share / "vm/linux")
 
 
 # ---- the result
 
-def judge(outcome, kernels, allowed=()):
-    """The loss, or an empty text."""
-    story = Story()
-    for line in outcome.results:
-        story.hear(line)
-    failed = next((text for text in story.at if text.startswith("FAILED: ")), "")
-    return (failed.replace("FAILED: ", LOST) or console.problem(outcome, kernels, allowed)
-            or story.lost())
-
-
-def prepared(case):
-    """A case with a virtual machine; a case of BREAKS passes if the expected loss is reported."""
-    loss = BREAKS.get(case.name.removeprefix("vm-lost-"))
-
-    def seen(*args):
-        told = judge(*args)
-        return "" if loss in told else f"'{loss}' was expected, not '{told}'"
-
-    return replace(case, bring=bring_linux if case.name == "vm-linux" else bring,
-                   judge=seen if loss else judge)
-
-
-class Story:
-    """What a guest has reported: the times of stages, the counts of the virtual machine, frames.
-
-    With a run, each stage is printed when it is reached.
-    """
+class Vm(Story):
+    """The stages of a virtual machine that survives, or does not with a fault of BREAKS."""
     good = "the virtual machine goes on, without any loss"
-    judge = staticmethod(judge)
 
     def __init__(self, run=None, software="machine", broken=None):
-        self.run = run
+        super().__init__(run)
         self.name = f"vm-lost-{broken}" if broken else "vm-linux" if software == "linux" else "vm"
-        self.options = ("--vm=linux" if software == "linux" else
-                        f"--vm --break {broken}" if broken else "--vm")
-        self.at, self.counts, self.frames, self.state = {}, [], [], 0
+        self.options = (" --vm=linux" if software == "linux" else
+                        f" --vm --break {broken}" if broken else " --vm")
+        self.told = set()
 
-    def hear(self, line):
-        """Record a line from a serial port of the guest, and print it if it is a new stage."""
-        text = line.text.removeprefix("# ")
-        count, saved = COUNT.fullmatch(text), SAVED.fullmatch(text)
-        if count:
-            self.counts.append(tuple(map(int, count.groups())))
-            text = f"VM round {count[1]}: {count[2]} words compared so far, {count[3]} wrong"
-        elif saved:
-            self.state = int(saved[1])
-        elif text.startswith("frames "):
-            self.frames.append(text)
-            return
-        elif "Linux version" in text:
-            text = "new kernel entered" if "old kernel left" in self.at else "old kernel entered"
-        elif text == "kexec":
-            text = "old kernel left"
-        elif not re.match("VMM? |RAM |FAILED: ", text):
-            return
-        if self.run and text not in self.at:
-            self.run.say(f"  {line.at:6.2f} s  {text}")
-        self.at.setdefault(text, line.at)
+    def shown(self, text):
+        text = text.removeprefix("# ")
+        count = COUNT.fullmatch(text)
+        if text in self.told or not re.match("VMM? |RAM |FAILED: |state saved |count ", text):
+            return ""
+        self.told.add(text)
+        if not count:
+            return text
+        return f"VM round {count[1]}: {count[2]} words compared so far, {count[3]} wrong"
+
+    def read(self, outcome):
+        """Read the times, counts, page frames, size of the state and losses that were reported."""
+        texts = [line.text.removeprefix("# ") for line in outcome.results]
+        self.at = {text: line.at for text, line in zip(texts, outcome.results)}
+        self.counts = [tuple(map(int, m.groups())) for m in map(COUNT.fullmatch, texts) if m]
+        self.frames = [text for text in texts if text.startswith("frames ")]
+        self.state = max((int(m[1]) for m in map(SAVED.fullmatch, texts) if m), default=0)
+        self.failed = [text.replace("FAILED: ", LOST) for text in texts
+                       if text.startswith("FAILED: ")]
+
+    def judge(self, outcome, kernels, allowed=()):
+        why = super().judge(outcome, kernels, allowed)
+        self.read(outcome)
+        return self.failed[0] if self.failed else why or self.lost()
 
     def lost(self):
         """The loss of a virtual machine that was resumed, or an empty text."""
@@ -145,7 +124,7 @@ class Story:
 
     def summary(self):
         """Print the blackout and the comparison, if the virtual machine was resumed."""
-        if len(self.frames) < 2:
+        if len(self.frames) < 2 or len(self.counts) < 3:
             return
         before, first, last = self.counts[-3:]
         _, pages, _, address, *_ = self.frames[1].split()
@@ -158,3 +137,15 @@ as the VM reads them from its RTC
 compared   {last[1] - before[1]} words of the VM's memory after the kexec, {last[2]} wrong
 RAM        {pages} pages at {same} physical addresses, from {address} on; 0 bytes copied
 state      {self.state} bytes copied""")
+
+
+def prepared(case):
+    """A case with a virtual machine; a case of BREAKS passes if the expected loss is reported."""
+    loss = BREAKS.get(case.name.removeprefix("vm-lost-"))
+
+    def expect(*args):
+        told = Vm().judge(*args)
+        return "" if loss in told else f"'{loss}' was expected, not '{told}'"
+
+    return replace(case, bring=bring_linux if case.name == "vm-linux" else bring,
+                   judge=expect if loss else Vm().judge)

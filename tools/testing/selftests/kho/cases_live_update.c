@@ -15,6 +15,10 @@
 /* Only there if the host could build khoctl. */
 #define KHOCTL	"/share/khoctl/run"
 
+/* The versions of memfds in the handover; known when a file has been retrieved. */
+#define MEMFD	"awk '$5 == \"memfd\" { all = all sep $2; sep = \";\" } " \
+		"END { print \"compat in memfd\", all }' " KHO_DIR "in/compat"
+
 #define SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 
 /* Returns false past the last file. */
@@ -58,6 +62,8 @@ static void files_arrive(void)
 	for (unsigned int i = 0; file_of(i, name, path, &size); i++)
 		check_properties(&(struct memfd){ name, size, .seals = SEALS | SEALED });
 	finish("files");
+	if (!access(KHO_DIR "in/compat", R_OK))
+		tell(MEMFD);
 	if (!access(KHOCTL, X_OK))
 		tell(KHOCTL " timeline");
 	for (unsigned int i = 0; file_of(i, name, path, &size); i++)

@@ -1,53 +1,50 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Reads the console of a guest and the reports of its kernels, and finds what is wrong.
+"""Reads the output of a guest that has run a kexec case, and judges it.
 
-The console is for people, and is searched for splats (dev/splats).  The agent
-(tools/testing/selftests/kho/handover.c) reports on a serial port of its own, with a KTAP document
-for each kernel.  The reports are not read by the parser of KUnit, because the time of each line
-is needed.
+The console is for people, and is searched for splats; the file 'splats' has their expressions.
+The handover program reports on a serial port of its own, with a KTAP document for each kernel.
+The parser of KUnit does not read the reports, because it does not say at which step a guest hangs.
 """
 import functools
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from dev.host import ROOT
-
+SPLATS = Path(__file__).resolve().parent / "splats"
 POINT = re.compile(r"(not )?ok \d+ - (.*)")
 DOING = re.compile(r"# \d+ (.*)")
+
+
+class Stop(Exception):
+    """Ends a script: 1 = something failed, 2 = bad input or environment."""
+
+    def __init__(self, message, status=2):
+        super().__init__(message)
+        self.status = status
+
+
+class Skip(Stop):
+    """A test is skipped, because something that it needs is not available."""
+
+
+class NoGuest(Stop):
+    """QEMU did not start a guest."""
+
+
+@dataclass
+class Result:
+    """The result of one test."""
+    name: str
+    ok: bool
+    why: str = ""
+    seconds: float = 0
+    skipped: str = ""       # why it was not tested
 
 
 @dataclass
 class Line:
     at: float           # seconds since the guest was started
     text: str
-
-
-class Tail:
-    """Complete lines of a growing file, each with the time it was seen; calls hear() for each."""
-
-    def __init__(self, path, hear=None):
-        path.touch()
-        self.hear = hear
-        self.file = open(path, "rb")
-        self.rest = b""
-        self.lines = []
-
-    def read(self, at):
-        *done, self.rest = (self.rest + self.file.read()).split(b"\n")
-        for text in done:
-            self.add(at, text)
-
-    def add(self, at, text):
-        line = Line(at, text.decode(errors="replace").strip("\r"))
-        self.lines.append(line)
-        if self.hear:
-            self.hear(line)
-
-    def close(self, at):
-        self.read(at)
-        if self.rest:
-            self.add(at, self.rest)
-        self.file.close()
 
 
 @dataclass
@@ -62,52 +59,48 @@ class Outcome:
 
 @dataclass
 class Point:
-    """One step of a case, as the agent reported it."""
+    """One step of a case, as the program reported it."""
     ok: bool
     text: str
     reason: str
-    begin: float
-    end: float
 
 
 @dataclass
 class Hop:
     """What one kernel printed on the results port."""
-    begin: float
     planned: int = 0
     points: list = field(default_factory=list)
-    notes: list = field(default_factory=list)       # lines that are not test points
-    doing: Line = None
+    notes: list = field(default_factory=list)       # texts of lines that are not test points
+    doing: str = ""
     ended: str = ""                                 # "kexec", "end" or the reason to bail out
 
-    def hear(self, line):
+    def hear(self, text):
         """Read one line of the KTAP document."""
-        point, doing = POINT.fullmatch(line.text), DOING.fullmatch(line.text)
-        if line.text.startswith("1..") and line.text[3:].isdigit():
-            self.planned = int(line.text[3:])
+        point, doing = POINT.fullmatch(text), DOING.fullmatch(text)
+        if text.startswith("1..") and text[3:].isdigit():
+            self.planned = int(text[3:])
         elif point:
-            reason = self.notes[-1].text if point[1] and self.notes else ""
-            begin = self.doing.at if self.doing else line.at
-            self.points.append(Point(not point[1], point[2], reason, begin, line.at))
-            self.doing = None
-        elif line.text.startswith("Bail out!"):
-            self.ended = line.text
+            reason = self.notes[-1] if point[1] and self.notes else ""
+            self.points.append(Point(not point[1], point[2], reason))
+            self.doing = ""
+        elif text.startswith("Bail out!"):
+            self.ended = text
         elif doing:
-            self.doing = Line(line.at, doing[1])
-        elif line.text.startswith("# "):
-            self.notes.append(Line(line.at, line.text[2:]))
-            if line.text in ("# kexec", "# end"):
-                self.ended = line.text[2:]
+            self.doing = doing[1]
+        elif text.startswith("# "):
+            self.notes.append(text[2:])
+            if text in ("# kexec", "# end"):
+                self.ended = text[2:]
 
 
-def hops(results):
-    """The KTAP documents of all kernels of a guest."""
+def hops(texts):
+    """The KTAP documents of all kernels of a guest, from the lines of its results port."""
     found = []
-    for line in results:
-        if line.text == "KTAP version 1" or not found and line.text.startswith("Bail out!"):
-            found.append(Hop(line.at))
+    for text in texts:
+        if text == "KTAP version 1" or not found and text.startswith("Bail out!"):
+            found.append(Hop())
         if found:
-            found[-1].hear(line)
+            found[-1].hear(text)
     return found
 
 
@@ -121,9 +114,9 @@ def failures(told):
 
 @functools.lru_cache(None)
 def splat_patterns():
-    """The expressions of dev/splats: those of splats, and those of allowed lines."""
-    lines = (ROOT / "dev/splats").read_text().splitlines()
-    rows = [line.split("\t") for line in lines if line and line[0] != "#"]
+    """The expressions of the file: those of splats, and those of allowed lines."""
+    rows = [line.split("\t") for line in SPLATS.read_text().splitlines()
+            if line and line[0] != "#"]
     return ([re.compile(row[0]) for row in rows if row[0] != "allow"],
             [re.compile(row[1]) for row in rows if row[0] == "allow"])
 
@@ -138,10 +131,15 @@ def splats(texts, allowed=()):
 
 # ---- the verdict
 
+def reports(outcome):
+    """The KTAP documents of a guest."""
+    return hops(line.text for line in outcome.results)
+
+
 def stage(outcome):
     """The stage that a guest had reached when its output ended."""
     kernels = sum("Linux version " in line.text for line in outcome.console)
-    told = hops(outcome.results)
+    told = reports(outcome)
     if not kernels:
         return "before the first kernel said anything"
     if len(told) < kernels:
@@ -151,13 +149,13 @@ def stage(outcome):
     if last.ended == "kexec":
         return f"kexec out of kernel {kernels}"
     if last.doing:
-        return f"kernel {kernels}, in: {last.doing.text[:100]}"
+        return f"kernel {kernels}, in: {last.doing[:100]}"
     return f"kernel {kernels}, after {len(last.points)} of {last.planned} steps"
 
 
 def problem(outcome, kernels, allowed=()):
     """The problem of a guest that should have run this number of kernels, or an empty text."""
-    told = hops(outcome.results)
+    told = reports(outcome)
     bad = splats([line.text for line in outcome.console], allowed)
     parts = failures(told)[:1] + [f"on the console: {text.strip()}" for text in bad[:1]]
     if not outcome.finished:

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Guests of the driver: their programs, their accelerator, and what flavours of kernels need.
+
+The modules of tools/testing/selftests/kho start the guests, and read and judge their output.
+"""
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import kho_case
+import kho_guest
+from kho_case import OURS
+
+from dev import base, cases, debian, tools
+from dev.host import OUT, Stop
+from dev.kernel import split
+
+PROBE_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Weight:
+    """The needs of the guests of a flavour, in addition to those of the plain flavour."""
+    slower: int = 1
+    page: int = 4       # KiB
+    memory: int = 0     # MiB
+    least: int = 0      # minimum for each node, in MiB
+    append: str = ""
+    scratch: str = ""   # kho_scratch= for a guest in which kernels of another flavour run, too
+
+
+# KASAN and page owners need a share of all memory at boot.  A kernel without them allocates too
+# little scratch memory for a next kernel with them.  They also make the interpreter of ACPI so slow
+# that routing of interrupts fails.
+#
+# With pages of 64 KiB, page blocks have 512 MiB, and a scratch area has at least one of them.  By
+# default, lib/test_kho.c fills two folios of that size at each cold boot, which takes minutes.
+WEIGHTS = {"debug": Weight(5, memory=1024, least=2048, append="page_owner=on acpi=noirq",
+                           scratch="kho_scratch=64M,{}M,128M"),
+           "64k": Weight(2, page=64, least=4096, append="test_kho.max_mem=33554432")}
+
+
+def weight(*flavours):
+    """What a guest with kernels of these flavours needs: the maximum of each member."""
+    names = dict.fromkeys(name for flavour in flavours for name in split(flavour)[0])
+    parts = [WEIGHTS[name] for name in names if name in WEIGHTS] or [Weight()]
+    most = {f.name: max(getattr(part, f.name) for part in parts) for f in fields(Weight)}
+    return replace(Weight(**most), append=" ".join(part.append for part in parts))
+
+
+def fitted(case, kernels, *more):
+    """The case with the memory, the time and the command lines that its kernels need."""
+    flavours = [kernels[name].flavour for name in case.row()]
+    most = weight(*flavours)
+    memory = max(case.memory + most.memory, case.nodes * most.least)
+    memory += case.pages * most.page >> 10
+    if len(set(flavours)) > 1:
+        more = [*more, most.scratch.format(max(640, memory * 3 // 16))]
+    lines = [" ".join(filter(None, [weight(flavour).append, *more, kho_case.at(case.append, hop)]))
+             for hop, flavour in enumerate(flavours)]
+    return replace(case, memory=memory, pages=0, deadline=case.deadline * most.slower, append=lines)
+
+
+# ---- programs
+
+def compile_static(run, kernel, program, source):
+    """Compile a further program of guests."""
+    run.step(f"building the guest's program {program.name}",
+             cases.compile_words(kernel.arch, kernel.tree, program, source), quiet=True)
+
+
+def copy(target, files):
+    """A folder with files of the host, by the last part of their names in {name: file}."""
+    target.mkdir()
+    for name, source in files.items():
+        shutil.copy(source, target / Path(name).name)
+    return target
+
+
+def prepare(run, kernel):
+    """The initramfs of guests, and their accelerator.
+
+    busybox and kexec are those of this machine, or from Debian for another architecture.
+    """
+    image, root = run.path(f"initrd-{kernel.arch}"), Path("/")
+    programs = [tools.command(name) for name in ("busybox", "kexec")]
+    if not image.exists():
+        if kernel.arch != tools.HOST:
+            suite = base.supported()[base.default()][1].partition("-")[0]
+            root = debian.unpacked(run, ["busybox-static", "kexec-tools"], suite, kernel.arch)
+            programs = [next(root.glob(f"**/*bin/{name}")) for name in ("busybox", "kexec")]
+        folders = kho_guest.library_folders(kho_guest.MACHINES[kernel.arch], root)
+        agent = cases.agent(kernel.arch, kernel.tree, run)
+        kho_guest.write_initramfs(kernel.dir, image, agent, *programs, folders)
+    return image, accelerator(kernel, image)
+
+
+# ---- the accelerator
+
+def wanted(arch):
+    """The accelerator in $KHO_ACCEL, or empty; always tcg for another architecture."""
+    named = os.environ.get("KHO_ACCEL", "")
+    if named and named not in kho_guest.SLOWER:
+        raise Stop(f"KHO_ACCEL={named} is not one of: {', '.join(kho_guest.SLOWER)}")
+    return named if arch == tools.HOST else "tcg"
+
+
+def accelerator(kernel, initrd):
+    """The accelerator: kvm only if a probe guest has run on it, because /dev/kvm may hang."""
+    if wanted(kernel.arch):
+        return wanted(kernel.arch)
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+    machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    cache = OUT / "accelerator"
+    known = cache.read_text().split() if cache.exists() else []
+    if known[1:] != [machine]:
+        known = ["kvm" if probe(kernel, initrd) else "tcg", machine]
+        cache.write_text(" ".join(known))
+    return known[0]
+
+
+def command(kernel, accel, share, initrd, case, memory, **more):
+    """The command of a guest without a case of the program; it fills the share."""
+    machine = kho_guest.MACHINES[kernel.arch]
+    line = kho_case.command_line(machine, case, 0, weight(kernel.flavour).append)
+    kho_case.fill_share(share, initrd, {OURS: kernel.image}, [OURS], [line])
+    return kho_guest.with_share(machine, accel, memory, share, **more)
+
+
+def probe(kernel, initrd):
+    """Whether a small guest on KVM starts its first process."""
+    with tempfile.TemporaryDirectory(dir=OUT) as name:
+        argv = command(kernel, "kvm", Path(name) / "share", initrd, "probe", 512)
+        try:
+            seen = kho_guest.boot(argv, Path(name), PROBE_SECONDS)
+        except Stop:
+            return False
+    return any(line.text == "# end" for line in seen.results)
+
+
+# ---- a guest for people
+
+def shell(run, kernel, memory=1024):
+    """A shell in a guest, with the next kernel and kexec at hand."""
+    memory = max(memory, weight(kernel.flavour).least)
+    initrd, accel = prepare(run, kernel)
+    share = run.path("share")
+    argv = command(kernel, accel, share, initrd, "shell", memory, ports=("-serial", "mon:stdio"))
+    (share / "welcome").write_text(f"""\
+Linux {kernel.release} under {accel}.  To go to the next kernel and back here:
+  kexec -s -l /share/kernel-{OURS} --initrd=/share/initrd --reuse-cmdline && kexec -e
+'handover --list' lists the kexec cases, 'handover' runs those that need no kexec.
+exit ends the guest.
+""")
+    run.say("starting a guest; Ctrl-A X ends it at once")
+    return subprocess.call(argv)
