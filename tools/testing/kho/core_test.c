@@ -235,6 +235,19 @@ static void core_test_bad_chain(struct kunit *test)
 	KUNIT_EXPECT_NE(test, phys_to_page(before)->state, SIM_LEFT);
 }
 
+/* A property is only a number if it has eight bytes. */
+static void core_test_number(struct kunit *test)
+{
+	const void *fdt = sim_core_fdt();
+	u64 val = 7;
+
+	KUNIT_EXPECT_EQ(test, kho_fdt_get_u64(fdt, 0, "none", &val), -EINVAL);
+	KUNIT_EXPECT_EQ(test, kho_fdt_get_u64(fdt, 0, "compatible", &val), -EINVAL);
+	KUNIT_EXPECT_EQ(test, val, 7);
+	KUNIT_EXPECT_EQ(test, kho_fdt_get_u64(fdt, 0, KHO_FDT_MEMORY_MAP_PROP_NAME, &val), 0);
+	KUNIT_EXPECT_EQ(test, val, virt_to_phys(sim_core_out_map().root));
+}
+
 /* Without metadata, for example from another version, the count starts again. */
 static void core_test_no_chain(struct kunit *test)
 {
@@ -371,6 +384,7 @@ static struct kunit_case core_cases[] = {
 	KUNIT_CASE(core_test_no_memory),
 	KUNIT_CASE(core_test_chain),
 	KUNIT_CASE_PARAM(core_test_bad_chain, bad_chain_gen_params),
+	KUNIT_CASE(core_test_number),
 	KUNIT_CASE(core_test_no_chain),
 	KUNIT_CASE(core_test_full_tree),
 	KUNIT_CASE(core_test_damaged_tree),
