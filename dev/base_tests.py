@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 
-from dev import kunit, tools, tree
+from dev import tools, tree, unit
 from dev.host import OUT, Failed, Result
 
 FOLDER = "tools/testing/selftests"
@@ -40,7 +40,7 @@ def kho(run, laid, arch, path):
                                   "-d", OUT / f"build/{arch}-base-kho"],
                            log=f"base-kho-{arch}.log", deadline=DEADLINE,
                            env={"PATH": path, "CROSS_COMPILE": tools.prefix(arch)})
-    results = kunit.read_ktap(laid, log.read_text(errors="replace"), name)
+    results = unit.read_ktap(laid, log.read_text(errors="replace"), name)
     if not results:
         raise Failed(name, why or "it was skipped", log, REPEAT)
     return results

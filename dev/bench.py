@@ -12,7 +12,7 @@ from kho_bench import OURS, STOCK
 
 from dev import base as bases
 from dev import runner
-from dev.cases import agent
+from dev.guest import agent
 from dev.host import OUT, ROOT, no_such
 from dev.kernel import ARCH, build
 

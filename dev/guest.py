@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """Guests of the driver: their programs, their accelerator, and what flavours of kernels need.
 
-The modules of tools/testing/selftests/kho start the guests, and read and judge their output.
+The modules of tools/testing/selftests/kho start the guests, and read and judge their output.  The
+agent is the handover program in that folder, which lists the kexec cases.
 """
+import functools
 import os
-import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass, fields, replace
@@ -12,13 +13,16 @@ from pathlib import Path
 
 import kho_case
 import kho_guest
-from kho_case import OURS
+from kho_guest import HERE, OURS
 
-from dev import base, cases, debian, tools
-from dev.host import OUT, Stop
+from dev import base, debian, tools, tree, unit
+from dev.host import OUT, Skip, Stop
 from dev.kernel import split
 
 PROBE_SECONDS = 10
+BUSYBOX, KEXEC = "busybox-static", "kexec-tools"    # Debian packages
+SYSTEMD = ("memcached", "systemd", BUSYBOX, KEXEC)
+SYSTEMD_SUITE = "forky"
 
 
 @dataclass(frozen=True)
@@ -66,36 +70,69 @@ def fitted(case, kernels, *more):
 
 # ---- programs
 
-def compile_static(run, kernel, program, source):
-    """Compile a further program of guests."""
-    run.step(f"building the guest's program {program.name}",
-             cases.compile_words(kernel.arch, kernel.tree, program, source), quiet=True)
+def agent(arch, laid, run=None):
+    """The agent for an architecture, with the headers of a tree; compiled if a source changes."""
+    program = OUT / f"handover-{arch}-{laid.name}"
+    # the programs of virtual machines are not among its sources
+    sources = [path for path in sorted(HERE.glob("*.c")) if not path.name.startswith("vm_")]
+    watched = [*sources, *HERE.glob("*.h"), laid / "include/uapi/linux/liveupdate.h"]
+    newest = max(path.stat().st_mtime_ns for path in watched)
+    if not program.exists() or program.stat().st_mtime_ns != newest:
+        fresh = program.with_suffix(".new")     # an interrupted compiler leaves a part of it
+        words = [f"{tools.prefix(arch)}gcc", "-static", "-O2", "-Wall",
+                 "-idirafter", laid / "include/uapi", "-o", fresh, *sources]
+        if run:
+            run.step(f"building the guest's program handover-{arch}", words)
+        else:
+            subprocess.run(words, capture_output=True)      # the next run shows the error
+        if fresh.exists():
+            os.utime(fresh, ns=(newest, newest))
+            fresh.rename(program)
+    return program
 
 
-def copy(target, files):
-    """A folder with files of the host, by the last part of their names in {name: file}."""
-    target.mkdir()
-    for name, source in files.items():
-        shutil.copy(source, target / Path(name).name)
-    return target
+def cases(run=None, series=None):
+    """{name: case}; without a run those of a tree that exists, or else none."""
+    laid = tree.lay(run, series).dir if run else tree.place_of(series)[0]
+    program = agent(tools.HOST, laid, run) if laid.exists() else laid
+    return {c.name: c for c in kho_case.listed(program)} if program.is_file() else {}
 
 
-def prepare(run, kernel):
-    """The initramfs of guests, and their accelerator.
+def khoctl(run, kernel):
+    """Build khoctl for guests."""
+    if kernel.arch != tools.HOST:
+        raise Skip(f"khoctl is built for {tools.HOST}, not for {kernel.arch}")
+    return unit.build_khoctl(run, kernel.tree, quiet=True)
+
+
+def systemd(run, kernel):
+    """The folder with systemd and memcached from Debian."""
+    try:
+        return debian.unpacked(run, SYSTEMD, SYSTEMD_SUITE, kernel.arch)
+    except Stop as e:
+        raise Skip(str(e).splitlines()[0]) from None
+
+
+def prepare(run, kernel, others=None):
+    """The Setup of guests with a kernel and {name: kernel} of others.
 
     busybox and kexec are those of this machine, or from Debian for another architecture.
     """
     image, root = run.path(f"initrd-{kernel.arch}"), Path("/")
+    machine, program = kho_guest.MACHINES[kernel.arch], agent(kernel.arch, kernel.tree, run)
     programs = [tools.command(name) for name in ("busybox", "kexec")]
     if not image.exists():
         if kernel.arch != tools.HOST:
             suite = base.supported()[base.default()][1].partition("-")[0]
-            root = debian.unpacked(run, ["busybox-static", "kexec-tools"], suite, kernel.arch)
+            root = debian.unpacked(run, [BUSYBOX, KEXEC], suite, kernel.arch)
             programs = [next(root.glob(f"**/*bin/{name}")) for name in ("busybox", "kexec")]
-        folders = kho_guest.library_folders(kho_guest.MACHINES[kernel.arch], root)
-        agent = cases.agent(kernel.arch, kernel.tree, run)
-        kho_guest.write_initramfs(kernel.dir, image, agent, *programs, folders)
-    return image, accelerator(kernel, image)
+        folders = kho_guest.library_folders(machine, root)
+        kho_guest.write_initramfs(kernel.dir, image, program, *programs, folders)
+    images = {name: other.image for name, other in {**(others or {}), OURS: kernel}.items()}
+    return kho_case.Setup(machine, accelerator(kernel, image), images, kernel.dir, kernel.tree,
+                          image, program, functools.partial(run.step, quiet=True),
+                          functools.partial(khoctl, run, kernel),
+                          functools.partial(systemd, run, kernel))
 
 
 # ---- the accelerator
@@ -147,11 +184,11 @@ def probe(kernel, initrd):
 def shell(run, kernel, memory=1024):
     """A shell in a guest, with the next kernel and kexec at hand."""
     memory = max(memory, weight(kernel.flavour).least)
-    initrd, accel = prepare(run, kernel)
-    share = run.path("share")
-    argv = command(kernel, accel, share, initrd, "shell", memory, ports=("-serial", "mon:stdio"))
+    setup, share = prepare(run, kernel), run.path("share")
+    argv = command(kernel, setup.accel, share, setup.initrd, "shell", memory,
+                   ports=("-serial", "mon:stdio"))
     (share / "welcome").write_text(f"""\
-Linux {kernel.release} under {accel}.  To go to the next kernel and back here:
+Linux {kernel.release} under {setup.accel}.  To go to the next kernel and back here:
   kexec -s -l /share/kernel-{OURS} --initrd=/share/initrd --reuse-cmdline && kexec -e
 'handover --list' lists the kexec cases, 'handover' runs those that need no kexec.
 exit ends the guest.

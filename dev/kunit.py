@@ -4,23 +4,19 @@
 The guest is started here, because kunit.py tries KVM first, and hangs if /dev/kvm exists and
 does not work.
 """
-import importlib
 import re
-import sys
 
 import kho_guest
 import kho_report
 
-from dev import guest, kernel, tools, tree
+from dev import guest, kernel, tools, tree, unit
 from dev.host import OUT, Result
 
-KUNIT = "tools/testing/kunit"
 CONFIG = "kernel/liveupdate"
 DEADLINE = 300
 MEMORY = 1024       # MiB, unless the flavour needs more
 # with KASAN, scratch memory of the default size would be larger than the guest
 APPEND = "kunit.enable=1 kunit_shutdown=reboot panic=-1 kho_scratch=16M,64M,64M"
-REASON = re.compile(r"# \S+: (?:EXPECTATION |ASSERTION )?failed (at .*)", re.I)
 SUITE = re.compile(r"struct kunit_suite \w+ = \{[^}]*?\.name = \"([^\"]+)\"", re.S)
 
 
@@ -40,7 +36,7 @@ def build(run, arch, flavour, repeat):
     env = {**kernel.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
     for verb, title in (("config", "configuring the KUnit kernel"),
                         ("build", f"building the kernel ({where.name})")):
-        log = run.step(title, ["python3", f"{KUNIT}/kunit.py", verb, *words],
+        log = run.step(title, ["python3", f"{unit.KUNIT}/kunit.py", verb, *words],
                        log=f"kunit-{verb}.log", cwd=laid.dir, env=env, repeat=repeat)
         kernel.refuse_warnings(log, laid.paths, repeat)
     return where, laid
@@ -67,34 +63,12 @@ def run_guest(run, arch, flavour, where, repeat):
     return log.read_text(errors="replace")
 
 
-def read_ktap(laid, text, *above):
-    """[Result] of all test cases in a text, except for skipped ones."""
-    sys.path.insert(0, str(laid.dir / KUNIT))
-    try:
-        parser, printer = map(importlib.import_module, ("kunit_parser", "kunit_printer"))
-    finally:
-        del sys.path[0]
-    whole = parser.parse_run_tests(text.splitlines(), printer.null_printer)
-    return list(flatten(parser.TestStatus, whole, above))
-
-
-def flatten(status, group, above):
-    for test in group.subtests:
-        name = (*above, test.name)
-        if test.subtests:
-            yield from flatten(status, test, name)
-        elif test.status != status.SKIPPED:
-            found = next(filter(None, map(REASON.search, test.log)), None)
-            why = re.sub(r"(\.\./)+tree[^/]*/", "", found[1]) if found else test.status.name.lower()
-            yield Result(".".join(name), test.ok_status(), "" if test.ok_status() else why)
-
-
 def kunit(run, arch=kernel.ARCH, flavour=kernel.PLAIN):
     """Build and run the suites; prints a line for each suite and returns [Result]."""
     repeat = "./kho kunit" + kernel.words(arch, flavour)
     where, laid = build(run, arch, flavour, repeat)
     text = run_guest(run, arch, flavour, where, repeat)
-    results = read_ktap(laid, text)
+    results = unit.read_ktap(laid, text)
     for suite in expected(laid):
         mine = [r.ok for r in results if r.name.split(".")[0] == suite]
         if mine:

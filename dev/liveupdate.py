@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""./kho live-update: carry files of the user across a kexec, and compare every byte."""
+"""./kho live-update: runs a case, and prints what happens in its guest.
+
+The case carries files of the user across a kexec and compares every byte, or it carries a virtual
+machine, or services of systemd.
+"""
 import os
 import random
 import re
@@ -9,10 +13,13 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from dev import guest, khoctl
+import kho_programs
+import kho_report
+import kho_vm
+from kho_guest import OURS
+
+from dev import guest, kernel as kernels, runner
 from dev.host import ROOT, Stop, need_space
-from dev.kernel import PLAIN
-from dev.story import Story
 
 MIB = 1 << 20
 SEED = 20260601
@@ -27,7 +34,69 @@ STEPS = {"file": "fill memfds", "preserve": "preserve", "retrieve": "retrieve",
 VERDICT = re.compile("# (safe|would lose|cannot tell): ")     # of khoctl
 
 
-# ---- before anything is built
+def tell(run, kernel, story):
+    """Run the case of a Story alone, and print its progress; returns the exit status."""
+    setup = guest.prepare(run, kernel)
+    case = replace(story.fit(guest.cases(run)[story.name]), judge=story.judge)
+    memory = guest.fitted(case, dict.fromkeys(case.row(), kernel)).memory
+    run.say(f"live update of Linux {kernel.release} under {setup.accel}, guest of {memory} MiB; "
+            f"log: {runner.place(run, kernel, case)}")
+    result = runner.run_case(run, {OURS: kernel}, setup, case, story.hear)
+    if result.skipped:
+        raise Stop(f"the case cannot be run here: {result.skipped}")
+    run.say(f"  {result.seconds:6.2f} s  end")
+    if story.outcome:
+        story.summary()
+    if result.ok:
+        run.say(story.good)
+        return 0
+    run.say(f"FAILED: {result.why}\n"
+            f"repeat: ./kho live-update{story.options}{kernels.words(kernel.arch, kernel.flavour)}")
+    return 1
+
+
+class Story:
+    """One case; each line of its guest is printed when it arrives, if shown() has a text for it."""
+    name = ""           # of the case
+    options = ""        # of './kho live-update'
+    good = ""           # what is printed last if nothing is lost
+    problem = staticmethod(kho_report.problem)
+
+    def __init__(self, run):
+        self.run = run
+        self.kernels = 0
+        self.outcome = None
+
+    def fit(self, case):
+        """The case with what this story needs in addition."""
+        return case
+
+    def hear(self, line):
+        """Print what a line from a serial port of the guest shows."""
+        if "Linux version " in line.text:
+            self.kernels += 1
+            text = f"kernel {self.kernels} entered"
+        elif line.text == "# kexec":
+            text = f"kernel {self.kernels} left"
+        else:
+            text = self.shown(line.text)
+        if text:
+            self.run.say(f"  {line.at:6.2f} s  {text}")
+
+    def shown(self, text):
+        """What is printed for a line, or an empty text."""
+        raise NotImplementedError
+
+    def judge(self, outcome, kernels, allowed=()):
+        """The problem of the guest, or an empty text."""
+        self.outcome = outcome
+        return self.problem(outcome, kernels, allowed)
+
+    def summary(self):
+        """Print what is only known at the end."""
+
+
+# ---- files of the user
 
 def memory_for(sizes, names, wanted, flavour):
     """Memory in MiB of a guest for files of these sizes; Stop if they cannot be handed over."""
@@ -55,8 +124,6 @@ def usable(path):
     return path.stat().st_size
 
 
-# ---- the guest
-
 def gather(folder, files):
     """Copy the files into the folder; (name, size, digest) of each."""
     folder.mkdir()
@@ -76,7 +143,7 @@ class Files(Story):
     """Files of the user in a live update."""
     name = "live-update"
 
-    def __init__(self, run, files, memory, flavour=PLAIN):
+    def __init__(self, run, files, memory, flavour=kernels.PLAIN):
         super().__init__(run)
         self.files = files
         sizes = [usable(Path(name)) for name in files] or [SEEDED_MIB * MIB]
@@ -90,15 +157,15 @@ class Files(Story):
         return replace(case, memory=self.memory, bring=self.bring,
                        deadline=SECONDS + SECONDS_PER_MIB * self.mib)
 
-    def bring(self, run, kernel, share):
+    def bring(self, setup, share):
         """Put the files into the share, and khoctl if it can be built."""
         need_space(share, self.mib, "copying the files")
         self.sources = list(gather(share / "files", self.files))
         try:
-            khoctl.bring(run, kernel, share)
+            kho_programs.bring_khoctl(setup, share)
         except Stop as e:
             shutil.rmtree(share / "khoctl", ignore_errors=True)
-            run.say(f"without khoctl: {str(e).splitlines()[0]}")
+            self.run.say(f"without khoctl: {str(e).splitlines()[0]}")
 
     def shown(self, text):
         step = re.match(r"# \d+ (?:tell /share/khoctl/run )?(\w+)", text)
@@ -136,3 +203,49 @@ class Files(Story):
     def good(self):
         total = sum(size for _, size, _ in self.sources)
         return f"every byte survived: {len(self.sources)} files, {total} bytes"
+
+
+# ---- a virtual machine, and systemd
+
+class Vm(Story):
+    """A virtual machine that survives, or does not with a fault of kho_vm.BREAKS."""
+    good = "the virtual machine goes on, without any loss"
+    problem = staticmethod(kho_vm.judge)
+
+    def __init__(self, run, software="machine", broken=None):
+        super().__init__(run)
+        self.name = f"vm-lost-{broken}" if broken else "vm-linux" if software == "linux" else "vm"
+        self.options = (" --vm=linux" if software == "linux" else
+                        f" --vm --break {broken}" if broken else " --vm")
+        self.told = set()
+
+    def shown(self, text):
+        text = text.removeprefix("# ")
+        count = kho_vm.COUNT.fullmatch(text)
+        if text in self.told or not re.match("VMM? |RAM |FAILED: |state saved |count ", text):
+            return ""
+        self.told.add(text)
+        if not count:
+            return text
+        return f"VM round {count[1]}: {count[2]} words compared so far, {count[3]} wrong"
+
+    def summary(self):
+        """Print the blackout and the comparison, if the virtual machine was resumed."""
+        text = kho_vm.Told(self.outcome).summary()
+        if text:
+            self.run.say(text)
+
+
+class Systemd(Story):
+    """Three kexecs with services."""
+    name = "systemd"
+    options = " --systemd"
+    good = "every descriptor and every item survived, three times"
+
+    def shown(self, text):
+        checked = re.match(r"(not )?ok \d+ - check (\w+)", text)
+        if checked:
+            return f"{checked[2]}: {'LOST' if checked[1] else 'equal'}"
+        if text.startswith("# listen "):
+            return f"the service is started with descriptors {text[9:]}"
+        return text[2:] if re.match("# (systemd|memcached) ", text) else ""

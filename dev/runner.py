@@ -3,17 +3,14 @@
 import functools
 import os
 import re
-from dataclasses import replace
 
 import kho_case
-import kho_guest
 from kho_case import OURS
 
 from dev import base as bases
-from dev import guest, khoctl, systemd, vm
-from dev.cases import cases as listed
+from dev import guest
 from dev.host import Stop, columns, no_such
-from dev.kernel import ARCH, build, like, split, unlike, words
+from dev.kernel import ARCH, build, like, split, unlike
 
 LIVE_UPDATE = "live-update"     # a case that only the verb live-update runs
 OTHER_PAGES = "other-pages"     # the kernel under test, but with another page size
@@ -24,9 +21,6 @@ SHORT = ("one-memfd", "sparse", "huge-folios", "three-hops", "test-kho", "iomem"
          "reserve-mem-odd-size", "debugfs-off", "stale-handover", "luo-holder-dies",
          "compat-vmalloc-v2")
 JOBS = min(4, os.cpu_count())   # guests at a time
-# Modules that put further files into the share of a guest; the key is a word in the names of the
-# cases that need these files.
-MORE = {"khoctl": khoctl, "vm": vm, "systemd": systemd}
 
 
 def seed():
@@ -37,18 +31,9 @@ def seed():
     return text
 
 
-def cases(run=None, series=None):
-    """{name: case}, prepared by the modules of MORE if it needs further files."""
-    found = {}
-    for case in listed(run, series):
-        more = [module for word, module in MORE.items() if word in case.name.split("-")]
-        found[case.name] = more[0].prepared(case) if more else case
-    return found
-
-
 def listing():
     """The cases, for --help."""
-    found = cases()
+    found = guest.cases()
     if not found:
         return "cases: listed here once a kernel has been built\n"
     lines = [f"cases; {', '.join(GROUPS)} stand for all cases whose names begin with that word:\n"]
@@ -67,7 +52,7 @@ def choose(run, names, arch, flavour):
     seed()
     series = split(flavour)[1]      # None for the default base
     base = bases.find(run, series).series
-    every = cases(run, series)
+    every = guest.cases(run, series)
     del every[LIVE_UPDATE]
     known = {name: case for name, case in every.items()
              if case.arch in ("", arch) and case.base in ("", base)}
@@ -92,36 +77,10 @@ def place(run, kernel, case):
     return run.path(f"{kernel.arch}-{kernel.flavour}") / case.name
 
 
-def run_case(run, kernels, initrd, accel, case, hear=None):
+def run_case(run, kernels, setup, case, hear=None):
     """Run the guest of a case, with all its kernels; hear() is called for every line of output."""
-    where, first = place(run, kernels[OURS], case), kernels[case.row()[0]]
     case = guest.fitted(case, kernels, f"kho_seed={seed()}")
-    if case.bring:
-        case = replace(case, bring=functools.partial(case.bring, run, first))
-    images = {name: kernels[name].image for name in case.row()}
-    machine = kho_guest.MACHINES[first.arch]
-    return kho_case.run(case, images, initrd, machine, accel, where, hear)
-
-
-def tell(run, kernel, story):
-    """Run the case of a Story alone, and print its progress; returns the exit status."""
-    initrd, accel = guest.prepare(run, kernel)
-    case = replace(story.fit(cases(run)[story.name]), judge=story.judge)
-    memory = guest.fitted(case, dict.fromkeys(case.row(), kernel)).memory
-    run.say(f"live update of Linux {kernel.release} under {accel}, guest of {memory} MiB; "
-            f"log: {place(run, kernel, case)}")
-    result = run_case(run, {OURS: kernel}, initrd, accel, case, story.hear)
-    if result.skipped:
-        raise Stop(f"the case cannot be run here: {result.skipped}")
-    run.say(f"  {result.seconds:6.2f} s  end")
-    if story.outcome:
-        story.summary()
-    if result.ok:
-        run.say(story.good)
-        return 0
-    run.say(f"FAILED: {result.why}\n"
-            f"repeat: ./kho live-update{story.options}{words(kernel.arch, kernel.flavour)}")
-    return 1
+    return kho_case.run(case, setup, place(run, kernels[OURS], case), hear)
 
 
 # ---- many cases
@@ -130,13 +89,13 @@ def run_cases(run, kernel, names):
     """Run the named cases, or those that run by default; prints KTAP in the order of the cases."""
     chosen = choose(run, names, kernel.arch, kernel.flavour)
     kernels = {OURS: kernel}
-    for name in sorted({name for case in chosen for name in case.kernels} - {OURS}):
+    for name in sorted({name for case in chosen for name in case.needs()} - {OURS}):
         flavour = unlike(kernel) if name == OTHER_PAGES else like(kernel, name)
         kernels[name] = build(run, kernel.arch, flavour)
-    initrd, accel = guest.prepare(run, kernel)
-    run.say(f"# {len(chosen)} cases under {accel}, {JOBS} at a time, kernel {kernel.release}, "
+    setup = guest.prepare(run, kernel, kernels)
+    run.say(f"# {len(chosen)} cases under {setup.accel}, {JOBS} at a time, kernel {kernel.release}, "
             f"seed {seed()}")
-    one = functools.partial(run_case, run, kernels, initrd, accel)
+    one = functools.partial(run_case, run, kernels, setup)
     results = kho_case.run_all(chosen, one, JOBS, run.say)
     if "compat" in names:
         run.say(compat_table(chosen, results))

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs the unit tests, mutants and fuzzers of tools/testing/kho, and the tests of tools/kho."""
+import importlib
 import os
 import re
+import sys
 
 from dev import kernel, tools, tree
 from dev.host import OUT, ROOT, Result, Stop
-from dev.kunit import read_ktap
 
 FOLDER = "tools/testing/kho"
 KHOCTL = "tools/kho"
 BUILD = {FOLDER: OUT / "build/unit", KHOCTL: OUT / "build/khoctl"}
 DEADLINE = 600
+KUNIT = "tools/testing/kunit"
+REASON = re.compile(r"# \S+: (?:EXPECTATION |ASSERTION )?failed (at .*)", re.I)
 
 
 def command(tree_dir, folder, *words):
@@ -26,6 +29,30 @@ def build_khoctl(run, tree_dir, **more):
     tools.require(run, "khoctl")
     run.step("building khoctl", **command(tree_dir, KHOCTL), repeat="./kho " + run.verb, **more)
     return BUILD[KHOCTL] / "khoctl"
+
+
+# ---- the unit tests
+
+def read_ktap(laid, text, *above):
+    """[Result] of all test cases in a text, except for skipped ones."""
+    sys.path.insert(0, str(laid.dir / KUNIT))
+    try:
+        parser, printer = map(importlib.import_module, ("kunit_parser", "kunit_printer"))
+    finally:
+        del sys.path[0]
+    whole = parser.parse_run_tests(text.splitlines(), printer.null_printer)
+    return list(flatten(parser.TestStatus, whole, above))
+
+
+def flatten(status, group, above):
+    for test in group.subtests:
+        name = (*above, test.name)
+        if test.subtests:
+            yield from flatten(status, test, name)
+        elif test.status != status.SKIPPED:
+            found = next(filter(None, map(REASON.search, test.log)), None)
+            why = re.sub(r"(\.\./)+tree[^/]*/", "", found[1]) if found else test.status.name.lower()
+            yield Result(".".join(name), test.ok_status(), "" if test.ok_status() else why)
 
 
 def run_tests(run, laid, argv, name):

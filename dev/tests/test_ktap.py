@@ -3,7 +3,7 @@
 import unittest
 from unittest import mock
 
-from dev import base, kunit
+from dev import base, unit
 
 KTAP = """\
 [    0.1] noise of the boot
@@ -41,7 +41,7 @@ class Ktap(unittest.TestCase):
         self.laid = mock.Mock(dir=found.dir)
 
     def read(self, text, *above):
-        return {r.name: "" if r.ok else r.why for r in kunit.read_ktap(self.laid, text, *above)}
+        return {r.name: "" if r.ok else r.why for r in unit.read_ktap(self.laid, text, *above)}
 
     def test_whole(self):
         self.assertEqual({"first.good": "", "first.bad": "at kernel/liveupdate/tests/a_kunit.c:12",

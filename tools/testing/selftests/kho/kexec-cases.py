@@ -10,37 +10,38 @@ results are KTAP on stdout; a guest that fails leaves its logs.
 
 busybox and kexec of this machine go into the guest, so it has the architecture of this
 machine.  Cases with kernels other than the one that was built need -k, as in
--k stock=BUILD/arch/x86/boot/bzImage.  Cases are skipped if they need programs that this script
-does not put into guests.
+-k stock=BUILD/arch/x86/boot/bzImage.  The cases of systemd need a folder with the unpacked
+packages systemd, kexec-tools, busybox-static and memcached.  A case is skipped if something that
+it needs is missing, or cannot be built.
 """
 import argparse
+import functools
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import kho_case
 import kho_guest
-from kho_guest import ARCH, need
+from kho_guest import ARCH, OURS, need
 from kho_report import Result, Skip, Stop
 
 HERE = Path(__file__).resolve().parent
 KERNEL_DIR = HERE.parents[3]
 KSFT_SKIP = 4
-MORE_PROGRAMS = {"live-update", "vm", "systemd", "khoctl"}
+LIVE_UPDATE = "live-update"     # a case with files of a user
 
 
 def unfit(case, kernels):
     """Why a case cannot be run here, or nothing."""
-    missing = sorted(set(case.kernels) - set(kernels))
+    missing = sorted(case.needs() - set(kernels))
     if missing:
         return f"needs other kernels: {', '.join(missing)}"
     if case.arch not in ("", ARCH):
         return f"is for {case.arch}"
-    if MORE_PROGRAMS & {case.name, case.name.split("-")[0]}:
-        return "needs programs that this script does not put into guests"
-    return ""
+    return "needs files to carry" if case.name == LIVE_UPDATE else ""
 
 
 def arguments():
@@ -52,6 +53,8 @@ def arguments():
                         help="another kernel")
     parser.add_argument("-p", dest="program", type=Path, default=HERE / "handover",
                         help="the program (default: handover)")
+    parser.add_argument("-s", dest="systemd", type=Path, metavar="DIR",
+                        help="root folder of a system with systemd")
     parser.add_argument("-j", dest="jobs", type=int, default=1, metavar="N",
                         help="number of guests at a time (default: %(default)s)")
     parser.add_argument("--list", action="store_true", help="show all cases")
@@ -73,25 +76,56 @@ def chosen(names, cases):
     return [known[name] for name in names] or [case for case in cases if not case.by_name]
 
 
-def run(args, cases):
-    """[Result] of the cases; a temporary folder has the logs of those that fail."""
+# ---- what guests need
+
+def step(title, argv):
+    """Run a command; a case that needs its result is skipped if it fails."""
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if done.returncode:
+        lines = (done.stdout + done.stderr).splitlines() or ["it printed nothing"]
+        error = next((line for line in lines if "error:" in line), lines[-1])
+        raise Skip(f"{title} failed: {error}")
+
+
+def khoctl(top):
+    """Build khoctl; returns the program."""
+    step("building khoctl", ["make", "-C", KERNEL_DIR / "tools/kho", f"O={top / 'khoctl'}"])
+    return top / "khoctl/khoctl"
+
+
+def prepare(args):
+    """The Setup of all guests, whose initramfs is in the folder for their logs."""
     machine = kho_guest.this_machine()
     kernel = args.build / machine.image
     if not kernel.exists():
         raise Skip(f"{kernel} is missing")
-    kernels = {kho_case.OURS: kernel, **dict(word.split("=", 1) for word in args.kernels)}
     need(machine.qemu, "readelf")
     programs, top = need("busybox", "kexec"), Path(tempfile.mkdtemp(prefix="kho-cases."))
     kho_guest.write_initramfs(args.build, top / "initrd", args.program, *programs,
                               kho_guest.library_folders(machine))
     kvm = not args.no_kvm and os.access("/dev/kvm", os.R_OK | os.W_OK)
 
+    def systemd():
+        if not args.systemd:
+            raise Skip("needs systemd: -s DIR")
+        return args.systemd
+
+    return kho_case.Setup(machine, "kvm" if kvm else "tcg",
+                          {OURS: kernel, **dict(word.split("=", 1) for word in args.kernels)},
+                          args.build, KERNEL_DIR, top / "initrd", args.program,
+                          step, functools.partial(khoctl, top), systemd)
+
+
+def run(args, cases):
+    """[Result] of the cases; a temporary folder has the logs of those that fail."""
+    setup = prepare(args)
+    top = setup.initrd.parent
+
     def run_one(case):
-        unable = unfit(case, kernels)
+        unable = unfit(case, setup.kernels)
         if unable:
             return Result(case.name, True, skipped=unable)
-        result = kho_case.run(case, kernels, top / "initrd", machine, "kvm" if kvm else "tcg",
-                              top / case.name)
+        result = kho_case.run(case, setup, top / case.name)
         if result.ok:
             shutil.rmtree(top / case.name)
         return result

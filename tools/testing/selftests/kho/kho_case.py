@@ -7,17 +7,36 @@ its kernel and its command line.
 import json
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import kho_guest
+import kho_programs
+import kho_vm
+from kho_guest import OURS, STOCK
 from kho_report import NoGuest, Result, Skip, Stop, problem
 
-OURS = "ours"           # the kernel under test
 # An emulated processor may not run while the kernel tests its timer.
 APPEND = ("kho=on liveupdate=on panic=-1 oops=panic loglevel=7 mitigations=off "
           "no_timer_check")
+# Modules that put further files into the share of a guest; the key is a word in the names of the
+# cases that need these files.
+MORE = {"khoctl": kho_programs, "systemd": kho_programs, "vm": kho_vm}
 
+
+@dataclass(frozen=True)
+class Setup:
+    """What guests are made of.  The functions are only called for cases that need their results."""
+    machine: kho_guest.Machine
+    accel: str
+    kernels: dict       # {name: image}
+    build: Path         # the build directory of OURS
+    tree: Path          # the sources of OURS
+    initrd: Path
+    handover: Path      # the handover program
+    step: object        # step(title, argv) runs a command, and raises Stop if it fails
+    khoctl: object      # khoctl() builds khoctl, and returns the program
+    systemd: object     # systemd() returns the root folder of a system with systemd
 
 @dataclass(frozen=True)
 class Case:
@@ -39,12 +58,16 @@ class Case:
     arch: str           # the only architecture, or empty
     base: str           # the only series of the base, or empty
     rows: list          # of its table: name, line in the log, expected result
-    bring: object = None        # function that puts more into the share
+    bring: object = None        # function that puts more from a Setup into the share
     judge: object = problem     # function that finds the problem of an Outcome
 
     def row(self):
         """The name of the kernel of each hop."""
         return [at(self.kernels, hop) or OURS for hop in range(self.hops)]
+
+    def needs(self):
+        """The names of all kernels; the case khoctl reads the image of one that it does not run."""
+        return {*self.row(), *([STOCK] if self.name == "khoctl" else [])}
 
 
 def at(row, hop):
@@ -58,7 +81,13 @@ def listed(program):
         text = subprocess.check_output([program, "--list"], text=True)
     except (OSError, subprocess.CalledProcessError) as e:
         raise Stop(f"the handover program cannot list its cases: {e}", 1) from None
-    return [Case(**json.loads(line)) for line in text.splitlines()]
+    return [prepared(Case(**json.loads(line))) for line in text.splitlines()]
+
+
+def prepared(case):
+    """The case with the functions of a module of MORE, if it needs further files."""
+    more = [module for word, module in MORE.items() if word in case.name.split("-")]
+    return replace(case, **more[0].functions(case.name)) if more else case
 
 
 # ---- one case
@@ -89,21 +118,21 @@ def extra(case, memory):
     return case.qemu + nodes + (kho_guest.plugged(case.plug, case.nodes) if case.plug else [])
 
 
-def run(case, kernels, initrd, machine, accel, where, hear=None):
-    """Run the guest of a case, with {name: image} of kernels; returns its Result.
+def run(case, setup, where, hear=None):
+    """Run the guest of a case; returns its Result.
 
     Its logs are in the folder 'where'.  hear() is called for every line of output.
     """
     share = Path(where) / "share"
-    lines = [command_line(machine, case.name, hop, at(case.append, hop))
+    lines = [command_line(setup.machine, case.name, hop, at(case.append, hop))
              for hop in range(case.hops)]
     memory = case.memory + (case.pages * 4 >> 10)
     try:
-        fill_share(share, initrd, kernels, case.row(), lines)
+        fill_share(share, setup.initrd, setup.kernels, case.row(), lines)
         if case.bring:
-            case.bring(share)
-        argv = kho_guest.with_share(machine, accel, memory, share, extra(case, memory))
-        deadline = case.deadline * kho_guest.SLOWER[accel]
+            case.bring(setup, share)
+        argv = kho_guest.with_share(setup.machine, setup.accel, memory, share, extra(case, memory))
+        deadline = case.deadline * kho_guest.SLOWER[setup.accel]
         outcome = kho_guest.boot(argv, where, deadline, case.allowed, hear)
     except Skip as e:
         return Result(case.name, True, skipped=str(e))

@@ -18,6 +18,7 @@ from pathlib import Path
 from kho_report import Line, NoGuest, Outcome, Skip, Stop, splats
 
 HERE = Path(__file__).resolve().parent
+OURS, STOCK = "ours", "stock"       # names of kernels: the one under test, and that of the base
 POLL = 0.02
 GRACE = 15                          # seconds that a guest may run on after a splat
 SLOWER = {"kvm": 1, "tcg": 5}       # factor of the deadline of a guest
@@ -122,6 +123,14 @@ def write_initramfs(build, image, handover, busybox, kexec, folders):
     write_cpio(build, image, {"init": HERE / "guest_init.sh", "bin/handover": handover,
                               "bin/busybox": busybox, "sbin/kexec": kexec,
                               **libraries([busybox, kexec], folders)})
+
+
+def copy(target, files):
+    """A folder with {name: file}, by the last part of the names."""
+    target.mkdir()
+    for name, source in files.items():
+        shutil.copy(source, target / Path(name).name)
+    return target
 
 
 # ---- the command
