@@ -2,13 +2,10 @@
 """./kho base-tests: the selftests of the base for Kexec Handover and live update.
 
 Their scripts are run unchanged, in the tree with our sources: they configure and build kernels
-of their own, and start QEMU.  The first folders of their $PATH have ccache under the names of the
-compilers, and wrappers of QEMU that replace the accelerator kvm by tcg: /dev/kvm may exist and
-hang.
+of their own, and start QEMU.  The first folder of their $PATH has ccache under the names of the
+compilers.
 """
-import os
 import re
-import shutil
 
 from dev import tools, tree, unit
 from dev.host import OUT, Failed, Result
@@ -17,20 +14,7 @@ FOLDER = "tools/testing/selftests"
 CCACHE = "/usr/lib/ccache"
 DEADLINE = 3600
 REPEAT = "./kho base-tests"
-QEMU = """#!/bin/bash
-exec {} "${{@/#kvm/tcg}}"
-"""
 ROW = re.compile(r"-> (\S+) +(\S+) +\.\.\. .*?(PASS|SKIP|FAIL)")
-
-
-def search_path(run):
-    """$PATH, with the folders of the wrappers of QEMU and of ccache first."""
-    place = run.path("bin")
-    place.mkdir()
-    for name in map("qemu-system-{}".format, tools.MACHINE.values()):
-        (place / name).write_text(QEMU.format(shutil.which(name)))
-        (place / name).chmod(0o755)
-    return f"{place}:{CCACHE}:{os.environ['PATH']}"
 
 
 def kho(run, laid, arch, path):
@@ -63,6 +47,6 @@ def live_update(run, laid, path):
 def base_tests(run):
     """[Result] of the selftests of the base, on both architectures."""
     tools.require(run, "base-tests", *tools.for_arches(*tools.MACHINE), useful=True)
-    laid, path = tree.lay(run), search_path(run)
+    laid, path = tree.lay(run), f"{CCACHE}:{tools.without_kvm(run)}"
     results = [r for arch in tools.MACHINE for r in kho(run, laid, arch, path)]
     return results + live_update(run, laid, path)

@@ -11,6 +11,9 @@ from dev.host import ROOT, Stop, output
 # Architectures, and their names in GNU triples and in QEMU.
 MACHINE = {"x86_64": "x86_64", "arm64": "aarch64"}
 HOST = {name: arch for arch, name in MACHINE.items()}.get(os.uname().machine, "x86_64")
+QEMU = """#!/bin/bash
+exec {} "${{@/#kvm/tcg}}"
+"""
 SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
@@ -50,6 +53,16 @@ def clang_runtime():
 def prefix(arch):
     """The prefix of the cross compiler, empty for this machine."""
     return "" if arch == HOST else f"{MACHINE[arch]}-linux-gnu-"
+
+
+def without_kvm(run):
+    """$PATH with QEMU that emulates instead, for programs that try KVM, even if it hangs."""
+    place = run.path("bin")
+    place.mkdir(exist_ok=True)
+    for name in map("qemu-system-{}".format, MACHINE.values()):
+        (place / name).write_text(QEMU.format(shutil.which(name)))
+        (place / name).chmod(0o755)
+    return f"{place}:{os.environ['PATH']}"
 
 
 def for_arches(*arches):
