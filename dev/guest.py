@@ -113,12 +113,13 @@ def systemd(run, kernel):
         raise Skip(str(e).splitlines()[0]) from None
 
 
-def prepare(run, kernel, others=None):
-    """The Setup of guests with a kernel and {name: kernel} of others.
+def prepare(run, kernels):
+    """The Setup of guests with {name: kernel}; programs are built for OURS.
 
     busybox and kexec are those of this machine, or from Debian for another architecture.
     """
-    image, root = run.path(f"initrd-{kernel.arch}"), Path("/")
+    kernel, root = kernels[OURS], Path("/")
+    image = run.path(f"initrd-{kernel.arch}")
     machine, program = kho_guest.MACHINES[kernel.arch], agent(kernel.arch, kernel.tree, run)
     programs = [tools.command(name) for name in ("busybox", "kexec")]
     if not image.exists():
@@ -128,7 +129,7 @@ def prepare(run, kernel, others=None):
             programs = [next(root.glob(f"**/*bin/{name}")) for name in ("busybox", "kexec")]
         folders = kho_guest.library_folders(machine, root)
         kho_guest.write_initramfs(kernel.dir, image, program, *programs, folders)
-    images = {name: other.image for name, other in {**(others or {}), OURS: kernel}.items()}
+    images = {name: each.image for name, each in kernels.items()}
     return kho_case.Setup(machine, accelerator(kernel, image), images, kernel.dir, kernel.tree,
                           image, program, functools.partial(run.step, quiet=True),
                           functools.partial(khoctl, run, kernel),
@@ -184,7 +185,7 @@ def probe(kernel, initrd):
 def shell(run, kernel, memory=1024):
     """A shell in a guest, with the next kernel and kexec at hand."""
     memory = max(memory, weight(kernel.flavour).least)
-    setup, share = prepare(run, kernel), run.path("share")
+    setup, share = prepare(run, {OURS: kernel}), run.path("share")
     argv = command(kernel, setup.accel, share, setup.initrd, "shell", memory,
                    ports=("-serial", "mon:stdio"))
     (share / "welcome").write_text(f"""\

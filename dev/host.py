@@ -66,13 +66,6 @@ def lock(path, waiting):
     return handle
 
 
-def columns(lines):
-    """Rows of cells as a text, each column as wide as its widest cell."""
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    padded = [[cell.ljust(width) for cell, width in zip(line, widths)] for line in lines]
-    return "\n".join("  ".join(line).rstrip() for line in padded)
-
-
 def spell(seconds):
     """Seconds as a text for people."""
     seconds = int(seconds)

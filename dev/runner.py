@@ -2,14 +2,14 @@
 """Runs kexec cases: each is one guest, which executes several kernels one after the other."""
 import functools
 import os
-import re
 
 import kho_case
+import kho_tables
 from kho_case import OURS
 
 from dev import base as bases
 from dev import guest
-from dev.host import Stop, columns, no_such
+from dev.host import Stop, no_such
 from dev.kernel import ARCH, build, like, split, unlike
 
 LIVE_UPDATE = "live-update"     # a case that only the verb live-update runs
@@ -92,57 +92,13 @@ def run_cases(run, kernel, names):
     for name in sorted({name for case in chosen for name in case.needs()} - {OURS}):
         flavour = unlike(kernel) if name == OTHER_PAGES else like(kernel, name)
         kernels[name] = build(run, kernel.arch, flavour)
-    setup = guest.prepare(run, kernel, kernels)
-    run.say(f"# {len(chosen)} cases under {setup.accel}, {JOBS} at a time, kernel {kernel.release}, "
-            f"seed {seed()}")
+    setup = guest.prepare(run, kernels)
+    run.say(f"# {len(chosen)} cases under {setup.accel}, {JOBS} at a time, "
+            f"kernel {kernel.release}, seed {seed()}")
     one = functools.partial(run_case, run, kernels, setup)
     results = kho_case.run_all(chosen, one, JOBS, run.say)
     if "compat" in names:
-        run.say(compat_table(chosen, results))
+        run.say(kho_tables.compat(chosen, results))
     if "hostile" in names:
-        run.say(hostile_table(chosen, lambda case: place(run, kernel, case), results))
+        run.say(kho_tables.hostile(chosen, lambda case: place(run, kernel, case), results))
     return results
-
-
-# ---- tables; their rows are in the cases
-
-def compat_table(cases, results):
-    """Handovers between two kernels that differ; a row is a case."""
-    seen = {result.name: "ok" if result.ok else "FAILED" for result in results}
-    lines = [("handover", "kernels", "must happen", "verdict")]
-    lines += [(case.name.removeprefix("compat-"), ", ".join(case.kernels) or OURS,
-               case.sentence, seen[case.name])
-              for case in cases if case.name.startswith("compat-")]
-    return columns(lines)
-
-
-def hostile_table(cases, place, results):
-    """Handovers with a damaged field; a case has many rows; its log is in place(case)."""
-    lines = [("field", "line in the log", "must happen", "verdict")]
-    good = {result.name: result.ok for result in results}
-    for case in cases:
-        if case.rows:
-            found, last = verdicts(place(case), [name for name, _, _ in case.rows])
-            if not good[case.name] and "FAILED" not in found.values():
-                found[last] = "FAILED"
-            lines += [(name, log or "-", must, found[name]) for name, log, must in case.rows]
-    return columns(lines)
-
-
-def verdicts(where, rows):
-    """{row: verdict}, and the last row that was begun, which is the culprit if the guest crashed.
-
-    The agent prints the name of a row before it does the damage, and before it checks the result.
-    """
-    text = (where / "results.log").read_text(errors="replace")
-    seen = []
-    for bad, row in re.findall(r"^(not )?ok \d+ - (?:row (.*))?", text, re.M):
-        if row:
-            seen.append([row, True])
-        elif seen and bad:
-            seen[-1][1] = False
-    found = {}
-    for row in rows:
-        fine = [good for name, good in seen if name == row]
-        found[row] = "FAILED" if False in fine else "ok" if len(fine) == 2 else "not run"
-    return found, seen[-1][0] if seen else ""

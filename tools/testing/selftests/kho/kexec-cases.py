@@ -21,10 +21,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 import kho_case
 import kho_guest
+import kho_tables
 from kho_guest import ARCH, OURS, need
 from kho_report import Result, Skip, Stop
 
@@ -89,8 +91,9 @@ def step(title, argv):
 
 def khoctl(top):
     """Build khoctl; returns the program."""
-    step("building khoctl", ["make", "-C", KERNEL_DIR / "tools/kho", f"O={top / 'khoctl'}"])
-    return top / "khoctl/khoctl"
+    build = top / "build"
+    step("building khoctl", ["make", "-C", KERNEL_DIR / "tools/kho", f"O={build}"])
+    return build / "khoctl"
 
 
 def prepare(args):
@@ -125,12 +128,16 @@ def run(args, cases):
         unable = unfit(case, setup.kernels)
         if unable:
             return Result(case.name, True, skipped=unable)
-        result = kho_case.run(case, setup, top / case.name)
-        if result.ok:
-            shutil.rmtree(top / case.name)
-        return result
+        return kho_case.run(case, setup, top / case.name)
 
     results = kho_case.run_all(cases, run_one, args.jobs, lambda text: print(text, flush=True))
+    ran = [case for case, result in zip(cases, results) if not result.skipped]
+    for table in (kho_tables.compat(ran, results),
+                  kho_tables.hostile(ran, lambda case: top / case.name, results)):
+        print(textwrap.indent(table, "# "), end="\n" * bool(table))
+    for result in results:
+        if result.ok:
+            shutil.rmtree(top / result.name, ignore_errors=True)
     if all(result.ok for result in results):
         shutil.rmtree(top)
     return results
