@@ -27,7 +27,7 @@ def kho(run, laid, arch, path):
     results = unit.read_ktap(laid, log.read_text(errors="replace"), name)
     if not results:
         raise Failed(name, why or "it was skipped", log, REPEAT)
-    return results
+    return results + unfinished(name, why, results)
 
 
 def live_update(run, laid, path):
@@ -40,8 +40,14 @@ def live_update(run, laid, path):
     rows = ROW.findall(log.read_text(errors="replace"))
     if not rows:
         raise Failed(name, why or "no test was run", log, REPEAT)
-    return [Result(f"{test} ({target})", word == "PASS", f"{word}: see {logs}/{target}_{test}.log")
-            for target, test, word in rows]
+    results = [Result(f"{test} ({target})", word == "PASS",
+                      f"{word}: see {logs}/{target}_{test}.log") for target, test, word in rows]
+    return results + unfinished(name, why, results)
+
+
+def unfinished(name, why, results):
+    """[Result] of a script that has failed although all tests that it reported have passed."""
+    return [Result(name, False, why)] if why and all(r.ok for r in results) else []
 
 
 def base_tests(run):

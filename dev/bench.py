@@ -38,8 +38,8 @@ def bench(run, names, quick=False, ours_only=False, arch=ARCH, config=HOST):
     rows = kho_bench.run(work, kernels, names, runner.JOBS, run.say)
     found = run.path("bench.json")
     found.write_text(json.dumps(rows, indent=1))
-    usual = (False, ARCH, HOST, bases.default())
-    if not names and (ours_only, arch, config, built[OURS].base) == usual:
+    usual = (False, False, ARCH, HOST, bases.default())
+    if not names and (quick, ours_only, arch, config, built[OURS].base) == usual:
         TABLE.parent.mkdir(exist_ok=True)
         shutil.copy(found, TABLE)
     run.say(f"all samples: {found.relative_to(ROOT)}")

@@ -35,7 +35,7 @@ def test(run, arch, flavour):
                   "fuzz": lambda: unit.fuzz(run, None, 0)}
     for target in targets:
         layers.update(of_kernel(run, *target))
-    if arch == "all":
+    if arch == "all" and not series:
         layers["base-tests"] = lambda: base_tests.base_tests(run)
     if whole and arch is None:
         layers["kexec -a arm64"] = lambda: runner.run_cases(run, kernel.build(run, "arm64"),

@@ -75,7 +75,8 @@ def agent(arch, laid, run=None):
     program = OUT / f"handover-{arch}-{laid.name}"
     # the programs of virtual machines are not among its sources
     sources = [path for path in sorted(HERE.glob("*.c")) if not path.name.startswith("vm_")]
-    watched = [*sources, *HERE.glob("*.h"), laid / "include/uapi/linux/liveupdate.h"]
+    # the time of the folder changes if a file is removed
+    watched = [HERE, *sources, *HERE.glob("*.h"), laid / "include/uapi/linux/liveupdate.h"]
     newest = max(path.stat().st_mtime_ns for path in watched)
     if not program.exists() or program.stat().st_mtime_ns != newest:
         fresh = program.with_suffix(".new")     # an interrupted compiler leaves a part of it

@@ -37,7 +37,8 @@ VERDICT = re.compile("# (safe|would lose|cannot tell): ")     # of khoctl
 def tell(run, kernel, story):
     """Run the case of a Story alone, and print its progress; returns the exit status."""
     setup = guest.prepare(run, {OURS: kernel})
-    case = replace(story.fit(guest.cases(run)[story.name]), judge=story.judge)
+    listed = guest.cases(run, kernels.split(kernel.flavour)[1])
+    case = replace(story.fit(listed[story.name]), judge=story.judge)
     memory = guest.fitted(case, dict.fromkeys(case.row(), kernel)).memory
     run.say(f"live update of Linux {kernel.release} under {setup.accel}, guest of {memory} MiB; "
             f"log: {runner.place(run, kernel, case)}")

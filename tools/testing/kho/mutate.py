@@ -241,7 +241,7 @@ def mutate(bench, files, harmless, sample, survivors):
                 todo = random.Random(path.name).sample(todo, sample)
                 todo.sort(key=lambda m: m.number)
             killed, alive = bench.try_file(pool, todo)
-            low |= tell(path, killed, alive, survivors)
+            low |= tell(path, killed, alive, survivors) or bool(todo) and not killed
             totals = [totals[0] + killed, totals[1] + len(alive)]
     finally:
         pool.shutdown(cancel_futures=True)

@@ -214,6 +214,7 @@ static void refused_by_khoctl(void)
 	run("ln -s " KHOCTL "run /usr/sbin/khoctl && mkdir " UNITS "kexec.target.d");
 	run("cp " KHOCTL "khoctl-kexec.service " UNITS " && cp " KHOCTL "khoctl-only.conf " UNITS "kexec.target.d");
 	run("printf 'IMAGE=" KHOCTL "stock\\nWORDS=--reuse-cmdline\\n' >/etc/khoctl.conf && systemctl daemon-reload");
+	run("test -s " KHOCTL "stock");
 	run("! systemctl start khoctl-kexec.service");
 	run("! systemctl kexec");
 	run("grep -x 0 /sys/kernel/kexec_loaded");

@@ -18,6 +18,7 @@ import argparse
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,7 @@ from kho_guest import ARCH, OURS, need
 from kho_report import Result, Skip, Stop
 
 HERE = Path(__file__).resolve().parent
-KERNEL_DIR = HERE.parents[3]
+KERNEL_DIR = Path(*HERE.parts[:-4])
 KSFT_SKIP = 4
 LIVE_UPDATE = "live-update"     # a case with files of a user
 
@@ -82,7 +83,10 @@ def chosen(names, cases):
 
 def step(title, argv):
     """Run a command; a case that needs its result is skipped if it fails."""
-    done = subprocess.run(argv, capture_output=True, text=True)
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True)
+    except OSError as e:
+        raise Skip(f"{title}: cannot start {argv[0]}: {e.strerror}") from None
     if done.returncode:
         lines = (done.stdout + done.stderr).splitlines() or ["it printed nothing"]
         error = next((line for line in lines if "error:" in line), lines[-1])
@@ -156,6 +160,7 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)     # guests have to end, too
     try:
         sys.exit(main())
     except Skip as e:

@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -286,7 +287,10 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)     # guests have to end, too
     try:
         main()
     except Stop as e:
         sys.exit(f"kho_bench.py: {e}")
+    except KeyboardInterrupt:
+        sys.exit("kho_bench.py: interrupted")

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from kho_report import Line, NoGuest, Outcome, Skip, Stop, splats
+from kho_report import Line, Outcome, Skip, Stop, splats
 
 HERE = Path(__file__).resolve().parent
 OURS, STOCK = "ours", "stock"       # names of kernels: the one under test, and that of the base
@@ -224,7 +224,7 @@ def boot(argv, where, deadline, allowed=(), hear=None):
     console, results = (tail.lines for tail in tails)
     if finished and child.returncode and not console:
         said = (where / "qemu.log").read_text().strip()
-        raise NoGuest(f"QEMU did not start a guest: {said}", 1)
+        raise Stop(f"QEMU did not start a guest: {said}", 1)
     return Outcome(console, results, finished, time.monotonic() - begin)
 
 
@@ -256,6 +256,7 @@ def end_group(child):
 @contextlib.contextmanager
 def at_once(jobs):
     """A pool for so many guests at a time; an exception in the body ends all guests."""
+    stopping.clear()
     with ThreadPoolExecutor(jobs) as pool:
         try:
             yield pool

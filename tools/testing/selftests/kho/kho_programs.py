@@ -8,10 +8,10 @@ import threading
 
 import kho_guest
 from kho_guest import HERE, OURS, STOCK
-from kho_report import Skip
+from kho_report import Stop
 
 PLACE = "/share/khoctl"
-KHOCTL_UNITS = HERE.parents[3] / "tools/kho/systemd"
+KHOCTL_UNITS = "tools/kho/systemd"         # in the kernel tree
 ONE_AT_A_TIME = threading.Lock()
 # Previous kernels with another version of one structure: the other notes are the same.
 ROWS = ("vmalloc-v2", "block-v2", "luo-v6", "memfd-v3", "radix-v2", "kho-v5")
@@ -70,7 +70,7 @@ def bring_systemd(setup, share, *more):
                   "bin/busybox": top / "usr/bin/busybox", "bin/handover": setup.handover})
     missing = next((place for place in files.values() if not place.exists()), None)
     if missing:
-        raise Skip(f"{missing} is missing")
+        raise Stop(f"{missing} is missing")
     folders = [*kho_guest.library_folders(setup.machine, top), private / "systemd"]
     files.update(kho_guest.libraries(parts, folders))
     kho_guest.write_cpio(setup.build, share / "initrd", files)
@@ -84,7 +84,7 @@ def bring_memcached(setup, share):
 def bring_systemd_khoctl(setup, share):
     bring_systemd(setup, share)
     bring_notes(setup, share)
-    for place in KHOCTL_UNITS.iterdir():
+    for place in (setup.tree / KHOCTL_UNITS).iterdir():
         shutil.copy(place, share / "khoctl")
 
 

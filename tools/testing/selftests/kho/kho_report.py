@@ -27,10 +27,6 @@ class Skip(Stop):
     """A test is skipped, because something that it needs is not available."""
 
 
-class NoGuest(Stop):
-    """QEMU did not start a guest."""
-
-
 @dataclass
 class Result:
     """The result of one test."""

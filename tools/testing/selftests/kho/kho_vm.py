@@ -12,9 +12,9 @@ from pathlib import Path
 
 import kho_guest
 from kho_guest import HERE, OURS
-from kho_report import Skip, problem
+from kho_report import Skip, problem, splats
 
-AGENT = HERE.parents[3] / "samples/liveupdate/vm-agent.c"
+AGENT = "samples/liveupdate/vm-agent.c"        # in the kernel tree
 STATE_MAX = 1 << 20
 MACHINE_FLAGS = ("-m32 -O2 -Wall -ffreestanding -fno-pic -no-pie -fno-stack-protector "
                  "-mgeneral-regs-only -fno-asynchronous-unwind-tables -nostdlib -static "
@@ -40,7 +40,7 @@ def bring(setup, share):
     target = kho_guest.copy(share / "vm", qemu_files(setup.machine))
     setup.step("building the virtual machine", ["gcc", *MACHINE_FLAGS, "-o", target / "vm_machine",
                                                 HERE / "vm_machine.c"])
-    compile_static(setup, target / "vm-agent", AGENT)
+    compile_static(setup, target / "vm-agent", setup.tree / AGENT)
 
 
 def bring_linux(setup, share):
@@ -140,9 +140,12 @@ def functions(name):
     """bring() and judge() of a case; one of BREAKS passes if the expected loss is reported."""
     loss = BREAKS.get(name.removeprefix("vm-lost-"))
 
-    def expect(*args):
-        found = judge(*args)
-        return "" if loss in found else f"'{loss}' was expected, not '{found}'"
+    def expect(outcome, kernels, allowed=()):
+        found = judge(outcome, kernels, allowed)
+        if loss not in found:
+            return f"'{loss}' was expected, not '{found}'"
+        bad = splats([line.text for line in outcome.console], allowed)
+        return bad[0] if bad else "" if outcome.finished else "still running after the loss"
 
     return {"bring": bring_linux if name == "vm-linux" else bring,
             "judge": expect if loss else judge}
