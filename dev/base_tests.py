@@ -27,7 +27,7 @@ def kho(run, laid, arch, path):
     results = unit.read_ktap(laid, log.read_text(errors="replace"), name)
     if not results:
         raise Failed(name, why or "it was skipped", log, REPEAT)
-    return results + unfinished(name, why, results)
+    return results + unit.unfinished(name, why, results)
 
 
 def live_update(run, laid, path):
@@ -42,12 +42,7 @@ def live_update(run, laid, path):
         raise Failed(name, why or "no test was run", log, REPEAT)
     results = [Result(f"{test} ({target})", word == "PASS",
                       f"{word}: see {logs}/{target}_{test}.log") for target, test, word in rows]
-    return results + unfinished(name, why, results)
-
-
-def unfinished(name, why, results):
-    """[Result] of a script that has failed although all tests that it reported have passed."""
-    return [Result(name, False, why)] if why and all(r.ok for r in results) else []
+    return results + unit.unfinished(name, why, results)
 
 
 def base_tests(run):

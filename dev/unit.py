@@ -55,14 +55,18 @@ def flatten(status, group, above):
             yield Result(".".join(name), test.ok_status(), "" if test.ok_status() else why)
 
 
+def unfinished(name, why, results):
+    """[Result] of a program that has failed although all tests that it reported have passed."""
+    return [Result(name, False, why)] if why and all(r.ok for r in results) else []
+
+
 def run_tests(run, laid, argv, name):
     """[Result] of a program that prints KTAP."""
     log, why = run.attempt(f"unit tests: {name}", argv, log=f"unit-{name}.log", deadline=DEADLINE)
     # with a plan, each test that a crash has prevented would be a result
     text = re.sub(r"^1\.\.\d+\n", "", log.read_text(errors="replace"), flags=re.M)
     results = read_ktap(laid, text, name)
-    if not results or why and all(r.ok for r in results):
-        results.append(Result(name, False, why or "nothing was run"))
+    results += unfinished(name, why or "nothing was run" * (not results), results)
     run.say(f"  {name}: {sum(r.ok for r in results)} of {len(results)} passed")
     return results
 
@@ -92,9 +96,7 @@ def coverage(run, laid):
     for name, text in re.findall(r"^(\w+\.c): (.*)$", log.read_text(errors="replace"), re.M):
         run.say(f"  {name}: {text}")
         results.append(Result(f"coverage.{name}", "required" not in text, text))
-    if why and all(r.ok for r in results):
-        results.append(Result("coverage", False, why))
-    return results
+    return results + unfinished("coverage", why, results)
 
 
 def mutate(run, names, jobs, sample):

@@ -317,21 +317,25 @@ static void boot_test_other_vmalloc(struct kunit *test)
 /* The root tree. */
 
 /*
- * Moves the root tree to the first half of a block, and returns its page frame.
- * The block does not have a key: it is free in the next kernel, unless the test
- * adds keys.
+ * Writes the root tree to the first half of a block, and returns its page frame.
+ * The tree is preserved as a block of order @preserved.
  */
-static unsigned long move_root(struct kunit *test, struct old *old)
+static unsigned long write_half_root(struct kunit *test, struct old *old,
+				     unsigned int preserved)
 {
 	unsigned int order = get_order(SIM_FDT_SIZE);
-	unsigned long pfn = PHYS_PFN(old->handover.fdt);
-	void *copy = (void *)__get_free_pages(GFP_KERNEL, order + 1);
+	unsigned long pfn;
+	void *copy;
 
+	old_write_root(test, old);
+	copy = (void *)__get_free_pages(GFP_KERNEL, order + 1);
 	KUNIT_ASSERT_NOT_NULL(test, copy);
 	memcpy(copy, old->fdt, SIM_FDT_SIZE);
-	kho_radix_del_key(&old->map, kho_encode_key(PFN_PHYS(pfn), order));
+	kho_radix_del_key(&old->map, kho_encode_key(old->handover.fdt, order));
 	old->handover.fdt = virt_to_phys(copy);
-	return PHYS_PFN(old->handover.fdt);
+	pfn = PHYS_PFN(old->handover.fdt);
+	old_put(test, old, pfn, preserved);
+	return pfn;
 }
 
 /*
@@ -342,11 +346,8 @@ static void boot_test_root_preserved_twice(struct kunit *test)
 {
 	unsigned int order = get_order(SIM_FDT_SIZE);
 	struct old *old = old_new(test);
-	unsigned long pfn;
+	unsigned long pfn = write_half_root(test, old, order);
 
-	old_write_root(test, old);
-	pfn = move_root(test, old);
-	old_put(test, old, pfn, order);
 	old_put(test, old, pfn, order + 1);
 
 	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
@@ -362,11 +363,7 @@ static void boot_test_root_in_larger_block(struct kunit *test)
 {
 	unsigned int order = get_order(SIM_FDT_SIZE);
 	struct old *old = old_new(test);
-	unsigned long pfn;
-
-	old_write_root(test, old);
-	pfn = move_root(test, old);
-	old_put(test, old, pfn, order + 1);
+	unsigned long pfn = write_half_root(test, old, order + 1);
 
 	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
 	KUNIT_EXPECT_EQ(test, kho_in.overlap_end, 0);
@@ -409,18 +406,13 @@ static void boot_test_root_at_end(struct kunit *test)
 {
 	unsigned int order = get_order(SIM_FDT_SIZE);
 	struct old *old = old_new(test);
-	unsigned long pfn;
+	unsigned long pfn = write_half_root(test, old, order);
 
-	old_write_root(test, old);
-	pfn = move_root(test, old);
-	old_put(test, old, pfn, order);
 	old->handover.firmware = (struct sim_ranges){ PFN_PHYS(pfn + BIT(order)), PAGE_SIZE, 1 };
 	KUNIT_EXPECT_TRUE(test, sim_boot_warm(&old->handover));
 
 	old = old_new(test);
-	old_write_root(test, old);
-	pfn = move_root(test, old);
-	old_put(test, old, pfn, order);
+	pfn = write_half_root(test, old, order);
 	old_put_block(test, old, pfn + BIT(order), 0);
 	KUNIT_ASSERT_TRUE(test, old_boot(test, old));
 	old_expect_folio(test, old, pfn + BIT(order), 0);
@@ -493,11 +485,8 @@ static void boot_test_root_loses_key(struct kunit *test)
 {
 	unsigned int order = get_order(SIM_FDT_SIZE);
 	struct old *old = old_new(test);
-	unsigned long pfn;
+	unsigned long pfn = write_half_root(test, old, order + 1);
 
-	old_write_root(test, old);
-	pfn = move_root(test, old);
-	old_put(test, old, pfn, order + 1);
 	old->handover.image = (struct sim_ranges){ PFN_PHYS(pfn + BIT(order)), 8, 1 };
 	old_expect_refused(test, old, "root tree: not preserved");
 	KUNIT_EXPECT_TRUE(test, sim_logged("discarded, in use by this kernel"));

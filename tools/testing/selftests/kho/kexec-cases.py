@@ -28,10 +28,9 @@ from pathlib import Path
 import kho_case
 import kho_guest
 import kho_tables
-from kho_guest import ARCH, OURS, need
+from kho_guest import ARCH, HERE, OURS, need
 from kho_report import Result, Skip, Stop
 
-HERE = Path(__file__).resolve().parent
 KERNEL_DIR = Path(*HERE.parts[:-4])
 KSFT_SKIP = 4
 LIVE_UPDATE = "live-update"     # a case with files of a user

@@ -25,10 +25,9 @@ from pathlib import Path
 
 import kho_guest
 import kho_report
-from kho_guest import OURS, STOCK
+from kho_guest import HERE, OURS, STOCK
 from kho_report import Stop
 
-HERE = Path(__file__).resolve().parent
 AGREE = 0.01            # spread up to which the guests agree on a figure
 MIN_GUESTS, MAX_GUESTS = 2, 5
 NOISE = 100_000         # difference between two boots of the same kernel
