@@ -209,7 +209,7 @@ static struct kho_timeline_session *kho_timeline_find(const char *name)
 
 /**
  * kho_timeline_session_retrieved - record that a session is retrieved now
- * @name: its name; further calls with the same name do nothing
+ * @name: its name; called once for each session
  *
  * Context: May sleep.
  */
@@ -218,9 +218,6 @@ void kho_timeline_session_retrieved(const char *name)
 	struct kho_timeline_session *s;
 
 	guard(mutex)(&kho_timeline_lock);
-
-	if (kho_timeline_find(name))
-		return;
 
 	if (!kho_timeline.at[KHO_TIMELINE_RETRIEVE_BEGIN])
 		kho_timeline_mark(KHO_TIMELINE_RETRIEVE_BEGIN);

@@ -315,8 +315,10 @@ static void luo_show_session(struct seq_file *m, const struct luo_list *l)
 	if (l->kind->files)
 		return;
 
+	/* Not locked: files may be preserved or finished at any time. */
 	seq_printf(m, "files: %llu\n",
-		   session->unread ? session->ser.count : session->files.count);
+		   session->unread ? session->ser.count :
+				     READ_ONCE(session->files.count));
 	if (l->kind->dir == &luo_incoming)
 		seq_printf(m, "state: %s\n", luo_session_state(session));
 }

@@ -177,6 +177,7 @@ bool luo_file_any_outgoing(const struct liveupdate_file_handler *fh);
  * @files: the files of the session
  * @ser: location of the records of the files, until they are read
  * @held: the session has a file descriptor; protected by the lock of @dir
+ * @retrieved: the session had a file descriptor; protected by the lock of @dir
  * @unread: @ser is valid; only changes with the lock of @dir held as well
  * @finished: the session has no files, and is freed with its file descriptor
  * @name: name of the session, unique in its direction
@@ -190,6 +191,7 @@ struct luo_session {
 	struct luo_file_set files;
 	struct luo_file_set_ser ser;
 	bool held;
+	bool retrieved;
 	bool unread;
 	bool finished;
 	char name[];

@@ -273,9 +273,13 @@ int luo_session_retrieve(const char *name, struct file **filep)
 		return err;
 
 	err = luo_session_hold(session, filep);
-	if (!err)
+	if (err)
+		return err;
+
+	if (!session->retrieved)
 		kho_timeline_session_retrieved(session->name);
-	return err;
+	session->retrieved = true;
+	return 0;
 }
 
 static void luo_session_release_outgoing(struct luo_session *session)

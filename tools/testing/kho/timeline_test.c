@@ -102,11 +102,11 @@ static void timeline_test_update(struct kunit *test)
 
 /*
  * A session that is retrieved again keeps the time of the first retrieve.
- * Sessions that do not fit into the list are only counted.
+ * Sessions that do not fit into the list are only counted, and only once.
  */
 static void timeline_test_sessions(struct kunit *test)
 {
-	int dev = sim_open_device(), first;
+	int dev = sim_open_device(), first, last = -1;
 	char name[8];
 
 	for (int i = 0; i < 70; i++) {
@@ -120,10 +120,13 @@ static void timeline_test_sessions(struct kunit *test)
 	first = agent_retrieve(dev, "s0");
 	for (int i = 1; i < 70; i++) {
 		snprintf(name, sizeof(name), "s%d", i);
-		KUNIT_ASSERT_GE(test, agent_retrieve(dev, name), 0);
+		last = agent_retrieve(dev, name);
+		KUNIT_ASSERT_GE(test, last, 0);
 	}
 	sim_close(first);
+	sim_close(last);
 	KUNIT_ASSERT_GE(test, agent_retrieve(dev, "s0"), 0);
+	KUNIT_ASSERT_GE(test, agent_retrieve(dev, "s69"), 0);
 	expect_line(test, "session: s0\nretrieved: 1002.000000000\nsession: s1\nretrieved: 1003.0");
 	expect_line(test, "session: s63\n");
 	expect_no_line(test, "session: s64\n");
