@@ -279,6 +279,45 @@ KHO_TEST(early_restore,
 	}
 }
 
+/*
+ * The memory map that kexec-tools reads, with 64 KiB reserved in each of the 100 pieces
+ * of 2 MiB from 256 MiB on.  Entry 128 ends below 400 MiB.
+ */
+#define MAP		"/sys/firmware/memmap"
+#define MAP_ENTRY	"entry() { mkdir $n; printf '0x%%x\\n' $1 >$n/start; printf '0x%%x\\n' $2 >$n/end;" \
+			" echo \"$3\" >$n/type; n=$((n + 1)); }; "
+#define MAP_SPLIT	"cp -r " MAP " /map; cd /map; n=$(ls | wc -l); at=$((256 << 20)); " MAP_ENTRY \
+			"for e in *; do [ $(($(cat $e/start))) -lt $at ] &&" \
+			" [ $(($(cat $e/end))) -gt $at ] && break; done; " \
+			"end=$(cat $e/end); echo $((at - 1)) >$e/end; " \
+			"for i in $(seq 100); do entry $at $((at + 65535)) Reserved; " \
+			"entry $((at + 65536)) $((at + 2097151)) 'System RAM'; at=$((at + 2097152)); done; " \
+			"entry $at $end 'System RAM'; mount --bind /map " MAP
+
+KHO_TEST(many_e820_entries,
+	 "With more than 128 entries in the memory map, the next kernel gets all of them.",
+	 .hops = 3, .arch = "x86_64", .deadline = 40)
+{
+	/* Does not fit below 400 MiB. */
+	static const struct memfd a[] = { { "a", 400 * MIB, 1 } };
+
+	switch (hop) {
+	case 0:
+		run(MAP_SPLIT);
+		load_plain();
+		break;
+	case 1:
+		run("test $(ls " MAP " | wc -l) -gt 200");
+		keep("main", a);
+		break;
+	case 2:
+		run("test $(ls " MAP " | wc -l) -gt 200");
+		claim("main", a);
+		churn();
+		break;
+	}
+}
+
 /* Wait for the memory of the device, on node 1, and run on the CPU of that node. */
 static void plugged_memory(void)
 {
