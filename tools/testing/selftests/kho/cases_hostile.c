@@ -305,13 +305,14 @@ static const struct row map_rows[] = {
 	  { MAP_ADD("scratch:0", "2^22") },
 	  .log = "discarded, in " },
 	/*
-	 * All bits of a leaf are set.  Its keys cover free memory, memory in use and
-	 * memory of owners.
+	 * 32768 bits of a leaf are set.  Its keys cover free memory, memory in use and
+	 * memory of owners, but not all memory outside scratch areas, which would leave
+	 * none to the kernel.  With pages of 4 KiB, this is the whole leaf.
 	 * test_kho restores its folios without their size, so it cannot
 	 * distinguish them from stale pages.
 	 */
 	{ "leaf-full", .beside = true,
-	  .harm = { FILL("node:0:0:root", "1P", 255) },
+	  .harm = { FILL("node:0:0:root", "4096", 255) },
 	  .log = "discarded, in use by this kernel", .loses = FOLIOS },
 	{ "key-order-huge", .beside = true,
 	  .harm = { MAP_ADD("0", "2^45") },

@@ -18,7 +18,7 @@ from kho_report import Result, Skip, Stop, problem
 
 # An emulated processor may not run while the kernel tests its timer.
 APPEND = ("kho=on liveupdate=on panic=-1 oops=panic loglevel=7 mitigations=off "
-          "no_timer_check")
+          "no_timer_check earlycon")
 # Modules that put further files into the share of a guest; the key is a word in the names of the
 # cases that need these files.
 MORE = {"khoctl": kho_programs, "systemd": kho_programs, "vm": kho_vm}
