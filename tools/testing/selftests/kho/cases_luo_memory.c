@@ -145,8 +145,10 @@ KHO_TEST(luo_accounting,
 	run("awk 'FILENAME ~ /0/ { a[$1] = $2 } FILENAME ~ /1/ { b[$1] = $2 } "
 	    "FILENAME ~ /2/ && $2 - b[$1] != b[$1] - a[$1] { print; bad = 1 } END { exit bad }' "
 	    "/tmp/shmem.0 /tmp/shmem.1 /tmp/shmem.2");
-	for (unsigned int i = 0; i < 2; i++)
+	for (unsigned int i = 0; i < 2; i++) {
+		huge_folios_for(i);
 		blocks(counted[i].name);
+	}
 	finish("main");
 	churn();
 }
