@@ -142,7 +142,7 @@ struct record_files {
 static void files_of(const struct record *r, struct record_files *f)
 {
 	unsigned int number = r - records + 1;
-	uint64_t size = 3 * page_size;
+	u64 size = 3 * page_size;
 
 	if (r->size)
 		parse_u64(r->size, &size);
@@ -165,7 +165,7 @@ static void keep_record(const struct record *r)
 }
 
 /* Twice, as the error is permanent. */
-static void expect_file(const struct record *r, uint64_t token, int fate,
+static void expect_file(const struct record *r, u64 token, int fate,
 			const struct memfd *file)
 {
 	if (!fate) {

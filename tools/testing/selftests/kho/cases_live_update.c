@@ -22,7 +22,7 @@
 #define SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 
 /* Returns false past the last file. */
-static bool file_of(unsigned int nr, char *name, char *path, uint64_t *size)
+static bool file_of(unsigned int nr, char *name, char *path, u64 *size)
 {
 	struct stat st;
 
@@ -36,7 +36,7 @@ static bool file_of(unsigned int nr, char *name, char *path, uint64_t *size)
 static void files_leave(void)
 {
 	char name[16], path[32];
-	uint64_t size;
+	u64 size;
 
 	formats("out");
 	session_new("files");
@@ -53,7 +53,7 @@ static void files_leave(void)
 static void files_arrive(void)
 {
 	char name[16], path[32];
-	uint64_t size;
+	u64 size;
 
 	formats("in");
 	session_get("files");

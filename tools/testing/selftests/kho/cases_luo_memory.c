@@ -154,7 +154,7 @@ KHO_TEST(luo_accounting,
 }
 
 /* In each hop but the last, files are preserved during calls of madvise(). */
-static void luo_storm(unsigned int hop, unsigned int last, uint64_t count, int advice)
+static void luo_storm(unsigned int hop, unsigned int last, u64 count, int advice)
 {
 	if (hop) {
 		session_get("main");

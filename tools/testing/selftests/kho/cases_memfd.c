@@ -57,7 +57,7 @@ KHO_TEST(many_memfds_sessions,
 		keep("big", big);
 }
 
-static uint64_t order_token(unsigned int nr)
+static u64 order_token(unsigned int nr)
 {
 	return ~0ull - 0x1234567890ull * nr;
 }
@@ -335,10 +335,9 @@ KHO_TEST(preserve_unpreserve,
 #define LIMITED_SIZE	(40 * MIB)
 #define LIMITED_SPACE	(24 * MIB)
 
-static void memory_max(uint64_t more)
+static void memory_max(u64 more)
 {
-	run("echo $((" GROUP_USED " + %llu)) > " GROUP "/memory.max",
-	    (unsigned long long)more);
+	run("echo $((" GROUP_USED " + %llu)) > " GROUP "/memory.max", more);
 }
 
 /*
@@ -347,7 +346,7 @@ static void memory_max(uint64_t more)
  * allocates it.  Folios that are in the file stay charged, and the others are
  * retrieved when the limit is raised.
  */
-static void retrieve_at_limit(const struct memfd *file, uint64_t token, bool huge)
+static void retrieve_at_limit(const struct memfd *file, u64 token, bool huge)
 {
 	for (int i = 0; i < 12; i++) {
 		memory_max(4096);

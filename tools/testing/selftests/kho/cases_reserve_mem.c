@@ -42,7 +42,7 @@ KHO_TEST(reserve_mem_odd_size, "Regions that end within a page keep every byte t
 {
 	static const struct {
 		const char *name;
-		uint64_t size;
+		u64 size;
 	} regions[] = { { "first", 9001 }, { "second", 4000001 }, { "third", 64 } };
 
 	if (hop)

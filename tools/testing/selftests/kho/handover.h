@@ -30,6 +30,11 @@
 #define MADV_COLLAPSE	25
 #endif
 
+/* As in the kernel: %llu prints them on all architectures. */
+typedef unsigned char u8;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
 #define __printf(a, b)	__attribute__((format(printf, a, b)))
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
@@ -37,7 +42,7 @@
 extern unsigned long page_size;
 #define PAGE_MAX	(64UL << 10)
 
-/* handover_util.c */
+/* handover_util.c: in the text of a problem, "%m" stands for that of @err. */
 int __printf(2, 3) problem(int err, const char *fmt, ...);
 const char *problem_text(void);
 void __printf(1, 2) note(const char *fmt, ...);
@@ -45,8 +50,8 @@ int shell(const char *command);
 
 /* Find "name=value" or plain "name" in a list of arguments. */
 const char *option(char **words, const char *name);
-int option_u64(char **words, const char *name, uint64_t def, uint64_t *value);
-int parse_u64(const char *text, uint64_t *value);
+int option_u64(char **words, const char *name, u64 def, u64 *value);
+int parse_u64(const char *text, u64 *value);
 
 /* Cases refer to descriptors by names. */
 #define MAX_FD_NAMES	8192
@@ -55,10 +60,10 @@ int fd_find(const char *name);
 int fd_close(const char *name);
 
 /* Seeded data, of which any part can be generated without the rest. */
-void pattern_fill(void *buf, size_t len, uint64_t seed, uint64_t offset);
+void pattern_fill(void *buf, size_t len, u64 seed, u64 offset);
 
 /* splitmix64: word number @index of the data of @seed. */
-uint64_t pattern_word(uint64_t seed, uint64_t index);
+u64 pattern_word(u64 seed, u64 index);
 
 /*
  * handover_luo.c: return a descriptor or 0, or a negative errno, without
@@ -67,20 +72,20 @@ uint64_t pattern_word(uint64_t seed, uint64_t index);
 int luo_device(void);
 int luo_create(const char *name);
 int luo_get(const char *name);
-int luo_preserve(int session, uint64_t token, int fd);
-int luo_retrieve(int session, uint64_t token);
+int luo_preserve(int session, u64 token, int fd);
+int luo_retrieve(int session, u64 token);
 int luo_finish(int session);
 
 /* handover_memory.c: value of a key of /proc/meminfo, in bytes */
-uint64_t memory_info(const char *key);
+u64 memory_info(const char *key);
 
 /*
  * handover_memfd.c: create, write and check a memfd of seeded data, in any
  * thread
  */
-int seeded_make(const char *name, uint64_t size, uint64_t seed);
-int seeded_write(int fd, uint64_t size, uint64_t seed);
-int seeded_check(int fd, uint64_t size, uint64_t seed);
+int seeded_make(const char *name, u64 size, u64 seed);
+int seeded_write(int fd, u64 size, u64 seed);
+int seeded_check(int fd, u64 size, u64 seed);
 
 /* handover_vm.c: print the output of a command, and page frames, as notes */
 void step_tell(const char *command);
@@ -93,8 +98,8 @@ void step_make_socket(const char *name);
 void step_session_name(const char *session, size_t len);
 
 /* handover_items.c */
-void step_items_set(uint64_t nr);
-void step_items_check(uint64_t nr);
+void step_items_set(u64 nr);
+void step_items_check(u64 nr);
 
 /* steps.c: functions that implement steps, and generic steps */
 struct kho_test;
@@ -108,7 +113,7 @@ int hop_end(void);
 int bench_run(char **words);
 /* live.c: run all cases that need no kexec */
 int live_run(void);
-uint64_t case_seed(void);
+u64 case_seed(void);
 void step_at(const char *file, int line);
 void step_expect(int error);
 /* Continue the hop after a step that fails. */
@@ -129,8 +134,8 @@ void step_leave_by(const char *command);
 /* handover_luo.c */
 void step_session_new(const char *name);
 void step_session_get(const char *name);
-void step_preserve(const char *session, uint64_t token, const char *name);
-void step_retrieve(const char *session, uint64_t token, const char *name);
+void step_preserve(const char *session, u64 token, const char *name);
+void step_retrieve(const char *session, u64 token, const char *name);
 void step_finish(const char *session, bool force);
 
 /*
@@ -139,10 +144,10 @@ void step_finish(const char *session, bool force);
  */
 struct memfd {
 	const char *name;
-	uint64_t size;
-	uint64_t seed;
-	uint64_t step;		/* bytes from one page of data to the next; holes between them */
-	uint64_t pos;		/* POS(n); not checked if 0 */
+	u64 size;
+	u64 seed;
+	u64 step;		/* bytes from one page of data to the next; holes between them */
+	u64 pos;		/* POS(n); not checked if 0 */
 	unsigned int flags;	/* of memfd_create() */
 	unsigned int seals;	/* checked if SEALED is set, too */
 	unsigned int mode;	/* not checked if 0 */
@@ -167,18 +172,18 @@ void step_look(const struct memfd *files, unsigned int nr);
 
 /* handover_holder.c */
 void step_retrieve_in_group(const char *procs, const char *session,
-			    uint64_t token, bool or_killed);
+			    u64 token, bool or_killed);
 void step_holder_sweep(const char *session, unsigned int files);
-void step_holder_killed_in(const char *session, uint64_t token);
+void step_holder_killed_in(const char *session, u64 token);
 
 /* handover_memory.c */
-void step_region_fill(const char *name, uint64_t seed);
-void step_region_check(const char *name, uint64_t seed);
+void step_region_fill(const char *name, u64 seed);
+void step_region_check(const char *name, u64 seed);
 void step_region_release(const char *name);
 void step_region_reused(void);
 void step_churn(unsigned int rounds, unsigned int percent);
 void step_total_keep(void);
-void step_total_check(uint64_t slack);
+void step_total_check(u64 slack);
 void step_cma_check(void);
 void step_formats(const char *direction);
 
@@ -187,21 +192,21 @@ void step_segments_zeroed(void);
 
 /* handover_ioctl.c */
 void step_table_new(void);
-void step_table_incoming(const char *session, uint64_t token);
+void step_table_incoming(const char *session, u64 token);
 void step_unwritable_new(const char *session);
 void step_unwritable_get(const char *session);
 void step_unwritable_name(const char *session);
-void step_unwritable_retrieve(const char *session, uint64_t token);
+void step_unwritable_retrieve(const char *session, u64 token);
 
 /* handover_damage.c */
 void step_damage_session(const char *session, const char *field, const char *value);
 void step_damage_block(const char *session, const char *field, const char *value);
-void step_damage_file(const char *session, uint64_t token, const char *field,
+void step_damage_file(const char *session, u64 token, const char *field,
 		      const char *value);
 void step_damage_flbs(void);
 
 /* handover_compat.c */
-void step_offer_root(const char *offer, uint64_t lie);
+void step_offer_root(const char *offer, u64 lie);
 void step_offer_luo(const char *offer);
 void step_offer_flbs(const char *name, const char *const *offers);
 
@@ -209,12 +214,12 @@ void step_offer_flbs(const char *name, const char *const *offers);
 void step_fail_create(const char *session);
 void step_fail_get(const char *session);
 void step_fail_preserve(const char *session, const char *name);
-void step_fail_keep(const char *session, uint64_t nr, uint64_t size, uint64_t seed);
-void step_fail_claim(const char *session, uint64_t nr, uint64_t size, uint64_t seed);
+void step_fail_keep(const char *session, u64 nr, u64 size, u64 seed);
+void step_fail_claim(const char *session, u64 nr, u64 size, u64 seed);
 
 /* handover_beside.c */
-void step_storm(const char *session, uint64_t count, int advice);
-void step_storm_check(const char *session, uint64_t count);
+void step_storm(const char *session, u64 count, int advice);
+void step_storm_check(const char *session, u64 count);
 void step_pageout(const char *name);
 void step_blocks(const char *name);
 void step_tag(const char *name);
@@ -225,7 +230,7 @@ void step_stuck(const char *session, const char *name, const char *way);
 /* handover_parallel.c */
 struct parallel {
 	unsigned int threads, files, rounds;
-	uint64_t size;
+	u64 size;
 };
 
 void step_parallel_keep(const struct parallel *work);
@@ -238,10 +243,10 @@ struct stress {
 
 void step_stress_make(const struct stress *size, unsigned int hop);
 void step_stress_check(const struct stress *size, unsigned int hop);
-void step_many_keep(unsigned int sessions, uint64_t files);
-void step_many_claim(unsigned int sessions, uint64_t files);
-void step_empty_keep(unsigned int sessions, uint64_t files);
-void step_at_work(const char *session, const char *diary, uint64_t size);
+void step_many_keep(unsigned int sessions, u64 files);
+void step_many_claim(unsigned int sessions, u64 files);
+void step_empty_keep(unsigned int sessions, u64 files);
+void step_at_work(const char *session, const char *diary, u64 size);
 void step_diary_check(const char *name);
 void step_reboot_kexec(void);
 
@@ -252,7 +257,7 @@ void step_reboot_kexec(void);
 #define POKE_BIG_ENDIAN	(-32)
 
 void step_poke(const char *where, int bits, const char *what);
-void step_fill(const char *where, const char *length, uint8_t byte);
+void step_fill(const char *where, const char *length, u8 byte);
 void step_copy(const char *where, const char *what, size_t len);
 void step_map_add(const char *where, const char *size);
 void step_map_cover(unsigned int nr, const char *block);
@@ -260,10 +265,9 @@ void step_scratch_set(bool size, const char *what);
 void step_boot_set(int offset, const char *what);
 
 /* handover_place.c */
-void step_memory_fragment(uint64_t left);
+void step_memory_fragment(u64 left);
 void step_memory_mend(void);
-void step_borders(const char *session, uint64_t every, uint64_t count,
-		  uint64_t token);
+void step_borders(const char *session, u64 every, u64 count, u64 token);
 
 #define KHO_DIR		"/sys/kernel/debug/kho/"
 #define OUT_FDT		KHO_DIR "out/fdt"
@@ -275,7 +279,7 @@ void step_borders(const char *session, uint64_t every, uint64_t count,
  */
 struct blob {
 	size_t len;
-	uint8_t bytes[BLOB_MAX];
+	u8 bytes[BLOB_MAX];
 };
 
 /*
@@ -285,32 +289,29 @@ struct blob {
 int blob_read(struct blob *blob, const char *path);
 const void *fdt_prop(const struct blob *blob, const char *node,
 		     const char *prop, size_t *len);
-int fdt_u64(const struct blob *blob, const char *node, const char *prop,
-	    uint64_t *value);
+int fdt_u64(const struct blob *blob, const char *node, const char *prop, u64 *value);
 int fdt_prop_set(struct blob *blob, const char *node, const char *prop,
 		 const void *value, size_t len);
-int fdt_prop_lie(struct blob *blob, const char *node, const char *prop,
-		 uint32_t len);
-int kho_fdt_u64(const char *path, const char *node, const char *prop,
-		uint64_t *value);
+int fdt_prop_lie(struct blob *blob, const char *node, const char *prop, u32 len);
+int kho_fdt_u64(const char *path, const char *node, const char *prop, u64 *value);
 
 /* handover_ram.c: access to physical memory.  Only whole pages can be mapped. */
-int memory_map(void **map, size_t len, uint64_t pa);
-int memory_read(void *buf, size_t len, uint64_t pa);
-int memory_write(const void *buf, size_t len, uint64_t pa);
+int memory_map(void **map, size_t len, u64 pa);
+int memory_read(void *buf, size_t len, u64 pa);
+int memory_write(const void *buf, size_t len, u64 pa);
 
 /* Bytes to search for in memory, at multiples of @step, a power of two. */
 struct wanted {
 	const void *bytes;
 	size_t len;	/* at least 8 */
 	size_t step;
-	uint64_t from;	/* start of the search, page aligned */
+	u64 from;	/* start of the search, page aligned */
 };
 
 /* handover_ram.c: physical addresses of bytes, and of pages of this process. */
-int ram_search(const struct wanted *wanted, uint64_t *pa);
-int page_address(const void *map, uint64_t *pa);
-int page_frames(const void *map, size_t nr, uint64_t *frames);
+int ram_search(const struct wanted *wanted, u64 *pa);
+int page_address(const void *map, u64 *pa);
+int page_frames(const void *map, size_t nr, u64 *frames);
 #define PAGEMAP_PRESENT	(1ull << 63)
 #define PAGEMAP_PFN	((1ull << 55) - 1)
 
@@ -318,7 +319,7 @@ int page_frames(const void *map, size_t nr, uint64_t *frames);
 #define LUO_FLBS	32
 
 /* handover_damage.c: the record of a file in a session of the previous kernel. */
-int file_record(const char *session, uint64_t token, uint64_t *pa);
+int file_record(const char *session, u64 token, u64 *pa);
 
 /*
  * handover_compat.c: writes text that no kernel would write to a field of @size
@@ -326,12 +327,12 @@ int file_record(const char *session, uint64_t token, uint64_t *pa);
  * @kind.
  */
 size_t bad_text(const char *kind, void *bytes, size_t size, size_t max);
-int root_address(uint64_t *pa);
+int root_address(u64 *pa);
 
 /*
  * handover_hostile.c: counts the keys of the outgoing memory map whose blocks
  * overlap a range.
  */
-int map_count(uint64_t pa, uint64_t len, unsigned int *nr);
+int map_count(u64 pa, u64 len, unsigned int *nr);
 
 #endif

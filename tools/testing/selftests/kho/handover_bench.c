@@ -42,8 +42,8 @@
 
 /* Preserved files: @nr files of @pages pages each. */
 static struct load {
-	uint64_t nr;
-	uint64_t pages;
+	u64 nr;
+	u64 pages;
 	int *fds;
 } load;
 
@@ -51,12 +51,12 @@ static struct load {
  * The time in instructions of the guest, since its start and across a kexec.
  * Under -icount, each instruction takes a nanosecond.
  */
-static uint64_t now(void)
+static u64 now(void)
 {
 #ifdef __x86_64__
 	return __builtin_ia32_rdtsc();
 #else
-	uint64_t ticks, hz;
+	u64 ticks, hz;
 
 	asm volatile("isb; mrs %0, cntvct_el0" : "=r" (ticks) : : "memory");
 	asm("mrs %0, cntfrq_el0" : "=r" (hz));
@@ -65,7 +65,7 @@ static uint64_t now(void)
 #endif
 }
 
-static uint64_t born;
+static u64 born;
 
 /* Runs before main(), so that this program does not count as a part of the boot. */
 static void __attribute__((constructor(101))) birth(void)
@@ -74,9 +74,9 @@ static void __attribute__((constructor(101))) birth(void)
 }
 
 /* Sleeps most of the time: a busy guest uses CPU time of the host. */
-static void wait_until(uint64_t when)
+static void wait_until(u64 when)
 {
-	const uint64_t slack = 10000000;
+	const u64 slack = 10000000;
 
 	if (now() + slack < when)
 		usleep((when - slack - now()) / 1000);
@@ -105,8 +105,7 @@ static int mount_all(void)
 	for (unsigned int i = 0; i < ARRAY_SIZE(table); i++) {
 		mkdir(table[i].where, 0755);
 		if (mount(table[i].type, table[i].where, table[i].type, 0, ""))
-			return problem(-errno, "mount %s: %s", table[i].where,
-				       strerror(errno));
+			return problem(-errno, "mount %s: %m", table[i].where);
 	}
 
 	return 0;
@@ -116,7 +115,7 @@ static int mount_all(void)
  * @wait: delay of all further steps, which shifts them relative to the timers
  * of the machine.
  */
-static int bench_begin(uint64_t wait)
+static int bench_begin(u64 wait)
 {
 	struct rlimit limit = { 1 << 20, 1 << 20 };
 	int err;
@@ -126,7 +125,7 @@ static int bench_begin(uint64_t wait)
 			       "no counter of instructions is known here");
 	if (getpid() == 1)
 		atexit(power_off);
-	note("bench init %llu", (unsigned long long)born);
+	note("bench init %llu", born);
 	setrlimit(RLIMIT_NOFILE, &limit);
 	err = mount_all();
 	if (!err)
@@ -149,7 +148,7 @@ static int bench_load(void)
 	initrd = open("/initrd", O_RDONLY | O_CLOEXEC);
 	if (syscall(SYS_kexec_file_load, kernel, initrd, line.len, line.bytes,
 		    0))
-		err = problem(-errno, "load: %s", strerror(errno));
+		err = problem(-errno, "load: %m");
 	close(kernel);
 	close(initrd);
 
@@ -158,29 +157,27 @@ static int bench_load(void)
 
 /* ---- preserved files: every page starts with its own number */
 
-static int page_write(int fd, uint64_t page, uint64_t number)
+static int page_write(int fd, u64 page, u64 number)
 {
 	if (pwrite(fd, &number, sizeof(number), page * page_size) !=
 	    sizeof(number))
-		return problem(-errno, "write page %llu: %s",
-			       (unsigned long long)page, strerror(errno));
+		return problem(-errno, "write page %llu: %m", page);
 
 	return 0;
 }
 
-static int page_check(int fd, uint64_t page, uint64_t number)
+static int page_check(int fd, u64 page, u64 number)
 {
-	uint64_t seen;
+	u64 seen;
 
 	if (pread(fd, &seen, sizeof(seen), page * page_size) != sizeof(seen) ||
 	    seen != number)
-		return problem(-EIO, "page %llu is not what it was",
-			       (unsigned long long)number);
+		return problem(-EIO, "page %llu is not what it was", number);
 
 	return 0;
 }
 
-static int load_alloc(uint64_t nr, uint64_t pages)
+static int load_alloc(u64 nr, u64 pages)
 {
 	load.nr = nr;
 	load.pages = pages;
@@ -189,15 +186,14 @@ static int load_alloc(uint64_t nr, uint64_t pages)
 	return load.fds ? 0 : problem(-ENOMEM, "no memory");
 }
 
-static int load_open(uint64_t nr, uint64_t pages)
+static int load_open(u64 nr, u64 pages)
 {
 	int err = load_alloc(nr, pages);
 
-	for (uint64_t i = 0; i < nr && !err; i++) {
+	for (u64 i = 0; i < nr && !err; i++) {
 		load.fds[i] = memfd_create(SESSION, MFD_CLOEXEC);
 		if (load.fds[i] < 0 || ftruncate(load.fds[i], pages * page_size))
-			err = problem(-errno, "memfd %llu: %s",
-				      (unsigned long long)i, strerror(errno));
+			err = problem(-errno, "memfd %llu: %m", i);
 	}
 
 	return err;
@@ -207,7 +203,7 @@ static int fill_order(void)
 {
 	int err = 0;
 
-	for (uint64_t i = 0; i < load.nr * load.pages && !err; i++)
+	for (u64 i = 0; i < load.nr * load.pages && !err; i++)
 		err = page_write(load.fds[i / load.pages], i % load.pages, i);
 
 	return err;
@@ -218,7 +214,7 @@ static int fill_alternate(void)
 {
 	int other = memfd_create("other", MFD_CLOEXEC), err = 0;
 
-	for (uint64_t i = 0; i < load.pages && !err; i++) {
+	for (u64 i = 0; i < load.pages && !err; i++) {
 		err = page_write(load.fds[0], i, i);
 		if (!err)
 			err = page_write(other, i, i);
@@ -231,12 +227,12 @@ static int fill_alternate(void)
 /* The sequence has each number below a power of two once, in pseudo-random order. */
 static int fill_random(void)
 {
-	uint64_t size = 1, at = 0;
+	u64 size = 1, at = 0;
 	int err = 0;
 
 	while (size < load.pages)
 		size <<= 1;
-	for (uint64_t i = 0; i < size && !err; i++) {
+	for (u64 i = 0; i < size && !err; i++) {
 		at = (at * 5 + 0x3c6ef35f) & (size - 1);
 		if (at < load.pages)
 			err = page_write(load.fds[0], at, at);
@@ -247,13 +243,13 @@ static int fill_random(void)
 
 static int compare(const void *a, const void *b)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
 
 	return x < y ? -1 : x > y;
 }
 
 /* Frame numbers of the pages of a file, in the order of the file. */
-static int file_frames(int fd, uint64_t *frames)
+static int file_frames(int fd, u64 *frames)
 {
 	size_t size = load.pages * page_size;
 	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd,
@@ -261,7 +257,7 @@ static int file_frames(int fd, uint64_t *frames)
 	int err;
 
 	if (map == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
+		return problem(-errno, "mmap: %m");
 	err = page_frames(map, load.pages, frames);
 	munmap(map, size);
 
@@ -270,24 +266,24 @@ static int file_frames(int fd, uint64_t *frames)
 
 static int load_runs(void)
 {
-	uint64_t pages = load.nr * load.pages, runs = 0;
-	uint64_t *frames = calloc(pages, sizeof(*frames));
+	u64 pages = load.nr * load.pages, runs = 0;
+	u64 *frames = calloc(pages, sizeof(*frames));
 	int err = frames ? 0 : problem(-ENOMEM, "no memory");
 
-	for (uint64_t i = 0; i < load.nr && !err; i++)
+	for (u64 i = 0; i < load.nr && !err; i++)
 		err = file_frames(load.fds[i], frames + i * load.pages);
 	if (err)
 		return err;
 	qsort(frames, pages, sizeof(*frames), compare);
-	for (uint64_t i = 0; i < pages; i++)
+	for (u64 i = 0; i < pages; i++)
 		runs += !i || frames[i] != frames[i - 1] + 1;
 	free(frames);
-	note("bench runs %llu", (unsigned long long)runs);
+	note("bench runs %llu", runs);
 
 	return 0;
 }
 
-static int bench_fill(const char *how, uint64_t files, uint64_t pages)
+static int bench_fill(const char *how, u64 files, u64 pages)
 {
 	static const struct {
 		const char *name;
@@ -344,7 +340,7 @@ static void flush_caches(void)
 }
 
 /* Counts free memory in slabs as free: it is random whether an object needs a new slab. */
-static uint64_t free_in_slabs(void)
+static u64 free_in_slabs(void)
 {
 	unsigned long long active, size, pages, slabs, bytes = 0;
 	char line[256];
@@ -369,7 +365,7 @@ static uint64_t free_in_slabs(void)
  * free: vmalloc keeps its page tables, and it is random whether an area needs a
  * new one.
  */
-static uint64_t free_bytes(void)
+static u64 free_bytes(void)
 {
 	unsigned long long value, pages = 0;
 	char line[128];
@@ -397,12 +393,12 @@ static uint64_t free_bytes(void)
 }
 
 /* The maximum of several rounds, as RCU and reclaim take time. */
-static uint64_t settled_bytes(void)
+static u64 settled_bytes(void)
 {
-	uint64_t most = 0;
+	u64 most = 0;
 
 	for (int i = 0; i < ROUNDS; i++) {
-		uint64_t bytes = free_bytes();
+		u64 bytes = free_bytes();
 
 		most = bytes > most ? bytes : most;
 	}
@@ -414,10 +410,10 @@ static int session_keep(int session)
 {
 	int err = 0;
 
-	for (uint64_t i = 0; i < load.nr && !err; i++)
+	for (u64 i = 0; i < load.nr && !err; i++)
 		err = luo_preserve(session, i, load.fds[i]);
 
-	return err ? problem(err, "preserve: %s", strerror(-err)) : 0;
+	return err ? problem(err, "preserve: %m") : 0;
 }
 
 /* Preserves a small file of the same kind first, to warm up code and caches. */
@@ -427,7 +423,7 @@ static int warm_up(void)
 
 	if (session < 0 || fd < 0)
 		return problem(-EIO, "no session to begin with");
-	for (uint64_t i = 0; i < 64 && !err; i++)
+	for (u64 i = 0; i < 64 && !err; i++)
 		err = page_write(fd, i, i);
 	if (!err)
 		err = luo_preserve(session, 1, fd);
@@ -439,16 +435,15 @@ static int warm_up(void)
 
 static int keep(const char *what, int *session)
 {
-	uint64_t begin;
+	u64 begin;
 	int err;
 
 	*session = luo_create(SESSION);
 	if (*session < 0)
-		return problem(*session, "create session: %s",
-			       strerror(-*session));
+		return problem(*session, "create session: %m");
 	begin = now();
 	err = session_keep(*session);
-	note("bench %s %llu", what, (unsigned long long)(now() - begin));
+	note("bench %s %llu", what, (now() - begin));
 
 	return err;
 }
@@ -460,7 +455,7 @@ static int keep(const char *what, int *session)
  */
 static int bench_preserve(void)
 {
-	uint64_t begin, before;
+	u64 begin, before;
 	int session, err;
 
 	err = warm_up();
@@ -474,7 +469,7 @@ static int bench_preserve(void)
 	note("bench metadata %lld", (long long)(before - settled_bytes()));
 	begin = now();
 	close(session);
-	note("bench unpreserve %llu", (unsigned long long)(now() - begin));
+	note("bench unpreserve %llu", now() - begin);
 
 	err = load_runs();
 
@@ -484,15 +479,15 @@ static int bench_preserve(void)
 /* Prints the time of the kexec, and waits for that time. */
 static int bench_kexec(void)
 {
-	uint64_t when = now() + DRAIN;
+	u64 when = now() + DRAIN;
 
 	when = when < SETTLED ? SETTLED : when;
-	note("bench kexec %llu", (unsigned long long)when);
+	note("bench kexec %llu", when);
 	tcdrain(STDOUT_FILENO);
 	wait_until(when);
 	reboot(LINUX_REBOOT_CMD_KEXEC);
 
-	return problem(-errno, "kexec came back: %s", strerror(errno));
+	return problem(-errno, "kexec came back: %m");
 }
 
 /* ---- after kexec */
@@ -501,37 +496,37 @@ static int load_check(void)
 {
 	int err = 0;
 
-	for (uint64_t i = 0; i < load.nr * load.pages && !err; i++)
+	for (u64 i = 0; i < load.nr * load.pages && !err; i++)
 		err = page_check(load.fds[i / load.pages], i % load.pages, i);
 
 	return err;
 }
 
-static int bench_retrieve(uint64_t files, uint64_t pages)
+static int bench_retrieve(u64 files, u64 pages)
 {
-	uint64_t begin, end;
+	u64 begin, end;
 	int session = luo_get(SESSION), err;
 
 	if (session < 0)
-		return problem(session, "get session: %s", strerror(-session));
+		return problem(session, "get session: %m");
 	err = load_alloc(files, pages);
 	if (err)
 		return err;
 
 	begin = now();
-	for (uint64_t i = 0; i < files; i++)
+	for (u64 i = 0; i < files; i++)
 		load.fds[i] = luo_retrieve(session, i);
 	end = now();
-	note("bench retrieve %llu", (unsigned long long)(end - begin));
+	note("bench retrieve %llu", end - begin);
 	err = load_check();
 	if (err)
 		return err;
 	begin = now();
 	err = luo_finish(session);
 	end = now();
-	note("bench finish %llu", (unsigned long long)(end - begin));
+	note("bench finish %llu", end - begin);
 
-	return err ? problem(err, "finish: %s", strerror(-err)) : 0;
+	return err ? problem(err, "finish: %m") : 0;
 }
 
 static int bench_memory(void)
@@ -541,15 +536,14 @@ static int bench_memory(void)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
-		note("bench %s %llu", fields[i],
-		     (unsigned long long)memory_info(fields[i]) >> 10);
+		note("bench %s %llu", fields[i], memory_info(fields[i]) >> 10);
 
 	return 0;
 }
 
 #define MEASURE(what, call)	(step(what), step_end(call))
 
-static void bench_before(const char *how, uint64_t files, uint64_t pages)
+static void bench_before(const char *how, u64 files, u64 pages)
 {
 	MEASURE("bench-load", bench_load());
 	if (files) {
@@ -566,7 +560,7 @@ static void bench_before(const char *how, uint64_t files, uint64_t pages)
 int bench_run(char **words)
 {
 	const char *how = option(words, "fill");
-	uint64_t wait, files, pages;
+	u64 wait, files, pages;
 
 	step_at("bench", 0);
 	printf("KTAP version 1\n");

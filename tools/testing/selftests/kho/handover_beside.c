@@ -22,7 +22,7 @@
 /* A thread that repeats a call of madvise() until it is stopped. */
 struct adviser {
 	pthread_t thread;
-	uint8_t *map;
+	u8 *map;
 	size_t size;
 	int advice;
 	bool stop;
@@ -45,17 +45,17 @@ static void *advise(void *arg)
  */
 static int adviser_start(struct adviser *a, int fd, size_t size, int advice)
 {
-	uint8_t *space = mmap(NULL, size + HUGE, PROT_NONE,
-			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	u8 *space = mmap(NULL, size + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
 	uintptr_t at = ((uintptr_t)space + HUGE - 1) & -HUGE;
 
 	*a = (struct adviser){ .size = size, .advice = advice };
 	if (space == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
+		return problem(-errno, "mmap: %m");
 	a->map = mmap((void *)at, size, PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_FIXED, fd, 0);
 	if (a->map == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
+		return problem(-errno, "mmap: %m");
 
 	return -pthread_create(&a->thread, NULL, advise, a);
 }
@@ -70,7 +70,7 @@ static unsigned int adviser_stop(struct adviser *a)
 }
 
 /* Data that is written after the file was preserved must survive. */
-static int storm_file(int session, uint64_t token, int advice, uint64_t *worked)
+static int storm_file(int session, u64 token, int advice, u64 *worked)
 {
 	int fd = seeded_make("storm", HUGE, token), err;
 	struct adviser a;
@@ -87,39 +87,37 @@ static int storm_file(int session, uint64_t token, int advice, uint64_t *worked)
 	err = luo_preserve(session, token, fd);
 	*worked += adviser_stop(&a);
 	if (err)
-		return problem(err, "preserve %llu: %s",
-			       (unsigned long long)token, strerror(-err));
+		return problem(err, "preserve %llu: %m", token);
 	err = seeded_write(fd, HUGE, 1000 + token);
 	close(fd);
 
 	return err;
 }
 
-static int storm(const char *name, uint64_t count, int advice)
+static int storm(const char *name, u64 count, int advice)
 {
 	int session = fd_find(name), err = 0;
-	uint64_t worked = 0;
+	u64 worked = 0;
 
 	if (session < 0)
 		return session;
-	for (uint64_t token = 1; token <= count && !err; token++)
+	for (u64 token = 1; token <= count && !err; token++)
 		err = storm_file(session, token, advice, &worked);
-	note("the advice was taken %llu times", (unsigned long long)worked);
+	note("the advice was taken %llu times", worked);
 
 	return err || worked ? err : problem(-EIO, "the advice was never taken");
 }
 
-static int storm_check(const char *name, uint64_t count)
+static int storm_check(const char *name, u64 count)
 {
 	int session = fd_find(name), fd, err = 0;
 
 	if (session < 0)
 		return session;
-	for (uint64_t token = 1; token <= count && !err; token++) {
+	for (u64 token = 1; token <= count && !err; token++) {
 		fd = luo_retrieve(session, token);
 		if (fd < 0)
-			return problem(fd, "retrieve %llu: %s",
-				       (unsigned long long)token, strerror(-fd));
+			return problem(fd, "retrieve %llu: %m", token);
 		err = seeded_check(fd, HUGE, 1000 + token);
 		close(fd);
 	}
@@ -131,23 +129,22 @@ static int storm_check(const char *name, uint64_t count)
 static int pageout(const char *name)
 {
 	int fd = fd_find(name), err = 0;
-	uint64_t before = memory_info("SwapFree"), after;
+	u64 before = memory_info("SwapFree"), after;
 	struct stat st;
 	void *map;
 
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st))
-		return problem(-errno, "fstat: %s", strerror(errno));
+		return problem(-errno, "fstat: %m");
 	map = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (map == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
+		return problem(-errno, "mmap: %m");
 	if (madvise(map, st.st_size, MADV_PAGEOUT))
-		err = problem(-errno, "madvise: %s", strerror(errno));
+		err = problem(-errno, "madvise: %m");
 	munmap(map, st.st_size);
 	after = memory_info("SwapFree");
-	note("%llu KiB were swapped out",
-	     (unsigned long long)(before - after) >> 10);
+	note("%llu KiB were swapped out", (before - after) >> 10);
 	if (!err && before < after + st.st_size / 2)
 		err = problem(-EIO, "it stays in memory");
 
@@ -163,12 +160,12 @@ static int blocks(const char *name)
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st))
-		return problem(-errno, "fstat: %s", strerror(errno));
+		return problem(-errno, "fstat: %m");
 	other = seeded_make("blocks", st.st_size, 1);
 	if (other < 0)
 		return other;
 	if (fstat(other, &made))
-		err = problem(-errno, "fstat: %s", strerror(errno));
+		err = problem(-errno, "fstat: %m");
 	else if (st.st_blocks != made.st_blocks)
 		err = problem(-EIO, "%lld blocks instead of %lld",
 			      (long long)st.st_blocks, (long long)made.st_blocks);
@@ -181,29 +178,29 @@ static int blocks(const char *name)
 static int tag(const char *name)
 {
 	int fd = fd_find(name);
-	volatile uint8_t *map;
+	volatile u8 *map;
 
 	if (fd < 0)
 		return fd;
 	map = mmap(NULL, page_size, PROT_READ | PROT_WRITE | PROT_TAGS,
 		   MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
+		return problem(-errno, "mmap: %m");
 	*map = *map;
 
 	return 0;
 }
 
-void step_storm(const char *session, uint64_t count, int advice)
+void step_storm(const char *session, u64 count, int advice)
 {
-	step("storm %s %llu %s", session, (unsigned long long)count,
+	step("storm %s %llu %s", session, count,
 	     advice == MADV_COLLAPSE ? "collapse" : "pageout");
 	step_end(storm(session, count, advice));
 }
 
-void step_storm_check(const char *session, uint64_t count)
+void step_storm_check(const char *session, u64 count)
 {
-	step("storm-check %s %llu", session, (unsigned long long)count);
+	step("storm-check %s %llu", session, count);
 	step_end(storm_check(session, count));
 }
 

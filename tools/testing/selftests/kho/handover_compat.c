@@ -26,13 +26,13 @@
 
 struct flb {
 	char name[FLB_NAME];
-	uint64_t data;
-	uint64_t count;
+	u64 data;
+	u64 count;
 };
 
 struct flb_page {
-	uint64_t pages;
-	uint64_t count;
+	u64 pages;
+	u64 count;
 	struct flb flb[63];
 };
 
@@ -59,9 +59,9 @@ size_t bad_text(const char *kind, void *bytes, size_t size, size_t max)
  * another page is not restored, because that page was free and may be in use by
  * now.
  */
-static int root_is_at(const struct blob *was, uint64_t pa, bool *found)
+static int root_is_at(const struct blob *was, u64 pa, bool *found)
 {
-	uint8_t old = was->bytes[page_size - 1], new = ~old;
+	u8 old = was->bytes[page_size - 1], new = ~old;
 	static struct blob seen;
 	int err = memory_write(&new, 1, pa + page_size - 1);
 
@@ -77,7 +77,7 @@ static int root_is_at(const struct blob *was, uint64_t pa, bool *found)
  * contents.  Each reader of debugfs leaves a copy in free memory, so the first
  * match need not be the tree.
  */
-static int root_find(struct blob *was, uint64_t *pa)
+static int root_find(struct blob *was, u64 *pa)
 {
 	struct wanted wanted = { was->bytes, page_size, page_size };
 	int err = blob_read(was, OUT_FDT);
@@ -95,7 +95,7 @@ static int root_find(struct blob *was, uint64_t *pa)
 	return err;
 }
 
-int root_address(uint64_t *pa)
+int root_address(u64 *pa)
 {
 	static struct blob was;
 
@@ -103,10 +103,10 @@ int root_address(uint64_t *pa)
 }
 
 static int root_set(const char *node, const char *prop, const void *value,
-		    size_t len, uint64_t lie)
+		    size_t len, u64 lie)
 {
 	static struct blob was, blob;
-	uint64_t pa;
+	u64 pa;
 	int err = root_find(&was, &pa);
 
 	blob = was;
@@ -119,7 +119,7 @@ static int root_set(const char *node, const char *prop, const void *value,
 }
 
 /* @lie: a false length of the text, if not 0. */
-static int offer_root(const char *offer, uint64_t lie)
+static int offer_root(const char *offer, u64 lie)
 {
 	char text[LONG_STRING];
 	size_t len = bad_text(offer, text, 24, sizeof(text));
@@ -134,9 +134,9 @@ static int offer_root(const char *offer, uint64_t lie)
 
 static int offer_luo(const char *offer)
 {
-	const uint64_t size = 16 * page_size;
+	const u64 size = 16 * page_size;
 	char text[PAGE_MAX];
-	uint64_t pa;
+	u64 pa;
 	size_t len = bad_text(offer, text, LUO_STRING, page_size);
 	int err = 0;
 
@@ -161,13 +161,13 @@ static int offer_flbs(const char *name, const char *const *offers)
 {
 	int fd = fd_find(name), err;
 	struct flb_page *page;
-	uint64_t luo, pa;
+	u64 luo, pa;
 
 	if (fd < 0)
 		return fd;
 	page = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (page == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
+		return problem(-errno, "mmap: %m");
 
 	page->pages = 1;
 	page->count = ARRAY_SIZE(page->flb);
@@ -191,7 +191,7 @@ static int offer_flbs(const char *name, const char *const *offers)
 	return err ? err : memory_write(&pa, sizeof(pa), luo + LUO_FLBS);
 }
 
-void step_offer_root(const char *offer, uint64_t lie)
+void step_offer_root(const char *offer, u64 lie)
 {
 	step("offer-root %s%s", offer, lie ? " of a wrong length" : "");
 	step_end(offer_root(offer, lie));

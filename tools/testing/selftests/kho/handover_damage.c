@@ -38,13 +38,13 @@ static const struct field {
 };
 
 /* Reads a field of the root of LUO, in a copy from debugfs. */
-static int root_u64(const char *path, unsigned int offset, uint64_t *value)
+static int root_u64(const char *path, unsigned int offset, u64 *value)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t len;
 
 	if (fd < 0)
-		return problem(-errno, "%s: %s", path, strerror(errno));
+		return problem(-errno, "%s: %m", path);
 	len = pread(fd, value, sizeof(*value), offset);
 	close(fd);
 
@@ -55,11 +55,11 @@ static int root_u64(const char *path, unsigned int offset, uint64_t *value)
  * Finds the record, of @size bytes, that has @key at @offset, in a chain of
  * record blocks.
  */
-static int record_find(uint64_t block, size_t size, unsigned int offset,
-		       const void *key, size_t len, uint64_t *pa)
+static int record_find(u64 block, size_t size, unsigned int offset,
+		       const void *key, size_t len, u64 *pa)
 {
-	uint64_t header[2];
-	uint8_t record[SESSION_SIZE];
+	u64 header[2];
+	u8 record[SESSION_SIZE];
 	int err;
 
 	for (; block; block = header[0]) {
@@ -67,7 +67,7 @@ static int record_find(uint64_t block, size_t size, unsigned int offset,
 		if (err)
 			return err;
 		*pa = block + BLOCK_HEADER;
-		for (uint64_t i = 0; i < header[1]; i++, *pa += size) {
+		for (u64 i = 0; i < header[1]; i++, *pa += size) {
 			err = memory_read(record, size, *pa);
 			if (err || !memcmp(record + offset, key, len))
 				return err;
@@ -77,9 +77,9 @@ static int record_find(uint64_t block, size_t size, unsigned int offset,
 	return problem(-ENOENT, "record not found");
 }
 
-static int session_find(const char *name, uint64_t *pa)
+static int session_find(const char *name, u64 *pa)
 {
-	uint64_t block;
+	u64 block;
 	int err = root_u64(KHO_DIR "in/sub_fdts/LUO", LUO_SESSIONS, &block);
 
 	return err ? err : record_find(block, SESSION_SIZE, 0, name,
@@ -87,9 +87,9 @@ static int session_find(const char *name, uint64_t *pa)
 }
 
 /* @pa: address of the session, replaced by that of its first block of files. */
-static int block_find(uint64_t *pa)
+static int block_find(u64 *pa)
 {
-	uint64_t block;
+	u64 block;
 	int err = memory_read(&block, sizeof(block), *pa + SESSION_FILES);
 
 	*pa = block;
@@ -97,7 +97,7 @@ static int block_find(uint64_t *pa)
 	return err;
 }
 
-static int file_find(uint64_t token, uint64_t *pa)
+static int file_find(u64 token, u64 *pa)
 {
 	int err = block_find(pa);
 
@@ -120,9 +120,9 @@ static const struct field *field_find(const char *record, const char *name)
  * A text may be a kind of bad_text().  A number may be "self", the address of
  * the record, or "full", the number of files that fit into a block.
  */
-static int field_write(const struct field *field, uint64_t pa, const char *text)
+static int field_write(const struct field *field, u64 pa, const char *text)
 {
-	uint64_t value = pa, at = pa + field->offset;
+	u64 value = pa, at = pa + field->offset;
 	char bytes[PAGE_MAX] = "";
 	size_t len;
 	int err = 0;
@@ -144,8 +144,7 @@ static int field_write(const struct field *field, uint64_t pa, const char *text)
 	return err ? err : memory_write(&value, sizeof(value), at);
 }
 
-static int damage(const char *record, const char *name, const char *text,
-		  uint64_t pa)
+static int damage(const char *record, const char *name, const char *text, u64 pa)
 {
 	const struct field *field = field_find(record, name);
 
@@ -156,7 +155,7 @@ static int damage(const char *record, const char *name, const char *text,
 static int damage_session(const char *session, const char *field,
 			  const char *value)
 {
-	uint64_t pa;
+	u64 pa;
 	int err = session_find(session, &pa);
 
 	return err ? err : damage("session", field, value, pa);
@@ -165,7 +164,7 @@ static int damage_session(const char *session, const char *field,
 /* Damages the first record block of the files of a session. */
 static int damage_block(const char *session, const char *field, const char *value)
 {
-	uint64_t pa;
+	u64 pa;
 	int err = session_find(session, &pa);
 
 	if (!err)
@@ -174,17 +173,17 @@ static int damage_block(const char *session, const char *field, const char *valu
 	return err ? err : damage("block", field, value, pa);
 }
 
-int file_record(const char *session, uint64_t token, uint64_t *pa)
+int file_record(const char *session, u64 token, u64 *pa)
 {
 	int err = session_find(session, pa);
 
 	return err ? err : file_find(token, pa);
 }
 
-static int damage_file(const char *session, uint64_t token, const char *field,
+static int damage_file(const char *session, u64 token, const char *field,
 		       const char *value)
 {
-	uint64_t pa;
+	u64 pa;
 	int err = file_record(session, token, &pa);
 
 	return err ? err : damage("file", field, value, pa);
@@ -196,8 +195,8 @@ static int damage_file(const char *session, uint64_t token, const char *field,
  */
 static int damage_flbs(void)
 {
-	const uint64_t pages = 7;
-	uint64_t pa;
+	const u64 pages = 7;
+	u64 pa;
 	int err = root_u64(KHO_DIR "out/sub_fdts/LUO", LUO_FLBS, &pa);
 
 	return err ? err : memory_write(&pages, sizeof(pages), pa);
@@ -215,11 +214,10 @@ void step_damage_block(const char *session, const char *field, const char *value
 	step_end(damage_block(session, field, value));
 }
 
-void step_damage_file(const char *session, uint64_t token, const char *field,
+void step_damage_file(const char *session, u64 token, const char *field,
 		      const char *value)
 {
-	step("damage-file %s %llu %s %s", session, (unsigned long long)token,
-	     field, value);
+	step("damage-file %s %llu %s %s", session, token, field, value);
 	step_end(damage_file(session, token, field, value));
 }
 

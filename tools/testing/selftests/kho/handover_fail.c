@@ -38,10 +38,9 @@ static int write_text(const char *file, const char *text)
 	int err = 0;
 
 	if (fd < 0)
-		return problem(-errno, "no fault injection: %s: %s", file,
-			       strerror(errno));
+		return problem(-errno, "no fault injection: %s: %m", file);
 	if (write(fd, text, strlen(text)) < 0)
-		err = problem(-errno, "%s: %s", file, strerror(errno));
+		err = problem(-errno, "%s: %m", file);
 	close(fd);
 
 	return err;
@@ -60,7 +59,7 @@ static int faults_prepare(void)
 
 	fail_nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 
-	return fail_nth < 0 ? problem(-errno, "fail-nth: %s", strerror(errno)) : 0;
+	return fail_nth < 0 ? problem(-errno, "fail-nth: %m") : 0;
 }
 
 /* The @n-th allocation of this thread from now on will fail; none if 0. */
@@ -91,8 +90,8 @@ struct attempt {
 	const char *session;
 	int fd;			/* of the session, or of the file if none is open */
 	int file;
-	uint64_t token;
-	uint64_t nr, size, seed;	/* of the files of step_fail_keep() */
+	u64 token;
+	u64 nr, size, seed;	/* of the files of step_fail_keep() */
 	int (*call)(struct attempt *attempt);
 	/* Checks the result of a successful call, and undoes it. */
 	int (*undo)(struct attempt *attempt, int ret);
@@ -109,13 +108,12 @@ static int attempt_nth(struct attempt *attempt, unsigned int n)
 	failed = faults_disarm();
 
 	if (ret < 0 && (!failed || ret != -ENOMEM))
-		return problem(ret, "%s, allocation %u: %s", attempt->what, n,
-			       strerror(-ret));
+		return problem(ret, "%s, allocation %u: %m", attempt->what, n);
 	if (ret < 0) {
 		ret = attempt->call(attempt);
 		if (ret < 0)
-			return problem(ret, "%s after allocation %u failed: %s",
-				       attempt->what, n, strerror(-ret));
+			return problem(ret, "%s after allocation %u failed: %m",
+				       attempt->what, n);
 	}
 	ret = attempt->undo(attempt, ret);
 
@@ -208,7 +206,7 @@ static int fail_preserve(const char *session, const char *name)
 		return attempt.file;
 	attempt.fd = luo_create(session);
 	if (attempt.fd < 0)
-		return problem(attempt.fd, "create: %s", strerror(-attempt.fd));
+		return problem(attempt.fd, "create: %m");
 	err = attempt_sweep(&attempt);
 	if (attempt.fd >= 0)
 		close(attempt.fd);
@@ -220,13 +218,13 @@ static int fail_preserve(const char *session, const char *name)
  * Preserves @nr equal files, under tokens from 1 on: step_fail_claim() needs
  * one for each allocation.
  */
-static int fail_keep(const char *name, uint64_t nr, uint64_t size, uint64_t seed)
+static int fail_keep(const char *name, u64 nr, u64 size, u64 seed)
 {
 	int session = fd_find(name), fd, err = 0;
 
 	if (session < 0)
 		return session;
-	for (uint64_t token = 1; token <= nr && !err; token++) {
+	for (u64 token = 1; token <= nr && !err; token++) {
 		fd = seeded_make(name, size, seed);
 		if (fd < 0)
 			return fd;
@@ -234,7 +232,7 @@ static int fail_keep(const char *name, uint64_t nr, uint64_t size, uint64_t seed
 		close(fd);
 	}
 
-	return err ? problem(err, "preserve: %s", strerror(-err)) : 0;
+	return err ? problem(err, "preserve: %m") : 0;
 }
 
 static int call_retrieve(struct attempt *attempt)
@@ -249,14 +247,12 @@ static int next_file(struct attempt *attempt, int ret)
 
 	close(ret);
 	if (!err && attempt->token++ == attempt->nr)
-		err = problem(-ENOSPC, "%llu files were not enough",
-			      (unsigned long long)attempt->nr);
+		err = problem(-ENOSPC, "%llu files were not enough", attempt->nr);
 
 	return err;
 }
 
-static int fail_claim(const char *session, uint64_t nr, uint64_t size,
-		      uint64_t seed)
+static int fail_claim(const char *session, u64 nr, u64 size, u64 seed)
 {
 	struct attempt attempt = {
 		.what = "retrieve", .session = session, .token = 1,
@@ -273,16 +269,14 @@ void step_fail_preserve(const char *session, const char *name)
 	step_end(fail_preserve(session, name));
 }
 
-void step_fail_keep(const char *session, uint64_t nr, uint64_t size, uint64_t seed)
+void step_fail_keep(const char *session, u64 nr, u64 size, u64 seed)
 {
-	step("fail-keep %s %llu size=%llu", session, (unsigned long long)nr,
-	     (unsigned long long)size);
+	step("fail-keep %s %llu size=%llu", session, nr, size);
 	step_end(fail_keep(session, nr, size, seed));
 }
 
-void step_fail_claim(const char *session, uint64_t nr, uint64_t size, uint64_t seed)
+void step_fail_claim(const char *session, u64 nr, u64 size, u64 seed)
 {
-	step("fail-claim %s %llu size=%llu", session, (unsigned long long)nr,
-	     (unsigned long long)size);
+	step("fail-claim %s %llu size=%llu", session, nr, size);
 	step_end(fail_claim(session, nr, size, seed));
 }

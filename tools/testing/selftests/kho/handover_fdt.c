@@ -31,7 +31,7 @@ int blob_read(struct blob *blob, const char *path)
 	ssize_t len;
 
 	if (fd < 0)
-		return problem(-errno, "%s: %s", path, strerror(errno));
+		return problem(-errno, "%s: %m", path);
 	blob->len = 0;
 	do {
 		len = read(fd, blob->bytes + blob->len, BLOB_MAX - blob->len);
@@ -39,12 +39,12 @@ int blob_read(struct blob *blob, const char *path)
 	} while (len > 0);
 	close(fd);
 
-	return len < 0 ? problem(-errno, "%s: %s", path, strerror(errno)) : 0;
+	return len < 0 ? problem(-errno, "%s: %m", path) : 0;
 }
 
-static uint32_t fdt_word(const struct blob *blob, size_t at)
+static u32 fdt_word(const struct blob *blob, size_t at)
 {
-	uint32_t word;
+	u32 word;
 
 	if (at + sizeof(word) > blob->len)
 		return 0;
@@ -53,7 +53,7 @@ static uint32_t fdt_word(const struct blob *blob, size_t at)
 	return be32toh(word);
 }
 
-static void fdt_word_set(struct blob *blob, size_t at, uint32_t value)
+static void fdt_word_set(struct blob *blob, size_t at, u32 value)
 {
 	value = htobe32(value);
 	memcpy(blob->bytes + at, &value, sizeof(value));
@@ -74,7 +74,7 @@ static size_t fdt_find(const struct blob *blob, const char *node,
 		return 0;
 
 	while (at + 4 <= blob->len) {
-		uint32_t token = fdt_word(blob, at);
+		u32 token = fdt_word(blob, at);
 
 		at += 4;
 		if (token == FDT_BEGIN_NODE) {
@@ -110,8 +110,7 @@ const void *fdt_prop(const struct blob *blob, const char *node,
 	return at ? blob->bytes + at : NULL;
 }
 
-int fdt_u64(const struct blob *blob, const char *node, const char *prop,
-	    uint64_t *value)
+int fdt_u64(const struct blob *blob, const char *node, const char *prop, u64 *value)
 {
 	size_t len;
 	const void *bytes = fdt_prop(blob, node, prop, &len);
@@ -123,8 +122,7 @@ int fdt_u64(const struct blob *blob, const char *node, const char *prop,
 	return 0;
 }
 
-int kho_fdt_u64(const char *path, const char *node, const char *prop,
-		uint64_t *value)
+int kho_fdt_u64(const char *path, const char *node, const char *prop, u64 *value)
 {
 	static struct blob blob;
 	int err = blob_read(&blob, path);
@@ -161,8 +159,7 @@ int fdt_prop_set(struct blob *blob, const char *node, const char *prop,
 	return 0;
 }
 
-int fdt_prop_lie(struct blob *blob, const char *node, const char *prop,
-		 uint32_t len)
+int fdt_prop_lie(struct blob *blob, const char *node, const char *prop, u32 len)
 {
 	size_t old, at = fdt_find(blob, node, prop, &old);
 

@@ -26,7 +26,7 @@ enum end { KILLED, EXITS, NR_ENDS };
 
 static const char *const end_names[] = { "is killed", "exits" };
 
-static int take_file(int session, uint64_t token)
+static int take_file(int session, u64 token)
 {
 	int fd = luo_retrieve(session, token), err;
 
@@ -77,10 +77,10 @@ static int run_holder(const char *name, unsigned int steps, enum end end)
 	pid_t pid;
 
 	if (pipe(pipes))
-		return problem(-errno, "pipe: %s", strerror(errno));
+		return problem(-errno, "pipe: %m");
 	pid = fork();
 	if (pid < 0)
-		return problem(-errno, "fork: %s", strerror(errno));
+		return problem(-errno, "fork: %m");
 	if (!pid)
 		holder(name, steps, end, pipes[1]);
 
@@ -92,8 +92,8 @@ static int run_holder(const char *name, unsigned int steps, enum end end)
 		kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	if (err)
-		return problem(err, "holder that %s after %u steps: %s",
-			       end_names[end], steps, strerror(-err));
+		return problem(err, "holder that %s after %u steps: %m", end_names[end],
+			       steps);
 
 	return 0;
 }
@@ -118,17 +118,17 @@ static int holder_sweep(const char *session, unsigned int nr)
 }
 
 /* Returns 1 if the holder had retrieved the file before it was killed. */
-static int kill_in_retrieve(const char *name, uint64_t token, useconds_t delay)
+static int kill_in_retrieve(const char *name, u64 token, useconds_t delay)
 {
 	int pipes[2], told[2] = { -EPIPE, 0 }, fd;
 	pid_t pid;
 	char more;
 
 	if (pipe(pipes))
-		return problem(-errno, "pipe: %s", strerror(errno));
+		return problem(-errno, "pipe: %m");
 	pid = fork();
 	if (pid < 0)
-		return problem(-errno, "fork: %s", strerror(errno));
+		return problem(-errno, "fork: %m");
 	if (!pid) {
 		fd = luo_device() < 0 ? -EBUSY : luo_get(name);
 		if (write(pipes[1], &fd, sizeof(fd)) < 0 || fd < 0)
@@ -160,7 +160,7 @@ static int kill_in_retrieve(const char *name, uint64_t token, useconds_t delay)
  * Kills holders while they retrieve a large file, each one later than the one
  * before, until a holder has retrieved the file.
  */
-static int holder_killed_in(const char *session, uint64_t token)
+static int holder_killed_in(const char *session, u64 token)
 {
 	unsigned int kills = 0;
 	int ret = 0;
@@ -176,7 +176,7 @@ static int holder_killed_in(const char *session, uint64_t token)
  * The group may be at its limit, so the child has to allocate all its pages
  * before it joins the group.  Its exit status is the result.
  */
-static void retrieve_charged(int procs, int session, uint64_t token)
+static void retrieve_charged(int procs, int session, u64 token)
 {
 	int fd;
 
@@ -191,7 +191,7 @@ static void retrieve_charged(int procs, int session, uint64_t token)
  * Retrieves a file in a process of a memory cgroup.  The file stays in its
  * session.  With @or_killed, being killed is accepted like -ENOMEM.
  */
-static int retrieve_in_group(const char *group, const char *name, uint64_t token,
+static int retrieve_in_group(const char *group, const char *name, u64 token,
 			     bool or_killed)
 {
 	int session = fd_find(name), procs, status, err;
@@ -201,28 +201,28 @@ static int retrieve_in_group(const char *group, const char *name, uint64_t token
 		return session;
 	procs = open(group, O_WRONLY | O_CLOEXEC);
 	if (procs < 0)
-		return problem(-errno, "%s: %s", group, strerror(errno));
+		return problem(-errno, "%s: %m", group);
 
 	pid = fork();
 	if (!pid)
 		retrieve_charged(procs, session, token);
 	close(procs);
 	if (pid < 0)
-		return problem(-errno, "fork: %s", strerror(errno));
+		return problem(-errno, "fork: %m");
 	waitpid(pid, &status, 0);
 	if (!WIFEXITED(status))
 		return problem(or_killed ? -ENOMEM : -ECHILD,
 			       "the process was killed by signal %d", WTERMSIG(status));
 
 	err = -WEXITSTATUS(status);
-	return err ? problem(err, "retrieve: %s", strerror(-err)) : 0;
+	return err ? problem(err, "retrieve: %m") : 0;
 }
 
 void step_retrieve_in_group(const char *procs, const char *session,
-			    uint64_t token, bool or_killed)
+			    u64 token, bool or_killed)
 {
 	step("retrieve-in-group %s %s %llu%s", procs, session,
-	     (unsigned long long)token, or_killed ? " or-killed" : "");
+	     token, or_killed ? " or-killed" : "");
 	step_end(retrieve_in_group(procs, session, token, or_killed));
 }
 
@@ -232,8 +232,8 @@ void step_holder_sweep(const char *session, unsigned int files)
 	step_end(holder_sweep(session, files));
 }
 
-void step_holder_killed_in(const char *session, uint64_t token)
+void step_holder_killed_in(const char *session, u64 token)
 {
-	step("holder-killed-in %s %llu", session, (unsigned long long)token);
+	step("holder-killed-in %s %llu", session, token);
 	step_end(holder_killed_in(session, token));
 }

@@ -22,15 +22,15 @@
 #define SPARE_STEP	(1UL << 20)	/* bytes to allocate for each attempt */
 #define SPARE_STEPS	1024		/* attempts to get a spare page */
 
-static int evaluate(const char *text, uint64_t *value);
+static int evaluate(const char *text, u64 *value);
 
 /* Scratch areas of this kernel, which its successor inherits. */
-static int scratch_area(unsigned int nr, uint64_t *start, uint64_t *size)
+static int scratch_area(unsigned int nr, u64 *start, u64 *size)
 {
 	static struct blob blob[2];
 	static const char *const path[2] = { KHO_DIR "out/scratch_phys",
 					     KHO_DIR "out/scratch_len" };
-	uint64_t *value[2] = { start, size };
+	u64 *value[2] = { start, size };
 
 	for (int i = 0; i < 2; i++) {
 		char *text = (char *)blob[i].bytes;
@@ -49,9 +49,9 @@ static int scratch_area(unsigned int nr, uint64_t *start, uint64_t *size)
 	return 0;
 }
 
-static int in_scratch(uint64_t pa)
+static int in_scratch(u64 pa)
 {
-	uint64_t start, size;
+	u64 start, size;
 
 	for (unsigned int nr = 0; !scratch_area(nr, &start, &size); nr++) {
 		if (pa - start < size)
@@ -68,7 +68,7 @@ static int in_scratch(uint64_t pa)
  * As long as most of the free memory is scratch memory, all pages come from
  * scratch memory: allocate in large steps, and check one page of each.
  */
-static int spare_page(uint64_t *pa)
+static int spare_page(u64 *pa)
 {
 	for (int i = 0; i < SPARE_STEPS; i++) {
 		void *page = mmap(NULL, SPARE_STEP, PROT_READ | PROT_WRITE,
@@ -77,7 +77,7 @@ static int spare_page(uint64_t *pa)
 		int err = page == MAP_FAILED ? -errno : 0;
 
 		if (err)
-			return problem(err, "mmap: %s", strerror(-err));
+			return problem(err, "mmap: %m");
 		err = page_address(page, pa);
 		if (err || !in_scratch(*pa))
 			return err;
@@ -113,13 +113,13 @@ static unsigned int root_level(void)
 	return (above + table_bits() - 1) / table_bits();
 }
 
-static uint64_t map_key(uint64_t pa, unsigned int order)
+static u64 map_key(u64 pa, unsigned int order)
 {
 	return 1ull << (64 - page_shift() - order) |
 	       pa >> (page_shift() + order);
 }
 
-static int table_entry(uint64_t slot, uint64_t *node)
+static int table_entry(u64 slot, u64 *node)
 {
 	int err = memory_read(node, sizeof(*node), slot);
 
@@ -133,8 +133,7 @@ static int table_entry(uint64_t slot, uint64_t *node)
 }
 
 /* Finds the node at @level on the path to @key, and adds missing nodes. */
-static int map_node(uint64_t key, unsigned int level, uint64_t *node,
-		    uint64_t *slot)
+static int map_node(u64 key, unsigned int level, u64 *node, u64 *slot)
 {
 	int err = kho_fdt_u64(OUT_FDT, "", "preserved-memory-map", node);
 
@@ -148,9 +147,9 @@ static int map_node(uint64_t key, unsigned int level, uint64_t *node,
 	return err;
 }
 
-static int key_add(uint64_t key)
+static int key_add(u64 key)
 {
-	uint64_t leaf, slot, word, bit = key % (1 << leaf_bits());
+	u64 leaf, slot, word, bit = key % (1 << leaf_bits());
 	int err = map_node(key, 0, &leaf, &slot);
 
 	leaf += bit / 64 * 8;
@@ -162,7 +161,7 @@ static int key_add(uint64_t key)
 }
 
 /* Sets @leaf to the leaf for @key, or to 0 if it does not exist. */
-static int map_leaf(uint64_t root, uint64_t key, uint64_t *leaf)
+static int map_leaf(u64 root, u64 key, u64 *leaf)
 {
 	int err = 0;
 
@@ -178,11 +177,10 @@ static int map_leaf(uint64_t root, uint64_t key, uint64_t *leaf)
 }
 
 /* Counts the keys from @key to @last, which have the same leaf. */
-static int map_count_leaf(uint64_t root, uint64_t key, uint64_t last,
-			  unsigned int *nr)
+static int map_count_leaf(u64 root, u64 key, u64 last, unsigned int *nr)
 {
-	static uint8_t bits[PAGE_MAX];
-	uint64_t leaf, mask = (1 << leaf_bits()) - 1;
+	static u8 bits[PAGE_MAX];
+	u64 leaf, mask = (1 << leaf_bits()) - 1;
 	int err = map_leaf(root, key, &leaf);
 
 	if (err || !leaf)
@@ -194,16 +192,16 @@ static int map_count_leaf(uint64_t root, uint64_t key, uint64_t last,
 	return err;
 }
 
-int map_count(uint64_t pa, uint64_t len, unsigned int *nr)
+int map_count(u64 pa, u64 len, unsigned int *nr)
 {
-	uint64_t root;
+	u64 root;
 	int err = kho_fdt_u64(OUT_FDT, "", "preserved-memory-map", &root);
 
 	*nr = 0;
 	for (unsigned int order = 0; order < 64 - 2 * page_shift(); order++) {
-		uint64_t last = map_key(pa + len - 1, order);
+		u64 last = map_key(pa + len - 1, order);
 
-		for (uint64_t key = map_key(pa, order), end; !err && key <= last; key = end + 1) {
+		for (u64 key = map_key(pa, order), end; !err && key <= last; key = end + 1) {
 			end = key | ((1 << leaf_bits()) - 1);
 			if (end > last)
 				end = last;
@@ -216,21 +214,21 @@ int map_count(uint64_t pa, uint64_t len, unsigned int *nr)
 
 /* Functions for places; @rest is the text after the first colon. */
 
-static int place_spare(char *rest, uint64_t *value)
+static int place_spare(char *rest, u64 *value)
 {
 	(void)rest;
 
 	return spare_page(value);
 }
 
-static int place_scratch(char *rest, uint64_t *value)
+static int place_scratch(char *rest, u64 *value)
 {
-	uint64_t size;
+	u64 size;
 
 	return scratch_area(strtoul(rest, NULL, 0), value, &size);
 }
 
-static int place_memfd(char *rest, uint64_t *value)
+static int place_memfd(char *rest, u64 *value)
 {
 	int fd = fd_find(rest), err;
 	void *map;
@@ -240,14 +238,14 @@ static int place_memfd(char *rest, uint64_t *value)
 	map = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
 		   MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (map == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
+		return problem(-errno, "mmap: %m");
 	err = page_address(map, value);
 	munmap(map, page_size);
 
 	return err;
 }
 
-static int place_file(char *rest, uint64_t *value)
+static int place_file(char *rest, u64 *value)
 {
 	char *token = strchr(rest, ':');
 
@@ -262,11 +260,11 @@ static int place_file(char *rest, uint64_t *value)
  * Adds the offset of a property to @value, the address of its tree.  @rest is
  * NODE:PROP, or "" for the tree itself.
  */
-static int add_property(const char *path, char *rest, uint64_t *value)
+static int add_property(const char *path, char *rest, u64 *value)
 {
 	static struct blob blob;
 	char *prop = strchr(rest, ':');
-	const uint8_t *found;
+	const u8 *found;
 	size_t len;
 	int err;
 
@@ -287,9 +285,9 @@ static int add_property(const char *path, char *rest, uint64_t *value)
 	return 0;
 }
 
-static int place_root(char *rest, uint64_t *value)
+static int place_root(char *rest, u64 *value)
 {
-	static uint64_t root;
+	static u64 root;
 	int err = root ? 0 : root_address(&root);
 
 	*value = root;
@@ -297,7 +295,7 @@ static int place_root(char *rest, uint64_t *value)
 	return err ? err : add_property(OUT_FDT, rest, value);
 }
 
-static int place_sub(char *rest, uint64_t *value)
+static int place_sub(char *rest, u64 *value)
 {
 	char *more = strchr(rest, ':');
 	char path[WORDS];
@@ -312,10 +310,10 @@ static int place_sub(char *rest, uint64_t *value)
 }
 
 /* @rest: LEVEL:ORDER:PLACE */
-static int map_path(char *rest, uint64_t *node, uint64_t *slot)
+static int map_path(char *rest, u64 *node, u64 *slot)
 {
 	unsigned int level, order;
-	uint64_t pa;
+	u64 pa;
 	int len = 0, err;
 
 	if (sscanf(rest, "%u:%u:%n", &level, &order, &len) != 2 || !len)
@@ -325,23 +323,23 @@ static int map_path(char *rest, uint64_t *node, uint64_t *slot)
 	return err ? err : map_node(map_key(pa, order), level, node, slot);
 }
 
-static int place_node(char *rest, uint64_t *value)
+static int place_node(char *rest, u64 *value)
 {
-	uint64_t slot;
+	u64 slot;
 
 	return map_path(rest, value, &slot);
 }
 
-static int place_slot(char *rest, uint64_t *value)
+static int place_slot(char *rest, u64 *value)
 {
-	uint64_t node;
+	u64 node;
 
 	return map_path(rest, &node, value);
 }
 
 static const struct place {
 	const char *name;
-	int (*find)(char *rest, uint64_t *value);
+	int (*find)(char *rest, u64 *value);
 } places[] = {
 	{ "spare", place_spare },	/* a page that is not preserved */
 	{ "scratch", place_scratch },	/* scratch:N, start of the area */
@@ -353,7 +351,7 @@ static const struct place {
 	{ "slot", place_slot },		/* the same for the table entry that leads to the node */
 };
 
-static int place_find(char *text, uint64_t *value)
+static int place_find(char *text, u64 *value)
 {
 	char *rest = strchr(text, ':');
 
@@ -367,7 +365,7 @@ static int place_find(char *text, uint64_t *value)
 	return parse_u64(text, value);
 }
 
-static int evaluate(const char *text, uint64_t *value)
+static int evaluate(const char *text, u64 *value)
 {
 	size_t len = strcspn(text, "+/>");
 	char place[WORDS], *end;
@@ -404,16 +402,15 @@ static int evaluate(const char *text, uint64_t *value)
 
 static int poke(const char *where, int bits, const char *what)
 {
-	uint64_t at, value;
-	uint32_t big;
+	u64 at, value;
+	u32 big;
 	int err = evaluate(where, &at);
 
 	if (!err)
 		err = evaluate(what, &value);
 	if (err)
 		return err;
-	note("%s is %#llx, gets %#llx", where, (unsigned long long)at,
-	     (unsigned long long)value);
+	note("%s is %#llx, gets %#llx", where, at, value);
 	if (bits != POKE_BIG_ENDIAN)
 		return memory_write(&value, bits / 8, at);
 	big = htobe32(value);
@@ -421,10 +418,10 @@ static int poke(const char *where, int bits, const char *what)
 	return memory_write(&big, sizeof(big), at);
 }
 
-static int fill(const char *where, const char *length, uint8_t byte)
+static int fill(const char *where, const char *length, u8 byte)
 {
-	uint8_t bytes[PAGE_MAX];
-	uint64_t at, len;
+	u8 bytes[PAGE_MAX];
+	u64 at, len;
 	int err = evaluate(where, &at);
 
 	if (!err)
@@ -438,8 +435,8 @@ static int fill(const char *where, const char *length, uint8_t byte)
 
 static int copy(const char *where, const char *what, size_t len)
 {
-	uint8_t bytes[PAGE_MAX];
-	uint64_t to, from;
+	u8 bytes[PAGE_MAX];
+	u64 to, from;
 	int err = evaluate(where, &to);
 
 	if (!err)
@@ -451,7 +448,7 @@ static int copy(const char *where, const char *what, size_t len)
 }
 
 /* @text is the order of a block, or its size as "2^BITS". */
-static int parse_order(const char *text, uint64_t *order)
+static int parse_order(const char *text, u64 *order)
 {
 	int bits = !strncmp(text, "2^", 2);
 	int err = parse_u64(text + 2 * bits, order);
@@ -465,7 +462,7 @@ static int parse_order(const char *text, uint64_t *order)
 /* @size: the size of the block at @where, or NULL if @where is the key itself. */
 static int map_add(const char *where, const char *size)
 {
-	uint64_t value, order;
+	u64 value, order;
 	int err = evaluate(where, &value);
 
 	if (!err && size) {
@@ -479,7 +476,7 @@ static int map_add(const char *where, const char *size)
 /* Adds keys for all aligned blocks of this size within a scratch area. */
 static int map_cover(unsigned int nr, const char *block)
 {
-	uint64_t order, start, size, bytes;
+	u64 order, start, size, bytes;
 	int err = parse_order(block, &order);
 
 	if (!err)
@@ -487,7 +484,7 @@ static int map_cover(unsigned int nr, const char *block)
 	if (err)
 		return err;
 	bytes = page_size << order;
-	for (uint64_t pa = (start + bytes - 1) & -bytes;
+	for (u64 pa = (start + bytes - 1) & -bytes;
 	     !err && pa + bytes <= start + size; pa += bytes)
 		err = key_add(map_key(pa, order));
 
@@ -501,7 +498,7 @@ static int map_cover(unsigned int nr, const char *block)
  */
 static int scratch_set(bool size, const char *what)
 {
-	uint64_t area[64], value, pa, seen[2];
+	u64 area[64], value, pa, seen[2];
 	struct wanted wanted = { area, 0, page_size };
 	unsigned int count = 0;
 	int err = 0;
@@ -534,7 +531,7 @@ static int scratch_set(bool size, const char *what)
  * of the array of scratch areas, 64 bits each.
  */
 struct boot_words {
-	uint32_t bytes[4];	/* bytes to search for */
+	u32 bytes[4];	/* bytes to search for */
 	unsigned int len;
 	int tree, scratch;	/* offsets from these bytes */
 	bool big_endian;
@@ -542,7 +539,7 @@ struct boot_words {
 
 #ifdef __x86_64__
 /* Type and length of setup_data, see arch/x86/include/uapi/asm/setup_data.h. */
-static void boot_words(struct boot_words *boot, uint64_t root)
+static void boot_words(struct boot_words *boot, u64 root)
 {
 	*boot = (struct boot_words){ { 10, 32 }, 16, 8, 24, false };
 	memcpy(&boot->bytes[2], &root, sizeof(root));
@@ -552,9 +549,9 @@ static void boot_words(struct boot_words *boot, uint64_t root)
  * Properties of the device tree.  The property with the scratch areas was added
  * last and comes first; tag, length and name are between the two.
  */
-static void boot_words(struct boot_words *boot, uint64_t root)
+static void boot_words(struct boot_words *boot, u64 root)
 {
-	uint64_t words[2] = { htobe64(root), htobe64(page_size) };
+	u64 words[2] = { htobe64(root), htobe64(page_size) };
 
 	*boot = (struct boot_words){ { 0 }, 16, 0, -28, true };
 	memcpy(boot->bytes, words, sizeof(words));
@@ -568,10 +565,10 @@ static void boot_words(struct boot_words *boot, uint64_t root)
 static int boot_set(int offset, const char *what)
 {
 	/* Not at a multiple of 4, unlike the bytes in an image. */
-	static uint8_t pattern[sizeof(struct boot_words) + 1];
+	static u8 pattern[sizeof(struct boot_words) + 1];
 	struct boot_words boot;
 	struct wanted wanted = { &pattern[1], 0, 4 };
-	uint64_t value, root, pa, nr = 0;
+	u64 value, root, pa, nr = 0;
 	int err = evaluate(what, &value);
 
 	if (!err)
@@ -604,7 +601,7 @@ void step_poke(const char *where, int bits, const char *what)
 	step_end(poke(where, bits, what));
 }
 
-void step_fill(const char *where, const char *length, uint8_t byte)
+void step_fill(const char *where, const char *length, u8 byte)
 {
 	step("fill %s %s %u", where, length, byte);
 	step_end(fill(where, length, byte));

@@ -23,14 +23,14 @@
 #define TAIL	8	/* bytes that a later kernel may have added to a structure */
 
 union luo_arg {
-	uint32_t size;
+	u32 size;
 	struct liveupdate_ioctl_create_session create;
 	struct liveupdate_ioctl_retrieve_session get;
 	struct liveupdate_session_preserve_fd preserve;
 	struct liveupdate_session_retrieve_fd retrieve;
 	struct liveupdate_session_finish finish;
 	struct liveupdate_session_get_name name;
-	uint8_t bytes[128];
+	u8 bytes[128];
 };
 
 /* A short name for each ioctl, and the size of its structure. */
@@ -60,7 +60,7 @@ struct call {
 	const char *state;
 	int nr;			/* of ioctls[] */
 	const char *name;	/* of a session; NULL: without a terminating 0 */
-	uint64_t number;	/* token, or reserved field */
+	u64 number;	/* token, or reserved field */
 	int fd;
 	int want;		/* 0 or errno */
 };
@@ -138,16 +138,16 @@ static int expect_call(int fd, const struct call *call, const char *how,
 static int expect_fault(int fd, const struct call *call)
 {
 	size_t size = ioctls[call->nr].size;
-	uint32_t *end;
-	uint8_t *page;
+	u32 *end;
+	u8 *page;
 	int err = 0;
 
 	page = mmap(NULL, 2 * page_size, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
+		return problem(-errno, "mmap: %m");
 	munmap(page + page_size, page_size);
-	end = (uint32_t *)(page + page_size) - 1;
+	end = (u32 *)(page + page_size) - 1;
 	*end = size;
 
 	for (int i = 0; i < 3 && !err; i++) {
@@ -177,7 +177,7 @@ static int expect_malformed(int fd, const struct call *call)
 	} wrong[] = {
 		{ "other type", _IO(LIVEUPDATE_IOCTL_TYPE + 1, nr), size, 0,
 		  ENOTTY },
-		{ "with direction", _IOWR(LIVEUPDATE_IOCTL_TYPE, nr, uint64_t),
+		{ "with direction", _IOWR(LIVEUPDATE_IOCTL_TYPE, nr, u64),
 		  size, 0, ENOTTY },
 		{ "size of 0", cmd, 0, 0, EINVAL },
 		{ "size of 4", cmd, 4, 0, EINVAL },
@@ -276,8 +276,7 @@ static int expect_busy_device(void)
 		return problem(-EIO, "the device can be opened twice");
 	}
 
-	return errno == EBUSY ? 0 : problem(-errno, "second open: %s",
-					    strerror(errno));
+	return errno == EBUSY ? 0 : problem(-errno, "second open: %m");
 }
 
 static int table_new(int session, int memfd, int other, int pipe)
@@ -365,7 +364,7 @@ static int table_of_new(void)
 	return err;
 }
 
-static int table_held(int dev, int session, const char *name, uint64_t token)
+static int table_held(int dev, int session, const char *name, u64 token)
 {
 	static const char state[] = "held";
 	int memfd = seeded_make("new", 100, 1);
@@ -394,8 +393,7 @@ static int table_held(int dev, int session, const char *name, uint64_t token)
 	return err;
 }
 
-static int table_finished(int dev, int session, const char *name,
-			  uint64_t token)
+static int table_finished(int dev, int session, const char *name, u64 token)
 {
 	static const char state[] = "finished";
 	int memfd = seeded_make("new", 100, 1);
@@ -415,7 +413,7 @@ static int table_finished(int dev, int session, const char *name,
 	return err ? err : expect_close(dev, again);
 }
 
-static int table_parked(int dev, const char *name, uint64_t token, bool end)
+static int table_parked(int dev, const char *name, u64 token, bool end)
 {
 	const struct call get = { "parked", GET, name };
 	int session = expect(dev, get), err;
@@ -432,7 +430,7 @@ static int table_parked(int dev, const char *name, uint64_t token, bool end)
 }
 
 /* The holder exits, which parks the session with all its files. */
-static int table_exits(int dev, const char *name, uint64_t token)
+static int table_exits(int dev, const char *name, u64 token)
 {
 	pid_t pid = fork();
 	int status;
@@ -441,20 +439,20 @@ static int table_exits(int dev, const char *name, uint64_t token)
 		_exit(table_parked(dev, name, token, false) ? EXIT_FAILURE :
 							      EXIT_SUCCESS);
 	if (pid < 0)
-		return problem(-errno, "fork: %s", strerror(errno));
+		return problem(-errno, "fork: %m");
 	waitpid(pid, &status, 0);
 
 	return status ? problem(-EIO, "status %#x of the holder", status) : 0;
 }
 
 /* Retrieves a parked session, parks it, retrieves it again, and finishes it. */
-static int table_of_incoming(const char *session, uint64_t token)
+static int table_of_incoming(const char *session, u64 token)
 {
 	const struct call gone = { "ended", GET, session, 0, 0, ENOENT };
 	int dev = luo_device(), err = 0;
 
 	if (dev < 0)
-		return problem(dev, "/dev/liveupdate: %s", strerror(-dev));
+		return problem(dev, "/dev/liveupdate: %m");
 	for (int round = 0; round < 2 && !err; round++)
 		err = table_exits(dev, session, token);
 	if (!err)
@@ -474,7 +472,7 @@ static int unwritable(int fd, struct call call)
 	int lowest = lowest_fd(), err;
 
 	if (arg == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
+		return problem(-errno, "mmap: %m");
 	*arg = arg_of(&call);
 	mprotect(arg, page_size, PROT_READ);
 	err = ioctl(fd, ioctls[call.nr].cmd, arg) ? errno : 0;
@@ -495,7 +493,7 @@ static int unwritable_device(const char *session, int nr)
 	int dev = luo_device();
 
 	if (dev < 0)
-		return problem(dev, "/dev/liveupdate: %s", strerror(-dev));
+		return problem(dev, "/dev/liveupdate: %m");
 
 	return unwritable(dev, (struct call){ .nr = nr, .name = session });
 }
@@ -513,9 +511,9 @@ void step_table_new(void)
 	step_end(table_of_new());
 }
 
-void step_table_incoming(const char *session, uint64_t token)
+void step_table_incoming(const char *session, u64 token)
 {
-	step("table-incoming %s %llu", session, (unsigned long long)token);
+	step("table-incoming %s %llu", session, token);
 	step_end(table_of_incoming(session, token));
 }
 
@@ -537,10 +535,10 @@ void step_unwritable_name(const char *session)
 	step_end(unwritable_session(session, (struct call){ .nr = NAME }));
 }
 
-void step_unwritable_retrieve(const char *session, uint64_t token)
+void step_unwritable_retrieve(const char *session, u64 token)
 {
 	struct call call = { .nr = RETRIEVE, .number = token };
 
-	step("unwritable-retrieve %s %llu", session, (unsigned long long)token);
+	step("unwritable-retrieve %s %llu", session, token);
 	step_end(unwritable_session(session, call));
 }

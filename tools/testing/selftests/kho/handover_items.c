@@ -18,7 +18,7 @@
 #define BATCH		50	/* keys in a request */
 #define ITEM_MAX	1024
 
-static size_t item_fill(uint8_t *item, uint64_t nr)
+static size_t item_fill(u8 *item, u64 nr)
 {
 	size_t len = 100 + nr * 37 % 700;
 
@@ -43,7 +43,7 @@ static int cache_connect(void)
 }
 
 /* Runs @talk on a connection. */
-static int with_cache(int (*talk)(FILE *in, FILE *out, uint64_t nr), uint64_t nr)
+static int with_cache(int (*talk)(FILE *in, FILE *out, u64 nr), u64 nr)
 {
 	FILE *in, *out;
 	int sock, err;
@@ -64,16 +64,15 @@ static int with_cache(int (*talk)(FILE *in, FILE *out, uint64_t nr), uint64_t nr
 	return err;
 }
 
-static int set_items(FILE *in, FILE *out, uint64_t nr)
+static int set_items(FILE *in, FILE *out, u64 nr)
 {
-	uint8_t item[ITEM_MAX];
+	u8 item[ITEM_MAX];
 	char line[128];
 
-	for (uint64_t i = 0; i < nr; i++) {
+	for (u64 i = 0; i < nr; i++) {
 		size_t len = item_fill(item, i);
 
-		fprintf(out, "set k%llu 0 0 %zu noreply\r\n",
-			(unsigned long long)i, len);
+		fprintf(out, "set k%llu 0 0 %zu noreply\r\n", i, len);
 		fwrite(item, 1, len, out);
 		fprintf(out, "\r\n");
 	}
@@ -91,9 +90,9 @@ static int set_items(FILE *in, FILE *out, uint64_t nr)
  * Counts valid items in an answer.  They must be in order, so that an item is
  * not counted twice.
  */
-static int count_right(FILE *in, uint64_t from, uint64_t end)
+static int count_right(FILE *in, u64 from, u64 end)
 {
-	uint8_t item[ITEM_MAX], want[ITEM_MAX];
+	u8 item[ITEM_MAX], want[ITEM_MAX];
 	unsigned long long nr;
 	char line[128];
 	int right = 0;
@@ -113,17 +112,17 @@ static int count_right(FILE *in, uint64_t from, uint64_t end)
 	return right;
 }
 
-static int check_items(FILE *in, FILE *out, uint64_t nr)
+static int check_items(FILE *in, FILE *out, u64 nr)
 {
-	uint64_t right = 0;
+	u64 right = 0;
 
-	for (uint64_t from = 0, end; from < nr; from = end) {
+	for (u64 from = 0, end; from < nr; from = end) {
 		int more;
 
 		end = from + BATCH < nr ? from + BATCH : nr;
 		fprintf(out, "get");
-		for (uint64_t i = from; i < end; i++)
-			fprintf(out, " k%llu", (unsigned long long)i);
+		for (u64 i = from; i < end; i++)
+			fprintf(out, " k%llu", i);
 		fprintf(out, "\r\n");
 		fflush(out);
 		more = count_right(in, from, end);
@@ -131,20 +130,19 @@ static int check_items(FILE *in, FILE *out, uint64_t nr)
 			return more;
 		right += more;
 	}
-	note("memcached has %llu of %llu items", (unsigned long long)right,
-	     (unsigned long long)nr);
+	note("memcached has %llu of %llu items", right, nr);
 
 	return right == nr ? 0 : problem(-EIO, "items are lost");
 }
 
-void step_items_set(uint64_t nr)
+void step_items_set(u64 nr)
 {
-	step("items-set %llu", (unsigned long long)nr);
+	step("items-set %llu", nr);
 	step_end(with_cache(set_items, nr));
 }
 
-void step_items_check(uint64_t nr)
+void step_items_check(u64 nr)
 {
-	step("items-check %llu", (unsigned long long)nr);
+	step("items-check %llu", nr);
 	step_end(with_cache(check_items, nr));
 }

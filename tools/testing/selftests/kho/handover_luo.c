@@ -28,7 +28,7 @@ int luo_device(void)
 
 static int told(const char *what, int err)
 {
-	return err < 0 ? problem(err, "%s: %s", what, strerror(-err)) : err;
+	return err < 0 ? problem(err, "%s: %m", what) : err;
 }
 
 int luo_create(const char *name)
@@ -57,7 +57,7 @@ int luo_get(const char *name)
 								    arg.fd;
 }
 
-int luo_preserve(int session, uint64_t token, int fd)
+int luo_preserve(int session, u64 token, int fd)
 {
 	struct liveupdate_session_preserve_fd arg = {
 		.size = sizeof(arg),
@@ -69,7 +69,7 @@ int luo_preserve(int session, uint64_t token, int fd)
 								      0;
 }
 
-int luo_retrieve(int session, uint64_t token)
+int luo_retrieve(int session, u64 token)
 {
 	struct liveupdate_session_retrieve_fd arg = {
 		.size = sizeof(arg),
@@ -80,7 +80,7 @@ int luo_retrieve(int session, uint64_t token)
 								      arg.fd;
 }
 
-static int finish_with(int session, uint32_t flags)
+static int finish_with(int session, u32 flags)
 {
 	struct liveupdate_session_finish arg = {
 		.size = sizeof(arg),
@@ -112,7 +112,7 @@ void step_session_get(const char *name)
 	step_end(named("retrieve session", name, luo_get(name)));
 }
 
-static int preserve(const char *session, uint64_t token, const char *name)
+static int preserve(const char *session, u64 token, const char *name)
 {
 	int s = fd_find(session), fd = fd_find(name);
 
@@ -122,22 +122,22 @@ static int preserve(const char *session, uint64_t token, const char *name)
 	return told("preserve", luo_preserve(s, token, fd));
 }
 
-void step_preserve(const char *session, uint64_t token, const char *name)
+void step_preserve(const char *session, u64 token, const char *name)
 {
-	step("preserve %s %llu %s", session, (unsigned long long)token, name);
+	step("preserve %s %llu %s", session, token, name);
 	step_end(preserve(session, token, name));
 }
 
-static int retrieve(const char *session, uint64_t token, const char *name)
+static int retrieve(const char *session, u64 token, const char *name)
 {
 	int s = fd_find(session);
 
 	return s < 0 ? s : named("retrieve", name, luo_retrieve(s, token));
 }
 
-void step_retrieve(const char *session, uint64_t token, const char *name)
+void step_retrieve(const char *session, u64 token, const char *name)
 {
-	step("retrieve %s %llu %s", session, (unsigned long long)token, name);
+	step("retrieve %s %llu %s", session, token, name);
 	step_end(retrieve(session, token, name));
 }
 

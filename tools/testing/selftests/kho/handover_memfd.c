@@ -24,8 +24,7 @@ static int write_at(int fd, const void *buf, size_t len, off_t offset)
 	ssize_t done = pwrite(fd, buf, len, offset);
 
 	if (done < 0)
-		return problem(-errno, "write at %lld: %s", (long long)offset,
-			       strerror(errno));
+		return problem(-errno, "write at %lld: %m", (long long)offset);
 	if ((size_t)done != len)
 		return problem(-EIO, "short write at %lld", (long long)offset);
 
@@ -37,10 +36,10 @@ static int write_at(int fd, const void *buf, size_t len, off_t offset)
  * bytes, holes between them.  Without a seed it is one hole.
  */
 struct content {
-	uint64_t size;
-	uint64_t seed;
-	uint64_t step;
-	uint64_t piece;
+	u64 size;
+	u64 seed;
+	u64 step;
+	u64 piece;
 };
 
 static struct content content_of(const struct memfd *file)
@@ -53,19 +52,19 @@ static struct content content_of(const struct memfd *file)
 	};
 }
 
-static size_t content_piece(const struct content *content, uint64_t offset)
+static size_t content_piece(const struct content *content, u64 offset)
 {
-	uint64_t left = content->size - offset;
+	u64 left = content->size - offset;
 
 	return left < content->piece ? left : content->piece;
 }
 
 static int content_write(int fd, const struct content *content)
 {
-	static __thread uint8_t buf[CHUNK];
+	static __thread u8 buf[CHUNK];
 	int err;
 
-	for (uint64_t at = 0; at < content->size; at += content->step) {
+	for (u64 at = 0; at < content->size; at += content->step) {
 		size_t len = content_piece(content, at);
 
 		pattern_fill(buf, len, content->seed, at);
@@ -79,13 +78,13 @@ static int content_write(int fd, const struct content *content)
 
 static int content_map(int fd, const struct content *content)
 {
-	uint8_t *map;
+	u8 *map;
 
 	map = mmap(NULL, content->size, PROT_READ | PROT_WRITE, MAP_SHARED,
 		   fd, 0);
 	if (map == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
-	for (uint64_t at = 0; at < content->size; at += content->step)
+		return problem(-errno, "mmap: %m");
+	for (u64 at = 0; at < content->size; at += content->step)
 		pattern_fill(map + at, content_piece(content, at),
 			     content->seed, at);
 	munmap(map, content->size);
@@ -93,32 +92,32 @@ static int content_map(int fd, const struct content *content)
 	return 0;
 }
 
-static int bytes_check(int fd, const uint8_t *want, size_t len, uint64_t at)
+static int bytes_check(int fd, const u8 *want, size_t len, u64 at)
 {
-	static __thread uint8_t seen[CHUNK];
+	static __thread u8 seen[CHUNK];
 	ssize_t done = pread(fd, seen, len, at);
 	size_t i = 0;
 
 	if (done != (ssize_t)len)
 		return problem(-EIO, "read at %llu: %zd bytes instead of %zu",
-			       (unsigned long long)at, done, len);
+			       at, done, len);
 	if (!memcmp(seen, want, len))
 		return 0;
 	while (seen[i] == want[i])
 		i++;
 
 	return problem(-EIO, "byte %llu is %#x, expected %#x",
-		       (unsigned long long)at + i, seen[i], want[i]);
+		       at + i, seen[i], want[i]);
 }
 
 static int content_check(int fd, const struct content *content)
 {
-	static __thread uint8_t want[CHUNK];
-	uint64_t at = 0;
+	static __thread u8 want[CHUNK];
+	u64 at = 0;
 
 	while (at < content->size) {
-		uint64_t in_step = at % content->step;
-		uint64_t left = content->size - at;
+		u64 in_step = at % content->step;
+		u64 left = content->size - at;
 		size_t len;
 		int err;
 
@@ -142,13 +141,13 @@ static int content_check(int fd, const struct content *content)
 	return 0;
 }
 
-int seeded_make(const char *name, uint64_t size, uint64_t seed)
+int seeded_make(const char *name, u64 size, u64 seed)
 {
 	const struct content content = { size, seed, CHUNK, CHUNK };
 	int fd = memfd_create(name, MFD_CLOEXEC), err;
 
 	if (fd < 0)
-		return problem(-errno, "memfd_create: %s", strerror(errno));
+		return problem(-errno, "memfd_create: %m");
 	err = content_write(fd, &content);
 	if (err) {
 		close(fd);
@@ -158,21 +157,21 @@ int seeded_make(const char *name, uint64_t size, uint64_t seed)
 	return fd;
 }
 
-int seeded_write(int fd, uint64_t size, uint64_t seed)
+int seeded_write(int fd, u64 size, u64 seed)
 {
 	const struct content content = { size, seed, CHUNK, CHUNK };
 
 	return content_write(fd, &content);
 }
 
-int seeded_check(int fd, uint64_t size, uint64_t seed)
+int seeded_check(int fd, u64 size, u64 seed)
 {
 	const struct content content = { size, seed, CHUNK, CHUNK };
 	off_t end = lseek(fd, 0, SEEK_END);
 
-	if ((uint64_t)end != size)
+	if ((u64)end != size)
 		return problem(-EIO, "size is %lld, expected %llu",
-			       (long long)end, (unsigned long long)size);
+			       (long long)end, size);
 
 	return content_check(fd, &content);
 }
@@ -181,8 +180,7 @@ static int seals_add(int fd, unsigned int seals)
 {
 	seals &= ~SEALED;
 	if (seals && fcntl(fd, F_ADD_SEALS, seals))
-		return problem(-errno, "add seals %#x: %s", seals,
-			       strerror(errno));
+		return problem(-errno, "add seals %#x: %m", seals);
 
 	return 0;
 }
@@ -193,12 +191,12 @@ static int memfd_fill(int fd, const struct memfd *file)
 	int err = 0;
 
 	if (ftruncate(fd, file->size))
-		return problem(-errno, "truncate: %s", strerror(errno));
+		return problem(-errno, "truncate: %m");
 	if (file->seed)
 		err = file->map ? content_map(fd, &content) :
 				  content_write(fd, &content);
 	if (!err && file->pos && lseek(fd, file->pos - POS(0), SEEK_SET) < 0)
-		err = problem(-errno, "seek: %s", strerror(errno));
+		err = problem(-errno, "seek: %m");
 
 	return err ? err : seals_add(fd, file->seals);
 }
@@ -210,7 +208,7 @@ static int allocate_on(int node)
 
 	if (syscall(SYS_set_mempolicy, node ? MPOL_BIND : MPOL_DEFAULT,
 		    node ? &nodes : NULL, node ? 8 * sizeof(nodes) : 0))
-		return problem(-errno, "memory of a node: %s", strerror(errno));
+		return problem(-errno, "memory of a node: %m");
 
 	return 0;
 }
@@ -237,7 +235,7 @@ static int memfd_new(const struct memfd *file)
 
 	fd = memfd_create(file->name, file->flags | MFD_CLOEXEC);
 	if (fd < 0)
-		return problem(-errno, "memfd_create: %s", strerror(errno));
+		return problem(-errno, "memfd_create: %m");
 
 	err = memfd_place(fd, file);
 	if (err) {
@@ -251,8 +249,8 @@ static int memfd_new(const struct memfd *file)
 /* Requests to the host are slow in an emulated guest, so use few large ones. */
 static int copy_file(int from, int to)
 {
-	static uint8_t buf[8 * CHUNK];
-	uint64_t at = 0;
+	static u8 buf[8 * CHUNK];
+	u64 at = 0;
 	ssize_t len;
 	int err;
 
@@ -263,7 +261,7 @@ static int copy_file(int from, int to)
 		at += len;
 	}
 
-	return len ? problem(-errno, "read: %s", strerror(errno)) : 0;
+	return len ? problem(-errno, "read: %m") : 0;
 }
 
 /* A memfd with the bytes of a file of the guest. */
@@ -273,11 +271,11 @@ static int memfd_of_file(const char *name, const char *path, unsigned int seals)
 
 	from = open(path, O_RDONLY | O_CLOEXEC);
 	if (from < 0)
-		return problem(-errno, "%s: %s", path, strerror(errno));
+		return problem(-errno, "%s: %m", path);
 	fd = memfd_create(name, MFD_ALLOW_SEALING | MFD_CLOEXEC);
 	if (fd < 0) {
 		close(from);
-		return problem(-errno, "memfd_create: %s", strerror(errno));
+		return problem(-errno, "memfd_create: %m");
 	}
 
 	err = copy_file(from, fd);
@@ -299,18 +297,16 @@ static int check_properties(int fd, const struct memfd *file)
 	int seals;
 
 	if (fstat(fd, &st))
-		return problem(-errno, "stat: %s", strerror(errno));
-	if ((uint64_t)st.st_size != file->size)
-		return problem(-EIO, "size is %llu, expected %llu",
-			       (unsigned long long)st.st_size,
-			       (unsigned long long)file->size);
+		return problem(-errno, "stat: %m");
+	if ((u64)st.st_size != file->size)
+		return problem(-EIO, "size is %lld, expected %llu", (long long)st.st_size,
+			       file->size);
 	if (file->mode && (st.st_mode & 07777) != file->mode)
 		return problem(-EIO, "mode is %04o, expected %04o",
 			       st.st_mode & 07777, file->mode);
-	if (file->pos && (uint64_t)pos != file->pos - POS(0))
-		return problem(-EIO, "position is %lld, expected %llu",
-			       (long long)pos,
-			       (unsigned long long)file->pos - POS(0));
+	if (file->pos && (u64)pos != file->pos - POS(0))
+		return problem(-EIO, "position is %lld, expected %llu", (long long)pos,
+			       file->pos - POS(0));
 	seals = fcntl(fd, F_GET_SEALS);
 	if (file->seals & SEALED && seals != (int)(file->seals & ~SEALED))
 		return problem(-EIO, "seals are %#x, expected %#x", seals,
@@ -353,7 +349,7 @@ static int try_map(int fd, bool forbidden)
 	if (map == MAP_FAILED)
 		return err;
 	/* Check that the mapping can be written. */
-	__atomic_fetch_or((uint8_t *)map, 0, __ATOMIC_RELAXED);
+	__atomic_fetch_or((u8 *)map, 0, __ATOMIC_RELAXED);
 	munmap(map, page_size);
 
 	return err;
@@ -361,7 +357,7 @@ static int try_map(int fd, bool forbidden)
 
 static int try_write(int fd, bool forbidden)
 {
-	uint8_t byte;
+	u8 byte;
 
 	if (pread(fd, &byte, 1, 0) != 1)
 		return problem(-EIO, "first byte cannot be read");
@@ -376,7 +372,7 @@ static int try_chmod(int fd, const struct stat *st, bool forbidden)
 
 	err = expect("chmod", forbidden, fchmod(fd, mode ^ 0111));
 	if (!err && !forbidden && fchmod(fd, mode))
-		err = problem(-errno, "chmod back: %s", strerror(errno));
+		err = problem(-errno, "chmod back: %m");
 
 	return err;
 }
@@ -409,7 +405,7 @@ static int memfd_enforce(const char *name)
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st))
-		return problem(-errno, "stat: %s", strerror(errno));
+		return problem(-errno, "stat: %m");
 	seals = fcntl(fd, F_GET_SEALS);
 
 	if (st.st_size)
@@ -442,7 +438,7 @@ static int memfd_sha256(const char *name)
 		 getpid(), fd);
 	pipe = popen(command, "re");
 	if (!pipe)
-		return problem(-errno, "sha256sum: %s", strerror(errno));
+		return problem(-errno, "sha256sum: %m");
 	got = fgets(line, sizeof(line), pipe);
 	if (pclose(pipe) || !got || strlen(line) < 64)
 		return problem(-EIO, "sha256sum did not work");
@@ -458,14 +454,13 @@ static const char *describe(const struct memfd *file)
 	int len;
 
 	len = snprintf(text, sizeof(text), "%s size=%llu seed=%llu", file->name,
-		       (unsigned long long)file->size,
-		       (unsigned long long)file->seed);
+		       file->size, file->seed);
 	if (file->step)
 		len += snprintf(text + len, sizeof(text) - len, " step=%llu",
-				(unsigned long long)file->step);
+				file->step);
 	if (file->pos)
 		len += snprintf(text + len, sizeof(text) - len, " pos=%llu",
-				(unsigned long long)file->pos - POS(0));
+				file->pos - POS(0));
 	if (file->seals)
 		len += snprintf(text + len, sizeof(text) - len, " seals=%#x",
 				file->seals & ~SEALED);

@@ -14,8 +14,8 @@
 #include "handover.h"
 
 struct region {
-	uint64_t start;
-	uint64_t size;
+	u64 start;
+	u64 size;
 };
 
 /* Finds a region in the incoming handover, or else in the outgoing one. */
@@ -32,9 +32,8 @@ static int region_find(const char *name, struct region *region)
 	if (!err)
 		err = fdt_u64(&blob, name, "size", &region->size);
 	if (!err)
-		note("region %s at %#llx, %llu bytes", name,
-		     (unsigned long long)region->start,
-		     (unsigned long long)region->size);
+		note("region %s at %#llx, %llu bytes", name, region->start,
+		     region->size);
 
 	return err;
 }
@@ -50,7 +49,7 @@ static int region_map(const char *name, struct region *region, void **map)
  * The region starts with its own address, so that the next kernel can check
  * that it was not moved.
  */
-static int region_fill(const char *name, uint64_t seed)
+static int region_fill(const char *name, u64 seed)
 {
 	struct region region;
 	void *map;
@@ -65,9 +64,9 @@ static int region_fill(const char *name, uint64_t seed)
 	return 0;
 }
 
-static int region_check(const char *name, uint64_t seed)
+static int region_check(const char *name, u64 seed)
 {
-	static uint8_t want[PAGE_MAX];
+	static u8 want[PAGE_MAX];
 	struct region region;
 	void *map;
 	int err = region_map(name, &region, &map);
@@ -75,7 +74,7 @@ static int region_check(const char *name, uint64_t seed)
 	if (err)
 		return err;
 
-	for (uint64_t at = 0; at < region.size && !err; at += page_size) {
+	for (u64 at = 0; at < region.size && !err; at += page_size) {
 		size_t len = region.size - at;
 
 		if (len > page_size)
@@ -83,9 +82,9 @@ static int region_check(const char *name, uint64_t seed)
 		pattern_fill(want, len, seed, at);
 		if (!at)
 			memcpy(want, &region.start, sizeof(region.start));
-		if (memcmp((uint8_t *)map + at, want, len))
+		if (memcmp((u8 *)map + at, want, len))
 			err = problem(-EIO, "page at %#llx has changed",
-				      (unsigned long long)(region.start + at));
+				      (region.start + at));
 	}
 	munmap(map, region.size);
 
@@ -98,9 +97,9 @@ static int parameter_set(const char *path, const char *value)
 	int err = 0;
 
 	if (!file)
-		return problem(-errno, "%s: %s", path, strerror(errno));
+		return problem(-errno, "%s: %m", path);
 	if (fputs(value, file) < 0 || fflush(file))
-		err = problem(-errno, "%s: %s", path, strerror(errno));
+		err = problem(-errno, "%s: %m", path);
 	fclose(file);
 
 	return err;
@@ -115,7 +114,7 @@ static struct region released;
 static int region_release(const char *name)
 {
 	unsigned int before, after;
-	uint64_t start;
+	u64 start;
 	int err;
 
 	err = region_find(name, &released);
@@ -154,7 +153,7 @@ static int region_reused(void)
 	return nr ? 0 : problem(-ENOENT, "nothing is preserved there");
 }
 
-uint64_t memory_info(const char *key)
+u64 memory_info(const char *key)
 {
 	unsigned long long value = 0;
 	char line[128];
@@ -172,20 +171,19 @@ uint64_t memory_info(const char *key)
 	return value;
 }
 
-static int churn_round(uint8_t *map, uint64_t pages, unsigned int round)
+static int churn_round(u8 *map, u64 pages, unsigned int round)
 {
-	static uint8_t want[PAGE_MAX];
+	static u8 want[PAGE_MAX];
 
-	for (uint64_t i = 0; i < pages; i++) {
-		memset(map + i * page_size, (uint8_t)(i + round), page_size);
+	for (u64 i = 0; i < pages; i++) {
+		memset(map + i * page_size, (u8)(i + round), page_size);
 		memcpy(map + i * page_size, &i, sizeof(i));
 	}
-	for (uint64_t i = 0; i < pages; i++) {
-		memset(want, (uint8_t)(i + round), page_size);
+	for (u64 i = 0; i < pages; i++) {
+		memset(want, (u8)(i + round), page_size);
 		memcpy(want, &i, sizeof(i));
 		if (memcmp(map + i * page_size, want, page_size))
-			return problem(-EIO, "page %llu of own memory changed",
-				       (unsigned long long)i);
+			return problem(-EIO, "page %llu of own memory changed", i);
 	}
 
 	return 0;
@@ -197,18 +195,18 @@ static int churn_round(uint8_t *map, uint64_t pages, unsigned int round)
  */
 static int churn(unsigned int rounds, unsigned int percent)
 {
-	uint64_t size;
-	uint8_t *map;
+	u64 size;
+	u8 *map;
 	int err = 0;
 
 	size = memory_info("MemAvailable") / 100 * percent;
 	size -= size % page_size;
-	note("churn %llu MiB", (unsigned long long)size >> 20);
+	note("churn %llu MiB", size >> 20);
 	for (unsigned int round = 0; round < rounds && !err; round++) {
 		map = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (map == MAP_FAILED)
-			return problem(-errno, "mmap: %s", strerror(errno));
+			return problem(-errno, "mmap: %m");
 		madvise(map, size, MADV_HUGEPAGE);
 		err = churn_round(map, size / page_size, round);
 		munmap(map, size);
@@ -226,18 +224,17 @@ static int total_keep(void)
 	FILE *file = fopen(append_file(), "we");
 
 	if (!file)
-		return problem(-errno, "%s: %s", append_file(), strerror(errno));
-	fprintf(file, " kho_total=%llu",
-		(unsigned long long)memory_info("MemTotal"));
+		return problem(-errno, "%s: %m", append_file());
+	fprintf(file, " kho_total=%llu", memory_info("MemTotal"));
 	fclose(file);
 
 	return 0;
 }
 
-static int total_check(uint64_t slack)
+static int total_check(u64 slack)
 {
 	static struct blob line;
-	uint64_t then, now = memory_info("MemTotal");
+	u64 then, now = memory_info("MemTotal");
 	char *word;
 	int err = blob_read(&line, "/proc/cmdline");
 
@@ -249,22 +246,21 @@ static int total_check(uint64_t slack)
 		return problem(-ENOENT, "no total on the command line");
 	then = strtoull(strchr(word, '=') + 1, NULL, 10);
 
-	note("memory %llu KiB, was %llu KiB", (unsigned long long)now >> 10,
-	     (unsigned long long)then >> 10);
+	note("memory %llu KiB, was %llu KiB", now >> 10, then >> 10);
 	if (now + slack < then)
 		return problem(-EIO, "memory is missing");
 
 	return 0;
 }
 
-static int scratch_bytes(uint64_t *sum)
+static int scratch_bytes(u64 *sum)
 {
 	const char *path = KHO_DIR "out/scratch_len";
 	FILE *file = fopen(path, "re");
 	char line[32];
 
 	if (!file)
-		return problem(-errno, "%s: %s", path, strerror(errno));
+		return problem(-errno, "%s: %m", path);
 	*sum = 0;
 	while (fgets(line, sizeof(line), file))
 		*sum += strtoull(line, NULL, 0);
@@ -277,7 +273,7 @@ static int scratch_bytes(uint64_t *sum)
  * The number of blocks of a type in a line; the column is found in the table
  * head.
  */
-static uint64_t blocks_in_line(char *line, const char *type, int *column)
+static u64 blocks_in_line(char *line, const char *type, int *column)
 {
 	char *save, *word = strtok_r(line, "\n ", &save);
 	int head = word && !strcmp(word, "Number"), at = 0;
@@ -294,17 +290,17 @@ static uint64_t blocks_in_line(char *line, const char *type, int *column)
 	return 0;
 }
 
-static int cma_bytes(uint64_t *sum, uint64_t *block)
+static int cma_bytes(u64 *sum, u64 *block)
 {
 	const char *path = "/proc/pagetypeinfo";
 	unsigned long long per_block = 0;
 	FILE *file = fopen(path, "re");
-	uint64_t blocks = 0;
+	u64 blocks = 0;
 	char line[512];
 	int column = 0;
 
 	if (!file)
-		return problem(-errno, "%s: %s", path, strerror(errno));
+		return problem(-errno, "%s: %m", path);
 	while (fgets(line, sizeof(line), file)) {
 		if (sscanf(line, "Pages per block: %llu", &per_block) != 1)
 			blocks += blocks_in_line(line, "CMA", &column);
@@ -322,7 +318,7 @@ static int cma_bytes(uint64_t *sum, uint64_t *block)
  */
 static int cma_check(void)
 {
-	uint64_t scratch = 0, cma = 0, block = 0;
+	u64 scratch = 0, cma = 0, block = 0;
 	int err;
 
 	err = scratch_bytes(&scratch);
@@ -331,8 +327,7 @@ static int cma_check(void)
 	if (err)
 		return err;
 
-	note("scratch %llu MiB, CMA %llu MiB", (unsigned long long)scratch >> 20,
-	     (unsigned long long)cma >> 20);
+	note("scratch %llu MiB, CMA %llu MiB", scratch >> 20, cma >> 20);
 	if (scratch == cma || (scratch % block && scratch < cma))
 		return 0;
 
@@ -367,15 +362,15 @@ static int formats(const char *direction)
 	return 0;
 }
 
-void step_region_fill(const char *name, uint64_t seed)
+void step_region_fill(const char *name, u64 seed)
 {
-	step("region-fill %s %llu", name, (unsigned long long)seed);
+	step("region-fill %s %llu", name, seed);
 	step_end(region_fill(name, seed));
 }
 
-void step_region_check(const char *name, uint64_t seed)
+void step_region_check(const char *name, u64 seed)
 {
-	step("region-check %s %llu", name, (unsigned long long)seed);
+	step("region-check %s %llu", name, seed);
 	step_end(region_check(name, seed));
 }
 
@@ -403,9 +398,9 @@ void step_total_keep(void)
 	step_end(total_keep());
 }
 
-void step_total_check(uint64_t slack)
+void step_total_check(u64 slack)
 {
-	step("total-check slack=%llu", (unsigned long long)slack);
+	step("total-check slack=%llu", slack);
 	step_end(total_check(slack));
 }
 

@@ -30,13 +30,13 @@ static void session_name(char *name, size_t size, const struct worker *w)
 	snprintf(name, size, "parallel-%u", w->number);
 }
 
-static uint64_t file_seed(const struct worker *w, unsigned int file)
+static u64 file_seed(const struct worker *w, unsigned int file)
 {
 	return case_seed() * 10000 + w->number * 100 + file;
 }
 
 /* Different threads have files of different sizes at the same time. */
-static uint64_t file_size(const struct worker *w, unsigned int file)
+static u64 file_size(const struct worker *w, unsigned int file)
 {
 	return w->work->size / (1 + (w->number + file) % 5);
 }
@@ -68,7 +68,7 @@ static int make_files(struct worker *w, int *fds)
 static int keep_round(struct worker *w, const int *fds, unsigned int round)
 {
 	bool last = round + 1 == w->work->rounds;
-	uint64_t chosen = pattern_word(case_seed() + w->number, round);
+	u64 chosen = pattern_word(case_seed() + w->number, round);
 	char name[32];
 	int session, err = 0;
 
@@ -162,24 +162,23 @@ static int run_threads(const struct parallel *work, void *(*run)(void *))
 
 	for (unsigned int i = 0; i < started; i++) {
 		if (workers[i].err)
-			return problem(workers[i].err, "thread %u: %s: %s", i,
-				       workers[i].what,
-				       strerror(-workers[i].err));
+			return problem(workers[i].err, "thread %u: %s: %m", i,
+				       workers[i].what);
 	}
 
-	return err ? problem(err, "pthread_create: %s", strerror(-err)) : 0;
+	return err ? problem(err, "pthread_create: %m") : 0;
 }
 
 void step_parallel_keep(const struct parallel *work)
 {
 	step("parallel-keep %u files=%u rounds=%u seed=%llu", work->threads,
-	     work->files, work->rounds, (unsigned long long)case_seed());
+	     work->files, work->rounds, case_seed());
 	step_end(run_threads(work, keep_thread));
 }
 
 void step_parallel_claim(const struct parallel *work)
 {
 	step("parallel-claim %u files=%u seed=%llu", work->threads, work->files,
-	     (unsigned long long)case_seed());
+	     case_seed());
 	step_end(run_threads(work, claim_thread));
 }

@@ -29,13 +29,12 @@ static int pipe_fill(int ends[2])
 	static const char page[PAGE_MAX];
 
 	if (pipe2(ends, O_CLOEXEC))
-		return problem(-errno, "pipe: %s", strerror(errno));
+		return problem(-errno, "pipe: %m");
 	if (fcntl(ends[1], F_SETPIPE_SZ, PIPE_SIZE) < 0)
-		return problem(-errno, "size of a pipe: %s", strerror(errno));
+		return problem(-errno, "size of a pipe: %m");
 	for (size_t at = 0; at < PIPE_SIZE; at += page_size) {
 		if (write(ends[1], page, page_size) != (ssize_t)page_size)
-			return problem(-errno, "write to a pipe: %s",
-				       strerror(errno));
+			return problem(-errno, "write to a pipe: %m");
 	}
 
 	return 0;
@@ -51,8 +50,7 @@ static int pipe_drain(int ends[2])
 
 	for (size_t at = page_size; at < PIPE_SIZE; at += page_size) {
 		if (read(ends[0], page, page_size) != (ssize_t)page_size)
-			return problem(-errno, "read from a pipe: %s",
-				       strerror(errno));
+			return problem(-errno, "read from a pipe: %m");
 	}
 
 	return 0;
@@ -62,7 +60,7 @@ static int pipe_drain(int ends[2])
  * Fill memory with pages that cannot be migrated, and free all but one page of
  * each MiB: much memory is free, but not contiguous.
  */
-static int memory_fragment(uint64_t left)
+static int memory_fragment(u64 left)
 {
 	int err = 0;
 
@@ -86,9 +84,9 @@ static int vmalloc_purge(void)
 	unsigned long flags = KEXEC_FILE_NO_INITRAMFS;
 
 	if (fd < 0 || ftruncate(fd, 80UL << 20))
-		return problem(-errno, "memfd: %s", strerror(errno));
+		return problem(-errno, "memfd: %m");
 	if (!syscall(SYS_kexec_file_load, fd, -1, 1UL, "", flags) || errno != ENOEXEC)
-		err = problem(-errno, "kexec_file_load: %s", strerror(errno));
+		err = problem(-errno, "kexec_file_load: %m");
 	close(fd);
 
 	return err;
@@ -110,21 +108,20 @@ static int memory_mend(void)
  * with that page frame: the page that was freed last is allocated first.
  * Returns 1 if the file has another page.
  */
-static int page_claim(int big, uint64_t index, uint64_t frame, int session,
-		      uint64_t token)
+static int page_claim(int big, u64 index, u64 frame, int session, u64 token)
 {
 	int fd = memfd_create("border", MFD_CLOEXEC), err = 0;
-	uint64_t pa = 0;
+	u64 pa = 0;
 	void *map;
 
 	if (fd < 0 || ftruncate(fd, page_size))
-		return problem(-errno, "memfd: %s", strerror(errno));
+		return problem(-errno, "memfd: %m");
 	map = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
+		return problem(-errno, "mmap: %m");
 	if (fallocate(big, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		      index * page_size, page_size))
-		err = problem(-errno, "punch hole: %s", strerror(errno));
+		err = problem(-errno, "punch hole: %m");
 	pattern_fill(map, page_size, token, 0);
 	if (!err)
 		err = page_address(map, &pa);
@@ -132,7 +129,7 @@ static int page_claim(int big, uint64_t index, uint64_t frame, int session,
 	if (!err && pa / page_size == frame) {
 		err = luo_preserve(session, token, fd);
 		if (err)
-			problem(err, "preserve: %s", strerror(-err));
+			problem(err, "preserve: %m");
 	} else if (!err) {
 		err = 1;
 	}
@@ -144,23 +141,22 @@ static int page_claim(int big, uint64_t index, uint64_t frame, int session,
 /* Pages to preserve in @session, with tokens from @token on. */
 struct borders {
 	const char *session;
-	uint64_t step, count, token;
+	u64 step, count, token;
 };
 
 /*
  * Search the mapped file @big for page frames that are multiples of the step.
  */
-static int borders_claim(int big, const void *map, uint64_t nr,
-			 const struct borders *want)
+static int borders_claim(int big, const void *map, u64 nr, const struct borders *want)
 {
-	uint64_t done = 0, *frames = calloc(nr, sizeof(*frames));
+	u64 done = 0, *frames = calloc(nr, sizeof(*frames));
 	int session = fd_find(want->session), err = frames ? 0 : -ENOMEM;
 
 	if (session < 0)
 		err = session;
 	if (!err)
 		err = page_frames(map, nr, frames);
-	for (uint64_t i = 0; err >= 0 && i < nr && done < want->count; i++) {
+	for (u64 i = 0; err >= 0 && i < nr && done < want->count; i++) {
 		if (frames[i] % want->step)
 			continue;
 		err = page_claim(big, i, frames[i], session,
@@ -172,7 +168,7 @@ static int borders_claim(int big, const void *map, uint64_t nr,
 		return err;
 
 	return done == want->count ? 0 : problem(-ENOENT, "%llu pages at borders",
-					   (unsigned long long)done);
+					   done);
 }
 
 /*
@@ -181,7 +177,7 @@ static int borders_claim(int big, const void *map, uint64_t nr,
  */
 static int borders(const struct borders *want)
 {
-	uint64_t size = memory_info("MemAvailable") / 100 * 85 / page_size * page_size;
+	u64 size = memory_info("MemAvailable") / 100 * 85 / page_size * page_size;
 	int big = memfd_create("big", MFD_CLOEXEC), err;
 	cpu_set_t one;
 	void *map;
@@ -192,11 +188,11 @@ static int borders(const struct borders *want)
 	sched_setaffinity(0, sizeof(one), &one);
 
 	if (big < 0 || ftruncate(big, size))
-		return problem(-errno, "memfd: %s", strerror(errno));
+		return problem(-errno, "memfd: %m");
 	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
 		   big, 0);
 	if (map == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
+		return problem(-errno, "mmap: %m");
 	err = borders_claim(big, map, size / page_size, want);
 	munmap(map, size);
 	close(big);
@@ -204,9 +200,9 @@ static int borders(const struct borders *want)
 	return err;
 }
 
-void step_memory_fragment(uint64_t left)
+void step_memory_fragment(u64 left)
 {
-	step("memory-fragment left=%llu", (unsigned long long)left);
+	step("memory-fragment left=%llu", left);
 	step_end(memory_fragment(left));
 }
 
@@ -216,13 +212,11 @@ void step_memory_mend(void)
 	step_end(memory_mend());
 }
 
-void step_borders(const char *session, uint64_t every, uint64_t count,
-		  uint64_t token)
+void step_borders(const char *session, u64 every, u64 count, u64 token)
 {
 	const struct borders want = { session, every, count, token };
 
-	step("borders %s step=%llu count=%llu token=%llu", session,
-	     (unsigned long long)every, (unsigned long long)count,
-	     (unsigned long long)token);
+	step("borders %s step=%llu count=%llu token=%llu", session, every, count,
+	     token);
 	step_end(borders(&want));
 }

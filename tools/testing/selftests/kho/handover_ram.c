@@ -16,40 +16,37 @@
 
 #define WINDOW		(64UL << 20)
 
-int memory_read(void *buf, size_t len, uint64_t pa)
+int memory_read(void *buf, size_t len, u64 pa)
 {
 	int mem = open("/dev/mem", O_RDONLY | O_CLOEXEC);
 	ssize_t done;
 
 	if (mem < 0)
-		return problem(-errno, "/dev/mem: %s", strerror(errno));
+		return problem(-errno, "/dev/mem: %m");
 	done = pread(mem, buf, len, pa);
 	close(mem);
 
 	return done == (ssize_t)len ? 0 :
-	       problem(-EIO, "memory at %#llx: %s", (unsigned long long)pa,
-		       strerror(errno));
+	       problem(-EIO, "memory at %#llx: %s", pa, strerror(errno));
 }
 
-int memory_map(void **map, size_t len, uint64_t pa)
+int memory_map(void **map, size_t len, u64 pa)
 {
 	int mem = open("/dev/mem", O_RDWR | O_CLOEXEC);
 
 	if (mem < 0)
-		return problem(-errno, "/dev/mem: %s", strerror(errno));
+		return problem(-errno, "/dev/mem: %m");
 	*map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, mem, pa);
 	close(mem);
 
-	return *map == MAP_FAILED ?
-	       problem(-errno, "map memory at %#llx: %s",
-		       (unsigned long long)pa, strerror(errno)) : 0;
+	return *map == MAP_FAILED ? problem(-errno, "map memory at %#llx: %m", pa) : 0;
 }
 
 /*
  * Write through a mapping: KASAN would report a write() to free memory, and
  * copies of the data to change may be in free memory.
  */
-int memory_write(const void *buf, size_t len, uint64_t pa)
+int memory_write(const void *buf, size_t len, u64 pa)
 {
 	size_t at = pa % page_size;
 	void *map;
@@ -57,28 +54,26 @@ int memory_write(const void *buf, size_t len, uint64_t pa)
 
 	if (err)
 		return err;
-	memcpy((uint8_t *)map + at, buf, len);
+	memcpy((u8 *)map + at, buf, len);
 	munmap(map, at + len);
 
 	return 0;
 }
 
 /* Looks for the bytes in [start, end), which is RAM, every @step bytes. */
-static int bytes_find(int mem, const struct wanted *wanted, uint64_t start,
-		      uint64_t end, uint64_t *pa)
+static int bytes_find(int mem, const struct wanted *wanted, u64 start, u64 end, u64 *pa)
 {
 	size_t len = end - start;
-	uint32_t word;
-	uint8_t *map = mmap(NULL, len, PROT_READ, MAP_SHARED, mem, start);
+	u32 word;
+	u8 *map = mmap(NULL, len, PROT_READ, MAP_SHARED, mem, start);
 	bool found = false;
 
 	if (map == MAP_FAILED)
-		return problem(-errno, "map /dev/mem at %#llx: %s",
-			       (unsigned long long)start, strerror(errno));
+		return problem(-errno, "map /dev/mem at %#llx: %m", start);
 	memcpy(&word, wanted->bytes, sizeof(word));
 	for (size_t at = 0; at + wanted->len <= len && !found;
 	     at += wanted->step) {
-		found = *(uint32_t *)(map + at) == word &&
+		found = *(u32 *)(map + at) == word &&
 			!memcmp(map + at, wanted->bytes, wanted->len);
 		*pa = start + at;
 	}
@@ -87,7 +82,7 @@ static int bytes_find(int mem, const struct wanted *wanted, uint64_t start,
 	return found ? 0 : -ENOENT;
 }
 
-int ram_search(const struct wanted *wanted, uint64_t *pa)
+int ram_search(const struct wanted *wanted, u64 *pa)
 {
 	int mem = open("/dev/mem", O_RDONLY | O_CLOEXEC), err = -ENOENT;
 	FILE *ram = fopen("/proc/iomem", "re");
@@ -115,11 +110,11 @@ int ram_search(const struct wanted *wanted, uint64_t *pa)
 }
 
 /* The page may be under migration: reading it waits for the end of that. */
-int page_address(const void *map, uint64_t *pa)
+int page_address(const void *map, u64 *pa)
 {
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	ssize_t len = sizeof(uint64_t);
-	uint64_t entry = 0;
+	ssize_t len = sizeof(u64);
+	u64 entry = 0;
 
 	for (int i = 0; i < 100; i++) {
 		if (len != sizeof(entry) || entry & PAGEMAP_PRESENT)
@@ -139,13 +134,13 @@ int page_address(const void *map, uint64_t *pa)
  * Page frame numbers of a mapping: one read for all of them, and single reads
  * for pages that are not present yet.
  */
-int page_frames(const void *map, size_t nr, uint64_t *frames)
+int page_frames(const void *map, size_t nr, u64 *frames)
 {
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), err = 0;
 	size_t len = nr * sizeof(*frames);
 
 	if (fd < 0)
-		return problem(-errno, "pagemap: %s", strerror(errno));
+		return problem(-errno, "pagemap: %m");
 	if (pread(fd, frames, len, (uintptr_t)map / page_size *
 		  sizeof(*frames)) != (ssize_t)len)
 		err = problem(-EIO, "pagemap: short read");

@@ -28,7 +28,7 @@ static int image_load(void)
 	kernel = open(kernels.gl_pathv[0], O_RDONLY | O_CLOEXEC);
 	initrd = open("/share/initrd", O_RDONLY | O_CLOEXEC);
 	if (syscall(SYS_kexec_file_load, kernel, initrd, 1UL, "", (unsigned long)KEXEC_FILE_DEBUG))
-		err = problem(-errno, "kexec_file_load: %s", strerror(errno));
+		err = problem(-errno, "kexec_file_load: %m");
 	close(initrd);
 	close(kernel);
 	globfree(&kernels);
@@ -37,7 +37,7 @@ static int image_load(void)
 }
 
 /* Check that all bytes from @begin to @end are 0, and add their number to @nr. */
-static int zeros(uint64_t begin, uint64_t end, uint64_t *nr)
+static int zeros(u64 begin, u64 end, u64 *nr)
 {
 	static const char zero[4096];
 	char buf[sizeof(zero)];
@@ -49,7 +49,7 @@ static int zeros(uint64_t begin, uint64_t end, uint64_t *nr)
 		err = memory_read(buf, size, begin);
 		if (!err && memcmp(buf, zero, size))
 			err = problem(-EINVAL, "not zero: %zu bytes at %#llx", size,
-				      (unsigned long long)begin);
+				      begin);
 		begin += size;
 		*nr += size;
 	}
@@ -59,7 +59,7 @@ static int zeros(uint64_t begin, uint64_t end, uint64_t *nr)
 
 static int segments_check(char *log)
 {
-	uint64_t nr = 0;
+	u64 nr = 0;
 	char *rest;
 	int err = 0;
 
@@ -71,7 +71,7 @@ static int segments_check(char *log)
 		if (at && sscanf(at, " bufsz=%llx mem=%llx memsz=%llx", &bufsz, &mem, &memsz) == 3)
 			err = zeros(mem + bufsz, mem + memsz, &nr);
 	}
-	note("%llu bytes follow the data of segments", (unsigned long long)nr);
+	note("%llu bytes follow the data of segments", nr);
 
 	return err || nr ? err : problem(-ENODATA, "no segment is larger than its data");
 }

@@ -83,7 +83,7 @@ static int send_fd(const char *text, int fd)
 
 	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (sock < 0 || sendmsg(sock, &msg, 0) < 0)
-		err = problem(-errno, "notify: %s", strerror(errno));
+		err = problem(-errno, "notify: %m");
 	close(sock);
 
 	return err;
@@ -117,7 +117,7 @@ static int session_name(const char *session, size_t len)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (readlink(path, link, sizeof(link) - 1) < 0 ||
 	    ioctl(fd, LIVEUPDATE_SESSION_GET_NAME, &arg))
-		return problem(-errno, "no name: %s", strerror(errno));
+		return problem(-errno, "no name: %m");
 	note("session %s", name);
 	if (strncmp(link, prefix, strlen(prefix)) ||
 	    strcmp(link + strlen(prefix), name))
@@ -147,8 +147,7 @@ void step_make_socket(const char *name)
 
 	step("socket %s", name);
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	step_end(fd < 0 ? problem(-errno, "socket: %s", strerror(errno)) :
-			  fd_add(name, fd));
+	step_end(fd < 0 ? problem(-errno, "socket: %m") : fd_add(name, fd));
 }
 
 void step_session_name(const char *session, size_t len)

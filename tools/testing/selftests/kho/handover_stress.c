@@ -27,9 +27,9 @@
 #define CHECK_STREAM	0x5eed0000ull
 
 struct file {
-	uint64_t token;
-	uint64_t size;
-	uint64_t seed;
+	u64 token;
+	u64 size;
+	u64 seed;
 };
 
 /* A slot for a session; @serial counts the sessions in it so far. */
@@ -47,8 +47,8 @@ struct session {
  * without @real.
  */
 struct model {
-	uint64_t seed;
-	uint64_t draws;
+	u64 seed;
+	u64 draws;
 	bool real;
 	unsigned int max_sessions;
 	unsigned int max_files;
@@ -56,7 +56,7 @@ struct model {
 	struct session *sessions;
 };
 
-static uint64_t draw(struct model *m, uint64_t below)
+static u64 draw(struct model *m, u64 below)
 {
 	return pattern_word(m->seed, m->draws++) % below;
 }
@@ -102,8 +102,7 @@ static int op_create(struct model *m)
 		return 0;
 	s->fd = luo_create(session_name(m, s, s->serial));
 
-	return s->fd >= 0 ? 0 : problem(s->fd, "create session: %s",
-					strerror(-s->fd));
+	return s->fd >= 0 ? 0 : problem(s->fd, "create session: %m");
 }
 
 static struct session *draw_alive(struct model *m)
@@ -198,7 +197,7 @@ static int op_crash(struct model *m)
 		return 0;
 	pid = fork();
 	if (pid < 0)
-		return problem(-errno, "fork: %s", strerror(errno));
+		return problem(-errno, "fork: %m");
 	if (!pid) {
 		fd = luo_create("crash");
 		for (file.token = 0; fd >= 0 && file.token < nr; file.token++)
@@ -209,7 +208,7 @@ static int op_crash(struct model *m)
 
 	fd = luo_create("crash");
 	if (fd < 0)
-		return problem(fd, "after a crash: %s", strerror(-fd));
+		return problem(fd, "after a crash: %m");
 	close(fd);
 
 	return 0;
@@ -232,7 +231,7 @@ static int model_step(struct model *m)
 static int model_get(struct model *m, const struct stress *size, unsigned int hop,
 		     bool real)
 {
-	m->seed = case_seed() + ((uint64_t)hop << 32);
+	m->seed = case_seed() + ((u64)hop << 32);
 	m->real = real;
 	m->max_sessions = size->sessions;
 	m->max_files = size->files;
@@ -271,7 +270,7 @@ static int file_check(int session, const struct file *file)
 	int fd = luo_retrieve(session, file->token), err;
 
 	if (fd < 0)
-		return problem(fd, "retrieve: %s", strerror(-fd));
+		return problem(fd, "retrieve: %m");
 	err = seeded_check(fd, file->size, file->seed);
 	close(fd);
 
@@ -301,7 +300,7 @@ static int holder_dies(const char *name, const struct session *s,
 	pid_t pid = fork();
 
 	if (pid < 0)
-		return problem(-errno, "fork: %s", strerror(errno));
+		return problem(-errno, "fork: %m");
 	if (!pid) {
 		fd = luo_get(name);
 		if (fd < 0 || files_check(fd, s, nr, first))
@@ -325,7 +324,7 @@ static int closed_check(const char *name, const struct session *s,
 	int fd = luo_get(name), err;
 
 	if (fd < 0)
-		return problem(fd, "get %s: %s", name, strerror(-fd));
+		return problem(fd, "get %s: %m", name);
 	err = files_check(fd, s, some, first);
 	close(fd);
 	if (err)
@@ -335,7 +334,7 @@ static int closed_check(const char *name, const struct session *s,
 	if (some == s->nr)
 		return want_error("get of a finished session", fd, -ENOENT);
 	if (fd < 0)
-		return problem(fd, "get %s again: %s", name, strerror(-fd));
+		return problem(fd, "get %s again: %m", name);
 	if (some)
 		err = want_error("retrieve of a file that left",
 				 luo_retrieve(fd, s->files[first % s->nr].token),
@@ -367,7 +366,7 @@ static int session_check(struct model *m, const struct session *s,
 
 	fd = luo_get(name);
 	if (fd < 0)
-		return problem(fd, "get %s: %s", name, strerror(-fd));
+		return problem(fd, "get %s: %m", name);
 	if (!err)
 		err = files_check(fd, s, fate == FINISHED_AT_ONCE ? some : s->nr,
 				  first);
@@ -416,7 +415,7 @@ static int stress_check(const struct stress *size, unsigned int hop)
 				      -ENOENT);
 }
 
-static uint64_t now_ns(void)
+static u64 now_ns(void)
 {
 	struct timespec now;
 
@@ -425,36 +424,33 @@ static uint64_t now_ns(void)
 	return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
-static void tell_time(const char *what, uint64_t files, uint64_t ns)
+static void tell_time(const char *what, u64 files, u64 ns)
 {
 	if (files)
-		note("time: %s of each of %llu files: %llu ns", what,
-		     (unsigned long long)files,
-		     (unsigned long long)(ns / files));
+		note("time: %s of each of %llu files: %llu ns", what, files, ns / files);
 }
 
-static struct file many_file(uint64_t token)
+static struct file many_file(u64 token)
 {
 	return (struct file){ token, 1 + token * 97 % page_size, token + 1 };
 }
 
 /* Without data, a file takes less than half of the memory of one with a page. */
-static struct file empty_file(uint64_t token)
+static struct file empty_file(u64 token)
 {
 	return (struct file){ token, 0, 0 };
 }
 
 /* Preserve many files in a new session; add the time in the kernel to @ns. */
-static int files_keep(const char *name, uint64_t files,
-		      struct file (*file_of)(uint64_t token), uint64_t *ns)
+static int files_keep(const char *name, u64 files,
+		      struct file (*file_of)(u64 token), u64 *ns)
 {
 	int session = luo_create(name), err = 0;
-	uint64_t begin;
+	u64 begin;
 
 	if (session < 0)
-		return problem(session, "create %s: %s", name,
-			       strerror(-session));
-	for (uint64_t token = 0; token < files && !err; token++) {
+		return problem(session, "create %s: %m", name);
+	for (u64 token = 0; token < files && !err; token++) {
 		struct file file = file_of(token);
 		int fd = seeded_make(name, file.size, file.seed);
 
@@ -470,9 +466,9 @@ static int files_keep(const char *name, uint64_t files,
 	return err;
 }
 
-static int many_keep(const char *name, uint64_t files)
+static int many_keep(const char *name, u64 files)
 {
-	uint64_t ns = 0;
+	u64 ns = 0;
 	int err = files_keep(name, files, many_file, &ns);
 
 	if (files > 1)
@@ -481,14 +477,14 @@ static int many_keep(const char *name, uint64_t files)
 	return err;
 }
 
-static int many_claim(const char *name, uint64_t files)
+static int many_claim(const char *name, u64 files)
 {
-	uint64_t begin, ns = 0, finish_ns;
+	u64 begin, ns = 0, finish_ns;
 	int session = luo_get(name), err = 0;
 
 	if (session < 0)
-		return problem(session, "get %s: %s", name, strerror(-session));
-	for (uint64_t token = 0; token < files && !err; token++) {
+		return problem(session, "get %s: %m", name);
+	for (u64 token = 0; token < files && !err; token++) {
 		struct file file = many_file(token);
 		int fd;
 
@@ -496,9 +492,7 @@ static int many_claim(const char *name, uint64_t files)
 		fd = luo_retrieve(session, token);
 		ns += now_ns() - begin;
 		if (fd < 0)
-			return problem(fd, "retrieve %llu of %s: %s",
-				       (unsigned long long)token, name,
-				       strerror(-fd));
+			return problem(fd, "retrieve %llu of %s: %m", token, name);
 		err = seeded_check(fd, file.size, file.seed);
 		close(fd);
 	}
@@ -518,8 +512,8 @@ static int many_claim(const char *name, uint64_t files)
 /*
  * Many sessions of one file, one session of 500 files, and one of @files files.
  */
-static int many_do(unsigned int sessions, uint64_t files,
-		   int (*one)(const char *name, uint64_t files))
+static int many_do(unsigned int sessions, u64 files,
+		   int (*one)(const char *name, u64 files))
 {
 	char name[32];
 	int err = 0;
@@ -534,27 +528,25 @@ static int many_do(unsigned int sessions, uint64_t files,
 	return err ? err : one("huge", files);
 }
 
-void step_many_keep(unsigned int sessions, uint64_t files)
+void step_many_keep(unsigned int sessions, u64 files)
 {
-	step("many-keep sessions=%u files=%llu", sessions,
-	     (unsigned long long)files);
+	step("many-keep sessions=%u files=%llu", sessions, files);
 	step_end(many_do(sessions, files, many_keep));
 }
 
-void step_many_claim(unsigned int sessions, uint64_t files)
+void step_many_claim(unsigned int sessions, u64 files)
 {
-	step("many-claim sessions=%u files=%llu", sessions,
-	     (unsigned long long)files);
+	step("many-claim sessions=%u files=%llu", sessions, files);
 	step_end(many_do(sessions, files, many_claim));
 }
 
-void step_empty_keep(unsigned int sessions, uint64_t files)
+void step_empty_keep(unsigned int sessions, u64 files)
 {
 	char name[32];
-	uint64_t ns = 0;
+	u64 ns = 0;
 	int err = 0;
 
-	step("empty-keep sessions=%u files=%llu", sessions, (unsigned long long)files);
+	step("empty-keep sessions=%u files=%llu", sessions, files);
 	for (unsigned int i = 0; i < sessions && !err; i++) {
 		snprintf(name, sizeof(name), "empty%u", i);
 		err = files_keep(name, files, empty_file, &ns);
@@ -568,22 +560,22 @@ void step_reboot_kexec(void)
 {
 	step("reboot-kexec");
 	reboot(LINUX_REBOOT_CMD_KEXEC);
-	step_end(problem(-errno, "reboot: %s", strerror(errno)));
+	step_end(problem(-errno, "reboot: %m"));
 }
 
 /* Results of threads that run until the kexec, in a preserved page. */
 struct diary {
-	uint64_t good;
-	uint64_t busy;
-	uint64_t good_after_busy;
-	uint64_t interrupted;
-	uint64_t other;
+	u64 good;
+	u64 busy;
+	u64 good_after_busy;
+	u64 interrupted;
+	u64 other;
 };
 
 struct witness {
 	struct diary *diary;
 	int session;
-	uint64_t size;
+	u64 size;
 	unsigned int begun;	/* attempts to preserve the large hole */
 };
 
@@ -637,7 +629,7 @@ static void *witness_work(void *data)
 }
 
 /* @diary: a preserved memfd of @session; @size: size of the large hole. */
-static int at_work(const char *session, const char *diary, uint64_t size)
+static int at_work(const char *session, const char *diary, u64 size)
 {
 	static struct witness w;
 	int fd = fd_find(diary);
@@ -650,7 +642,7 @@ static int at_work(const char *session, const char *diary, uint64_t size)
 	w.diary = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 		       0);
 	if (w.diary == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
+		return problem(-errno, "mmap: %m");
 
 	memset(w.diary, 0, sizeof(*w.diary));
 	if (pthread_create(&thread, NULL, witness_watch, &w) ||
@@ -676,23 +668,20 @@ static int diary_check(const char *name)
 	if (pread(fd, &diary, sizeof(diary), 0) != sizeof(diary))
 		return problem(-EIO, "the diary cannot be read");
 	note("ioctls before the kexec: %llu worked, then %llu were refused, %llu preserves interrupted",
-	     (unsigned long long)diary.good, (unsigned long long)diary.busy,
-	     (unsigned long long)diary.interrupted);
+	     diary.good, diary.busy, diary.interrupted);
 	if (!diary.good || !diary.busy || !diary.interrupted ||
 	    diary.good_after_busy || diary.other)
-		return problem(-EIO, "%llu worked, %llu refused, %llu interrupted, %llu worked after a refusal, %llu had other errors",
-			       (unsigned long long)diary.good,
-			       (unsigned long long)diary.busy,
-			       (unsigned long long)diary.interrupted,
-			       (unsigned long long)diary.good_after_busy,
-			       (unsigned long long)diary.other);
+		return problem(-EIO,
+			       "%llu worked, %llu refused, %llu interrupted, %llu worked after a refusal, %llu had other errors",
+			       diary.good, diary.busy, diary.interrupted,
+			       diary.good_after_busy, diary.other);
 
 	return 0;
 }
 
-void step_at_work(const char *session, const char *diary, uint64_t size)
+void step_at_work(const char *session, const char *diary, u64 size)
 {
-	step("at-work %s %s %llu", session, diary, (unsigned long long)size);
+	step("at-work %s %s %llu", session, diary, size);
 	step_end(at_work(session, diary, size));
 }
 
@@ -705,13 +694,13 @@ void step_diary_check(const char *name)
 void step_stress_make(const struct stress *size, unsigned int hop)
 {
 	step("stress-make seed=%llu hop=%u sessions=%u files=%u",
-	     (unsigned long long)case_seed(), hop, size->sessions, size->files);
+	     case_seed(), hop, size->sessions, size->files);
 	step_end(stress_make(size, hop));
 }
 
 void step_stress_check(const struct stress *size, unsigned int hop)
 {
 	step("stress-check seed=%llu hop=%u sessions=%u files=%u",
-	     (unsigned long long)case_seed(), hop, size->sessions, size->files);
+	     case_seed(), hop, size->sessions, size->files);
 	step_end(stress_check(size, hop));
 }

@@ -42,9 +42,9 @@ static void *page_of_uffd(void)
 	return ioctl(uffd, UFFDIO_REGISTER, &reg) ? NULL : page;
 }
 
-static int fuse_reply(int fuse, uint64_t unique, const void *body, size_t len)
+static int fuse_reply(int fuse, u64 unique, const void *body, size_t len)
 {
-	uint8_t reply[512] = { };
+	u8 reply[512] = { };
 	struct fuse_out_header head = {
 		.len = sizeof(head) + len,
 		.error = body ? 0 : -ENOSYS,
@@ -58,7 +58,7 @@ static int fuse_reply(int fuse, uint64_t unique, const void *body, size_t len)
 	return write(fuse, reply, head.len) == (ssize_t)head.len ? 0 : -EIO;
 }
 
-static struct fuse_attr fuse_attr(uint64_t ino)
+static struct fuse_attr fuse_attr(u64 ino)
 {
 	struct fuse_attr attr = {
 		.ino = ino,
@@ -109,7 +109,7 @@ static void *fuse_thread(void *arg)
 {
 	static union {
 		struct fuse_in_header head;
-		uint8_t bytes[64 << 10];
+		u8 bytes[64 << 10];
 	} request;
 	int fuse = *(int *)arg;
 
@@ -208,7 +208,7 @@ static int stuck(const char *session, const char *name, const char *way)
 
 	s.page = strcmp(way, "fuse") ? page_of_uffd() : page_of_fuse();
 	if (!s.page)
-		return problem(-errno, "%s: %s", way, strerror(errno));
+		return problem(-errno, "%s: %m", way);
 
 	return stuck_start(&s, stuck_write);
 }

@@ -31,6 +31,7 @@ int problem(int err, const char *fmt, ...)
 {
 	va_list args;
 
+	errno = -err;
 	va_start(args, fmt);
 	vsnprintf(reason, sizeof(reason), fmt, args);
 	va_end(args);
@@ -70,7 +71,7 @@ const char *option(char **words, const char *name)
 	return NULL;
 }
 
-int parse_u64(const char *text, uint64_t *value)
+int parse_u64(const char *text, u64 *value)
 {
 	static const char units[] = "KMG";	/* and P for pages */
 	const char *unit;
@@ -95,7 +96,7 @@ int parse_u64(const char *text, uint64_t *value)
 	return 0;
 }
 
-int option_u64(char **words, const char *name, uint64_t def, uint64_t *value)
+int option_u64(char **words, const char *name, u64 def, u64 *value)
 {
 	const char *text = option(words, name);
 
@@ -157,9 +158,9 @@ int fd_close(const char *name)
 	return 0;
 }
 
-uint64_t pattern_word(uint64_t seed, uint64_t index)
+u64 pattern_word(u64 seed, u64 index)
 {
-	uint64_t z = seed * 0xd1342543de82ef95ull;
+	u64 z = seed * 0xd1342543de82ef95ull;
 
 	z += (index + 1) * 0x9e3779b97f4a7c15ull;
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
@@ -169,13 +170,13 @@ uint64_t pattern_word(uint64_t seed, uint64_t index)
 }
 
 /* @offset is a multiple of 8, @len need not be. */
-void pattern_fill(void *buf, size_t len, uint64_t seed, uint64_t offset)
+void pattern_fill(void *buf, size_t len, u64 seed, u64 offset)
 {
-	uint64_t index = offset / sizeof(uint64_t);
-	uint8_t *out = buf;
+	u64 index = offset / sizeof(u64);
+	u8 *out = buf;
 
 	while (len) {
-		uint64_t word = pattern_word(seed, index++);
+		u64 word = pattern_word(seed, index++);
 		size_t part = len < sizeof(word) ? len : sizeof(word);
 
 		memcpy(out, &word, part);
@@ -191,7 +192,7 @@ int shell(const char *command)
 
 	pid = fork();
 	if (pid < 0)
-		return problem(-errno, "fork: %s", strerror(errno));
+		return problem(-errno, "fork: %m");
 	if (!pid) {
 		/* stdout is the KTAP channel, so commands print to stderr. */
 		dup2(STDERR_FILENO, STDOUT_FILENO);
@@ -200,7 +201,7 @@ int shell(const char *command)
 	}
 
 	if (waitpid(pid, &status, 0) < 0)
-		return problem(-errno, "wait: %s", strerror(errno));
+		return problem(-errno, "wait: %m");
 	if (WIFSIGNALED(status))
 		return problem(-EIO, "killed by signal %d", WTERMSIG(status));
 	if (WEXITSTATUS(status))

@@ -26,7 +26,7 @@ static int tell(const char *command)
 	int status;
 
 	if (!output)
-		return problem(-errno, "popen: %s", strerror(errno));
+		return problem(-errno, "popen: %m");
 	while (fgets(line, sizeof(line), output)) {
 		line[strcspn(line, "\r\n")] = '\0';
 		note("%s", line);
@@ -37,9 +37,9 @@ static int tell(const char *command)
 }
 
 /* FNV-1a, over words */
-static uint64_t hash_words(const uint64_t *words, size_t nr)
+static u64 hash_words(const u64 *words, size_t nr)
 {
-	uint64_t hash = 0xcbf29ce484222325ull;
+	u64 hash = 0xcbf29ce484222325ull;
 
 	for (size_t i = 0; i < nr; i++)
 		hash = (hash ^ words[i]) * 0x100000001b3ull;
@@ -49,16 +49,15 @@ static uint64_t hash_words(const uint64_t *words, size_t nr)
 
 static int note_frames(const char *map, size_t nr)
 {
-	uint64_t *frames = calloc(nr, sizeof(*frames));
+	u64 *frames = calloc(nr, sizeof(*frames));
 	int err;
 
 	if (!frames)
 		return problem(-ENOMEM, "no memory");
 	err = page_frames(map, nr, frames);
 	if (!err)
-		note("frames %zu first %#llx hash %016llx", nr,
-		     (unsigned long long)frames[0] * page_size,
-		     (unsigned long long)hash_words(frames, nr));
+		note("frames %zu first %#llx hash %016llx", nr, frames[0] * page_size,
+		     hash_words(frames, nr));
 	free(frames);
 
 	return err;
@@ -72,11 +71,11 @@ static int frames(const char *path)
 	char *map;
 
 	if (fd < 0 || fstat(fd, &stat))
-		return problem(-errno, "%s: %s", path, strerror(errno));
+		return problem(-errno, "%s: %m", path);
 	map = mmap(NULL, stat.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
 	close(fd);
 	if (map == MAP_FAILED)
-		return problem(-errno, "mmap: %s", strerror(errno));
+		return problem(-errno, "mmap: %m");
 	err = note_frames(map, stat.st_size / page_size);
 	munmap(map, stat.st_size);
 

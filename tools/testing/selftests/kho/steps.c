@@ -40,7 +40,7 @@ static const char *way_out = "exec kexec -e";
 static const char *append = "/append";
 
 /* The seed of random cases, from the kernel command line. */
-uint64_t case_seed(void)
+u64 case_seed(void)
 {
 	static struct blob line;
 	char *word;
@@ -104,7 +104,7 @@ static bool as_expected(int ret)
 	const char *seen = ret < 0 ? strerrorname_np(-ret) : NULL;
 
 	if (!now.expected && ret < 0 && !*problem_text())
-		problem(ret, "%s", strerror(-ret));
+		problem(ret, "%m");
 	if (!now.expected)
 		return ret >= 0;
 	if (ret >= 0)
