@@ -48,6 +48,26 @@ const char *problem_text(void);
 void __printf(1, 2) note(const char *fmt, ...);
 int shell(const char *command);
 
+/*
+ * DEFINE_STEP() defines step_NAME(), which announces the step by a text and runs
+ * the body that follows.  The body returns 0 or a negative errno.  A step without
+ * a body has a result, a call of another function.
+ *
+ *	DEFINE_STEP(pageout, (const char *name), (name), "pageout %s", name)
+ *	{
+ */
+#define DEFINE_STEP(name, params, args, ...)				\
+	static int do_##name params;					\
+	DEFINE_STEP_AS(name, params, do_##name args, __VA_ARGS__)	\
+	static int do_##name params
+
+#define DEFINE_STEP_AS(name, params, result, ...)			\
+	void step_##name params						\
+	{								\
+		step(__VA_ARGS__);					\
+		step_end(result);					\
+	}
+
 /* Find "name=value" or plain "name" in a list of arguments. */
 const char *option(char **words, const char *name);
 int option_u64(char **words, const char *name, u64 def, u64 *value);

@@ -94,7 +94,9 @@ static int storm_file(int session, u64 token, int advice, u64 *worked)
 	return err;
 }
 
-static int storm(const char *name, u64 count, int advice)
+DEFINE_STEP(storm, (const char *name, u64 count, int advice), (name, count, advice),
+	    "storm %s %llu %s", name, count,
+	    advice == MADV_COLLAPSE ? "collapse" : "pageout")
 {
 	int session = fd_find(name), err = 0;
 	u64 worked = 0;
@@ -108,7 +110,8 @@ static int storm(const char *name, u64 count, int advice)
 	return err || worked ? err : problem(-EIO, "the advice was never taken");
 }
 
-static int storm_check(const char *name, u64 count)
+DEFINE_STEP(storm_check, (const char *name, u64 count), (name, count),
+	    "storm-check %s %llu", name, count)
 {
 	int session = fd_find(name), fd, err = 0;
 
@@ -126,7 +129,7 @@ static int storm_check(const char *name, u64 count)
 }
 
 /* Swaps out a memfd.  This is not possible any more after it is preserved. */
-static int pageout(const char *name)
+DEFINE_STEP(pageout, (const char *name), (name), "pageout %s", name)
 {
 	int fd = fd_find(name), err = 0;
 	u64 before = memory_info("SwapFree"), after;
@@ -152,7 +155,7 @@ static int pageout(const char *name)
 }
 
 /* Checks that the file has as many blocks as a new file of its size. */
-static int blocks(const char *name)
+DEFINE_STEP(blocks, (const char *name), (name), "blocks %s", name)
 {
 	int fd = fd_find(name), other, err = 0;
 	struct stat st, made;
@@ -175,7 +178,7 @@ static int blocks(const char *name)
 }
 
 /* Sets memory tags in the first page of a memfd. */
-static int tag(const char *name)
+DEFINE_STEP(tag, (const char *name), (name), "tag %s", name)
 {
 	int fd = fd_find(name);
 	volatile u8 *map;
@@ -189,35 +192,4 @@ static int tag(const char *name)
 	*map = *map;
 
 	return 0;
-}
-
-void step_storm(const char *session, u64 count, int advice)
-{
-	step("storm %s %llu %s", session, count,
-	     advice == MADV_COLLAPSE ? "collapse" : "pageout");
-	step_end(storm(session, count, advice));
-}
-
-void step_storm_check(const char *session, u64 count)
-{
-	step("storm-check %s %llu", session, count);
-	step_end(storm_check(session, count));
-}
-
-void step_pageout(const char *name)
-{
-	step("pageout %s", name);
-	step_end(pageout(name));
-}
-
-void step_blocks(const char *name)
-{
-	step("blocks %s", name);
-	step_end(blocks(name));
-}
-
-void step_tag(const char *name)
-{
-	step("tag %s", name);
-	step_end(tag(name));
 }

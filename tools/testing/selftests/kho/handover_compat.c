@@ -119,7 +119,8 @@ static int root_set(const char *node, const char *prop, const void *value,
 }
 
 /* @lie: a false length of the text, if not 0. */
-static int offer_root(const char *offer, u64 lie)
+DEFINE_STEP(offer_root, (const char *offer, u64 lie), (offer, lie), "offer-root %s%s",
+	    offer, lie ? " of a wrong length" : "")
 {
 	char text[LONG_STRING];
 	size_t len = bad_text(offer, text, 24, sizeof(text));
@@ -132,7 +133,7 @@ static int offer_root(const char *offer, u64 lie)
 	return root_set("", "compatible", text, len, lie);
 }
 
-static int offer_luo(const char *offer)
+DEFINE_STEP(offer_luo, (const char *offer), (offer), "offer-luo %s", offer)
 {
 	const u64 size = 16 * page_size;
 	char text[PAGE_MAX];
@@ -157,7 +158,8 @@ static int offer_luo(const char *offer)
  * Puts the records into a page of a preserved memfd, so that the next kernel
  * can read them.
  */
-static int offer_flbs(const char *name, const char *const *offers)
+DEFINE_STEP(offer_flbs, (const char *name, const char *const *offers), (name, offers),
+	    "offer-flbs %s %s", name, offers[0])
 {
 	int fd = fd_find(name), err;
 	struct flb_page *page;
@@ -189,22 +191,4 @@ static int offer_flbs(const char *name, const char *const *offers)
 	munmap(page, page_size);
 
 	return err ? err : memory_write(&pa, sizeof(pa), luo + LUO_FLBS);
-}
-
-void step_offer_root(const char *offer, u64 lie)
-{
-	step("offer-root %s%s", offer, lie ? " of a wrong length" : "");
-	step_end(offer_root(offer, lie));
-}
-
-void step_offer_luo(const char *offer)
-{
-	step("offer-luo %s", offer);
-	step_end(offer_luo(offer));
-}
-
-void step_offer_flbs(const char *name, const char *const *offers)
-{
-	step("offer-flbs %s %s", name, offers[0]);
-	step_end(offer_flbs(name, offers));
 }

@@ -152,8 +152,8 @@ static int damage(const char *record, const char *name, const char *text, u64 pa
 		       problem(-EINVAL, "a %s has no field %s", record, name);
 }
 
-static int damage_session(const char *session, const char *field,
-			  const char *value)
+DEFINE_STEP(damage_session, (const char *session, const char *field, const char *value),
+	    (session, field, value), "damage-session %s %s %s", session, field, value)
 {
 	u64 pa;
 	int err = session_find(session, &pa);
@@ -162,7 +162,8 @@ static int damage_session(const char *session, const char *field,
 }
 
 /* Damages the first record block of the files of a session. */
-static int damage_block(const char *session, const char *field, const char *value)
+DEFINE_STEP(damage_block, (const char *session, const char *field, const char *value),
+	    (session, field, value), "damage-block %s %s %s", session, field, value)
 {
 	u64 pa;
 	int err = session_find(session, &pa);
@@ -180,8 +181,10 @@ int file_record(const char *session, u64 token, u64 *pa)
 	return err ? err : file_find(token, pa);
 }
 
-static int damage_file(const char *session, u64 token, const char *field,
-		       const char *value)
+DEFINE_STEP(damage_file,
+	    (const char *session, u64 token, const char *field, const char *value),
+	    (session, token, field, value), "damage-file %s %llu %s %s", session, token,
+	    field, value)
 {
 	u64 pa;
 	int err = file_record(session, token, &pa);
@@ -193,36 +196,11 @@ static int damage_file(const char *session, u64 token, const char *field,
  * Called in the kernel that preserves, which writes the header only once, when
  * LUO is initialized.
  */
-static int damage_flbs(void)
+DEFINE_STEP(damage_flbs, (void), (), "damage-flbs")
 {
 	const u64 pages = 7;
 	u64 pa;
 	int err = root_u64(KHO_DIR "out/sub_fdts/LUO", LUO_FLBS, &pa);
 
 	return err ? err : memory_write(&pages, sizeof(pages), pa);
-}
-
-void step_damage_session(const char *session, const char *field, const char *value)
-{
-	step("damage-session %s %s %s", session, field, value);
-	step_end(damage_session(session, field, value));
-}
-
-void step_damage_block(const char *session, const char *field, const char *value)
-{
-	step("damage-block %s %s %s", session, field, value);
-	step_end(damage_block(session, field, value));
-}
-
-void step_damage_file(const char *session, u64 token, const char *field,
-		      const char *value)
-{
-	step("damage-file %s %llu %s %s", session, token, field, value);
-	step_end(damage_file(session, token, field, value));
-}
-
-void step_damage_flbs(void)
-{
-	step("damage-flbs");
-	step_end(damage_flbs());
 }

@@ -167,17 +167,12 @@ static int fail_session(const char *what, const char *session,
 	return luo_device() < 0 ? -ENODEV : attempt_sweep(&attempt);
 }
 
-void step_fail_create(const char *session)
-{
-	step("fail-create %s", session);
-	step_end(fail_session("create session", session, call_create));
-}
-
-void step_fail_get(const char *session)
-{
-	step("fail-get %s", session);
-	step_end(fail_session("retrieve session", session, call_get));
-}
+DEFINE_STEP_AS(fail_create, (const char *session),
+	       fail_session("create session", session, call_create), "fail-create %s",
+	       session)
+DEFINE_STEP_AS(fail_get, (const char *session),
+	       fail_session("retrieve session", session, call_get), "fail-get %s",
+	       session)
 
 static int call_preserve(struct attempt *attempt)
 {
@@ -193,7 +188,8 @@ static int undo_preserve(struct attempt *attempt, int ret)
 	return attempt->fd < 0 ? attempt->fd : 0;
 }
 
-static int fail_preserve(const char *session, const char *name)
+DEFINE_STEP(fail_preserve, (const char *session, const char *name), (session, name),
+	    "fail-preserve %s %s", session, name)
 {
 	struct attempt attempt = {
 		.what = "preserve", .session = session, .token = 1,
@@ -218,7 +214,8 @@ static int fail_preserve(const char *session, const char *name)
  * Preserves @nr equal files, under tokens from 1 on: step_fail_claim() needs
  * one for each allocation.
  */
-static int fail_keep(const char *name, u64 nr, u64 size, u64 seed)
+DEFINE_STEP(fail_keep, (const char *name, u64 nr, u64 size, u64 seed),
+	    (name, nr, size, seed), "fail-keep %s %llu size=%llu", name, nr, size)
 {
 	int session = fd_find(name), fd, err = 0;
 
@@ -252,7 +249,9 @@ static int next_file(struct attempt *attempt, int ret)
 	return err;
 }
 
-static int fail_claim(const char *session, u64 nr, u64 size, u64 seed)
+DEFINE_STEP(fail_claim, (const char *session, u64 nr, u64 size, u64 seed),
+	    (session, nr, size, seed), "fail-claim %s %llu size=%llu", session, nr,
+	    size)
 {
 	struct attempt attempt = {
 		.what = "retrieve", .session = session, .token = 1,
@@ -261,22 +260,4 @@ static int fail_claim(const char *session, u64 nr, u64 size, u64 seed)
 	};
 
 	return attempt.fd < 0 ? attempt.fd : attempt_sweep(&attempt);
-}
-
-void step_fail_preserve(const char *session, const char *name)
-{
-	step("fail-preserve %s %s", session, name);
-	step_end(fail_preserve(session, name));
-}
-
-void step_fail_keep(const char *session, u64 nr, u64 size, u64 seed)
-{
-	step("fail-keep %s %llu size=%llu", session, nr, size);
-	step_end(fail_keep(session, nr, size, seed));
-}
-
-void step_fail_claim(const char *session, u64 nr, u64 size, u64 seed)
-{
-	step("fail-claim %s %llu size=%llu", session, nr, size);
-	step_end(fail_claim(session, nr, size, seed));
 }

@@ -102,7 +102,8 @@ static int run_holder(const char *name, unsigned int steps, enum end end)
  * For each number of steps, one holder is killed and another one exits after these
  * steps.  After each of them, the next holder must be able to retrieve all files.
  */
-static int holder_sweep(const char *session, unsigned int nr)
+DEFINE_STEP(holder_sweep, (const char *session, unsigned int nr), (session, nr),
+	    "holder-sweep %s %u", session, nr)
 {
 	int err = 0;
 
@@ -160,7 +161,8 @@ static int kill_in_retrieve(const char *name, u64 token, useconds_t delay)
  * Kills holders while they retrieve a large file, each one later than the one
  * before, until a holder has retrieved the file.
  */
-static int holder_killed_in(const char *session, u64 token)
+DEFINE_STEP(holder_killed_in, (const char *session, u64 token), (session, token),
+	    "holder-killed-in %s %llu", session, token)
 {
 	unsigned int kills = 0;
 	int ret = 0;
@@ -191,8 +193,10 @@ static void retrieve_charged(int procs, int session, u64 token)
  * Retrieves a file in a process of a memory cgroup.  The file stays in its
  * session.  With @or_killed, being killed is accepted like -ENOMEM.
  */
-static int retrieve_in_group(const char *group, const char *name, u64 token,
-			     bool or_killed)
+DEFINE_STEP(retrieve_in_group,
+	    (const char *group, const char *name, u64 token, bool or_killed),
+	    (group, name, token, or_killed), "retrieve-in-group %s %s %llu%s", group,
+	    name, token, or_killed ? " or-killed" : "")
 {
 	int session = fd_find(name), procs, status, err;
 	pid_t pid;
@@ -216,24 +220,4 @@ static int retrieve_in_group(const char *group, const char *name, u64 token,
 
 	err = -WEXITSTATUS(status);
 	return err ? problem(err, "retrieve: %m") : 0;
-}
-
-void step_retrieve_in_group(const char *procs, const char *session,
-			    u64 token, bool or_killed)
-{
-	step("retrieve-in-group %s %s %llu%s", procs, session,
-	     token, or_killed ? " or-killed" : "");
-	step_end(retrieve_in_group(procs, session, token, or_killed));
-}
-
-void step_holder_sweep(const char *session, unsigned int files)
-{
-	step("holder-sweep %s %u", session, files);
-	step_end(holder_sweep(session, files));
-}
-
-void step_holder_killed_in(const char *session, u64 token)
-{
-	step("holder-killed-in %s %llu", session, token);
-	step_end(holder_killed_in(session, token));
 }

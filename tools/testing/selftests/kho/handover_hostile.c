@@ -400,7 +400,9 @@ static int evaluate(const char *text, u64 *value)
 	return err;
 }
 
-static int poke(const char *where, int bits, const char *what)
+DEFINE_STEP(poke, (const char *where, int bits, const char *what), (where, bits, what),
+	    "poke %s %s%d %s", where, bits == POKE_BIG_ENDIAN ? "be" : "",
+	    bits == POKE_BIG_ENDIAN ? 32 : bits, what)
 {
 	u64 at, value;
 	u32 big;
@@ -418,7 +420,8 @@ static int poke(const char *where, int bits, const char *what)
 	return memory_write(&big, sizeof(big), at);
 }
 
-static int fill(const char *where, const char *length, u8 byte)
+DEFINE_STEP(fill, (const char *where, const char *length, u8 byte),
+	    (where, length, byte), "fill %s %s %u", where, length, byte)
 {
 	u8 bytes[PAGE_MAX];
 	u64 at, len;
@@ -433,7 +436,8 @@ static int fill(const char *where, const char *length, u8 byte)
 	return memory_write(bytes, len, at);
 }
 
-static int copy(const char *where, const char *what, size_t len)
+DEFINE_STEP(copy, (const char *where, const char *what, size_t len), (where, what, len),
+	    "copy %s %s %zu", where, what, len)
 {
 	u8 bytes[PAGE_MAX];
 	u64 to, from;
@@ -460,7 +464,8 @@ static int parse_order(const char *text, u64 *order)
 }
 
 /* @size: the size of the block at @where, or NULL if @where is the key itself. */
-static int map_add(const char *where, const char *size)
+DEFINE_STEP(map_add, (const char *where, const char *size), (where, size),
+	    "map-add %s %s", where, size ? size : "")
 {
 	u64 value, order;
 	int err = evaluate(where, &value);
@@ -474,7 +479,8 @@ static int map_add(const char *where, const char *size)
 }
 
 /* Adds keys for all aligned blocks of this size within a scratch area. */
-static int map_cover(unsigned int nr, const char *block)
+DEFINE_STEP(map_cover, (unsigned int nr, const char *block), (nr, block),
+	    "map-cover %u %s", nr, block)
 {
 	u64 order, start, size, bytes;
 	int err = parse_order(block, &order);
@@ -496,7 +502,8 @@ static int map_cover(unsigned int nr, const char *block)
  * a page, at an unknown address: search for it.  Copies of it are changed as
  * well, until this kernel reports the change.
  */
-static int scratch_set(bool size, const char *what)
+DEFINE_STEP(scratch_set, (bool size, const char *what), (size, what),
+	    "scratch-set %s %s", size ? "size" : "start", what)
 {
 	u64 area[64], value, pa, seen[2];
 	struct wanted wanted = { area, 0, page_size };
@@ -562,7 +569,8 @@ static void boot_words(struct boot_words *boot, u64 root)
  * Also changes copies that are left from loading the image.  The search must
  * not find the pattern of this process.
  */
-static int boot_set(int offset, const char *what)
+DEFINE_STEP(boot_set, (int offset, const char *what), (offset, what), "boot-set %d %s",
+	    offset, what)
 {
 	/* Not at a multiple of 4, unlike the bytes in an image. */
 	static u8 pattern[sizeof(struct boot_words) + 1];
@@ -592,47 +600,4 @@ static int boot_set(int offset, const char *what)
 	}
 
 	return nr ? 0 : problem(-ENOENT, "no image is loaded");
-}
-
-void step_poke(const char *where, int bits, const char *what)
-{
-	step("poke %s %s%d %s", where, bits == POKE_BIG_ENDIAN ? "be" : "",
-	     bits == POKE_BIG_ENDIAN ? 32 : bits, what);
-	step_end(poke(where, bits, what));
-}
-
-void step_fill(const char *where, const char *length, u8 byte)
-{
-	step("fill %s %s %u", where, length, byte);
-	step_end(fill(where, length, byte));
-}
-
-void step_copy(const char *where, const char *what, size_t len)
-{
-	step("copy %s %s %zu", where, what, len);
-	step_end(copy(where, what, len));
-}
-
-void step_map_add(const char *where, const char *size)
-{
-	step("map-add %s %s", where, size ? size : "");
-	step_end(map_add(where, size));
-}
-
-void step_map_cover(unsigned int nr, const char *block)
-{
-	step("map-cover %u %s", nr, block);
-	step_end(map_cover(nr, block));
-}
-
-void step_scratch_set(bool size, const char *what)
-{
-	step("scratch-set %s %s", size ? "size" : "start", what);
-	step_end(scratch_set(size, what));
-}
-
-void step_boot_set(int offset, const char *what)
-{
-	step("boot-set %d %s", offset, what);
-	step_end(boot_set(offset, what));
 }

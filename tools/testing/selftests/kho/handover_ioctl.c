@@ -337,7 +337,7 @@ static int table_closed(int dev, int memfd)
 	return err;
 }
 
-static int table_of_new(void)
+DEFINE_STEP(table_new, (void), (), "table-new")
 {
 	const struct call create = { "device", CREATE, "table" };
 	int dev = luo_device(), session, memfd, other, pipes[2], err;
@@ -446,7 +446,8 @@ static int table_exits(int dev, const char *name, u64 token)
 }
 
 /* Retrieves a parked session, parks it, retrieves it again, and finishes it. */
-static int table_of_incoming(const char *session, u64 token)
+DEFINE_STEP(table_incoming, (const char *session, u64 token), (session, token),
+	    "table-incoming %s %llu", session, token)
 {
 	const struct call gone = { "ended", GET, session, 0, 0, ENOENT };
 	int dev = luo_device(), err = 0;
@@ -505,35 +506,13 @@ static int unwritable_session(const char *name, struct call call)
 	return session < 0 ? session : unwritable(session, call);
 }
 
-void step_table_new(void)
-{
-	step("table-new");
-	step_end(table_of_new());
-}
-
-void step_table_incoming(const char *session, u64 token)
-{
-	step("table-incoming %s %llu", session, token);
-	step_end(table_of_incoming(session, token));
-}
-
-void step_unwritable_new(const char *session)
-{
-	step("unwritable-new %s", session);
-	step_end(unwritable_device(session, CREATE));
-}
-
-void step_unwritable_get(const char *session)
-{
-	step("unwritable-get %s", session);
-	step_end(unwritable_device(session, GET));
-}
-
-void step_unwritable_name(const char *session)
-{
-	step("unwritable-name %s", session);
-	step_end(unwritable_session(session, (struct call){ .nr = NAME }));
-}
+DEFINE_STEP_AS(unwritable_new, (const char *session),
+	       unwritable_device(session, CREATE), "unwritable-new %s", session)
+DEFINE_STEP_AS(unwritable_get, (const char *session), unwritable_device(session, GET),
+	       "unwritable-get %s", session)
+DEFINE_STEP_AS(unwritable_name, (const char *session),
+	       unwritable_session(session, (struct call){ .nr = NAME }),
+	       "unwritable-name %s", session)
 
 void step_unwritable_retrieve(const char *session, u64 token)
 {

@@ -135,14 +135,6 @@ static int check_items(FILE *in, FILE *out, u64 nr)
 	return right == nr ? 0 : problem(-EIO, "items are lost");
 }
 
-void step_items_set(u64 nr)
-{
-	step("items-set %llu", nr);
-	step_end(with_cache(set_items, nr));
-}
-
-void step_items_check(u64 nr)
-{
-	step("items-check %llu", nr);
-	step_end(with_cache(check_items, nr));
-}
+DEFINE_STEP_AS(items_set, (u64 nr), with_cache(set_items, nr), "items-set %llu", nr)
+DEFINE_STEP_AS(items_check, (u64 nr), with_cache(check_items, nr), "items-check %llu",
+	       nr)

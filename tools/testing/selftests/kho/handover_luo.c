@@ -100,19 +100,13 @@ static int named(const char *what, const char *name, int fd)
 	return told(what, fd) < 0 ? fd : fd_add(name, fd);
 }
 
-void step_session_new(const char *name)
-{
-	step("session-new %s", name);
-	step_end(named("create session", name, luo_create(name)));
-}
+DEFINE_STEP_AS(session_new, (const char *name),
+	       named("create session", name, luo_create(name)), "session-new %s", name)
+DEFINE_STEP_AS(session_get, (const char *name),
+	       named("retrieve session", name, luo_get(name)), "session-get %s", name)
 
-void step_session_get(const char *name)
-{
-	step("session-get %s", name);
-	step_end(named("retrieve session", name, luo_get(name)));
-}
-
-static int preserve(const char *session, u64 token, const char *name)
+DEFINE_STEP(preserve, (const char *session, u64 token, const char *name),
+	    (session, token, name), "preserve %s %llu %s", session, token, name)
 {
 	int s = fd_find(session), fd = fd_find(name);
 
@@ -122,35 +116,19 @@ static int preserve(const char *session, u64 token, const char *name)
 	return told("preserve", luo_preserve(s, token, fd));
 }
 
-void step_preserve(const char *session, u64 token, const char *name)
-{
-	step("preserve %s %llu %s", session, token, name);
-	step_end(preserve(session, token, name));
-}
-
-static int retrieve(const char *session, u64 token, const char *name)
+DEFINE_STEP(retrieve, (const char *session, u64 token, const char *name),
+	    (session, token, name), "retrieve %s %llu %s", session, token, name)
 {
 	int s = fd_find(session);
 
 	return s < 0 ? s : named("retrieve", name, luo_retrieve(s, token));
 }
 
-void step_retrieve(const char *session, u64 token, const char *name)
-{
-	step("retrieve %s %llu %s", session, token, name);
-	step_end(retrieve(session, token, name));
-}
-
-static int finish(const char *session, bool force)
+DEFINE_STEP(finish, (const char *session, bool force), (session, force), "finish %s%s",
+	    session, force ? " force" : "")
 {
 	int s = fd_find(session);
 
 	return s < 0 ? s : told("finish", finish_with(s, force ?
 				LIVEUPDATE_SESSION_FINISH_FORCE : 0));
-}
-
-void step_finish(const char *session, bool force)
-{
-	step("finish %s%s", session, force ? " force" : "");
-	step_end(finish(session, force));
 }

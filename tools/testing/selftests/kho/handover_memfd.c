@@ -229,7 +229,30 @@ static int memfd_place(int fd, const struct memfd *file)
 	return err ? err : err2;
 }
 
-static int memfd_new(const struct memfd *file)
+/* Non-default properties of a file, for the description of a step. */
+static const char *describe(const struct memfd *file)
+{
+	static char text[200];
+	int len;
+
+	len = snprintf(text, sizeof(text), "%s size=%llu seed=%llu", file->name,
+		       file->size, file->seed);
+	if (file->step)
+		len += snprintf(text + len, sizeof(text) - len, " step=%llu",
+				file->step);
+	if (file->pos)
+		len += snprintf(text + len, sizeof(text) - len, " pos=%llu",
+				file->pos - POS(0));
+	if (file->seals)
+		len += snprintf(text + len, sizeof(text) - len, " seals=%#x",
+				file->seals & ~SEALED);
+	if (file->mode)
+		snprintf(text + len, sizeof(text) - len, " mode=%04o", file->mode);
+
+	return text;
+}
+
+DEFINE_STEP(memfd, (const struct memfd *file), (file), "memfd %s", describe(file))
 {
 	int fd, err;
 
@@ -265,7 +288,8 @@ static int copy_file(int from, int to)
 }
 
 /* A memfd with the bytes of a file of the guest. */
-static int memfd_of_file(const char *name, const char *path, unsigned int seals)
+DEFINE_STEP(make_of_file, (const char *name, const char *path, unsigned int seals),
+	    (name, path, seals), "file %s %s seals=%#x", name, path, seals)
 {
 	int from, fd, err;
 
@@ -315,7 +339,7 @@ static int check_properties(int fd, const struct memfd *file)
 	return 0;
 }
 
-static int memfd_check(const struct memfd *file)
+DEFINE_STEP(check, (const struct memfd *file), (file), "check %s", describe(file))
 {
 	const struct content content = content_of(file);
 	int fd = fd_find(file->name), err;
@@ -395,7 +419,7 @@ static int try_size(int fd, const struct stat *st, unsigned int seals)
 }
 
 /* Seals that a memfd has must be enforced, and others must not. */
-static int memfd_enforce(const char *name)
+DEFINE_STEP(enforce, (const char *name), (name), "enforce %s", name)
 {
 	int fd = fd_find(name);
 	unsigned int seals;
@@ -425,7 +449,7 @@ static int memfd_enforce(const char *name)
 }
 
 /* The digest is computed by an independent program. */
-static int memfd_sha256(const char *name)
+DEFINE_STEP(sha256, (const char *name), (name), "sha256 %s", name)
 {
 	int fd = fd_find(name);
 	char command[64], line[128];
@@ -445,47 +469,6 @@ static int memfd_sha256(const char *name)
 	note("sha256 %s %.64s", name, line);
 
 	return 0;
-}
-
-/* Non-default properties of a file, for the description of a step. */
-static const char *describe(const struct memfd *file)
-{
-	static char text[200];
-	int len;
-
-	len = snprintf(text, sizeof(text), "%s size=%llu seed=%llu", file->name,
-		       file->size, file->seed);
-	if (file->step)
-		len += snprintf(text + len, sizeof(text) - len, " step=%llu",
-				file->step);
-	if (file->pos)
-		len += snprintf(text + len, sizeof(text) - len, " pos=%llu",
-				file->pos - POS(0));
-	if (file->seals)
-		len += snprintf(text + len, sizeof(text) - len, " seals=%#x",
-				file->seals & ~SEALED);
-	if (file->mode)
-		snprintf(text + len, sizeof(text) - len, " mode=%04o", file->mode);
-
-	return text;
-}
-
-void step_memfd(const struct memfd *file)
-{
-	step("memfd %s", describe(file));
-	step_end(memfd_new(file));
-}
-
-void step_check(const struct memfd *file)
-{
-	step("check %s", describe(file));
-	step_end(memfd_check(file));
-}
-
-void step_enforce(const char *name)
-{
-	step("enforce %s", name);
-	step_end(memfd_enforce(name));
 }
 
 /* Make memfds, and preserve them under the tokens 1, 2, ... */
@@ -519,12 +502,6 @@ void step_look(const struct memfd *files, unsigned int nr)
 		step_check(&files[i]);
 }
 
-void step_make_of_file(const char *name, const char *path, unsigned int seals)
-{
-	step("file %s %s seals=%#x", name, path, seals);
-	step_end(memfd_of_file(name, path, seals));
-}
-
 void step_check_properties(const struct memfd *file)
 {
 	int fd;
@@ -532,10 +509,4 @@ void step_check_properties(const struct memfd *file)
 	step("check %s", describe(file));
 	fd = fd_find(file->name);
 	step_end(fd < 0 ? fd : check_properties(fd, file));
-}
-
-void step_sha256(const char *name)
-{
-	step("sha256 %s", name);
-	step_end(memfd_sha256(name));
 }

@@ -49,7 +49,8 @@ static int region_map(const char *name, struct region *region, void **map)
  * The region starts with its own address, so that the next kernel can check
  * that it was not moved.
  */
-static int region_fill(const char *name, u64 seed)
+DEFINE_STEP(region_fill, (const char *name, u64 seed), (name, seed),
+	    "region-fill %s %llu", name, seed)
 {
 	struct region region;
 	void *map;
@@ -64,7 +65,8 @@ static int region_fill(const char *name, u64 seed)
 	return 0;
 }
 
-static int region_check(const char *name, u64 seed)
+DEFINE_STEP(region_check, (const char *name, u64 seed), (name, seed),
+	    "region-check %s %llu", name, seed)
 {
 	static u8 want[PAGE_MAX];
 	struct region region;
@@ -111,7 +113,7 @@ static struct region released;
  * Releases a region: its keys must be removed from the memory map, and its node
  * from the tree of regions.
  */
-static int region_release(const char *name)
+DEFINE_STEP(region_release, (const char *name), (name), "region-release %s", name)
 {
 	unsigned int before, after;
 	u64 start;
@@ -141,7 +143,7 @@ static int region_release(const char *name)
  * Checks that memory of the released region is preserved again.  Otherwise the
  * case would not detect memory that is preserved twice.
  */
-static int region_reused(void)
+DEFINE_STEP(region_reused, (void), (), "region-reused")
 {
 	unsigned int nr;
 	int err = map_count(released.start, released.size, &nr);
@@ -193,7 +195,8 @@ static int churn_round(u8 *map, u64 pages, unsigned int round)
  * Write and read back most of the free memory, @rounds times: memory with two
  * owners is detected here or by the kernel.
  */
-static int churn(unsigned int rounds, unsigned int percent)
+DEFINE_STEP(churn, (unsigned int rounds, unsigned int percent), (rounds, percent),
+	    "churn, %u rounds of %u %%", rounds, percent)
 {
 	u64 size;
 	u8 *map;
@@ -219,7 +222,7 @@ static int churn(unsigned int rounds, unsigned int percent)
  * Leaked memory shows as a smaller total in the next kernel.  The total is
  * passed on the command line, which is built with /append.
  */
-static int total_keep(void)
+DEFINE_STEP(total_keep, (void), (), "total-keep")
 {
 	FILE *file = fopen(append_file(), "we");
 
@@ -231,7 +234,7 @@ static int total_keep(void)
 	return 0;
 }
 
-static int total_check(u64 slack)
+DEFINE_STEP(total_check, (u64 slack), (slack), "total-check slack=%llu", slack)
 {
 	static struct blob line;
 	u64 then, now = memory_info("MemTotal");
@@ -316,7 +319,7 @@ static int cma_bytes(u64 *sum, u64 *block)
  * In each kernel, pageblocks are CMA if they are scratch memory.  An area that was
  * allocated on demand may be a part of a pageblock if pages have 64 KiB.
  */
-static int cma_check(void)
+DEFINE_STEP(cma_check, (void), (), "cma-check")
 {
 	u64 scratch = 0, cma = 0, block = 0;
 	int err;
@@ -339,7 +342,7 @@ static int cma_check(void)
  * its incoming page early in the boot, so the page is only used if its contents
  * are still valid.  Without a root tree, only "in" fails.
  */
-static int formats(const char *direction)
+DEFINE_STEP(formats, (const char *direction), (direction), "compat %s", direction)
 {
 	static struct blob blob;
 	const char *root = NULL, *luo = (const char *)blob.bytes;
@@ -360,58 +363,4 @@ static int formats(const char *direction)
 		note("compat %s luo %.64s", direction, luo);
 
 	return 0;
-}
-
-void step_region_fill(const char *name, u64 seed)
-{
-	step("region-fill %s %llu", name, seed);
-	step_end(region_fill(name, seed));
-}
-
-void step_region_check(const char *name, u64 seed)
-{
-	step("region-check %s %llu", name, seed);
-	step_end(region_check(name, seed));
-}
-
-void step_region_release(const char *name)
-{
-	step("region-release %s", name);
-	step_end(region_release(name));
-}
-
-void step_region_reused(void)
-{
-	step("region-reused");
-	step_end(region_reused());
-}
-
-void step_churn(unsigned int rounds, unsigned int percent)
-{
-	step("churn, %u rounds of %u %%", rounds, percent);
-	step_end(churn(rounds, percent));
-}
-
-void step_total_keep(void)
-{
-	step("total-keep");
-	step_end(total_keep());
-}
-
-void step_total_check(u64 slack)
-{
-	step("total-check slack=%llu", slack);
-	step_end(total_check(slack));
-}
-
-void step_cma_check(void)
-{
-	step("cma-check");
-	step_end(cma_check());
-}
-
-void step_formats(const char *direction)
-{
-	step("compat %s", direction);
-	step_end(formats(direction));
 }

@@ -169,16 +169,10 @@ static int run_threads(const struct parallel *work, void *(*run)(void *))
 	return err ? problem(err, "pthread_create: %m") : 0;
 }
 
-void step_parallel_keep(const struct parallel *work)
-{
-	step("parallel-keep %u files=%u rounds=%u seed=%llu", work->threads,
-	     work->files, work->rounds, case_seed());
-	step_end(run_threads(work, keep_thread));
-}
-
-void step_parallel_claim(const struct parallel *work)
-{
-	step("parallel-claim %u files=%u seed=%llu", work->threads, work->files,
-	     case_seed());
-	step_end(run_threads(work, claim_thread));
-}
+DEFINE_STEP_AS(parallel_keep, (const struct parallel *work),
+	       run_threads(work, keep_thread),
+	       "parallel-keep %u files=%u rounds=%u seed=%llu", work->threads,
+	       work->files, work->rounds, case_seed())
+DEFINE_STEP_AS(parallel_claim, (const struct parallel *work),
+	       run_threads(work, claim_thread), "parallel-claim %u files=%u seed=%llu",
+	       work->threads, work->files, case_seed())

@@ -60,7 +60,7 @@ static int pipe_drain(int ends[2])
  * Fill memory with pages that cannot be migrated, and free all but one page of
  * each MiB: much memory is free, but not contiguous.
  */
-static int memory_fragment(u64 left)
+DEFINE_STEP(memory_fragment, (u64 left), (left), "memory-fragment left=%llu", left)
 {
 	int err = 0;
 
@@ -92,7 +92,7 @@ static int vmalloc_purge(void)
 	return err;
 }
 
-static int memory_mend(void)
+DEFINE_STEP(memory_mend, (void), (), "memory-mend")
 {
 	while (nr_pipes) {
 		nr_pipes--;
@@ -198,18 +198,6 @@ static int borders(const struct borders *want)
 	close(big);
 
 	return err;
-}
-
-void step_memory_fragment(u64 left)
-{
-	step("memory-fragment left=%llu", left);
-	step_end(memory_fragment(left));
-}
-
-void step_memory_mend(void)
-{
-	step("memory-mend");
-	step_end(memory_mend());
 }
 
 void step_borders(const char *session, u64 every, u64 count, u64 token)

@@ -21,7 +21,7 @@
 #define FIRST_FD	3	/* the first descriptor that systemd passes */
 
 /* systemd passes the stored descriptors in any order, with their names. */
-static int listen_fds(void)
+DEFINE_STEP(listen_fds, (void), (), "listen")
 {
 	const char *nr = getenv("LISTEN_FDS"), *list = getenv("LISTEN_FDNAMES");
 	char *names = strdup(list ? list : ""), *rest = names, *name;
@@ -89,7 +89,7 @@ static int send_fd(const char *text, int fd)
 	return err;
 }
 
-static int store(const char *name)
+DEFINE_STEP(store, (const char *name), (name), "store %s", name)
 {
 	int fd = fd_find(name);
 	char text[128];
@@ -105,7 +105,8 @@ static int store(const char *name)
  * Checks that the link in /proc and the ioctl have the same name, of @len bytes
  * unless that is 0.
  */
-static int session_name(const char *session, size_t len)
+DEFINE_STEP(session_name, (const char *session, size_t len), (session, len),
+	    "session-name %s %zu", session, len)
 {
 	struct liveupdate_session_get_name arg = { .size = sizeof(arg) };
 	static const char prefix[] = "anon_inode:[luo_session] ";
@@ -128,18 +129,6 @@ static int session_name(const char *session, size_t len)
 	return 0;
 }
 
-void step_listen_fds(void)
-{
-	step("listen");
-	step_end(listen_fds());
-}
-
-void step_store(const char *name)
-{
-	step("store %s", name);
-	step_end(store(name));
-}
-
 /* A descriptor that no kernel can preserve. */
 void step_make_socket(const char *name)
 {
@@ -148,10 +137,4 @@ void step_make_socket(const char *name)
 	step("socket %s", name);
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	step_end(fd < 0 ? problem(-errno, "socket: %m") : fd_add(name, fd));
-}
-
-void step_session_name(const char *session, size_t len)
-{
-	step("session-name %s %zu", session, len);
-	step_end(session_name(session, len));
 }

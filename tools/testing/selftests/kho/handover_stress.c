@@ -257,7 +257,9 @@ static int model_run(struct model *m)
 	return err;
 }
 
-static int stress_make(const struct stress *size, unsigned int hop)
+DEFINE_STEP(stress_make, (const struct stress *size, unsigned int hop), (size, hop),
+	    "stress-make seed=%llu hop=%u sessions=%u files=%u", case_seed(), hop,
+	    size->sessions, size->files)
 {
 	struct model m = { };
 	int err = model_get(&m, size, hop, true);
@@ -394,7 +396,9 @@ static int place_check(struct model *m, const struct session *s)
 	return err;
 }
 
-static int stress_check(const struct stress *size, unsigned int hop)
+DEFINE_STEP(stress_check, (const struct stress *size, unsigned int hop), (size, hop),
+	    "stress-check seed=%llu hop=%u sessions=%u files=%u", case_seed(), hop,
+	    size->sessions, size->files)
 {
 	struct model m = { };
 	unsigned int first;
@@ -528,17 +532,12 @@ static int many_do(unsigned int sessions, u64 files,
 	return err ? err : one("huge", files);
 }
 
-void step_many_keep(unsigned int sessions, u64 files)
-{
-	step("many-keep sessions=%u files=%llu", sessions, files);
-	step_end(many_do(sessions, files, many_keep));
-}
-
-void step_many_claim(unsigned int sessions, u64 files)
-{
-	step("many-claim sessions=%u files=%llu", sessions, files);
-	step_end(many_do(sessions, files, many_claim));
-}
+DEFINE_STEP_AS(many_keep, (unsigned int sessions, u64 files),
+	       many_do(sessions, files, many_keep), "many-keep sessions=%u files=%llu",
+	       sessions, files)
+DEFINE_STEP_AS(many_claim, (unsigned int sessions, u64 files),
+	       many_do(sessions, files, many_claim),
+	       "many-claim sessions=%u files=%llu", sessions, files)
 
 void step_empty_keep(unsigned int sessions, u64 files)
 {
@@ -629,7 +628,8 @@ static void *witness_work(void *data)
 }
 
 /* @diary: a preserved memfd of @session; @size: size of the large hole. */
-static int at_work(const char *session, const char *diary, u64 size)
+DEFINE_STEP(at_work, (const char *session, const char *diary, u64 size),
+	    (session, diary, size), "at-work %s %s %llu", session, diary, size)
 {
 	static struct witness w;
 	int fd = fd_find(diary);
@@ -658,7 +658,7 @@ static int at_work(const char *session, const char *diary, u64 size)
 	return 0;
 }
 
-static int diary_check(const char *name)
+DEFINE_STEP(diary_check, (const char *name), (name), "diary-check %s", name)
 {
 	struct diary diary;
 	int fd = fd_find(name);
@@ -677,30 +677,4 @@ static int diary_check(const char *name)
 			       diary.good_after_busy, diary.other);
 
 	return 0;
-}
-
-void step_at_work(const char *session, const char *diary, u64 size)
-{
-	step("at-work %s %s %llu", session, diary, size);
-	step_end(at_work(session, diary, size));
-}
-
-void step_diary_check(const char *name)
-{
-	step("diary-check %s", name);
-	step_end(diary_check(name));
-}
-
-void step_stress_make(const struct stress *size, unsigned int hop)
-{
-	step("stress-make seed=%llu hop=%u sessions=%u files=%u",
-	     case_seed(), hop, size->sessions, size->files);
-	step_end(stress_make(size, hop));
-}
-
-void step_stress_check(const struct stress *size, unsigned int hop)
-{
-	step("stress-check seed=%llu hop=%u sessions=%u files=%u",
-	     case_seed(), hop, size->sessions, size->files);
-	step_end(stress_check(size, hop));
 }

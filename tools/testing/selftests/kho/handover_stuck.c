@@ -195,7 +195,8 @@ static int stuck_start(struct stuck *s, void *(*first)(void *))
 	return 0;
 }
 
-static int stuck(const char *session, const char *name, const char *way)
+DEFINE_STEP(stuck, (const char *session, const char *name, const char *way),
+	    (session, name, way), "stuck %s %s %s", session, name, way)
 {
 	static struct stuck s;
 
@@ -211,10 +212,4 @@ static int stuck(const char *session, const char *name, const char *way)
 		return problem(-errno, "%s: %m", way);
 
 	return stuck_start(&s, stuck_write);
-}
-
-void step_stuck(const char *session, const char *name, const char *way)
-{
-	step("stuck %s %s %s", session, name, way);
-	step_end(stuck(session, name, way));
 }

@@ -19,7 +19,7 @@
  * Prints every line of output as a note.  The last line is the reason for a
  * failure.
  */
-static int tell(const char *command)
+DEFINE_STEP(tell, (const char *command), (command), "tell %s", command)
 {
 	char line[256] = "no output";
 	FILE *output = popen(command, "re");
@@ -64,7 +64,7 @@ static int note_frames(const char *map, size_t nr)
 }
 
 /* Physical addresses of all pages of a file; no page may be missing. */
-static int frames(const char *path)
+DEFINE_STEP(frames, (const char *path), (path), "frames %s", path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
 	struct stat stat;
@@ -80,16 +80,4 @@ static int frames(const char *path)
 	munmap(map, stat.st_size);
 
 	return err;
-}
-
-void step_frames(const char *path)
-{
-	step("frames %s", path);
-	step_end(frames(path));
-}
-
-void step_tell(const char *command)
-{
-	step("tell %s", command);
-	step_end(tell(command));
 }

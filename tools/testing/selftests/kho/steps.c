@@ -145,11 +145,7 @@ void step_run(const char *fmt, ...)
 	step_end(shell(command));
 }
 
-void step_close(const char *name)
-{
-	step("close %s", name);
-	step_end(fd_close(name));
-}
+DEFINE_STEP_AS(close, (const char *name), fd_close(name), "close %s", name)
 
 /* The kernel log, to be freed; NULL if it cannot be read. */
 char *log_read(void)
@@ -203,11 +199,8 @@ void step_logged(const char *text, int number)
 	step_end(nr);
 }
 
-void step_log_clear(void)
-{
-	step("clear the log");
-	step_end(klogctl(LOG_CLEAR, NULL, 0) ? -errno : 0);
-}
+DEFINE_STEP_AS(log_clear, (void), klogctl(LOG_CLEAR, NULL, 0) ? -errno : 0,
+	       "clear the log")
 
 /*
  * Loads the kernel that the host provides for the next hop, with its command
