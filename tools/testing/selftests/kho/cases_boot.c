@@ -42,19 +42,15 @@ KHO_TEST(kho_off,
 	static const struct memfd a[] = { { "a", 16 * MIB, 8 } };
 	static const struct memfd b[] = { { "b", MIB, 9 } };
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		keep("main", a);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		run("test ! -e /dev/liveupdate");
 		churn();
-		break;
-	case 2:
+	} else {
 		fails(ENOENT, session_get("main"));
 		keep("main", b);
 		churn();
-		break;
 	}
 }
 
@@ -116,25 +112,20 @@ static void cold_boot(void)
 KHO_TEST(stale_handover, "An image without a handover boots cold after an earlier handover.",
 	 .hops = 4, .arch = "arm64", .deadline = 40)
 {
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		keep("main", file);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		claim("main", file);
 		close_fd("a");
 		forgotten();
 		load_plain();
-		break;
-	case 2:
+	} else if (hop == 2) {
 		fails(ENOENT, session_get("main"));
 		cold_boot();
 		churn();
 		keep("main", file);
-		break;
-	case 3:
+	} else {
 		claim("main", file);
-		break;
 	}
 }
 
@@ -143,20 +134,16 @@ KHO_TEST(stale_refused,
 	 "An image without a handover boots cold after a kernel that refused a handover.",
 	 .hops = 3, .kernels = { "ours", "other-pages", "ours" }, .arch = "arm64", .deadline = 40)
 {
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		keep("main", file);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		other_pages();
 		forgotten();
 		load_plain();
-		break;
-	case 2:
+	} else {
 		fails(ENOENT, session_get("main"));
 		cold_boot();
 		churn();
-		break;
 	}
 }
 
@@ -227,23 +214,19 @@ KHO_TEST(above_4g, "Memory above 4 GiB is handed over twice, with free memory ar
 {
 	static const struct memfd files[] = { { "a", 40 * MIB, 20 }, { "b", 12345, 21 } };
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		cma_check();
 		keep("main", files);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		claim("main", files);
 		cma_check();
 		close_fd("a");
 		close_fd("b");
 		keep("main", files);
-		break;
-	case 2:
+	} else {
 		claim("main", files);
 		look(files);
 		cma_check();
-		break;
 	}
 }
 

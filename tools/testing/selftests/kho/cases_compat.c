@@ -179,35 +179,27 @@ KHO_TEST(compat_stock_ours, "all kept, the log has the expanded strings",
 KHO_TEST(compat_stock_ours_ours, "all kept twice",
 	 COMPAT_HOPS(3), .kernels = { "stock", "ours" })
 {
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		give();
-		break;
-	case 1:
+	} else if (hop == 1) {
 		memory_kept();
 		files_kept();
 		go_on();
-		break;
-	case 2:
+	} else {
 		gone_on();
-		break;
 	}
 }
 
 KHO_TEST(compat_ours_stock, "stock boots cold; back to ours all kept",
 	 COMPAT_HOPS(3), .kernels = { "ours", "stock", "ours" })
 {
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		give();
-		break;
-	case 1:
+	} else if (hop == 1) {
 		boots_cold();
 		go_on();
-		break;
-	case 2:
+	} else {
 		gone_on();
-		break;
 	}
 }
 
@@ -215,20 +207,16 @@ KHO_TEST(compat_stock_older_ours, "all kept, the log has the expanded strings",
 	 .name = "compat-stock-7.2-ours", COMPAT_HOPS(3), .base = "7.2",
 	 .kernels = { "stock", "guest@7.3" })
 {
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		give();
-		break;
-	case 1:
+	} else if (hop == 1) {
 		memory_kept();
 		files_kept();
 		legacy_strings();
 		same_formats();
 		go_on();
-		break;
-	case 2:
+	} else {
 		gone_on();
-		break;
 	}
 }
 
@@ -236,20 +224,16 @@ KHO_TEST(compat_ours_older_ours, "all kept, and kept on the way back",
 	 .name = "compat-ours-7.2-ours", COMPAT_HOPS(3), .base = "7.2",
 	 .kernels = { "ours", "guest@7.3", "ours" })
 {
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		give();
-		break;
-	case 1:
+	} else if (hop == 1) {
 		memory_kept();
 		files_kept();
 		same_formats();
 		logged("compat:", 0);
 		go_on();
-		break;
-	case 2:
+	} else {
 		gone_on();
-		break;
 	}
 }
 
@@ -258,12 +242,10 @@ KHO_TEST(compat_ours_older_ours, "all kept, and kept on the way back",
 KHO_TEST(compat_vmalloc_v2, "memfds -EOPNOTSUPP, region and folios kept, memory free again",
 	 COMPAT_HOPS(3))
 {
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		give();
 		offer_root("kho-v4;radix-v1;vmalloc-v2");
-		break;
-	case 1:
+	} else if (hop == 1) {
 		region_kept();
 		logs("named folios succeeded");
 		differs("vmalloc", "vmalloc-v2", "vmalloc-v1", "kho");
@@ -281,32 +263,26 @@ KHO_TEST(compat_vmalloc_v2, "memfds -EOPNOTSUPP, region and folios kept, memory 
 		close_fd("other");
 		release();
 		go_on();
-		break;
-	case 2:
+	} else {
 		region_kept();
 		claim("next", new);
-		break;
 	}
 }
 
 static void luo_version(unsigned int hop, const char *offer, const char *name,
 			const char *offered, const char *supported)
 {
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		give();
 		offer_luo(offer);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		memory_kept();
 		differs(name, offered, supported, "luo");
 		sessions_lost();
 		release();
 		go_on();
-		break;
-	case 2:
+	} else {
 		gone_on();
-		break;
 	}
 }
 
@@ -322,11 +298,9 @@ KHO_TEST(compat_luo_v6, "LUO empty, region and folios kept, live updates go on",
 
 KHO_TEST(compat_memfd_v3, "the file of memfd-v3 -EOPNOTSUPP, the rest kept, memory free again", COMPAT_HOPS(3))
 {
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		give();
-		break;
-	case 1:
+	} else if (hop == 1) {
 		memory_kept();
 		damage_file("main", 1, "handler", "memfd-v3;vmalloc-v1");
 		session_get("main");
@@ -338,30 +312,24 @@ KHO_TEST(compat_memfd_v3, "the file of memfd-v3 -EOPNOTSUPP, the rest kept, memo
 		claim("other", small);
 		release();
 		go_on();
-		break;
-	case 2:
+	} else {
 		gone_on();
-		break;
 	}
 }
 
 static void root_version(unsigned int hop, const char *offer, const char *name,
 			 const char *offered, const char *supported)
 {
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		give();
 		offer_root(offer);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		differs(name, offered, supported, "kho");
 		boots_cold();
 		run("test ! -e " IN "/fdt");
 		go_on();
-		break;
-	case 2:
+	} else {
 		gone_on();
-		break;
 	}
 }
 
@@ -448,13 +416,11 @@ KHO_TEST(compat_bad_file, "files with bad strings -EOPNOTSUPP or unknown, the re
 		{ "f4", 4 * MIB, 4 }, { "f5", 4 * MIB, 5 }, { "f6", 4 * MIB, 6 },
 	};
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		give_region();
 		keep("main", files);
 		keep("other", small);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++)
 			damage_file("main", i + 2, "handler", bad[i]);
 		session_get("main");
@@ -470,10 +436,8 @@ KHO_TEST(compat_bad_file, "files with bad strings -EOPNOTSUPP or unknown, the re
 		claim("other", small);
 		release();
 		go_on();
-		break;
-	case 2:
+	} else {
 		gone_on();
-		break;
 	}
 }
 
@@ -485,15 +449,13 @@ KHO_TEST(compat_bad_flb, "FLBs with bad strings are lost, the rest kept", COMPAT
 {
 	static const struct memfd page = { "p", 4096, 1 };
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		give_tiny();
 		session_new("page");
 		make(&page);
 		preserve("page", 1, "p");
 		offer_flbs("p", "liveupdate-test-flb-v0", "garbage", "empty", "endless", "huge");
-		break;
-	case 1:
+	} else if (hop == 1) {
 		memory_kept();
 		logged("flb-v0: found", 1);
 		logged("flb-v1: found", 0);
@@ -502,10 +464,8 @@ KHO_TEST(compat_bad_flb, "FLBs with bad strings are lost, the rest kept", COMPAT
 		claim("main", tiny);
 		claim("other", small);
 		go_on();
-		break;
-	case 2:
+	} else {
 		gone_on();
 		flbs("finish was", 1);
-		break;
 	}
 }

@@ -244,20 +244,16 @@ KHO_TEST(hostile_records, "A damaged record loses the data of that record only."
 {
 	static const struct memfd new[] = { { "n", 3 * MIB, 5 } };
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		keep("first", first);
 		for (unsigned int i = 0; i < ARRAY_SIZE(records); i++)
 			keep_record(&records[i]);
 		keep("last", last);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		damaged_hop();
 		keep("next", new);
 		churn_some();
-		break;
-	case 2:
+	} else {
 		claim("next", new);
-		break;
 	}
 }

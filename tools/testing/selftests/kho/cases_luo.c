@@ -121,19 +121,15 @@ KHO_TEST(luo_image_without_handover,
 {
 	static const struct memfd both[] = { { "a", MIB, 1 }, { "b", MIB, 2 } };
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		plain_image_is_refused();
 		close_fd("main");
-		break;
-	case 1:
+	} else if (hop == 1) {
 		fails(ENOENT, session_get("main"));
 		plain_image_is_refused();
 		load();
-		break;
-	case 2:
+	} else {
 		claim("main", both);
-		break;
 	}
 }
 
@@ -142,21 +138,17 @@ static void luo_close_hop(unsigned int hop)
 {
 	static const struct memfd files[] = { { "a", 3 * MIB, 1 }, { "b", 5000, 2 } };
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		keep("main", files);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		claim_open("main", files);
 		close_fd("main");
 		fails(ENOENT, session_get("main"));
 		session_new("main");
 		preserve("main", 1, "a");
 		preserve("main", 2, "b");
-		break;
-	case 2:
+	} else {
 		claim("main", files);
-		break;
 	}
 }
 
@@ -183,12 +175,10 @@ KHO_TEST(luo_unknown_handler, "A file without a handler is lost, and nothing els
 	static const struct memfd other[] = { { "o", 2 * MIB, 9 } };
 	static const struct memfd new[] = { { "n", 5, 5 } };
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		keep("main", files);
 		keep("other", other);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		damage_file("main", 2, "handler", "nobody-v1");
 		session_get("main");
 		fails(EOPNOTSUPP, retrieve("main", 2, "f2"));
@@ -203,11 +193,9 @@ KHO_TEST(luo_unknown_handler, "A file without a handler is lost, and nothing els
 		close_fd("main");
 		fails(ENOENT, session_get("main"));
 		keep("next", new);
-		break;
-	case 2:
+	} else {
 		claim("next", new);
 		churn();
-		break;
 	}
 }
 
@@ -215,27 +203,22 @@ KHO_TEST(luo_damaged_root,
 	 "Damaged FLBs are lost; another version of LUO loses all sessions; the device works.",
 	 .hops = 4, .deadline = 40)
 {
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		keep("main", one);
 		damage_flbs();
-		break;
-	case 1:
+	} else if (hop == 1) {
 		logged("FLBs are lost", 1);
 		logged("found flb data", 0);
 		claim("main", one);
 		keep("main", more);
 		offer_luo("luo-v0");
-		break;
-	case 2:
+	} else if (hop == 2) {
 		fails(ENOENT, session_get("main"));
 		churn();
 		keep("last", one);
-		break;
-	case 3:
+	} else {
 		claim("last", one);
 		flbs("finish was", 1);
-		break;
 	}
 }
 
@@ -271,20 +254,16 @@ KHO_TEST(luo_off,
 {
 	static const struct memfd file[] = { { "a", 16 * MIB, 1 } };
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		keep("main", file);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		run("test ! -e /dev/liveupdate");
 		logged("FLB", 0);
 		churn();
-		break;
-	case 2:
+	} else {
 		fails(ENOENT, session_get("main"));
 		keep("main", more);
 		churn();
-		break;
 	}
 }
 
@@ -346,8 +325,7 @@ KHO_TEST(luo_flb_counts, "Every FLB is preserved once and finished once, in any 
 	static const struct memfd gone[] = { { "g", 1, 1 } };
 	static const struct memfd e[] = { { "e1", 1, 1 } };
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		flbs("preserve was", 0);
 		keep("a", a_files);
 		keep("gone", gone);
@@ -356,19 +334,15 @@ KHO_TEST(luo_flb_counts, "Every FLB is preserved once and finished once, in any 
 		close_fd("gone");
 		flbs("preserve was", 1);
 		flbs("unpreserve was", 0);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		flb_counts_second();
-		break;
-	case 2:
+	} else if (hop == 2) {
 		flb_counts_third();
-		break;
-	case 3:
+	} else {
 		flbs("found flb data", 0);
 		flbs("finish was", 0);
 		keep("e", e);
 		flbs("preserve was", 1);
-		break;
 	}
 }
 

@@ -294,20 +294,16 @@ KHO_TEST(session_never_retrieved,
 	static const struct memfd lost[] = { { "a", 32 * MIB, 12 } };
 	static const struct memfd new[] = { { "b", 2 * MIB, 13 } };
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		keep("lost", lost);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		churn();
 		keep("new", new);
 		churn();
-		break;
-	case 2:
+	} else {
 		fails(ENOENT, session_get("lost"));
 		claim("new", new);
 		churn();
-		break;
 	}
 }
 

@@ -86,8 +86,7 @@ KHO_TEST(reserve_mem_released,
 	static const struct memfd a[] = { { "a", 480 * MIB, 3 } };
 	static const struct memfd b[] = { { "b", 400 * MIB, 4 } };
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		/* sizes with pages of 4 KiB and of 64 KiB */
 		run("dmesg | grep -E 'Freeing reserve_mem:early memory: (8|64)K'");
 		region_fill("khotest", 77);
@@ -95,8 +94,7 @@ KHO_TEST(reserve_mem_released,
 		keep("main", a);
 		region_reused();
 		region_check("khotest", 77);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		no_faults();
 		not_revived("early");
 		not_revived("gone");
@@ -107,12 +105,10 @@ KHO_TEST(reserve_mem_released,
 		region_release("khotest");
 		run("dmesg | grep -E 'Freeing reserve_mem:khotest memory: (1028|1088)K'");
 		keep("main", b);
-		break;
-	case 2:
+	} else {
 		no_faults();
 		not_revived("khotest");
 		claim("main", b);
 		churn();
-		break;
 	}
 }

@@ -344,12 +344,10 @@ KHO_TEST(scratch_two_images,
 {
 	static const struct memfd file[] = { { "a", 16 * MIB, 14 } };
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		keep("main", file);
 		load_both();
-		break;
-	case 1:
+	} else if (hop == 1) {
 		no_areas();
 		claim("main", file);
 		look(file);
@@ -361,11 +359,9 @@ KHO_TEST(scratch_two_images,
 		keep("main", file);
 		load_crash();
 		load();
-		break;
-	case 2:
+	} else {
 		claim("main", file);
 		churn();
-		break;
 	}
 }
 

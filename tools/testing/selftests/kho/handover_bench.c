@@ -214,11 +214,8 @@ static int fill_alternate(void)
 {
 	int other = memfd_create("other", MFD_CLOEXEC), err = 0;
 
-	for (u64 i = 0; i < load.pages && !err; i++) {
-		err = page_write(load.fds[0], i, i);
-		if (!err)
-			err = page_write(other, i, i);
-	}
+	for (u64 i = 0; i < load.pages && !err; i++)
+		err = page_write(load.fds[0], i, i) ?: page_write(other, i, i);
 	close(other);
 
 	return err;
@@ -471,9 +468,7 @@ static int bench_preserve(void)
 	close(session);
 	note("bench unpreserve %llu", now() - begin);
 
-	err = load_runs();
-
-	return err ? err : keep("preserve", &session);
+	return load_runs() ?: keep("preserve", &session);
 }
 
 /* Prints the time of the kexec, and waits for that time. */

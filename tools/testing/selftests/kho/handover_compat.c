@@ -63,10 +63,9 @@ static int root_is_at(const struct blob *was, u64 pa, bool *found)
 {
 	u8 old = was->bytes[page_size - 1], new = ~old;
 	static struct blob seen;
-	int err = memory_write(&new, 1, pa + page_size - 1);
+	int err = memory_write(&new, 1, pa + page_size - 1) ?:
+		  blob_read(&seen, OUT_FDT);
 
-	if (!err)
-		err = blob_read(&seen, OUT_FDT);
 	*found = !err && seen.bytes[page_size - 1] == new;
 
 	return *found ? memory_write(&old, 1, pa + page_size - 1) : err;
@@ -86,9 +85,7 @@ static int root_find(struct blob *was, u64 *pa)
 	if (!err && was->len != page_size)
 		err = problem(-EINVAL, "the tree has %zu bytes", was->len);
 	while (!err && !found) {
-		err = ram_search(&wanted, pa);
-		if (!err)
-			err = root_is_at(was, *pa, &found);
+		err = ram_search(&wanted, pa) ?: root_is_at(was, *pa, &found);
 		wanted.from = *pa + page_size;
 	}
 
@@ -185,9 +182,8 @@ DEFINE_STEP(offer_flbs, (const char *name, const char *const *offers), (name, of
 		flb->count = 1;
 	}
 
-	err = page_address(page, &pa);
-	if (!err)
-		err = kho_fdt_u64(OUT_FDT, "LUO", "preserved-data", &luo);
+	err = page_address(page, &pa) ?:
+	      kho_fdt_u64(OUT_FDT, "LUO", "preserved-data", &luo);
 	munmap(page, page_size);
 
 	return err ? err : memory_write(&pa, sizeof(pa), luo + LUO_FLBS);

@@ -80,10 +80,9 @@ static int record_find(u64 block, size_t size, unsigned int offset,
 static int session_find(const char *name, u64 *pa)
 {
 	u64 block;
-	int err = root_u64(KHO_DIR "in/sub_fdts/LUO", LUO_SESSIONS, &block);
 
-	return err ? err : record_find(block, SESSION_SIZE, 0, name,
-				       strlen(name) + 1, pa);
+	return root_u64(KHO_DIR "in/sub_fdts/LUO", LUO_SESSIONS, &block) ?:
+	       record_find(block, SESSION_SIZE, 0, name, strlen(name) + 1, pa);
 }
 
 /* @pa: address of the session, replaced by that of its first block of files. */
@@ -99,10 +98,8 @@ static int block_find(u64 *pa)
 
 static int file_find(u64 token, u64 *pa)
 {
-	int err = block_find(pa);
-
-	return err ? err : record_find(*pa, FILE_SIZE, FILE_TOKEN, &token,
-				       sizeof(token), pa);
+	return block_find(pa) ?:
+	       record_find(*pa, FILE_SIZE, FILE_TOKEN, &token, sizeof(token), pa);
 }
 
 static const struct field *field_find(const char *record, const char *name)
@@ -156,9 +153,9 @@ DEFINE_STEP(damage_session, (const char *session, const char *field, const char 
 	    (session, field, value), "damage-session %s %s %s", session, field, value)
 {
 	u64 pa;
-	int err = session_find(session, &pa);
 
-	return err ? err : damage("session", field, value, pa);
+	return session_find(session, &pa) ?:
+	       damage("session", field, value, pa);
 }
 
 /* Damages the first record block of the files of a session. */
@@ -166,19 +163,15 @@ DEFINE_STEP(damage_block, (const char *session, const char *field, const char *v
 	    (session, field, value), "damage-block %s %s %s", session, field, value)
 {
 	u64 pa;
-	int err = session_find(session, &pa);
 
-	if (!err)
-		err = block_find(&pa);
-
-	return err ? err : damage("block", field, value, pa);
+	return session_find(session, &pa) ?:
+	       block_find(&pa) ?:
+	       damage("block", field, value, pa);
 }
 
 int file_record(const char *session, u64 token, u64 *pa)
 {
-	int err = session_find(session, pa);
-
-	return err ? err : file_find(token, pa);
+	return session_find(session, pa) ?: file_find(token, pa);
 }
 
 DEFINE_STEP(damage_file,
@@ -187,9 +180,9 @@ DEFINE_STEP(damage_file,
 	    field, value)
 {
 	u64 pa;
-	int err = file_record(session, token, &pa);
 
-	return err ? err : damage("file", field, value, pa);
+	return file_record(session, token, &pa) ?:
+	       damage("file", field, value, pa);
 }
 
 /*
@@ -200,7 +193,7 @@ DEFINE_STEP(damage_flbs, (void), (), "damage-flbs")
 {
 	const u64 pages = 7;
 	u64 pa;
-	int err = root_u64(KHO_DIR "out/sub_fdts/LUO", LUO_FLBS, &pa);
 
-	return err ? err : memory_write(&pages, sizeof(pages), pa);
+	return root_u64(KHO_DIR "out/sub_fdts/LUO", LUO_FLBS, &pa) ?:
+	       memory_write(&pages, sizeof(pages), pa);
 }

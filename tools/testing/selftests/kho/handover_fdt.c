@@ -125,9 +125,8 @@ int fdt_u64(const struct blob *blob, const char *node, const char *prop, u64 *va
 int kho_fdt_u64(const char *path, const char *node, const char *prop, u64 *value)
 {
 	static struct blob blob;
-	int err = blob_read(&blob, path);
 
-	return err ? err : fdt_u64(&blob, node, prop, value);
+	return blob_read(&blob, path) ?: fdt_u64(&blob, node, prop, value);
 }
 
 /*

@@ -109,9 +109,8 @@ DEFINE_STEP(holder_sweep, (const char *session, unsigned int nr), (session, nr),
 
 	for (unsigned int steps = 0; steps <= nr + 1 && !err; steps++) {
 		for (enum end end = KILLED; end < NR_ENDS && !err; end++) {
-			err = run_holder(session, steps, end);
-			if (!err)
-				err = run_holder(session, nr + 1, EXITS);
+			err = run_holder(session, steps, end) ?:
+			      run_holder(session, nr + 1, EXITS);
 		}
 	}
 

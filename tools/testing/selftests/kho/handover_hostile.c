@@ -123,13 +123,10 @@ static int table_entry(u64 slot, u64 *node)
 {
 	int err = memory_read(node, sizeof(*node), slot);
 
-	if (!err && !*node) {
-		err = spare_page(node);
-		if (!err)
-			err = memory_write(node, sizeof(*node), slot);
-	}
+	if (err || *node)
+		return err;
 
-	return err;
+	return spare_page(node) ?: memory_write(node, sizeof(*node), slot);
 }
 
 /* Finds the node at @level on the path to @key, and adds missing nodes. */
@@ -314,13 +311,13 @@ static int map_path(char *rest, u64 *node, u64 *slot)
 {
 	unsigned int level, order;
 	u64 pa;
-	int len = 0, err;
+	int len = 0;
 
 	if (sscanf(rest, "%u:%u:%n", &level, &order, &len) != 2 || !len)
 		return problem(-EINVAL, "wants LEVEL:ORDER:PLACE");
-	err = evaluate(rest + len, &pa);
 
-	return err ? err : map_node(map_key(pa, order), level, node, slot);
+	return evaluate(rest + len, &pa) ?:
+	       map_node(map_key(pa, order), level, node, slot);
 }
 
 static int place_node(char *rest, u64 *value)
@@ -406,10 +403,8 @@ DEFINE_STEP(poke, (const char *where, int bits, const char *what), (where, bits,
 {
 	u64 at, value;
 	u32 big;
-	int err = evaluate(where, &at);
+	int err = evaluate(where, &at) ?: evaluate(what, &value);
 
-	if (!err)
-		err = evaluate(what, &value);
 	if (err)
 		return err;
 	note("%s is %#llx, gets %#llx", where, at, value);
@@ -425,10 +420,8 @@ DEFINE_STEP(fill, (const char *where, const char *length, u8 byte),
 {
 	u8 bytes[PAGE_MAX];
 	u64 at, len;
-	int err = evaluate(where, &at);
+	int err = evaluate(where, &at) ?: parse_u64(length, &len);
 
-	if (!err)
-		err = parse_u64(length, &len);
 	if (err || len > sizeof(bytes))
 		return err ? err : problem(-EINVAL, "more than a page");
 	memset(bytes, byte, len);
@@ -441,14 +434,11 @@ DEFINE_STEP(copy, (const char *where, const char *what, size_t len), (where, wha
 {
 	u8 bytes[PAGE_MAX];
 	u64 to, from;
-	int err = evaluate(where, &to);
 
-	if (!err)
-		err = evaluate(what, &from);
-	if (!err)
-		err = memory_read(bytes, len, from);
-
-	return err ? err : memory_write(bytes, len, to);
+	return evaluate(where, &to) ?:
+	       evaluate(what, &from) ?:
+	       memory_read(bytes, len, from) ?:
+	       memory_write(bytes, len, to);
 }
 
 /* @text is the order of a block, or its size as "2^BITS". */
@@ -483,10 +473,8 @@ DEFINE_STEP(map_cover, (unsigned int nr, const char *block), (nr, block),
 	    "map-cover %u %s", nr, block)
 {
 	u64 order, start, size, bytes;
-	int err = parse_order(block, &order);
+	int err = parse_order(block, &order) ?: scratch_area(nr, &start, &size);
 
-	if (!err)
-		err = scratch_area(nr, &start, &size);
 	if (err)
 		return err;
 	bytes = page_size << order;
@@ -522,12 +510,10 @@ DEFINE_STEP(scratch_set, (bool size, const char *what), (size, what),
 
 	wanted.len = count * 16;
 	do {
-		err = ram_search(&wanted, &pa);
-		if (!err)
-			err = memory_write(&value, sizeof(value),
-					   pa + (count - 1) * 16 + size * 8);
-		if (!err)
-			err = scratch_area(count - 1, &seen[0], &seen[1]);
+		err = ram_search(&wanted, &pa) ?:
+		      memory_write(&value, sizeof(value),
+				   pa + (count - 1) * 16 + size * 8) ?:
+		      scratch_area(count - 1, &seen[0], &seen[1]);
 	} while (!err && seen[size] != value);
 
 	return err;
@@ -577,10 +563,8 @@ DEFINE_STEP(boot_set, (int offset, const char *what), (offset, what), "boot-set 
 	struct boot_words boot;
 	struct wanted wanted = { &pattern[1], 0, 4 };
 	u64 value, root, pa, nr = 0;
-	int err = evaluate(what, &value);
+	int err = evaluate(what, &value) ?: root_address(&root);
 
-	if (!err)
-		err = root_address(&root);
 	if (err)
 		return err;
 	boot_words(&boot, root);

@@ -224,9 +224,7 @@ static int expect_right(int fd, const struct call *call, size_t tail)
 /* First all malformed variants, then a call with trailing zeroes, which is valid. */
 static int expect(int fd, struct call call)
 {
-	int err = expect_malformed(fd, &call);
-
-	return err ? err : expect_right(fd, &call, TAIL);
+	return expect_malformed(fd, &call) ?: expect_right(fd, &call, TAIL);
 }
 
 /* The same, and closes the new descriptor. */
@@ -255,16 +253,11 @@ static int expect_unknown(int fd, const char *state, bool device)
 {
 	const struct call call = { .state = state, .nr = device ? NAME : GET };
 	union luo_arg arg = arg_of(&call);
-	int err;
 
-	err = expect_call(fd, &call, "on the wrong descriptor",
-			  ioctls[call.nr].cmd, &arg, EINVAL);
-	if (!err)
-		err = expect_call(fd, &call, "unknown number",
-				  _IO(LIVEUPDATE_IOCTL_TYPE, 0x7f), &arg,
-				  EINVAL);
-
-	return err;
+	return expect_call(fd, &call, "on the wrong descriptor", ioctls[call.nr].cmd,
+			   &arg, EINVAL) ?:
+	       expect_call(fd, &call, "unknown number",
+			   _IO(LIVEUPDATE_IOCTL_TYPE, 0x7f), &arg, EINVAL);
 }
 
 static int expect_busy_device(void)
@@ -297,9 +290,9 @@ static int table_new(int session, int memfd, int other, int pipe)
 		{ state, NAME, "table", 0, 0, 0 },
 		{ state, PRESERVE, NULL, 0, other, 0 },
 	};
-	int err = expect_all(session, calls, ARRAY_SIZE(calls));
 
-	return err ? err : expect_unknown(session, state, false);
+	return expect_all(session, calls, ARRAY_SIZE(calls)) ?:
+	       expect_unknown(session, state, false);
 }
 
 static int table_device_new(int dev)
@@ -314,12 +307,10 @@ static int table_device_new(int dev)
 		{ state, GET, "table", 0, 0, ENOENT },
 		{ state, GET, "unknown", 0, 0, ENOENT },
 	};
-	int err = expect_all(dev, calls, ARRAY_SIZE(calls));
 
-	if (!err)
-		err = expect_unknown(dev, state, true);
-
-	return err ? err : expect_busy_device();
+	return expect_all(dev, calls, ARRAY_SIZE(calls)) ?:
+	       expect_unknown(dev, state, true) ?:
+	       expect_busy_device();
 }
 
 /* Closing unpreserves everything: name and file can be used again. */
@@ -350,9 +341,8 @@ DEFINE_STEP(table_new, (void), (), "table-new")
 	if (session < 0)
 		return session;
 
-	err = table_device_new(dev);
-	if (!err)
-		err = table_new(session, memfd, other, pipes[0]);
+	err = table_device_new(dev) ?:
+	      table_new(session, memfd, other, pipes[0]);
 	close(session);
 	if (!err)
 		err = table_closed(dev, memfd);

@@ -342,13 +342,12 @@ static int check_properties(int fd, const struct memfd *file)
 DEFINE_STEP(check, (const struct memfd *file), (file), "check %s", describe(file))
 {
 	const struct content content = content_of(file);
-	int fd = fd_find(file->name), err;
+	int fd = fd_find(file->name);
 
 	if (fd < 0)
 		return fd;
-	err = check_properties(fd, file);
 
-	return err ? err : content_check(fd, &content);
+	return check_properties(fd, file) ?: content_check(fd, &content);
 }
 
 /* @failed: a system call has failed; @forbidden: a seal forbids it. */

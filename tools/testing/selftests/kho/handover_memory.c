@@ -40,9 +40,8 @@ static int region_find(const char *name, struct region *region)
 
 static int region_map(const char *name, struct region *region, void **map)
 {
-	int err = region_find(name, region);
-
-	return err ? err : memory_map(map, region->size, region->start);
+	return region_find(name, region) ?:
+	       memory_map(map, region->size, region->start);
 }
 
 /*
@@ -119,14 +118,10 @@ DEFINE_STEP(region_release, (const char *name), (name), "region-release %s", nam
 	u64 start;
 	int err;
 
-	err = region_find(name, &released);
-	if (!err)
-		err = map_count(released.start, released.size, &before);
-	if (!err)
-		err = parameter_set("/sys/module/test_kho/parameters/release",
-				    name);
-	if (!err)
-		err = map_count(released.start, released.size, &after);
+	err = region_find(name, &released) ?:
+	      map_count(released.start, released.size, &before) ?:
+	      parameter_set("/sys/module/test_kho/parameters/release", name) ?:
+	      map_count(released.start, released.size, &after);
 	if (err)
 		return err;
 
@@ -324,9 +319,7 @@ DEFINE_STEP(cma_check, (void), (), "cma-check")
 	u64 scratch = 0, cma = 0, block = 0;
 	int err;
 
-	err = scratch_bytes(&scratch);
-	if (!err)
-		err = cma_bytes(&cma, &block);
+	err = scratch_bytes(&scratch) ?: cma_bytes(&cma, &block);
 	if (err)
 		return err;
 

@@ -262,9 +262,8 @@ DEFINE_STEP(stress_make, (const struct stress *size, unsigned int hop), (size, h
 	    size->sessions, size->files)
 {
 	struct model m = { };
-	int err = model_get(&m, size, hop, true);
 
-	return err ? err : model_run(&m);
+	return model_get(&m, size, hop, true) ?: model_run(&m);
 }
 
 static int file_check(int session, const struct file *file)
@@ -402,10 +401,8 @@ DEFINE_STEP(stress_check, (const struct stress *size, unsigned int hop), (size, 
 {
 	struct model m = { };
 	unsigned int first;
-	int err = model_get(&m, size, hop, false);
+	int err = model_get(&m, size, hop, false) ?: model_run(&m);
 
-	if (!err)
-		err = model_run(&m);
 	if (err)
 		return err;
 
