@@ -18,8 +18,6 @@ KHO_TEST(iomem,
 	 "Hundreds of preserved ranges do not add hundreds of lines to /proc/iomem.",
 	 .arch = "arm64")
 {
-	char gap[16], name[16];
-
 	if (hop) {
 		session_get("main");
 		run("test $(grep -c reserved /proc/iomem) -lt 50");
@@ -27,9 +25,9 @@ KHO_TEST(iomem,
 	}
 	session_new("main");
 	for (unsigned int i = 0; i < 300; i++) {
-		snprintf(gap, sizeof(gap), "gap%u", i);
-		snprintf(name, sizeof(name), "f%u", i);
-		memfd(gap, page_size, i + 1);
+		const char *name = textf("f%u", i);
+
+		memfd(textf("gap%u", i), page_size, i + 1);
 		memfd(name, page_size, i + 1);
 		preserve("main", i, name);
 	}
@@ -59,11 +57,9 @@ KHO_TEST(debugfs_off, "A second kernel with debugfs=off keeps the memfd and its 
 {
 	static const struct memfd a[] = { { "a", 32 * MIB, 10 } };
 
-	if (!hop) {
-		keep("main", a);
+	carry(hop, "main", a);
+	if (!hop)
 		return;
-	}
-	claim("main", a);
 	run("test ! -e /sys/kernel/debug/kho");
 	churn();
 	look(a);
@@ -238,23 +234,16 @@ KHO_TEST(early_restore,
 	 "An early initcall restores and frees pages whose struct pages are initialized late.",
 	 .memory = 6144, .deadline = 40)
 {
-	char session[16], name[16];
-
 	if (!hop)
 		total_keep();
 	else
 		run("dmesg | grep 'deferred pages initialised'");
 	for (unsigned int i = 0; i < 120; i++) {
-		struct memfd one = { name, page_size, i + 1 };
+		const struct memfd one = { textf("f%u", i), page_size, i + 1 };
 
-		snprintf(session, sizeof(session), "s%u", i);
-		snprintf(name, sizeof(name), "f%u", i);
-		if (!hop) {
-			keep_one(session, &one);
-			continue;
-		}
-		claim_one(session, &one);
-		close_fd(name);
+		carry_one(hop, textf("s%u", i), &one);
+		if (hop)
+			close_fd(one.name);
 	}
 	if (hop) {
 		total_check(16 * MIB);
@@ -346,20 +335,13 @@ static void hotplug_after(bool kept)
 
 static void hotplug(unsigned int hop, bool kept)
 {
-	char session[16];
-
 	if (!hop)
 		hotplug_before(kept);
 	else
 		hotplug_after(kept);
 	/* Records of sessions fill several pages. */
-	for (unsigned int i = 0; i < 150; i++) {
-		snprintf(session, sizeof(session), "s%u", i);
-		if (!hop)
-			keep_none(session);
-		else
-			claim_none(session);
-	}
+	for (unsigned int i = 0; i < 150; i++)
+		carry_none(hop, textf("s%u", i));
 	if (!hop) {
 		logged("preserve: in hot-added memory", kept ? 0 : 1);
 		return;
@@ -432,11 +414,9 @@ KHO_TEST(chain_100,
 {
 	static const struct memfd kept[] = { { "a", 64 * MIB, 1 } };
 
-	if (!hop) {
-		keep("main", kept);
+	carry(hop, "main", kept);
+	if (!hop)
 		return;
-	}
-	claim("main", kept);
 	run("echo 1 > /sys/kernel/debug/kho/in/release");
 	run("echo 3 > /proc/sys/vm/drop_caches");
 	run("echo hop %u: $(" FREE_KIB ") KiB free", hop);

@@ -59,11 +59,8 @@ static void shows(const char *name, const char *offered, const char *supported,
 static void differs(const char *name, const char *offered, const char *supported,
 		    const char *base)
 {
-	char line[128];
-
-	snprintf(line, sizeof(line), "KHO: compat: %s: previous kernel has %s, this one %s",
-		 name, offered, supported);
-	logs(line);
+	logs(textf("KHO: compat: %s: previous kernel has %s, this one %s", name, offered,
+		   supported));
 	shows(name, offered, supported, "other", base);
 }
 
@@ -90,8 +87,9 @@ static void memory_kept(void)
 	logs("KHO restore succeeded");
 }
 
-static void files_kept(void)
+static void all_kept(void)
 {
+	memory_kept();
 	claim("main", large);
 	claim("other", small);
 }
@@ -141,6 +139,20 @@ static void gone_on(void)
 	claim("next", new);
 }
 
+/*
+ * For cases of three kernels: the first one gives, and the last one has what the
+ * second one preserved.  Returns true in the second kernel.
+ */
+static bool second(unsigned int hop)
+{
+	if (!hop)
+		give();
+	else if (hop == 2)
+		gone_on();
+
+	return hop == 1;
+}
+
 /* Finish a session with orphans. */
 static void give_up(const char *session)
 {
@@ -157,8 +169,7 @@ KHO_TEST(compat_ours_ours, "all kept", COMPAT_HOPS(2))
 		give();
 		return;
 	}
-	memory_kept();
-	files_kept();
+	all_kept();
 	same_formats();
 	logged("compat:", 0);
 }
@@ -170,8 +181,7 @@ KHO_TEST(compat_stock_ours, "all kept, the log has the expanded strings",
 		give();
 		return;
 	}
-	memory_kept();
-	files_kept();
+	all_kept();
 	legacy_strings();
 	same_formats();
 }
@@ -179,62 +189,43 @@ KHO_TEST(compat_stock_ours, "all kept, the log has the expanded strings",
 KHO_TEST(compat_stock_ours_ours, "all kept twice",
 	 COMPAT_HOPS(3), .kernels = { "stock", "ours" })
 {
-	if (!hop) {
-		give();
-	} else if (hop == 1) {
-		memory_kept();
-		files_kept();
-		go_on();
-	} else {
-		gone_on();
-	}
+	if (!second(hop))
+		return;
+	all_kept();
+	go_on();
 }
 
 KHO_TEST(compat_ours_stock, "stock boots cold; back to ours all kept",
 	 COMPAT_HOPS(3), .kernels = { "ours", "stock", "ours" })
 {
-	if (!hop) {
-		give();
-	} else if (hop == 1) {
-		boots_cold();
-		go_on();
-	} else {
-		gone_on();
-	}
+	if (!second(hop))
+		return;
+	boots_cold();
+	go_on();
 }
 
 KHO_TEST(compat_stock_older_ours, "all kept, the log has the expanded strings",
 	 .name = "compat-stock-7.2-ours", COMPAT_HOPS(3), .base = "7.2",
 	 .kernels = { "stock", "guest@7.3" })
 {
-	if (!hop) {
-		give();
-	} else if (hop == 1) {
-		memory_kept();
-		files_kept();
-		legacy_strings();
-		same_formats();
-		go_on();
-	} else {
-		gone_on();
-	}
+	if (!second(hop))
+		return;
+	all_kept();
+	legacy_strings();
+	same_formats();
+	go_on();
 }
 
 KHO_TEST(compat_ours_older_ours, "all kept, and kept on the way back",
 	 .name = "compat-ours-7.2-ours", COMPAT_HOPS(3), .base = "7.2",
 	 .kernels = { "ours", "guest@7.3", "ours" })
 {
-	if (!hop) {
-		give();
-	} else if (hop == 1) {
-		memory_kept();
-		files_kept();
-		same_formats();
-		logged("compat:", 0);
-		go_on();
-	} else {
-		gone_on();
-	}
+	if (!second(hop))
+		return;
+	all_kept();
+	same_formats();
+	logged("compat:", 0);
+	go_on();
 }
 
 /* ---- one component of another version */
@@ -272,17 +263,14 @@ KHO_TEST(compat_vmalloc_v2, "memfds -EOPNOTSUPP, region and folios kept, memory 
 static void luo_version(unsigned int hop, const char *offer, const char *name,
 			const char *offered, const char *supported)
 {
-	if (!hop) {
-		give();
-		offer_luo(offer);
-	} else if (hop == 1) {
+	if (second(hop)) {
 		memory_kept();
 		differs(name, offered, supported, "luo");
 		sessions_lost();
 		release();
 		go_on();
-	} else {
-		gone_on();
+	} else if (!hop) {
+		offer_luo(offer);
 	}
 }
 
@@ -298,38 +286,31 @@ KHO_TEST(compat_luo_v6, "LUO empty, region and folios kept, live updates go on",
 
 KHO_TEST(compat_memfd_v3, "the file of memfd-v3 -EOPNOTSUPP, the rest kept, memory free again", COMPAT_HOPS(3))
 {
-	if (!hop) {
-		give();
-	} else if (hop == 1) {
-		memory_kept();
-		damage_file("main", 1, "handler", "memfd-v3;vmalloc-v1");
-		session_get("main");
-		fails(EOPNOTSUPP, retrieve("main", 1, "a"));
-		retrieve("main", 2, "b");
-		check(&large[1]);
-		differs("memfd", "memfd-v3", "memfd-v2", "memfd");
-		give_up("main");
-		claim("other", small);
-		release();
-		go_on();
-	} else {
-		gone_on();
-	}
+	if (!second(hop))
+		return;
+	memory_kept();
+	damage_file("main", 1, "handler", "memfd-v3;vmalloc-v1");
+	session_get("main");
+	fails(EOPNOTSUPP, retrieve("main", 1, "a"));
+	retrieve("main", 2, "b");
+	check(&large[1]);
+	differs("memfd", "memfd-v3", "memfd-v2", "memfd");
+	give_up("main");
+	claim("other", small);
+	release();
+	go_on();
 }
 
 static void root_version(unsigned int hop, const char *offer, const char *name,
 			 const char *offered, const char *supported)
 {
-	if (!hop) {
-		give();
-		offer_root(offer);
-	} else if (hop == 1) {
+	if (second(hop)) {
 		differs(name, offered, supported, "kho");
 		boots_cold();
 		run("test ! -e " IN "/fdt");
 		go_on();
-	} else {
-		gone_on();
+	} else if (!hop) {
+		offer_root(offer);
 	}
 }
 
@@ -350,8 +331,7 @@ KHO_TEST(compat_foo_v1, "all kept, foo is named", COMPAT_HOPS(2))
 		offer_root("kho-v4;foo-v1;radix-v1;vmalloc-v1");
 		return;
 	}
-	memory_kept();
-	files_kept();
+	all_kept();
 	same_formats();
 	shows("foo", "foo-v1", "-", "unknown", "kho");
 	logs("KHO: compat: foo: previous kernel has foo-v1, this one none");

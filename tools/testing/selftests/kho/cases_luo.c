@@ -66,23 +66,18 @@ KHO_TEST(luo_duplicate_at_block_edge,
 {
 	static const struct memfd file[] = { { "a", 5000, 1 } };
 	static const unsigned int nr[] = { 51, 102, 0 };
-	char session[16];
 
 	if (hop)
 		claim("s0", file);
-	for (unsigned int i = 1; hop && i < nr[hop - 1]; i++) {
-		snprintf(session, sizeof(session), "s%u", i);
-		claim_none(session);
-	}
+	for (unsigned int i = 1; hop && i < nr[hop - 1]; i++)
+		claim_none(textf("s%u", i));
 	if (!nr[hop])
 		return;
 	if (hop)
 		close_fd("a");
 	keep("s0", file);
-	for (unsigned int i = 1; i < nr[hop]; i++) {
-		snprintf(session, sizeof(session), "s%u", i);
-		session_new(session);
-	}
+	for (unsigned int i = 1; i < nr[hop]; i++)
+		session_new(textf("s%u", i));
 	fails(EEXIST, session_new("s3"));
 }
 
@@ -270,12 +265,8 @@ KHO_TEST(luo_off,
 /* Each FLB of lib/tests/liveupdate.c must have logged @text @number times. */
 void flbs(const char *text, int number)
 {
-	char line[100];
-
-	for (int i = 0; i < 3; i++) {
-		snprintf(line, sizeof(line), "liveupdate-test-flb-v%d: %s", i, text);
-		logged(line, number);
-	}
+	for (int i = 0; i < 3; i++)
+		logged(textf("liveupdate-test-flb-v%d: %s", i, text), number);
 	logged("ERROR", 0);
 }
 

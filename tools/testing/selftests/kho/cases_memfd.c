@@ -14,11 +14,9 @@ KHO_TEST(one_memfd, "One memfd of 4 MiB comes back whole and outlives its sessio
 {
 	static const struct memfd file[] = { { "a", 4 * MIB, 11 } };
 
-	if (!hop) {
-		keep("main", file);
+	carry(hop, "main", file);
+	if (!hop)
 		return;
-	}
-	claim("main", file);
 	churn();
 	look(file);
 }
@@ -28,30 +26,20 @@ KHO_TEST(many_memfds_sessions,
 	 "60 sessions of two memfds and one session of 140 come back; the kernel is loaded first.",
 	 .deadline = 40)
 {
-	struct memfd big[140] = { }, two[2] = { };
-	char session[16], names[140][16];
+	struct memfd big[140], two[2];
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(big); i++) {
-		snprintf(names[i], sizeof(names[i]), "big.%u", i);
-		big[i] = (struct memfd){ names[i], 1000 * i + 1, i + 1 };
-	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(big); i++)
+		big[i] = (struct memfd){ textf("big.%u", i), 1000 * i + 1, i + 1 };
 	if (!hop)
 		load();
 	else
 		claim("big", big);
 	for (unsigned int s = 0; s < 60; s++) {
-		char name[2][16];
-
-		snprintf(session, sizeof(session), "s%u", s);
-		for (unsigned int i = 0; i < 2; i++) {
-			snprintf(name[i], sizeof(name[i]), "f%u.%u", s, i);
-			two[i] = (struct memfd){ name[i], (1 + (s + i) % 5) * page_size,
+		for (unsigned int i = 0; i < 2; i++)
+			two[i] = (struct memfd){ textf("f%u.%u", s, i),
+						 (1 + (s + i) % 5) * page_size,
 						 100 * s + i + 1 };
-		}
-		if (!hop)
-			keep(session, two);
-		else
-			claim(session, two);
+		carry(hop, textf("s%u", s), two);
 	}
 	if (!hop)
 		keep("big", big);
@@ -64,19 +52,18 @@ static u64 order_token(unsigned int nr)
 
 KHO_TEST(out_of_order, "Files and sessions are retrieved in another order than preserved.")
 {
-	static const char *const names[8] = { "f0", "f1", "f2", "f3", "f4", "f5", "f6", "f7" };
 	const struct memfd other = { "other", MIB, 5 };
 	struct memfd files[8];
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(files); i++)
-		files[i] = (struct memfd){ names[i], (i + 1) * page_size, i + 10 };
+		files[i] = (struct memfd){ textf("f%u", i), (i + 1) * page_size, i + 10 };
 
 	if (!hop) {
 		session_new("x");
 		session_new("y");
 		for (unsigned int i = 0; i < ARRAY_SIZE(files); i++) {
 			make(&files[i]);
-			preserve("x", order_token(i), names[i]);
+			preserve("x", order_token(i), files[i].name);
 		}
 		make(&other);
 		preserve("y", 0, "other");
@@ -85,7 +72,7 @@ KHO_TEST(out_of_order, "Files and sessions are retrieved in another order than p
 	session_get("y");
 	session_get("x");
 	for (int i = ARRAY_SIZE(files) - 1; i >= 0; i--) {
-		retrieve("x", order_token(i), names[i]);
+		retrieve("x", order_token(i), files[i].name);
 		check(&files[i]);
 	}
 	fails(ENOENT, retrieve("x", 7, "none"));
@@ -106,10 +93,7 @@ KHO_TEST(position, "File positions, in and beyond the file, come back.")
 		{ "at8G", 64 * KIB, 3, .pos = POS(8 * GIB) },
 	};
 
-	if (!hop)
-		keep("main", files);
-	else
-		claim("main", files);
+	carry(hop, "main", files);
 }
 
 KHO_TEST(odd_size, "Sizes that are not a multiple of the page size are preserved to the byte.")
@@ -121,10 +105,7 @@ KHO_TEST(odd_size, "Sizes that are not a multiple of the page size are preserved
 		{ "s2M-1", 2 * MIB - 1, 2 * MIB - 1 },
 	};
 
-	if (!hop)
-		keep("main", files);
-	else
-		claim("main", files);
+	carry(hop, "main", files);
 }
 
 /* F_SEAL_EXEC on an executable file adds the seals that keep its contents. */
@@ -146,17 +127,15 @@ static unsigned int seals_in_force(unsigned int seals, bool noexec)
 KHO_TEST(seals, "Every set of seals comes back, forbids what it must and nothing more.",
 	 .deadline = 40, .live = true)
 {
-	char name[16];
-
 	if (!hop)
 		session_new("main");
 	else
 		session_get("main");
 	for (unsigned int i = 0; i < 96; i++) {
 		bool noexec = i >= 64;
+		const char *name = textf("%s%u", noexec ? "noexec" : "exec", i % 64);
 		struct memfd file = { name, 5000, i + 1, .map = true };
 
-		snprintf(name, sizeof(name), noexec ? "noexec%u" : "exec%u", i % 64);
 		file.flags = noexec ? MFD_NOEXEC_SEAL : MFD_ALLOW_SEALING;
 		file.seals = i % 64 | SEALED;
 		if (!hop)
@@ -206,10 +185,7 @@ KHO_TEST(empty_memfd, "Empty memfds and memfds of one hole come back.")
 		{ "none" }, { "hole", MIB }, { "last", 4096, 3 },
 	};
 
-	if (!hop)
-		keep("main", files);
-	else
-		claim("main", files);
+	carry(hop, "main", files);
 }
 
 KHO_TEST(sparse, "The holes of a memfd read as zeroes, its pages as they were.")
@@ -219,10 +195,7 @@ KHO_TEST(sparse, "The holes of a memfd read as zeroes, its pages as they were.")
 		{ "b", 3000000, 5, .step = 12 * KIB },
 	};
 
-	if (!hop)
-		keep("main", files);
-	else
-		claim("main", files);
+	carry(hop, "main", files);
 }
 
 KHO_TEST(huge_folios,
@@ -245,10 +218,7 @@ KHO_TEST(large, "A memfd of 640 MiB comes back; its list of pages has more than 
 {
 	static const struct memfd file[] = { { "a", 640 * MIB, 18 } };
 
-	if (!hop)
-		keep("main", file);
-	else
-		claim("main", file);
+	carry(hop, "main", file);
 }
 
 KHO_TEST(two_nodes, "A memfd with pages on both nodes of a NUMA machine comes back.",
@@ -256,10 +226,7 @@ KHO_TEST(two_nodes, "A memfd with pages on both nodes of a NUMA machine comes ba
 {
 	static const struct memfd file[] = { { "a", 300 * MIB, 19 } };
 
-	if (!hop)
-		keep("main", file);
-	else
-		claim("main", file);
+	carry(hop, "main", file);
 }
 
 /*

@@ -15,10 +15,7 @@ KHO_TEST(test_kho, "lib/test_kho.c restores the pages that it preserved in the f
 
 static void revived(const char *name)
 {
-	char line[100];
-
-	snprintf(line, sizeof(line), "Revived memory reservation '%s'", name);
-	logs(line);
+	logs(textf("Revived memory reservation '%s'", name));
 }
 
 KHO_TEST(reserve_mem, "A reserve_mem= region keeps its place and its bytes through two kexecs.",
@@ -63,10 +60,7 @@ static void no_faults(void)
 
 static void not_revived(const char *name)
 {
-	char line[100];
-
-	snprintf(line, sizeof(line), "Revived memory reservation '%s'", name);
-	logged(line, 0);
+	logged(textf("Revived memory reservation '%s'", name), 0);
 }
 
 #define RELEASED(size) \

@@ -102,13 +102,12 @@ KHO_TEST(scratch_refused,
 	static const struct memfd a[] = { { "a", 400 * MIB, 3 } };
 	static const struct memfd b[] = { { "b", 400 * MIB, 4 } };
 
+	carry(hop, "main", a);
 	if (hop) {
-		claim("main", a);
 		fails(ENOENT, session_get("other"));
 		churn();
 		return;
 	}
-	keep("main", a);
 	keep("other", b);
 	load_refused();
 	no_areas();
@@ -204,11 +203,9 @@ KHO_TEST(scratch_used_memory, "An image is complete in memory that had other con
 {
 	static const struct memfd file[] = { { "a", 16 * MIB, 17 } };
 
-	if (hop) {
-		claim("main", file);
+	carry(hop, "main", file);
+	if (hop)
 		return;
-	}
-	keep("main", file);
 	segments_zeroed();
 	load();
 }
@@ -245,11 +242,9 @@ KHO_TEST(scratch_hugetlb,
 {
 	static const struct memfd file[] = { { "a", 64 * MIB, 10 } };
 
-	if (!hop) {
-		keep("main", file);
+	carry(hop, "main", file);
+	if (!hop)
 		return;
-	}
-	claim("main", file);
 	churn();
 	run("test $(cat /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages) = 300");
 }
@@ -283,12 +278,9 @@ KHO_TEST(scratch_large_pieces,
 {
 	static const struct memfd file[] = { { "a", 64 * MIB, 17 } };
 
-	if (!hop) {
-		keep("main", file);
-		return;
-	}
-	claim("main", file);
-	churn();
+	carry(hop, "main", file);
+	if (hop)
+		churn();
 }
 
 static void loop(const char *what)
@@ -301,22 +293,15 @@ KHO_TEST(scratch_two_loaders,
 	 "Loading and unloading images concurrently leaks no scratch memory and loses no session.",
 	 .deadline = 60)
 {
-	char session[16], name[16];
-
 	if (!hop) {
 		loop(RELOAD);
 		loop(RELOAD);
 		loop("kexec -u");
 	}
 	for (unsigned int i = 0; i < 8; i++) {
-		struct memfd file = { name, MIB, i + 1 };
+		const struct memfd file = { textf("f%u", i), MIB, i + 1 };
 
-		snprintf(session, sizeof(session), "s%u", i);
-		snprintf(name, sizeof(name), "f%u", i);
-		if (!hop)
-			keep_one(session, &file);
-		else
-			claim_one(session, &file);
+		carry_one(hop, textf("s%u", i), &file);
 	}
 	if (hop) {
 		churn();
@@ -376,12 +361,11 @@ KHO_TEST(scratch_fragmented,
 {
 	static const struct memfd file[] = { { "a", 16 * MIB, 15 } };
 
+	carry(hop, "main", file);
 	if (hop) {
-		claim("main", file);
 		churn();
 		return;
 	}
-	keep("main", file);
 	run("echo 2048 > /proc/sys/vm/min_free_kbytes");
 	memory_fragment(24 * MIB);
 	load_refused();
@@ -401,12 +385,11 @@ KHO_TEST(scratch_offline, "Memory with a scratch area in it cannot be taken offl
 {
 	static const struct memfd file[] = { { "a", 16 * MIB, 16 } };
 
+	carry(hop, "main", file);
 	if (hop) {
-		claim("main", file);
 		churn();
 		return;
 	}
-	keep("main", file);
 	load();
 	run("for area in $(cat /sys/kernel/debug/kho/out/scratch_phys); do "
 	    "block=$((area / 0x$(cat " BLOCKS "/block_size_bytes))); "

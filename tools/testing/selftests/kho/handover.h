@@ -47,6 +47,8 @@ int __printf(2, 3) problem(int err, const char *fmt, ...);
 const char *problem_text(void);
 void __printf(1, 2) note(const char *fmt, ...);
 int shell(const char *command);
+/* A text that is never freed, such as a name. */
+const char * __printf(1, 2) textf(const char *fmt, ...);
 
 /*
  * DEFINE_STEP() defines step_NAME(), which announces the step by a text and runs
@@ -189,6 +191,8 @@ void step_keep(const char *session, const struct memfd *files, unsigned int nr);
 void step_claim(const char *session, const struct memfd *files, unsigned int nr,
 		bool end);
 void step_look(const struct memfd *files, unsigned int nr);
+void step_carry(unsigned int hop, const char *session, const struct memfd *files,
+		unsigned int nr);
 
 /* handover_holder.c */
 void step_retrieve_in_group(const char *procs, const char *session,

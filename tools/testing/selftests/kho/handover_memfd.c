@@ -495,6 +495,15 @@ void step_claim(const char *session, const struct memfd *files, unsigned int nr,
 	}
 }
 
+void step_carry(unsigned int hop, const char *session, const struct memfd *files,
+		unsigned int nr)
+{
+	if (hop)
+		step_claim(session, files, nr, true);
+	else
+		step_keep(session, files, nr);
+}
+
 void step_look(const struct memfd *files, unsigned int nr)
 {
 	for (unsigned int i = 0; i < nr; i++)

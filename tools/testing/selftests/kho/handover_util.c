@@ -55,6 +55,19 @@ void note(const char *fmt, ...)
 	printf("\n");
 }
 
+const char *textf(const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	if (vasprintf(&text, fmt, args) < 0)
+		abort();
+	va_end(args);
+
+	return text;
+}
+
 const char *option(char **words, const char *name)
 {
 	size_t len = strlen(name);

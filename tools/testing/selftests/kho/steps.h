@@ -78,12 +78,15 @@
 /* Sessions with the files of an array under the tokens from 1 on. */
 #define keep(session, files)	STEP(step_keep(session, files, ARRAY_SIZE(files)))
 #define keep_one(session, file)	STEP(step_keep(session, file, 1))
-#define keep_none(session)	STEP(step_keep(session, NULL, 0))
 #define claim(session, files)	STEP(step_claim(session, files, ARRAY_SIZE(files), true))
-#define claim_one(session, file)	STEP(step_claim(session, file, 1, true))
 #define claim_none(session)	STEP(step_claim(session, NULL, 0, true))
 #define claim_open(session, files)	STEP(step_claim(session, files, ARRAY_SIZE(files), false))
 #define look(files)		STEP(step_look(files, ARRAY_SIZE(files)))
+/* Keep the files in the first kernel, and claim them in the second. */
+#define carry(hop, session, files) \
+	STEP(step_carry(hop, session, files, ARRAY_SIZE(files)))
+#define carry_one(hop, session, file)	STEP(step_carry(hop, session, file, 1))
+#define carry_none(hop, session)	STEP(step_carry(hop, session, NULL, 0))
 
 #define region_fill(name, seed)		STEP(step_region_fill(name, seed))
 #define region_check(name, seed)	STEP(step_region_check(name, seed))
