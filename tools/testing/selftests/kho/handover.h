@@ -223,10 +223,8 @@ void step_unwritable_name(const char *session);
 void step_unwritable_retrieve(const char *session, u64 token);
 
 /* handover_damage.c */
-void step_damage_session(const char *session, const char *field, const char *value);
-void step_damage_block(const char *session, const char *field, const char *value);
-void step_damage_file(const char *session, u64 token, const char *field,
-		      const char *value);
+void step_damage(const char *record, const char *session, u64 token, const char *field,
+		 const char *value);
 void step_damage_flbs(void);
 
 /* handover_compat.c */
@@ -280,13 +278,15 @@ void step_reboot_kexec(void);
  */
 #define POKE_BIG_ENDIAN	(-32)
 
-void step_poke(const char *where, int bits, const char *what);
-void step_fill(const char *where, const char *length, u8 byte);
-void step_copy(const char *where, const char *what, size_t len);
-void step_map_add(const char *where, const char *size);
-void step_map_cover(unsigned int nr, const char *block);
-void step_scratch_set(bool size, const char *what);
-void step_boot_set(int offset, const char *what);
+#define HARM_STEP(name)	void step_##name(const char *where, const char *what, int number)
+
+HARM_STEP(poke);
+HARM_STEP(fill);
+HARM_STEP(copy);
+HARM_STEP(map_add);
+HARM_STEP(map_cover);
+HARM_STEP(scratch_set);
+HARM_STEP(boot_set);
 
 /* handover_place.c */
 void step_memory_fragment(u64 left);

@@ -96,23 +96,6 @@ static int block_find(u64 *pa)
 	return err;
 }
 
-static int file_find(u64 token, u64 *pa)
-{
-	return block_find(pa) ?:
-	       record_find(*pa, FILE_SIZE, FILE_TOKEN, &token, sizeof(token), pa);
-}
-
-static const struct field *field_find(const char *record, const char *name)
-{
-	for (unsigned int i = 0; i < ARRAY_SIZE(fields); i++) {
-		if (!strcmp(fields[i].record, record) &&
-		    !strcmp(fields[i].name, name))
-			return &fields[i];
-	}
-
-	return NULL;
-}
-
 /*
  * A text may be a kind of bad_text().  A number may be "self", the address of
  * the record, or "full", the number of files that fit into a block.
@@ -141,48 +124,33 @@ static int field_write(const struct field *field, u64 pa, const char *text)
 	return err ? err : memory_write(&value, sizeof(value), at);
 }
 
-static int damage(const char *record, const char *name, const char *text, u64 pa)
-{
-	const struct field *field = field_find(record, name);
-
-	return field ? field_write(field, pa, text) :
-		       problem(-EINVAL, "a %s has no field %s", record, name);
-}
-
-DEFINE_STEP(damage_session, (const char *session, const char *field, const char *value),
-	    (session, field, value), "damage-session %s %s %s", session, field, value)
-{
-	u64 pa;
-
-	return session_find(session, &pa) ?:
-	       damage("session", field, value, pa);
-}
-
-/* Damages the first record block of the files of a session. */
-DEFINE_STEP(damage_block, (const char *session, const char *field, const char *value),
-	    (session, field, value), "damage-block %s %s %s", session, field, value)
-{
-	u64 pa;
-
-	return session_find(session, &pa) ?:
-	       block_find(&pa) ?:
-	       damage("block", field, value, pa);
-}
-
 int file_record(const char *session, u64 token, u64 *pa)
 {
-	return session_find(session, pa) ?: file_find(token, pa);
+	return session_find(session, pa) ?:
+	       block_find(pa) ?:
+	       record_find(*pa, FILE_SIZE, FILE_TOKEN, &token, sizeof(token), pa);
 }
 
-DEFINE_STEP(damage_file,
-	    (const char *session, u64 token, const char *field, const char *value),
-	    (session, token, field, value), "damage-file %s %llu %s %s", session, token,
-	    field, value)
+/* Damages a session, its first record block of files, or one of its files. */
+DEFINE_STEP(damage, (const char *record, const char *session, u64 token,
+		     const char *field, const char *value),
+	    (record, session, token, field, value), "damage-%s %s%s %s %s", record, session,
+	    token ? textf(" %llu", token) : "", field, value)
 {
 	u64 pa;
+	int err = strcmp(record, "file") ? session_find(session, &pa) :
+					   file_record(session, token, &pa);
 
-	return file_record(session, token, &pa) ?:
-	       damage("file", field, value, pa);
+	if (!err && !strcmp(record, "block"))
+		err = block_find(&pa);
+	if (err)
+		return err;
+	for (unsigned int i = 0; i < ARRAY_SIZE(fields); i++) {
+		if (!strcmp(fields[i].record, record) && !strcmp(fields[i].name, field))
+			return field_write(&fields[i], pa, value);
+	}
+
+	return problem(-EINVAL, "a %s has no field %s", record, field);
 }
 
 /*

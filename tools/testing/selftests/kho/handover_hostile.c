@@ -397,9 +397,12 @@ static int evaluate(const char *text, u64 *value)
 	return err;
 }
 
-DEFINE_STEP(poke, (const char *where, int bits, const char *what), (where, bits, what),
-	    "poke %s %s%d %s", where, bits == POKE_BIG_ENDIAN ? "be" : "",
-	    bits == POKE_BIG_ENDIAN ? 32 : bits, what)
+#define DEFINE_HARM(name, ...)							\
+	DEFINE_STEP(name, (const char *where, const char *what, int number),	\
+		    (where, what, number), __VA_ARGS__)
+
+/* Writes @number bits. */
+DEFINE_HARM(poke, "poke %s %s%d %s", where, number < 0 ? "be" : "", abs(number), what)
 {
 	u64 at, value;
 	u32 big;
@@ -408,37 +411,37 @@ DEFINE_STEP(poke, (const char *where, int bits, const char *what), (where, bits,
 	if (err)
 		return err;
 	note("%s is %#llx, gets %#llx", where, at, value);
-	if (bits != POKE_BIG_ENDIAN)
-		return memory_write(&value, bits / 8, at);
+	if (number != POKE_BIG_ENDIAN)
+		return memory_write(&value, number / 8, at);
 	big = htobe32(value);
 
 	return memory_write(&big, sizeof(big), at);
 }
 
-DEFINE_STEP(fill, (const char *where, const char *length, u8 byte),
-	    (where, length, byte), "fill %s %s %u", where, length, byte)
+/* Fills @what bytes with the byte @number. */
+DEFINE_HARM(fill, "fill %s %s %d", where, what, number)
 {
 	u8 bytes[PAGE_MAX];
 	u64 at, len;
-	int err = evaluate(where, &at) ?: parse_u64(length, &len);
+	int err = evaluate(where, &at) ?: parse_u64(what, &len);
 
 	if (err || len > sizeof(bytes))
 		return err ? err : problem(-EINVAL, "more than a page");
-	memset(bytes, byte, len);
+	memset(bytes, number, len);
 
 	return memory_write(bytes, len, at);
 }
 
-DEFINE_STEP(copy, (const char *where, const char *what, size_t len), (where, what, len),
-	    "copy %s %s %zu", where, what, len)
+/* Copies @number bytes. */
+DEFINE_HARM(copy, "copy %s %s %d", where, what, number)
 {
 	u8 bytes[PAGE_MAX];
 	u64 to, from;
 
 	return evaluate(where, &to) ?:
 	       evaluate(what, &from) ?:
-	       memory_read(bytes, len, from) ?:
-	       memory_write(bytes, len, to);
+	       memory_read(bytes, number, from) ?:
+	       memory_write(bytes, number, to);
 }
 
 /* @text is the order of a block, or its size as "2^BITS". */
@@ -453,27 +456,25 @@ static int parse_order(const char *text, u64 *order)
 	return err;
 }
 
-/* @size: the size of the block at @where, or NULL if @where is the key itself. */
-DEFINE_STEP(map_add, (const char *where, const char *size), (where, size),
-	    "map-add %s %s", where, size ? size : "")
+/* @what: the size of the block at @where, or NULL if @where is the key itself. */
+DEFINE_HARM(map_add, "map-add %s %s", where, what ? what : "")
 {
 	u64 value, order;
 	int err = evaluate(where, &value);
 
-	if (!err && size) {
-		err = parse_order(size, &order);
+	if (!err && what) {
+		err = parse_order(what, &order);
 		value = map_key(value, order);
 	}
 
-	return err ? err : key_add(value);
+	return err ?: key_add(value);
 }
 
-/* Adds keys for all aligned blocks of this size within a scratch area. */
-DEFINE_STEP(map_cover, (unsigned int nr, const char *block), (nr, block),
-	    "map-cover %u %s", nr, block)
+/* Adds keys for all aligned blocks of this size within scratch area @number. */
+DEFINE_HARM(map_cover, "map-cover %d %s", number, what)
 {
 	u64 order, start, size, bytes;
-	int err = parse_order(block, &order) ?: scratch_area(nr, &start, &size);
+	int err = parse_order(what, &order) ?: scratch_area(number, &start, &size);
 
 	if (err)
 		return err;
@@ -486,12 +487,11 @@ DEFINE_STEP(map_cover, (unsigned int nr, const char *block), (nr, block),
 }
 
 /*
- * Sets the size, or the start, of the last area.  The array is at the start of
+ * Sets the size (@number is 1), or the start, of the last area.  The array is at the start of
  * a page, at an unknown address: search for it.  Copies of it are changed as
  * well, until this kernel reports the change.
  */
-DEFINE_STEP(scratch_set, (bool size, const char *what), (size, what),
-	    "scratch-set %s %s", size ? "size" : "start", what)
+DEFINE_HARM(scratch_set, "scratch-set %s %s", number ? "size" : "start", what)
 {
 	u64 area[64], value, pa, seen[2];
 	struct wanted wanted = { area, 0, page_size };
@@ -512,9 +512,9 @@ DEFINE_STEP(scratch_set, (bool size, const char *what), (size, what),
 	do {
 		err = ram_search(&wanted, &pa) ?:
 		      memory_write(&value, sizeof(value),
-				   pa + (count - 1) * 16 + size * 8) ?:
+				   pa + (count - 1) * 16 + number * 8) ?:
 		      scratch_area(count - 1, &seen[0], &seen[1]);
-	} while (!err && seen[size] != value);
+	} while (!err && seen[number] != value);
 
 	return err;
 }
@@ -552,11 +552,10 @@ static void boot_words(struct boot_words *boot, u64 root)
 #endif
 
 /*
- * Also changes copies that are left from loading the image.  The search must
- * not find the pattern of this process.
+ * Sets the parameter at offset @number.  Also changes copies that are left from
+ * loading the image.  The search must not find the pattern of this process.
  */
-DEFINE_STEP(boot_set, (int offset, const char *what), (offset, what), "boot-set %d %s",
-	    offset, what)
+DEFINE_HARM(boot_set, "boot-set %d %s", number, what)
 {
 	/* Not at a multiple of 4, unlike the bytes in an image. */
 	static u8 pattern[sizeof(struct boot_words) + 1];
@@ -571,12 +570,12 @@ DEFINE_STEP(boot_set, (int offset, const char *what), (offset, what), "boot-set 
 	wanted.len = boot.len;
 	memcpy(&pattern[1], boot.bytes, boot.len);
 	memset(boot.bytes, 0, sizeof(boot.bytes));
-	offset += offset < 16 ? boot.tree : boot.scratch - 16;
+	number += number < 16 ? boot.tree : boot.scratch - 16;
 	if (boot.big_endian)
 		value = htobe64(value);
 
 	while (!ram_search(&wanted, &pa)) {
-		err = memory_write(&value, sizeof(value), pa + offset);
+		err = memory_write(&value, sizeof(value), pa + number);
 		if (err)
 			return err;
 		nr++;

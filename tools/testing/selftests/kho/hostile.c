@@ -4,89 +4,41 @@
  * table.
  */
 
-#include <stdio.h>
 #include <string.h>
 
 #include "hostile.h"
 
-/* Copies @text to @out, with @at in the place of each "@". */
-static const char *with(const char *text, const char *at, char *out, size_t size)
+void harm_load(const char *where, const char *what, int number)
 {
-	size_t len = 0;
-
-	if (!text)
-		return NULL;
-	for (; *text && len + 1 < size; text++) {
-		if (*text == '@')
-			len += snprintf(out + len, size - len, "%s", at);
-		else
-			out[len++] = *text;
-	}
-	out[len < size ? len : size - 1] = '\0';
-
-	return out;
+	step_load("kexec -s -l");
 }
 
-static void harm_records(const struct harm *harm, const char *session)
+void harm_flbs(const char *name, const char *what, int number)
 {
-	switch (harm->kind) {
-	case HARM_SESSION:
-		damage_session(session, harm->where, harm->what);
-		break;
-	case HARM_BLOCK:
-		damage_block(session, harm->where, harm->what);
-		break;
-	case HARM_FILE:
-		damage_file(session, harm->number, harm->where, harm->what);
-		break;
-	default:
-		break;
-	}
+	step_offer_flbs(name, (const char *const[]){ what, NULL });
+}
+
+/* Returns @text with @at in the place of "@". */
+static const char *with(const char *text, const char *at)
+{
+	const char *mark = text ? strchr(text, '@') : NULL;
+
+	return mark ? textf("%.*s%s%s", (int)(mark - text), text, at, mark + 1) : text;
 }
 
 static void harm_one(const struct harm *harm, const char *at)
 {
-	char buf[2][128];
-	const char *where = with(harm->where, at, buf[0], sizeof(buf[0]));
-	const char *what = with(harm->what, at, buf[1], sizeof(buf[1]));
+	const char *where = with(harm->where, at), *what = with(harm->what, at);
 
-	switch (harm->kind) {
-	case HARM_POKE:
-		STEP(step_poke(where, harm->number, what));
-		break;
-	case HARM_FILL:
-		STEP(step_fill(where, what, harm->number));
-		break;
-	case HARM_COPY:
-		STEP(step_copy(where, what, harm->number));
-		break;
-	case HARM_MAP_ADD:
-		STEP(step_map_add(where, what));
-		break;
-	case HARM_MAP_COVER:
-		STEP(step_map_cover(harm->number, what));
-		break;
-	case HARM_SCRATCH_SIZE:
-	case HARM_SCRATCH_START:
-		STEP(step_scratch_set(harm->kind == HARM_SCRATCH_SIZE, what));
-		break;
-	case HARM_LOAD:
-		load();
-		break;
-	case HARM_BOOT:
-		STEP(step_boot_set(harm->number, what));
-		break;
-	case HARM_FLBS:
-		offer_flbs(where, what);
-		break;
-	default:
-		harm_records(harm, at);
-	}
+	if (harm->record)
+		STEP(step_damage(harm->record, at, harm->number, where, what));
+	else
+		STEP(harm->step(where, what, harm->number));
 }
 
 void harm_all(const struct harm *harm, unsigned int nr, const char *at)
 {
-	for (unsigned int i = 0; i < nr && harm[i].kind != NO_HARM; i++)
+	for (unsigned int i = 0; i < nr && (harm[i].step || harm[i].record); i++)
 		harm_one(&harm[i], at);
 }
 

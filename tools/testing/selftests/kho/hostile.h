@@ -17,34 +17,35 @@
 #define ODD		"0x123457"	/* in RAM, and no page begins there */
 #define HUGE_NUMBER	"0xffffffffffffffff"
 
+/* A step on a place, or on the field @where of a record of the previous kernel. */
 struct harm {
-	enum {
-		NO_HARM, HARM_POKE, HARM_FILL, HARM_COPY, HARM_MAP_ADD, HARM_MAP_COVER,
-		HARM_SCRATCH_SIZE, HARM_SCRATCH_START, HARM_LOAD, HARM_BOOT,
-		HARM_FLBS, HARM_SESSION, HARM_BLOCK, HARM_FILE,
-	} kind;
+	void (*step)(const char *where, const char *what, int number);
 	const char *where;
 	const char *what;
 	int number;
+	const char *record;
 };
 
-#define POKE(where, what)	{ HARM_POKE, where, what, 64 }
-#define POKE32(where, what)	{ HARM_POKE, where, what, 32 }
-#define POKE16(where, what)	{ HARM_POKE, where, what, 16 }
-#define POKE_BE32(where, what)	{ HARM_POKE, where, what, POKE_BIG_ENDIAN }
-#define FILL(where, length, byte)	{ HARM_FILL, where, length, byte }
-#define COPY(where, what, bytes)	{ HARM_COPY, where, what, bytes }
-#define MAP_ADD(where, size)	{ HARM_MAP_ADD, where, size }
-#define MAP_KEY(key)		{ HARM_MAP_ADD, key }
-#define MAP_COVER(area, size)	{ HARM_MAP_COVER, NULL, size, area }
-#define SCRATCH_SIZE(what)	{ HARM_SCRATCH_SIZE, NULL, what }
-#define SCRATCH_START(what)	{ HARM_SCRATCH_START, NULL, what }
-#define LOADED			{ HARM_LOAD }
-#define BOOT(offset, what)	{ HARM_BOOT, NULL, what, offset }
-#define OFFER_FLBS(memfd, name)	{ HARM_FLBS, memfd, name }
-#define SESSION(field, what)	{ HARM_SESSION, field, what }
-#define BLOCK(field, what)	{ HARM_BLOCK, field, what }
-#define RECORD(field, what)	{ HARM_FILE, field, what, 2 }
+#define POKE(where, what)	{ step_poke, where, what, 64 }
+#define POKE32(where, what)	{ step_poke, where, what, 32 }
+#define POKE16(where, what)	{ step_poke, where, what, 16 }
+#define POKE_BE32(where, what)	{ step_poke, where, what, POKE_BIG_ENDIAN }
+#define FILL(where, length, byte)	{ step_fill, where, length, byte }
+#define COPY(where, what, bytes)	{ step_copy, where, what, bytes }
+#define MAP_ADD(where, size)	{ step_map_add, where, size }
+#define MAP_KEY(key)		{ step_map_add, key }
+#define MAP_COVER(area, size)	{ step_map_cover, NULL, size, area }
+#define SCRATCH_SIZE(what)	{ step_scratch_set, NULL, what, true }
+#define SCRATCH_START(what)	{ step_scratch_set, NULL, what, false }
+#define BOOT(offset, what)	{ step_boot_set, NULL, what, offset }
+#define LOADED			{ harm_load }
+#define OFFER_FLBS(memfd, name)	{ harm_flbs, memfd, name }
+#define SESSION(field, what)	{ NULL, field, what, 0, "session" }
+#define BLOCK(field, what)	{ NULL, field, what, 0, "block" }
+#define RECORD(field, what)	{ NULL, field, what, 2, "file" }
+
+void harm_load(const char *where, const char *what, int number);
+void harm_flbs(const char *name, const char *what, int number);
 
 #define HARMS	10
 

@@ -126,12 +126,8 @@
  * Damage records of the previous kernel, and offer data of this kernel in other
  * versions.
  */
-#define damage_session(session, field, value) \
-	STEP(step_damage_session(session, field, value))
-#define damage_block(session, field, value) \
-	STEP(step_damage_block(session, field, value))
 #define damage_file(session, token, field, value) \
-	STEP(step_damage_file(session, token, field, value))
+	STEP(step_damage("file", session, token, field, value))
 #define damage_flbs()		STEP(step_damage_flbs())
 #define offer_root(offer)	STEP(step_offer_root(offer, 0))
 #define offer_root_of(offer, length)	STEP(step_offer_root(offer, length))
