@@ -37,6 +37,7 @@ typedef unsigned long long u64;
 
 #define __printf(a, b)	__attribute__((format(printf, a, b)))
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define min(a, b)	((a) < (b) ? (a) : (b))
 
 /* Page size of this kernel, and the largest one of any kernel, in bytes. */
 extern unsigned long page_size;

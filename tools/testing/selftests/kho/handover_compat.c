@@ -112,7 +112,7 @@ static int root_set(const char *node, const char *prop, const void *value,
 	if (!err && lie)
 		err = fdt_prop_lie(&blob, node, prop, lie);
 
-	return err ? err : memory_write(blob.bytes, page_size, pa);
+	return err ?: memory_write(blob.bytes, page_size, pa);
 }
 
 /* @lie: a false length of the text, if not 0. */
@@ -148,7 +148,7 @@ DEFINE_STEP(offer_luo, (const char *offer), (offer), "offer-luo %s", offer)
 	if (!err)
 		err = kho_fdt_u64(OUT_FDT, "LUO", "preserved-data", &pa);
 
-	return err ? err : memory_write(text, len, pa);
+	return err ?: memory_write(text, len, pa);
 }
 
 /*
@@ -186,5 +186,5 @@ DEFINE_STEP(offer_flbs, (const char *name, const char *const *offers), (name, of
 	      kho_fdt_u64(OUT_FDT, "LUO", "preserved-data", &luo);
 	munmap(page, page_size);
 
-	return err ? err : memory_write(&pa, sizeof(pa), luo + LUO_FLBS);
+	return err ?: memory_write(&pa, sizeof(pa), luo + LUO_FLBS);
 }

@@ -121,7 +121,7 @@ static int field_write(const struct field *field, u64 pa, const char *text)
 	else if (strcmp(text, "self"))
 		err = parse_u64(text, &value);
 
-	return err ? err : memory_write(&value, sizeof(value), at);
+	return err ?: memory_write(&value, sizeof(value), at);
 }
 
 int file_record(const char *session, u64 token, u64 *pa)

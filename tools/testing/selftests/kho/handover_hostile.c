@@ -154,7 +154,7 @@ static int key_add(u64 key)
 		err = memory_read(&word, sizeof(word), leaf);
 	word |= 1ull << bit % 64;
 
-	return err ? err : memory_write(&word, sizeof(word), leaf);
+	return err ?: memory_write(&word, sizeof(word), leaf);
 }
 
 /* Sets @leaf to the leaf for @key, or to 0 if it does not exist. */
@@ -289,7 +289,7 @@ static int place_root(char *rest, u64 *value)
 
 	*value = root;
 
-	return err ? err : add_property(OUT_FDT, rest, value);
+	return err ?: add_property(OUT_FDT, rest, value);
 }
 
 static int place_sub(char *rest, u64 *value)
@@ -303,7 +303,7 @@ static int place_sub(char *rest, u64 *value)
 	err = kho_fdt_u64(OUT_FDT, rest, "preserved-data", value);
 	snprintf(path, sizeof(path), KHO_DIR "out/sub_fdts/%s", rest);
 
-	return err ? err : add_property(path, more ? more : "", value);
+	return err ?: add_property(path, more ? more : "", value);
 }
 
 /* @rest: LEVEL:ORDER:PLACE */
@@ -426,7 +426,7 @@ DEFINE_HARM(fill, "fill %s %s %d", where, what, number)
 	int err = evaluate(where, &at) ?: parse_u64(what, &len);
 
 	if (err || len > sizeof(bytes))
-		return err ? err : problem(-EINVAL, "more than a page");
+		return err ?: problem(-EINVAL, "more than a page");
 	memset(bytes, number, len);
 
 	return memory_write(bytes, len, at);

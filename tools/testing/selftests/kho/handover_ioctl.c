@@ -33,27 +33,23 @@ union luo_arg {
 	u8 bytes[128];
 };
 
+enum { CREATE, GET, PRESERVE, RETRIEVE, FINISH, NAME };
+
+#define SIZE(member)	sizeof(((union luo_arg *)NULL)->member)
+
 /* A short name for each ioctl, and the size of its structure. */
 static const struct luo_ioctl {
 	const char *name;
 	unsigned int cmd;
 	size_t size;
 } ioctls[] = {
-	{ "CREATE_SESSION", LIVEUPDATE_IOCTL_CREATE_SESSION,
-	  sizeof(struct liveupdate_ioctl_create_session) },
-	{ "RETRIEVE_SESSION", LIVEUPDATE_IOCTL_RETRIEVE_SESSION,
-	  sizeof(struct liveupdate_ioctl_retrieve_session) },
-	{ "PRESERVE_FD", LIVEUPDATE_SESSION_PRESERVE_FD,
-	  sizeof(struct liveupdate_session_preserve_fd) },
-	{ "RETRIEVE_FD", LIVEUPDATE_SESSION_RETRIEVE_FD,
-	  sizeof(struct liveupdate_session_retrieve_fd) },
-	{ "FINISH", LIVEUPDATE_SESSION_FINISH,
-	  sizeof(struct liveupdate_session_finish) },
-	{ "GET_NAME", LIVEUPDATE_SESSION_GET_NAME,
-	  sizeof(struct liveupdate_session_get_name) },
+	[CREATE] = { "CREATE_SESSION", LIVEUPDATE_IOCTL_CREATE_SESSION, SIZE(create) },
+	[GET] = { "RETRIEVE_SESSION", LIVEUPDATE_IOCTL_RETRIEVE_SESSION, SIZE(get) },
+	[PRESERVE] = { "PRESERVE_FD", LIVEUPDATE_SESSION_PRESERVE_FD, SIZE(preserve) },
+	[RETRIEVE] = { "RETRIEVE_FD", LIVEUPDATE_SESSION_RETRIEVE_FD, SIZE(retrieve) },
+	[FINISH] = { "FINISH", LIVEUPDATE_SESSION_FINISH, SIZE(finish) },
+	[NAME] = { "GET_NAME", LIVEUPDATE_SESSION_GET_NAME, SIZE(name) },
 };
-
-enum { CREATE, GET, PRESERVE, RETRIEVE, FINISH, NAME };
 
 /* A row of the table; fields that an ioctl does not use are not set. */
 struct call {
@@ -341,8 +337,7 @@ DEFINE_STEP(table_new, (void), (), "table-new")
 	if (session < 0)
 		return session;
 
-	err = table_device_new(dev) ?:
-	      table_new(session, memfd, other, pipes[0]);
+	err = table_device_new(dev) ?: table_new(session, memfd, other, pipes[0]);
 	close(session);
 	if (!err)
 		err = table_closed(dev, memfd);
@@ -372,15 +367,10 @@ static int table_held(int dev, int session, const char *name, u64 token)
 	int err = expect_all(session, calls, ARRAY_SIZE(calls));
 
 	close(memfd);
-	if (!err)
-		err = expect_unknown(session, state, false);
-	if (!err)
-		err = expect_close(dev, again);
-	/* Incoming and outgoing sessions are independent. */
-	if (!err)
-		err = expect_close(dev, create);
 
-	return err;
+	/* Incoming and outgoing sessions are independent. */
+	return err ?: expect_unknown(session, state, false) ?:
+	       expect_close(dev, again) ?: expect_close(dev, create);
 }
 
 static int table_finished(int dev, int session, const char *name, u64 token)
@@ -400,7 +390,7 @@ static int table_finished(int dev, int session, const char *name, u64 token)
 
 	close(memfd);
 
-	return err ? err : expect_close(dev, again);
+	return err ?: expect_close(dev, again);
 }
 
 static int table_parked(int dev, const char *name, u64 token, bool end)
@@ -449,7 +439,7 @@ DEFINE_STEP(table_incoming, (const char *session, u64 token), (session, token),
 	if (!err)
 		err = table_parked(dev, session, token, true);
 
-	return err ? err : expect_close(dev, gone);
+	return err ?: expect_close(dev, gone);
 }
 
 /*
@@ -503,11 +493,6 @@ DEFINE_STEP_AS(unwritable_get, (const char *session), unwritable_device(session,
 DEFINE_STEP_AS(unwritable_name, (const char *session),
 	       unwritable_session(session, (struct call){ .nr = NAME }),
 	       "unwritable-name %s", session)
-
-void step_unwritable_retrieve(const char *session, u64 token)
-{
-	struct call call = { .nr = RETRIEVE, .number = token };
-
-	step("unwritable-retrieve %s %llu", session, token);
-	step_end(unwritable_session(session, call));
-}
+DEFINE_STEP_AS(unwritable_retrieve, (const char *session, u64 token),
+	       unwritable_session(session, (struct call){ .nr = RETRIEVE, .number = token }),
+	       "unwritable-retrieve %s %llu", session, token)

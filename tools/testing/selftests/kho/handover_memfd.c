@@ -32,62 +32,44 @@ static int write_at(int fd, const void *buf, size_t len, off_t offset)
 }
 
 /*
- * How the bytes of a memfd are laid out: @piece bytes of data every @step
- * bytes, holes between them.  Without a seed it is one hole.
+ * How the bytes of a memfd are laid out: a piece of data at the start of each
+ * step, holes between them.  Without a seed it is one hole.
  */
-struct content {
-	u64 size;
-	u64 seed;
-	u64 step;
-	u64 piece;
-};
-
-static struct content content_of(const struct memfd *file)
+static u64 step_size(const struct memfd *file)
 {
-	return (struct content){
-		.size = file->size,
-		.seed = file->seed,
-		.step = file->step ? file->step : CHUNK,
-		.piece = file->step ? page_size : CHUNK,
-	};
+	return file->step ? file->step : CHUNK;
 }
 
-static size_t content_piece(const struct content *content, u64 offset)
+static u64 piece_size(const struct memfd *file)
 {
-	u64 left = content->size - offset;
-
-	return left < content->piece ? left : content->piece;
+	return file->step ? page_size : CHUNK;
 }
 
-static int content_write(int fd, const struct content *content)
+static int content_write(int fd, const struct memfd *file)
 {
 	static __thread u8 buf[CHUNK];
-	int err;
+	int err = 0;
 
-	for (u64 at = 0; at < content->size; at += content->step) {
-		size_t len = content_piece(content, at);
+	for (u64 at = 0; at < file->size && !err; at += step_size(file)) {
+		size_t len = min(file->size - at, piece_size(file));
 
-		pattern_fill(buf, len, content->seed, at);
+		pattern_fill(buf, len, file->seed, at);
 		err = write_at(fd, buf, len, at);
-		if (err)
-			return err;
 	}
 
-	return 0;
+	return err;
 }
 
-static int content_map(int fd, const struct content *content)
+static int content_map(int fd, const struct memfd *file)
 {
-	u8 *map;
+	u8 *map = mmap(NULL, file->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-	map = mmap(NULL, content->size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		   fd, 0);
 	if (map == MAP_FAILED)
 		return problem(-errno, "mmap: %m");
-	for (u64 at = 0; at < content->size; at += content->step)
-		pattern_fill(map + at, content_piece(content, at),
-			     content->seed, at);
-	munmap(map, content->size);
+	for (u64 at = 0; at < file->size; at += step_size(file))
+		pattern_fill(map + at, min(file->size - at, piece_size(file)),
+			     file->seed, at);
+	munmap(map, file->size);
 
 	return 0;
 }
@@ -110,70 +92,54 @@ static int bytes_check(int fd, const u8 *want, size_t len, u64 at)
 		       at + i, seen[i], want[i]);
 }
 
-static int content_check(int fd, const struct content *content)
+static int content_check(int fd, const struct memfd *file)
 {
 	static __thread u8 want[CHUNK];
-	u64 at = 0;
+	size_t len;
+	int err = 0;
 
-	while (at < content->size) {
-		u64 in_step = at % content->step;
-		u64 left = content->size - at;
-		size_t len;
-		int err;
+	for (u64 at = 0; at < file->size && !err; at += len) {
+		u64 in_step = at % step_size(file), left = file->size - at;
 
-		if (in_step < content->piece && content->seed) {
-			len = content_piece(content, at);
-			pattern_fill(want, len, content->seed, at);
+		if (in_step < piece_size(file) && file->seed) {
+			len = min(left, piece_size(file));
+			pattern_fill(want, len, file->seed, at);
 		} else {
-			len = content->step - in_step;
-			if (len > CHUNK)
-				len = CHUNK;
-			if (len > left)
-				len = left;
+			len = min(left, min(step_size(file) - in_step, CHUNK));
 			memset(want, 0, len);
 		}
 		err = bytes_check(fd, want, len, at);
-		if (err)
-			return err;
-		at += len;
 	}
 
-	return 0;
+	return err;
 }
 
 int seeded_make(const char *name, u64 size, u64 seed)
 {
-	const struct content content = { size, seed, CHUNK, CHUNK };
 	int fd = memfd_create(name, MFD_CLOEXEC), err;
 
 	if (fd < 0)
 		return problem(-errno, "memfd_create: %m");
-	err = content_write(fd, &content);
-	if (err) {
+	err = seeded_write(fd, size, seed);
+	if (err)
 		close(fd);
-		return err;
-	}
 
-	return fd;
+	return err ?: fd;
 }
 
 int seeded_write(int fd, u64 size, u64 seed)
 {
-	const struct content content = { size, seed, CHUNK, CHUNK };
-
-	return content_write(fd, &content);
+	return content_write(fd, &(struct memfd){ NULL, size, seed });
 }
 
 int seeded_check(int fd, u64 size, u64 seed)
 {
-	const struct content content = { size, seed, CHUNK, CHUNK };
 	off_t end = lseek(fd, 0, SEEK_END);
 
 	if ((u64)end != size)
-		return problem(-EIO, "size is %lld, expected %llu",
-			       (long long)end, size);
+		return problem(-EIO, "size is %lld, expected %llu", (long long)end, size);
 
-	return content_check(fd, &content);
+	return content_check(fd, &(struct memfd){ NULL, size, seed });
 }
 
 static int seals_add(int fd, unsigned int seals)
@@ -187,18 +153,16 @@ static int seals_add(int fd, unsigned int seals)
 
 static int memfd_fill(int fd, const struct memfd *file)
 {
-	const struct content content = content_of(file);
 	int err = 0;
 
 	if (ftruncate(fd, file->size))
 		return problem(-errno, "truncate: %m");
 	if (file->seed)
-		err = file->map ? content_map(fd, &content) :
-				  content_write(fd, &content);
+		err = file->map ? content_map(fd, file) : content_write(fd, file);
 	if (!err && file->pos && lseek(fd, file->pos - POS(0), SEEK_SET) < 0)
 		err = problem(-errno, "seek: %m");
 
-	return err ? err : seals_add(fd, file->seals);
+	return err ?: seals_add(fd, file->seals);
 }
 
 /* Restricts further allocations of this process to a node; 0 allows all nodes. */
@@ -220,53 +184,33 @@ static int memfd_place(int fd, const struct memfd *file)
 
 	if (!file->node)
 		return memfd_fill(fd, file);
-	err = allocate_on(file->node);
-	if (err)
-		return err;
-	err = memfd_fill(fd, file);
+	err = allocate_on(file->node) ?: memfd_fill(fd, file);
 	err2 = allocate_on(0);
 
-	return err ? err : err2;
+	return err ?: err2;
 }
 
 /* Non-default properties of a file, for the description of a step. */
 static const char *describe(const struct memfd *file)
 {
-	static char text[200];
-	int len;
-
-	len = snprintf(text, sizeof(text), "%s size=%llu seed=%llu", file->name,
-		       file->size, file->seed);
-	if (file->step)
-		len += snprintf(text + len, sizeof(text) - len, " step=%llu",
-				file->step);
-	if (file->pos)
-		len += snprintf(text + len, sizeof(text) - len, " pos=%llu",
-				file->pos - POS(0));
-	if (file->seals)
-		len += snprintf(text + len, sizeof(text) - len, " seals=%#x",
-				file->seals & ~SEALED);
-	if (file->mode)
-		snprintf(text + len, sizeof(text) - len, " mode=%04o", file->mode);
-
-	return text;
+	return textf("%s size=%llu seed=%llu%s%s%s%s", file->name, file->size, file->seed,
+		     file->step ? textf(" step=%llu", file->step) : "",
+		     file->pos ? textf(" pos=%llu", file->pos - POS(0)) : "",
+		     file->seals ? textf(" seals=%#x", file->seals & ~SEALED) : "",
+		     file->mode ? textf(" mode=%04o", file->mode) : "");
 }
 
 DEFINE_STEP(memfd, (const struct memfd *file), (file), "memfd %s", describe(file))
 {
-	int fd, err;
+	int fd = memfd_create(file->name, file->flags | MFD_CLOEXEC), err;
 
-	fd = memfd_create(file->name, file->flags | MFD_CLOEXEC);
 	if (fd < 0)
 		return problem(-errno, "memfd_create: %m");
-
 	err = memfd_place(fd, file);
-	if (err) {
+	if (err)
 		close(fd);
-		return err;
-	}
 
-	return fd_add(file->name, fd);
+	return err ?: fd_add(file->name, fd);
 }
 
 /* Requests to the host are slow in an emulated guest, so use few large ones. */
@@ -277,41 +221,32 @@ static int copy_file(int from, int to)
 	ssize_t len;
 	int err;
 
-	while ((len = read(from, buf, sizeof(buf))) > 0) {
-		err = write_at(to, buf, len, at);
-		if (err)
-			return err;
+	do {
+		len = read(from, buf, sizeof(buf));
+		err = len > 0 ? write_at(to, buf, len, at) : 0;
 		at += len;
-	}
+	} while (len > 0 && !err);
 
-	return len ? problem(-errno, "read: %m") : 0;
+	return len < 0 ? problem(-errno, "read: %m") : err;
 }
 
 /* A memfd with the bytes of a file of the guest. */
 DEFINE_STEP(make_of_file, (const char *name, const char *path, unsigned int seals),
 	    (name, path, seals), "file %s %s seals=%#x", name, path, seals)
 {
-	int from, fd, err;
+	int fd = memfd_create(name, MFD_ALLOW_SEALING | MFD_CLOEXEC);
+	int from = open(path, O_RDONLY | O_CLOEXEC), err;
 
-	from = open(path, O_RDONLY | O_CLOEXEC);
 	if (from < 0)
 		return problem(-errno, "%s: %m", path);
-	fd = memfd_create(name, MFD_ALLOW_SEALING | MFD_CLOEXEC);
-	if (fd < 0) {
-		close(from);
+	if (fd < 0)
 		return problem(-errno, "memfd_create: %m");
-	}
-
-	err = copy_file(from, fd);
+	err = copy_file(from, fd) ?: seals_add(fd, seals);
 	close(from);
-	if (!err)
-		err = seals_add(fd, seals);
-	if (err) {
+	if (err)
 		close(fd);
-		return err;
-	}
 
-	return fd_add(name, fd);
+	return err ?: fd_add(name, fd);
 }
 
 static int check_properties(int fd, const struct memfd *file)
@@ -341,13 +276,20 @@ static int check_properties(int fd, const struct memfd *file)
 
 DEFINE_STEP(check, (const struct memfd *file), (file), "check %s", describe(file))
 {
-	const struct content content = content_of(file);
 	int fd = fd_find(file->name);
 
 	if (fd < 0)
 		return fd;
 
-	return check_properties(fd, file) ?: content_check(fd, &content);
+	return check_properties(fd, file) ?: content_check(fd, file);
+}
+
+DEFINE_STEP(check_properties, (const struct memfd *file), (file), "check %s",
+	    describe(file))
+{
+	int fd = fd_find(file->name);
+
+	return fd < 0 ? fd : check_properties(fd, file);
 }
 
 /* @failed: a system call has failed; @forbidden: a seal forbids it. */
@@ -391,9 +333,8 @@ static int try_write(int fd, bool forbidden)
 static int try_chmod(int fd, const struct stat *st, bool forbidden)
 {
 	mode_t mode = st->st_mode & 07777;
-	int err;
+	int err = expect("chmod", forbidden, fchmod(fd, mode ^ 0111));
 
-	err = expect("chmod", forbidden, fchmod(fd, mode ^ 0111));
 	if (!err && !forbidden && fchmod(fd, mode))
 		err = problem(-errno, "chmod back: %m");
 
@@ -423,6 +364,7 @@ DEFINE_STEP(enforce, (const char *name), (name), "enforce %s", name)
 	int fd = fd_find(name);
 	unsigned int seals;
 	struct stat st;
+	bool no_write;
 	int err = 0;
 
 	if (fd < 0)
@@ -430,21 +372,13 @@ DEFINE_STEP(enforce, (const char *name), (name), "enforce %s", name)
 	if (fstat(fd, &st))
 		return problem(-errno, "stat: %m");
 	seals = fcntl(fd, F_GET_SEALS);
-
+	no_write = seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
 	if (st.st_size)
-		err = try_write(fd, seals & (F_SEAL_WRITE |
-					     F_SEAL_FUTURE_WRITE));
-	if (!err && st.st_size)
-		err = try_map(fd, seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
-	if (!err)
-		err = try_size(fd, &st, seals);
-	if (!err)
-		err = try_chmod(fd, &st, seals & F_SEAL_EXEC);
-	if (!err)
-		err = expect("new seal", seals & F_SEAL_SEAL,
-			     fcntl(fd, F_ADD_SEALS, 0));
+		err = try_write(fd, no_write) ?: try_map(fd, no_write);
 
-	return err;
+	return err ?: try_size(fd, &st, seals) ?:
+	       try_chmod(fd, &st, seals & F_SEAL_EXEC) ?:
+	       expect("new seal", seals & F_SEAL_SEAL, fcntl(fd, F_ADD_SEALS, 0));
 }
 
 /* The digest is computed by an independent program. */
@@ -508,13 +442,4 @@ void step_look(const struct memfd *files, unsigned int nr)
 {
 	for (unsigned int i = 0; i < nr; i++)
 		step_check(&files[i]);
-}
-
-void step_check_properties(const struct memfd *file)
-{
-	int fd;
-
-	step("check %s", describe(file));
-	fd = fd_find(file->name);
-	step_end(fd < 0 ? fd : check_properties(fd, file));
 }

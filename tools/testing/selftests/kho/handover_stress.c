@@ -412,7 +412,7 @@ DEFINE_STEP(stress_check, (const struct stress *size, unsigned int hop), (size, 
 		err = place_check(&m, &m.sessions[(first + i) %
 						  m.max_sessions]);
 
-	return err ? err : want_error("crashed session", luo_get("crash"),
+	return err ?: want_error("crashed session", luo_get("crash"),
 				      -ENOENT);
 }
 
@@ -526,7 +526,7 @@ static int many_do(unsigned int sessions, u64 files,
 	if (!err)
 		err = one("few", 500);
 
-	return err ? err : one("huge", files);
+	return err ?: one("huge", files);
 }
 
 DEFINE_STEP_AS(many_keep, (unsigned int sessions, u64 files),
