@@ -4,8 +4,6 @@
  * handover, with much memory, and after a crash.
  */
 
-#include <stdio.h>
-
 #include "steps.h"
 
 static const struct memfd file[] = { { "a", 16 * MIB, 1 } };

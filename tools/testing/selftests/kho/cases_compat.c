@@ -7,8 +7,6 @@
  * in its handover.  The sentence of a case is the expected result.
  */
 
-#include <stdio.h>
-
 #include "steps.h"
 
 #define IN	"/sys/kernel/debug/kho/in"

@@ -7,9 +7,6 @@
  * boot, log the damage, keep all other data, and continue with the next rows.
  */
 
-#include <stdio.h>
-#include <string.h>
-
 #include "hostile.h"
 
 #define IN		"/sys/kernel/debug/kho/in"

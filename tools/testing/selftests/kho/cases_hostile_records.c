@@ -5,10 +5,6 @@
  * of the session or of the second file before it is read.
  */
 
-#define _GNU_SOURCE
-#include <stdio.h>
-#include <string.h>
-
 #include "hostile.h"
 
 #define SER	"file:@:2+48>"		/* the description of the second file */

@@ -4,13 +4,9 @@
  * their digests in the next kernel.
  */
 
-#define _GNU_SOURCE
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "steps.h"
+
+#include <sys/stat.h>
 
 /* Only there if the host could build khoctl. */
 #define KHOCTL	"/share/khoctl/run"

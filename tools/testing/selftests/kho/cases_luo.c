@@ -3,9 +3,6 @@
  * Cases of the Live Update Orchestrator: its interface, holders, sessions and FLBs.
  */
 
-#include <stdio.h>
-#include <sys/mman.h>
-
 #include "steps.h"
 
 static const struct memfd one[] = { { "a", MIB, 1 } };

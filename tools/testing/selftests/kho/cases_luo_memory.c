@@ -4,9 +4,6 @@
  * accounting, pages that move, stress.
  */
 
-#include <stdio.h>
-#include <sys/mman.h>
-
 #include "steps.h"
 
 static void swap_on(void)

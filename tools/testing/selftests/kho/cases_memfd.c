@@ -3,11 +3,6 @@
  * Cases of memfds that are preserved in sessions: sizes, holes, positions, seals.
  */
 
-#define _GNU_SOURCE
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/mman.h>
-
 #include "steps.h"
 
 KHO_TEST(one_memfd, "One memfd of 4 MiB comes back whole and outlives its session.")

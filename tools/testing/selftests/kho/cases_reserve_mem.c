@@ -3,8 +3,6 @@
  * Cases of regions of reserve_mem=, and of the pages of lib/test_kho.c.
  */
 
-#include <stdio.h>
-
 #include "steps.h"
 
 KHO_TEST(test_kho, "lib/test_kho.c restores the pages that it preserved in the first kernel.")

@@ -3,8 +3,6 @@
  * Cases of scratch memory, which is allocated while an image is loaded.
  */
 
-#include <stdio.h>
-
 #include "steps.h"
 
 #define AREAS	"/sys/kernel/debug/kho/out/scratch_len"

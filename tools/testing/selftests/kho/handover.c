@@ -7,15 +7,10 @@
  * stdout.
  */
 
-#define _GNU_SOURCE
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include "handover.h"
 #include "kho_test.h"
+
+#include <sys/resource.h>
 
 static int run_case(const char *name, const char *hop)
 {

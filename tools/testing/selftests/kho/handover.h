@@ -6,10 +6,19 @@
 #ifndef SELFTESTS_KHO_HANDOVER_H
 #define SELFTESTS_KHO_HANDOVER_H
 
+/* All files include this header first, because of this definition. */
+#define _GNU_SOURCE
+
+#include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* Not defined by all C libraries. */
 #ifndef F_SEAL_FUTURE_WRITE

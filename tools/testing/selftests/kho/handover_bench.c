@@ -5,26 +5,16 @@
  * of its data: without external input, a guest does the same in each run.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
+#include "handover.h"
+
 #include <glob.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <termios.h>
-#include <unistd.h>
-
 #include <linux/reboot.h>
-
-#include "handover.h"
 
 #define SESSION		"bench"
 

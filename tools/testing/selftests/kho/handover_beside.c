@@ -4,17 +4,10 @@
  * same time.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "handover.h"
+
+#include <pthread.h>
+#include <sys/stat.h>
 
 #define HUGE		(2UL << 20)
 #define PROT_TAGS	0x20	/* PROT_MTE of arm64 */

@@ -7,14 +7,6 @@
  * kernel changes them, see handover_damage.c.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "handover.h"
 
 #define LUO_STRING	16	/* size in struct luo_ser */

@@ -5,12 +5,6 @@
  * before the kernel reads them.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <unistd.h>
-
 #include "handover.h"
 
 #define LUO_SESSIONS	24	/* offset in struct luo_ser */

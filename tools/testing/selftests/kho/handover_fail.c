@@ -5,14 +5,6 @@
  * without the allocation.  After a failure, it must work when it is repeated.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "handover.h"
 
 #define FAULTS_DIR	"/sys/kernel/debug/"

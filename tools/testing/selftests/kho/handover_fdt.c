@@ -3,12 +3,9 @@
  * The flattened device trees of a handover, as copies from debugfs.
  */
 
-#include <endian.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "handover.h"
+
+#include <endian.h>
 
 /* Tokens of a tree, and the magic number at its start. */
 #define FDT_MAGIC	0xd00dfeedu

@@ -6,17 +6,10 @@
  * File number n of the session has token n, n * UNIT + 1 bytes, and seed n.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "handover.h"
+
+#include <signal.h>
+#include <sys/wait.h>
 
 #define UNIT		3000
 #define MAX_KILLS	64

@@ -8,15 +8,9 @@
  * the eight bytes at the address so far.
  */
 
-#define _GNU_SOURCE
-#include <endian.h>
-#include <errno.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-
 #include "handover.h"
+
+#include <endian.h>
 
 #define WORDS		128	/* size of an expression */
 #define SPARE_STEP	(1UL << 20)	/* bytes to allocate for each attempt */

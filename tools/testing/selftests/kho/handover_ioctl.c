@@ -5,20 +5,11 @@
  * Interface" in kernel/liveupdate/luo_core.c.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <linux/liveupdate.h>
-
 #include "handover.h"
+
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <linux/liveupdate.h>
 
 #define TAIL	8	/* bytes that a later kernel may have added to a structure */
 

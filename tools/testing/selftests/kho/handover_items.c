@@ -4,14 +4,10 @@
  * compared.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <stdio.h>
+#include "handover.h"
+
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
-
-#include "handover.h"
 
 #define CACHE		"/run/memcached/socket"
 #define WAIT_MS		10000	/* for the server to listen */

@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Steps on /dev/liveupdate: sessions, and the files in them. */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
-#include <linux/liveupdate.h>
-
 #include "handover.h"
+
+#include <sys/ioctl.h>
+#include <linux/liveupdate.h>
 
 static int dev = -1;
 

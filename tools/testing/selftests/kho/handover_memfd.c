@@ -3,19 +3,11 @@
  * Steps on memfds: create one, and check its properties.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
+#include "handover.h"
+
 #include <linux/mempolicy.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <unistd.h>
-
-#include "handover.h"
 
 #define CHUNK	(64UL << 10)
 

@@ -4,13 +4,6 @@
  * memory, and the contents of the handover.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "handover.h"
 
 struct region {

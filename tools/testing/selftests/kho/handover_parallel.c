@@ -5,14 +5,9 @@
  * map.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <unistd.h>
-
 #include "handover.h"
+
+#include <pthread.h>
 
 #define MAX_THREADS	64
 #define MAX_FILES	64

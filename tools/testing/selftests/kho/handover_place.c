@@ -4,19 +4,11 @@
  * memory, and memfds of single pages at boundaries.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
+#include "handover.h"
+
 #include <linux/kexec.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
-#include <unistd.h>
-
-#include "handover.h"
 
 #define PIPE_SIZE	(1UL << 20)
 #define PIPES_MAX	4096

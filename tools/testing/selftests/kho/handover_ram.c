@@ -4,14 +4,6 @@
  * pages of this process.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "handover.h"
 
 #define WINDOW		(64UL << 20)

@@ -4,15 +4,10 @@
  * is loaded with KEXEC_FILE_DEBUG.
  */
 
-#include <errno.h>
-#include <fcntl.h>
-#include <glob.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "handover.h"
+
+#include <glob.h>
+#include <sys/syscall.h>
 
 #ifndef KEXEC_FILE_DEBUG
 #define KEXEC_FILE_DEBUG	0x00000008

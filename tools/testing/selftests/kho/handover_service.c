@@ -4,19 +4,12 @@
  * those that it stores in its file descriptor store.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "handover.h"
+
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
-
 #include <linux/liveupdate.h>
-
-#include "handover.h"
 
 #define FIRST_FD	3	/* the first descriptor that systemd passes */
 

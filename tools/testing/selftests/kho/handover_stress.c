@@ -5,24 +5,16 @@
  * running.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
+#include "handover.h"
+
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/reboot.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
-
 #include <linux/liveupdate.h>
 #include <linux/reboot.h>
-
-#include "handover.h"
 
 #define CHECK_STREAM	0x5eed0000ull
 

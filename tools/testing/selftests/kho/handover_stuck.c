@@ -5,22 +5,15 @@
  * or in one fallocate() after the other.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
+#include "handover.h"
+
 #include <linux/fuse.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <unistd.h>
-
-#include "handover.h"
 
 #define FUSE_DIR	"/tmp/fuse"
 #define FUSE_FILE	2	/* its inode */

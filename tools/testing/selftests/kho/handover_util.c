@@ -4,15 +4,10 @@
  * options, names of open files, seeded data, and shell commands.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "handover.h"
+
+#include <stdarg.h>
+#include <sys/wait.h>
 
 #define NAME_SIZE	64
 

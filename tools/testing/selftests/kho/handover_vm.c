@@ -3,17 +3,9 @@
  * Steps of virtual machines: output of programs, and the page frames of a file.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "handover.h"
+
+#include <sys/stat.h>
 
 /*
  * Prints every line of output as a note.  The last line is the reason for a

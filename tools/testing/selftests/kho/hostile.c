@@ -4,8 +4,6 @@
  * table.
  */
 
-#include <string.h>
-
 #include "hostile.h"
 
 void harm_load(const char *where, const char *what, int number)

@@ -3,9 +3,6 @@
  * The list of all cases.
  */
 
-#include <stdio.h>
-#include <string.h>
-
 #include "handover.h"
 #include "kho_test.h"
 

@@ -5,16 +5,10 @@
  * all cases in guests.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "handover.h"
 #include "kho_test.h"
+
+#include <sys/wait.h>
 
 #define KSFT_SKIP	4
 

@@ -7,18 +7,12 @@
  * handover.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/klog.h>
-#include <termios.h>
-#include <unistd.h>
-
 #include "handover.h"
 #include "kho_test.h"
+
+#include <stdarg.h>
+#include <sys/klog.h>
+#include <termios.h>
 
 #define LOG_MAX		(4UL << 20)
 #define LOG_READ_ALL	3

@@ -11,8 +11,6 @@
 #ifndef SELFTESTS_KHO_STEPS_H
 #define SELFTESTS_KHO_STEPS_H
 
-#include <errno.h>
-
 #include "handover.h"
 #include "kho_test.h"
 
