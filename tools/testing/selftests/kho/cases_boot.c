@@ -35,17 +35,14 @@ KHO_TEST(kho_off,
 	 "A second kernel with kho=off preserves nothing; the third one can preserve again.",
 	 .hops = 3, .deadline = 40, .append = { "", "kho=off", "" })
 {
-	static const struct memfd a[] = { { "a", 16 * MIB, 8 } };
-	static const struct memfd b[] = { { "b", MIB, 9 } };
-
 	if (!hop) {
-		keep("main", a);
+		keep("main", ONE("a", 16 * MIB, 8));
 	} else if (hop == 1) {
 		run("test ! -e /dev/liveupdate");
 		churn();
 	} else {
 		fails(ENOENT, session_get("main"));
-		keep("main", b);
+		keep("main", ONE("b", MIB, 9));
 		churn();
 	}
 }
@@ -74,8 +71,6 @@ KHO_TEST(other_page_size,
 	 "A handover with another page size is refused in one line, and the boot is cold.",
 	 .name = "page-size", .hops = 3, .kernels = { "ours", "other-pages", "ours" }, .arch = "arm64", .deadline = 40)
 {
-	static const struct memfd b[] = { { "b", MIB, 2 } };
-
 	if (hop) {
 		other_pages();
 		churn();
@@ -83,7 +78,7 @@ KHO_TEST(other_page_size,
 	if (hop == 0)
 		keep("main", file);
 	else if (hop == 1)
-		keep("main", b);
+		keep("main", ONE("b", MIB, 2));
 }
 
 /* The device tree has no handover, and is complete otherwise. */
@@ -410,9 +405,7 @@ KHO_TEST(chain_100,
 	 "100 kexecs with a memfd of 64 MiB leave as much free memory as two, within 1 MiB.",
 	 .hops = CHAIN_HOPS + 1, .memory = 512, .deadline = 15 + 10 * CHAIN_HOPS, .by_name = true)
 {
-	static const struct memfd kept[] = { { "a", 64 * MIB, 1 } };
-
-	carry(hop, "main", kept);
+	carry(hop, "main", ONE("a", 64 * MIB, 1));
 	if (!hop)
 		return;
 	run("echo 1 > /sys/kernel/debug/kho/in/release");

@@ -71,9 +71,9 @@ static void hand_over(unsigned int hop, unsigned int there)
 	STEP(step_keep("main", files, 2));
 	STEP(step_keep("other", files + 2, 1));
 	keep_one("page", &page);
-	HUGE_FOLIOS("always");
+	use_huge_folios(true);
 	STEP(step_keep("huge", files + 3, 2));
-	HUGE_FOLIOS("never");
+	use_huge_folios(false);
 }
 
 /*

@@ -153,8 +153,7 @@ static void keep_record(const struct record *r)
 	struct record_files f;
 
 	files_of(r, &f);
-	run("echo %s > /sys/kernel/mm/transparent_hugepage/shmem_enabled",
-	    r->size && strchr(r->size, 'M') ? "always" : "never");
+	use_huge_folios(r->size && strchr(r->size, 'M'));
 	keep(r->name, f.file);
 	close_fd(f.name[0]);
 	close_fd(f.name[1]);

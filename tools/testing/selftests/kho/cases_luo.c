@@ -12,13 +12,10 @@ KHO_TEST(luo_ioctl_table,
 	 "Every ioctl, valid and invalid, has the documented result in every state of a session.",
 	 .live = true)
 {
-	static const struct memfd kept[] = { { "a", 100, 1 } };
-	static const struct memfd next[] = { { "b", 1, 2 } };
-
 	if (!hop) {
 		table_new();
-		keep("kept", kept);
-		keep("next", next);
+		keep("kept", ONE("a", 100, 1));
+		keep("next", ONE("b", 1, 2));
 		return;
 	}
 	table_incoming("kept", 1);
@@ -244,10 +241,8 @@ KHO_TEST(luo_off,
 	 "A second kernel with liveupdate=off preserves nothing; the third one can preserve again.",
 	 .hops = 3, .append = { "", "liveupdate=off", "" }, .deadline = 30)
 {
-	static const struct memfd file[] = { { "a", 16 * MIB, 1 } };
-
 	if (!hop) {
-		keep("main", file);
+		keep("main", ONE("a", 16 * MIB, 1));
 	} else if (hop == 1) {
 		run("test ! -e /dev/liveupdate");
 		logged("FLB", 0);
@@ -272,8 +267,6 @@ static const struct memfd b_files[] = { { "b1", 9, 3 } };
 
 static void flb_counts_second(void)
 {
-	static const struct memfd c[] = { { "c1", MIB, 4 } };
-
 	flbs("found flb data", 1);
 	session_get("empty");
 	finish("empty");
@@ -282,7 +275,7 @@ static void flb_counts_second(void)
 	finish("a");
 	close_fd("a");
 	flbs("finish was", 0);
-	keep("c", c);
+	keep("c", ONE("c1", MIB, 4));
 	flbs("preserve was", 1);
 	claim("b", b_files);
 	flbs("finish was", 1);
@@ -291,8 +284,6 @@ static void flb_counts_second(void)
 
 static void flb_counts_third(void)
 {
-	static const struct memfd d[] = { { "d1", 1, 1 } };
-
 	flbs("found flb data", 1);
 	session_get("c");
 	close_fd("c");
@@ -300,7 +291,7 @@ static void flb_counts_third(void)
 	session_get("c");
 	finish("c");
 	flbs("finish was", 1);
-	keep("d", d);
+	keep("d", ONE("d1", 1, 1));
 	close_fd("d");
 	flbs("preserve was", 1);
 	flbs("unpreserve was", 1);
@@ -310,13 +301,10 @@ static void flb_counts_third(void)
 KHO_TEST(luo_flb_counts, "Every FLB is preserved once and finished once, in any order of files.",
 	 .hops = 4, .deadline = 40)
 {
-	static const struct memfd gone[] = { { "g", 1, 1 } };
-	static const struct memfd e[] = { { "e1", 1, 1 } };
-
 	if (!hop) {
 		flbs("preserve was", 0);
 		keep("a", a_files);
-		keep("gone", gone);
+		keep("gone", ONE("g", 1, 1));
 		keep("b", b_files);
 		session_new("empty");
 		close_fd("gone");
@@ -329,7 +317,7 @@ KHO_TEST(luo_flb_counts, "Every FLB is preserved once and finished once, in any 
 	} else {
 		flbs("found flb data", 0);
 		flbs("finish was", 0);
-		keep("e", e);
+		keep("e", ONE("e1", 1, 1));
 		flbs("preserve was", 1);
 	}
 }
@@ -357,12 +345,11 @@ KHO_TEST(luo_kexec_at_work,
 
 static void luo_stuck(unsigned int hop, const char *way)
 {
-	if (hop) {
-		claim("main", one);
+	if (!hop)
+		load();
+	carry(hop, "main", one);
+	if (hop)
 		return;
-	}
-	load();
-	keep("main", one);
 	memfd("stuck", MIB);
 	stuck("main", "stuck", way);
 }

@@ -85,12 +85,6 @@ static void shmem_counts(int number)
 	    number);
 }
 
-static void huge_folios_for(unsigned int file)
-{
-	run("echo %s > /sys/kernel/mm/transparent_hugepage/shmem_enabled",
-	    file ? "always" : "never");
-}
-
 static void move_to(const char *group)
 {
 	run("echo $PPID > /tmp/cgroup/%scgroup.procs", group);
@@ -105,13 +99,13 @@ static void retrieved_and_made(void)
 	session_get("main");
 	move_to("retrieved/");
 	for (unsigned int i = 0; i < 2; i++) {
-		huge_folios_for(i);
+		use_huge_folios(i);
 		retrieve("main", i + 1, counted[i].name);
 	}
 	shmem_counts(1);
 	move_to("made/");
 	for (unsigned int i = 0; i < 2; i++) {
-		huge_folios_for(i);
+		use_huge_folios(i);
 		make(&made[i]);
 	}
 	shmem_counts(2);
@@ -125,7 +119,7 @@ KHO_TEST(luo_accounting,
 	if (!hop) {
 		session_new("main");
 		for (unsigned int i = 0; i < 2; i++) {
-			huge_folios_for(i);
+			use_huge_folios(i);
 			make(&counted[i]);
 			preserve("main", i + 1, counted[i].name);
 		}

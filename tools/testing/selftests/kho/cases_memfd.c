@@ -200,28 +200,21 @@ KHO_TEST(huge_folios,
 		{ "a", 33 * MIB, 16 }, { "b", 2000001, 17, .map = true },
 	};
 
-	if (hop) {
-		claim("main", files);
-		return;
-	}
-	HUGE_FOLIOS("always");
-	keep("main", files);
+	if (!hop)
+		use_huge_folios(true);
+	carry(hop, "main", files);
 }
 
 KHO_TEST(large, "A memfd of 640 MiB comes back; its list of pages has more than one page.",
 	 .memory = 2048, .deadline = 60)
 {
-	static const struct memfd file[] = { { "a", 640 * MIB, 18 } };
-
-	carry(hop, "main", file);
+	carry(hop, "main", ONE("a", 640 * MIB, 18));
 }
 
 KHO_TEST(two_nodes, "A memfd with pages on both nodes of a NUMA machine comes back.",
 	 .nodes = 2, .deadline = 30)
 {
-	static const struct memfd file[] = { { "a", 300 * MIB, 19 } };
-
-	carry(hop, "main", file);
+	carry(hop, "main", ONE("a", 300 * MIB, 19));
 }
 
 /*
@@ -253,11 +246,10 @@ KHO_TEST(session_never_retrieved,
 	 "A session that is never retrieved does not affect the next two kernels.",
 	 .hops = 3, .deadline = 40)
 {
-	static const struct memfd lost[] = { { "a", 32 * MIB, 12 } };
 	static const struct memfd new[] = { { "b", 2 * MIB, 13 } };
 
 	if (!hop) {
-		keep("lost", lost);
+		keep("lost", ONE("a", 32 * MIB, 12));
 	} else if (hop == 1) {
 		churn();
 		keep("new", new);
@@ -335,8 +327,7 @@ KHO_TEST(memcg_limit,
 	if (!hop) {
 		session_new("main");
 		for (unsigned int i = 0; i < 2; i++) {
-			run("echo %s > /sys/kernel/mm/transparent_hugepage/shmem_enabled",
-			    i ? "always" : "never");
+			use_huge_folios(i);
 			make(&files[i]);
 			preserve("main", i + 1, files[i].name);
 		}

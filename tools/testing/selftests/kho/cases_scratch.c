@@ -64,14 +64,9 @@ KHO_TEST(scratch_unload,
 
 static void scratch_full(unsigned int hop)
 {
-	static const struct memfd file[] = { { "a", 540 * MIB, 2 } };
-
-	if (!hop) {
-		keep("main", file);
-	} else {
+	if (hop)
 		no_areas();
-		claim("main", file);
-	}
+	carry(hop, "main", ONE("a", 540 * MIB, 2));
 	churn();
 }
 
@@ -98,7 +93,6 @@ KHO_TEST(scratch_refused,
 	 .deadline = 60, .arch = "x86_64")
 {
 	static const struct memfd a[] = { { "a", 400 * MIB, 3 } };
-	static const struct memfd b[] = { { "b", 400 * MIB, 4 } };
 
 	carry(hop, "main", a);
 	if (hop) {
@@ -106,7 +100,7 @@ KHO_TEST(scratch_refused,
 		churn();
 		return;
 	}
-	keep("other", b);
+	keep("other", ONE("b", 400 * MIB, 4));
 	load_refused();
 	no_areas();
 	logged("scratch memory: failed to allocate for image", 1);
@@ -170,15 +164,9 @@ KHO_TEST(scratch_reserved_full,
 
 static void scratch_of_16g(unsigned int hop, bool huge)
 {
-	static const struct memfd file[] = { { "a", 16 * GIB, 13 } };
-
-	if (hop) {
-		claim("main", file);
-		return;
-	}
-	run("echo %s > /sys/kernel/mm/transparent_hugepage/shmem_enabled",
-	    huge ? "always" : "never");
-	keep("main", file);
+	if (!hop)
+		use_huge_folios(huge);
+	carry(hop, "main", ONE("a", 16 * GIB, 13));
 }
 
 #define SCRATCH_16G	.memory = 19456, .deadline = 900, .by_name = true
@@ -199,9 +187,7 @@ KHO_TEST(scratch_16g_huge, "A memfd of 16 GiB in huge folios is kept in a guest 
 KHO_TEST(scratch_used_memory, "An image is complete in memory that had other contents before.",
 	 .append = { "page_poison=1" }, .deadline = 60)
 {
-	static const struct memfd file[] = { { "a", 16 * MIB, 17 } };
-
-	carry(hop, "main", file);
+	carry(hop, "main", ONE("a", 16 * MIB, 17));
 	if (hop)
 		return;
 	segments_zeroed();
@@ -238,9 +224,7 @@ KHO_TEST(scratch_hugetlb,
 	 "HugeTLB pages that the next kernel reserves are not allocated from its scratch memory.",
 	 .append = { "", "hugepagesz=2M hugepages=300" }, .memory = 2048, .deadline = 60)
 {
-	static const struct memfd file[] = { { "a", 64 * MIB, 10 } };
-
-	carry(hop, "main", file);
+	carry(hop, "main", ONE("a", 64 * MIB, 10));
 	if (!hop)
 		return;
 	churn();
@@ -255,17 +239,13 @@ KHO_TEST(scratch_empty_node,
 	 .append = { "memhp_default_state=offline" }, .plug = "pc-dimm", .arch = "x86_64",
 	 .deadline = 40)
 {
-	static const struct memfd file[] = { { "a", 64 * MIB, 18 } };
-
 	run("test $(cat " NODES "/has_cpu) = 0-1 && test $(cat " NODES "/has_memory) = 0");
 	run("taskset -p 2 $PPID");
-	if (!hop) {
-		keep("main", file);
+	carry(hop, "main", ONE("a", 64 * MIB, 18));
+	if (hop)
+		churn();
+	else
 		load();
-		return;
-	}
-	claim("main", file);
-	churn();
 }
 
 /* The allocation of gigantic pages may fail, but not that of other memory. */
@@ -274,9 +254,7 @@ KHO_TEST(scratch_large_pieces,
 	 .append = { "", "hugepagesz=1G hugepages=2 cma=64M" }, .memory = 6144,
 	 .qemu = { "-cpu", "qemu64,+pdpe1gb" }, .arch = "x86_64", .deadline = 60)
 {
-	static const struct memfd file[] = { { "a", 64 * MIB, 17 } };
-
-	carry(hop, "main", file);
+	carry(hop, "main", ONE("a", 64 * MIB, 17));
 	if (hop)
 		churn();
 }
@@ -381,9 +359,7 @@ KHO_TEST(scratch_fragmented,
 KHO_TEST(scratch_offline, "Memory with a scratch area in it cannot be taken offline.",
 	 .deadline = 40, .arch = "x86_64")
 {
-	static const struct memfd file[] = { { "a", 16 * MIB, 16 } };
-
-	carry(hop, "main", file);
+	carry(hop, "main", ONE("a", 16 * MIB, 16));
 	if (hop) {
 		churn();
 		return;

@@ -57,6 +57,7 @@ int __printf(2, 3) problem(int err, const char *fmt, ...);
 const char *problem_text(void);
 void __printf(1, 2) note(const char *fmt, ...);
 int shell(const char *command);
+int file_write(const char *path, const char *text);
 /* A text that is never freed, such as a name. */
 const char * __printf(1, 2) textf(const char *fmt, ...);
 
@@ -118,6 +119,8 @@ u64 memory_info(const char *key);
 int seeded_make(const char *name, u64 size, u64 seed);
 int seeded_write(int fd, u64 size, u64 seed);
 int seeded_check(int fd, u64 size, u64 seed);
+/* Retrieves, checks and closes a file. */
+int seeded_retrieve(int session, u64 token, u64 size, u64 seed);
 
 /* handover_vm.c: print the output of a command, and page frames, as notes */
 void step_tell(const char *command);

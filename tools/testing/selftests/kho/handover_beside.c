@@ -73,9 +73,7 @@ static int storm_file(int session, u64 token, int advice, u64 *worked)
 	err = adviser_start(&a, fd, HUGE, advice);
 	if (err)
 		return err;
-	/*
-	 * Preserve the file at different times during the calls of madvise().
-	 */
+	/* Preserve the file at different times during the calls of madvise(). */
 	usleep(token * 37 % 1500);
 	err = luo_preserve(session, token, fd);
 	*worked += adviser_stop(&a);
@@ -106,17 +104,12 @@ DEFINE_STEP(storm, (const char *name, u64 count, int advice), (name, count, advi
 DEFINE_STEP(storm_check, (const char *name, u64 count), (name, count),
 	    "storm-check %s %llu", name, count)
 {
-	int session = fd_find(name), fd, err = 0;
+	int session = fd_find(name), err = 0;
 
 	if (session < 0)
 		return session;
-	for (u64 token = 1; token <= count && !err; token++) {
-		fd = luo_retrieve(session, token);
-		if (fd < 0)
-			return problem(fd, "retrieve %llu: %m", token);
-		err = seeded_check(fd, HUGE, 1000 + token);
-		close(fd);
-	}
+	for (u64 token = 1; token <= count && !err; token++)
+		err = seeded_retrieve(session, token, HUGE, 1000 + token);
 
 	return err;
 }

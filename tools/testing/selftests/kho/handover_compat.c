@@ -45,15 +45,18 @@ size_t bad_text(const char *kind, void *bytes, size_t size, size_t max)
 	return size;
 }
 
+/* The root tree, as it was when its address was found. */
+static struct blob root;
+
 /*
  * Checks whether the root tree is at @pa: changes the last byte of the page,
  * which the tree does not use, and reads the tree from debugfs.  The byte of
  * another page is not restored, because that page was free and may be in use by
  * now.
  */
-static int root_is_at(const struct blob *was, u64 pa, bool *found)
+static int root_is_at(u64 pa, bool *found)
 {
-	u8 old = was->bytes[page_size - 1], new = ~old;
+	u8 old = root.bytes[page_size - 1], new = ~old;
 	static struct blob seen;
 	int err = memory_write(&new, 1, pa + page_size - 1) ?:
 		  blob_read(&seen, OUT_FDT);
@@ -68,37 +71,30 @@ static int root_is_at(const struct blob *was, u64 pa, bool *found)
  * contents.  Each reader of debugfs leaves a copy in free memory, so the first
  * match need not be the tree.
  */
-static int root_find(struct blob *was, u64 *pa)
+int root_address(u64 *pa)
 {
-	struct wanted wanted = { was->bytes, page_size, page_size };
-	int err = blob_read(was, OUT_FDT);
+	struct wanted wanted = { root.bytes, page_size, page_size };
+	int err = blob_read(&root, OUT_FDT);
 	bool found = false;
 
-	if (!err && was->len != page_size)
-		err = problem(-EINVAL, "the tree has %zu bytes", was->len);
+	if (!err && root.len != page_size)
+		err = problem(-EINVAL, "the tree has %zu bytes", root.len);
 	while (!err && !found) {
-		err = ram_search(&wanted, pa) ?: root_is_at(was, *pa, &found);
+		err = ram_search(&wanted, pa) ?: root_is_at(*pa, &found);
 		wanted.from = *pa + page_size;
 	}
 
 	return err;
 }
 
-int root_address(u64 *pa)
-{
-	static struct blob was;
-
-	return root_find(&was, pa);
-}
-
 static int root_set(const char *node, const char *prop, const void *value,
 		    size_t len, u64 lie)
 {
-	static struct blob was, blob;
+	static struct blob blob;
 	u64 pa;
-	int err = root_find(&was, &pa);
+	int err = root_address(&pa);
 
-	blob = was;
+	blob = root;
 	if (!err)
 		err = fdt_prop_set(&blob, node, prop, value, len);
 	if (!err && lie)

@@ -24,31 +24,18 @@ static const struct {
 
 static int fail_nth = -1;
 
-static int write_text(const char *file, const char *text)
-{
-	int fd = open(file, O_WRONLY);
-	int err = 0;
-
-	if (fd < 0)
-		return problem(-errno, "no fault injection: %s: %m", file);
-	if (write(fd, text, strlen(text)) < 0)
-		err = problem(-errno, "%s: %m", file);
-	close(fd);
-
-	return err;
-}
-
 static int faults_prepare(void)
 {
 	int err = 0;
 
 	if (fail_nth >= 0)
 		return 0;
+	if (access(FAULTS_DIR "failslab", F_OK))
+		return problem(-errno, "no fault injection: %m");
 	for (unsigned int i = 0; i < ARRAY_SIZE(settings) && !err; i++)
-		err = write_text(settings[i].file, settings[i].value);
+		err = file_write(settings[i].file, settings[i].value);
 	if (err)
 		return err;
-
 	fail_nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 
 	return fail_nth < 0 ? problem(-errno, "fail-nth: %m") : 0;
@@ -101,15 +88,12 @@ static int attempt_nth(struct attempt *attempt, unsigned int n)
 
 	if (ret < 0 && (!failed || ret != -ENOMEM))
 		return problem(ret, "%s, allocation %u: %m", attempt->what, n);
-	if (ret < 0) {
+	if (ret < 0)
 		ret = attempt->call(attempt);
-		if (ret < 0)
-			return problem(ret, "%s after allocation %u failed: %m",
-				       attempt->what, n);
-	}
-	ret = attempt->undo(attempt, ret);
+	if (ret < 0)
+		return problem(ret, "%s after allocation %u failed: %m", attempt->what, n);
 
-	return ret ?: !failed;
+	return attempt->undo(attempt, ret) ?: !failed;
 }
 
 static int attempt_sweep(struct attempt *attempt)
@@ -184,12 +168,11 @@ DEFINE_STEP(fail_preserve, (const char *session, const char *name), (session, na
 	    "fail-preserve %s %s", session, name)
 {
 	struct attempt attempt = {
-		.what = "preserve", .session = session, .token = 1,
+		.what = "preserve", .session = session, .token = 1, .file = fd_find(name),
 		.call = call_preserve, .undo = undo_preserve,
 	};
 	int err;
 
-	attempt.file = fd_find(name);
 	if (attempt.file < 0)
 		return attempt.file;
 	attempt.fd = luo_create(session);

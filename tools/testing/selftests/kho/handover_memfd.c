@@ -134,6 +134,18 @@ int seeded_check(int fd, u64 size, u64 seed)
 	return content_check(fd, &(struct memfd){ NULL, size, seed });
 }
 
+int seeded_retrieve(int session, u64 token, u64 size, u64 seed)
+{
+	int fd = luo_retrieve(session, token), err;
+
+	if (fd < 0)
+		return problem(fd, "retrieve %llu: %m", token);
+	err = seeded_check(fd, size, seed);
+	close(fd);
+
+	return err;
+}
+
 static int seals_add(int fd, unsigned int seals)
 {
 	seals &= ~SEALED;

@@ -85,20 +85,6 @@ DEFINE_STEP(region_check, (const char *name, u64 seed), (name, seed),
 	return err;
 }
 
-static int parameter_set(const char *path, const char *value)
-{
-	FILE *file = fopen(path, "we");
-	int err = 0;
-
-	if (!file)
-		return problem(-errno, "%s: %m", path);
-	if (fputs(value, file) < 0 || fflush(file))
-		err = problem(-errno, "%s: %m", path);
-	fclose(file);
-
-	return err;
-}
-
 static struct region released;
 
 /*
@@ -113,7 +99,7 @@ DEFINE_STEP(region_release, (const char *name), (name), "region-release %s", nam
 
 	err = region_find(name, &released) ?:
 	      map_count(released.start, released.size, &before) ?:
-	      parameter_set("/sys/module/test_kho/parameters/release", name) ?:
+	      file_write("/sys/module/test_kho/parameters/release", name) ?:
 	      map_count(released.start, released.size, &after);
 	if (err)
 		return err;
@@ -210,17 +196,9 @@ DEFINE_STEP(churn, (unsigned int rounds, unsigned int percent), (rounds, percent
  * Leaked memory shows as a smaller total in the next kernel.  The total is
  * passed on the command line, which is built with /append.
  */
-DEFINE_STEP(total_keep, (void), (), "total-keep")
-{
-	FILE *file = fopen(append_file(), "we");
-
-	if (!file)
-		return problem(-errno, "%s: %m", append_file());
-	fprintf(file, " kho_total=%llu", memory_info("MemTotal"));
-	fclose(file);
-
-	return 0;
-}
+DEFINE_STEP_AS(total_keep, (void),
+	       file_write(append_file(), textf(" kho_total=%llu", memory_info("MemTotal"))),
+	       "total-keep")
 
 DEFINE_STEP(total_check, (u64 slack), (slack), "total-check slack=%llu", slack)
 {

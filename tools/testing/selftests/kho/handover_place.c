@@ -151,8 +151,7 @@ static int borders_claim(int big, const void *map, u64 nr, const struct borders 
 	for (u64 i = 0; err >= 0 && i < nr && done < want->count; i++) {
 		if (frames[i] % want->step)
 			continue;
-		err = page_claim(big, i, frames[i], session,
-				 want->token + done);
+		err = page_claim(big, i, frames[i], session, want->token + done);
 		done += !err;
 	}
 	free(frames);
@@ -165,10 +164,13 @@ static int borders_claim(int big, const void *map, u64 nr, const struct borders 
 
 /*
  * Preserve memfds of one page each, which is at the start of a block of
- * @want->step pages.  Memory next to it is not preserved.
+ * @every pages.  Memory next to it is not preserved.
  */
-static int borders(const struct borders *want)
+DEFINE_STEP(borders, (const char *session, u64 every, u64 count, u64 token),
+	    (session, every, count, token), "borders %s step=%llu count=%llu token=%llu",
+	    session, every, count, token)
 {
+	const struct borders want = { session, every, count, token };
 	u64 size = memory_info("MemAvailable") / 100 * 85 / page_size * page_size;
 	int big = memfd_create("big", MFD_CLOEXEC), err;
 	cpu_set_t one;
@@ -185,18 +187,9 @@ static int borders(const struct borders *want)
 		   big, 0);
 	if (map == MAP_FAILED)
 		return problem(-errno, "mmap: %m");
-	err = borders_claim(big, map, size / page_size, want);
+	err = borders_claim(big, map, size / page_size, &want);
 	munmap(map, size);
 	close(big);
 
 	return err;
-}
-
-void step_borders(const char *session, u64 every, u64 count, u64 token)
-{
-	const struct borders want = { session, every, count, token };
-
-	step("borders %s step=%llu count=%llu token=%llu", session, every, count,
-	     token);
-	step_end(borders(&want));
 }

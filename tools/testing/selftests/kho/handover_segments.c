@@ -72,18 +72,14 @@ static int segments_check(char *log)
 }
 
 /* Load an image, and check that the memory of each segment after its data is zero. */
-void step_segments_zeroed(void)
+DEFINE_STEP(segments_zeroed, (void), (), "memory after the data of each segment is zero")
 {
-	char *log;
-	int err;
+	int err = image_load();
+	char *log = err ? NULL : log_read();
 
-	step("memory after the data of each segment is zero");
-	err = image_load();
-	log = err ? NULL : log_read();
-	if (log)
-		err = segments_check(log);
-	else if (!err)
-		err = -EIO;
+	if (!err)
+		err = log ? segments_check(log) : -EIO;
 	free(log);
-	step_end(err);
+
+	return err;
 }

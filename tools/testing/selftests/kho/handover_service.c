@@ -123,11 +123,9 @@ DEFINE_STEP(session_name, (const char *session, size_t len), (session, len),
 }
 
 /* A descriptor that no kernel can preserve. */
-void step_make_socket(const char *name)
+DEFINE_STEP(make_socket, (const char *name), (name), "socket %s", name)
 {
-	int fd;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	step("socket %s", name);
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	step_end(fd < 0 ? problem(-errno, "socket: %m") : fd_add(name, fd));
+	return fd < 0 ? problem(-errno, "socket: %m") : fd_add(name, fd);
 }

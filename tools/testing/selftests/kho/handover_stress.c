@@ -258,26 +258,17 @@ DEFINE_STEP(stress_make, (const struct stress *size, unsigned int hop), (size, h
 	return model_get(&m, size, hop, true) ?: model_run(&m);
 }
 
-static int file_check(int session, const struct file *file)
-{
-	int fd = luo_retrieve(session, file->token), err;
-
-	if (fd < 0)
-		return problem(fd, "retrieve: %m");
-	err = seeded_check(fd, file->size, file->seed);
-	close(fd);
-
-	return err;
-}
-
 /* Checks @nr files of a session, from @first on, wrapping around. */
 static int files_check(int session, const struct session *s, unsigned int nr,
 		       unsigned int first)
 {
 	int err = 0;
 
-	for (unsigned int i = 0; i < nr && !err; i++)
-		err = file_check(session, &s->files[(first + i) % s->nr]);
+	for (unsigned int i = 0; i < nr && !err; i++) {
+		const struct file *file = &s->files[(first + i) % s->nr];
+
+		err = seeded_retrieve(session, file->token, file->size, file->seed);
+	}
 
 	return err;
 }
@@ -404,8 +395,7 @@ DEFINE_STEP(stress_check, (const struct stress *size, unsigned int hop), (size, 
 		err = place_check(&m, &m.sessions[(first + i) %
 						  m.max_sessions]);
 
-	return err ?: want_error("crashed session", luo_get("crash"),
-				      -ENOENT);
+	return err ?: want_error("crashed session", luo_get("crash"), -ENOENT);
 }
 
 static u64 now_ns(void)
@@ -508,17 +498,12 @@ static int many_claim(const char *name, u64 files)
 static int many_do(unsigned int sessions, u64 files,
 		   int (*one)(const char *name, u64 files))
 {
-	char name[32];
 	int err = 0;
 
-	for (unsigned int i = 0; i < sessions && !err; i++) {
-		snprintf(name, sizeof(name), "many%u", i);
-		err = one(name, 1);
-	}
-	if (!err)
-		err = one("few", 500);
+	for (unsigned int i = 0; i < sessions && !err; i++)
+		err = one(textf("many%u", i), 1);
 
-	return err ?: one("huge", files);
+	return err ?: one("few", 500) ?: one("huge", files);
 }
 
 DEFINE_STEP_AS(many_keep, (unsigned int sessions, u64 files),
@@ -528,27 +513,25 @@ DEFINE_STEP_AS(many_claim, (unsigned int sessions, u64 files),
 	       many_do(sessions, files, many_claim),
 	       "many-claim sessions=%u files=%llu", sessions, files)
 
-void step_empty_keep(unsigned int sessions, u64 files)
+DEFINE_STEP(empty_keep, (unsigned int sessions, u64 files), (sessions, files),
+	    "empty-keep sessions=%u files=%llu", sessions, files)
 {
-	char name[32];
 	u64 ns = 0;
 	int err = 0;
 
-	step("empty-keep sessions=%u files=%llu", sessions, files);
-	for (unsigned int i = 0; i < sessions && !err; i++) {
-		snprintf(name, sizeof(name), "empty%u", i);
-		err = files_keep(name, files, empty_file, &ns);
-	}
+	for (unsigned int i = 0; i < sessions && !err; i++)
+		err = files_keep(textf("empty%u", i), files, empty_file, &ns);
 	tell_time("preserve", sessions * files, ns);
-	step_end(err);
+
+	return err;
 }
 
 /* Only returns when the kexec failed. */
-void step_reboot_kexec(void)
+DEFINE_STEP(reboot_kexec, (void), (), "reboot-kexec")
 {
-	step("reboot-kexec");
 	reboot(LINUX_REBOOT_CMD_KEXEC);
-	step_end(problem(-errno, "reboot: %m"));
+
+	return problem(-errno, "reboot: %m");
 }
 
 /* Results of threads that run until the kexec, in a preserved page. */

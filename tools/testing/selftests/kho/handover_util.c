@@ -50,6 +50,17 @@ void note(const char *fmt, ...)
 	printf("\n");
 }
 
+int file_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), err = 0;
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		err = problem(-errno, "%s: %m", path);
+	close(fd);
+
+	return err;
+}
+
 const char *textf(const char *fmt, ...)
 {
 	char *text = NULL;
@@ -156,12 +167,12 @@ int fd_find(const char *name)
 
 int fd_close(const char *name)
 {
-	struct name *entry = name_lookup(name);
+	int fd = fd_find(name);
 
-	if (!entry || entry->fd < 0)
-		return problem(-ENOENT, "no open '%s'", name);
-	close(entry->fd);
-	entry->fd = -1;
+	if (fd < 0)
+		return fd;
+	close(fd);
+	name_lookup(name)->fd = -1;
 
 	return 0;
 }

@@ -173,24 +173,17 @@ static int log_count(const char *text)
 	return nr;
 }
 
-void step_logs(const char *text)
+DEFINE_STEP_AS(logs, (const char *text),
+	       log_count(text) ?: problem(-ENOENT, "no such line in the kernel log"),
+	       "log has '%s'", text)
+
+DEFINE_STEP(logged, (const char *text, int number), (text, number),
+	    "log has '%s' %d times", text, number)
 {
-	int nr;
+	int nr = log_count(text);
 
-	step("log has '%s'", text);
-	nr = log_count(text);
-	step_end(nr ? nr : problem(-ENOENT, "no such line in the kernel log"));
-}
-
-void step_logged(const char *text, int number)
-{
-	int nr;
-
-	step("log has '%s' %d times", text, number);
-	nr = log_count(text);
-	if (nr >= 0 && nr != number)
-		nr = problem(-EINVAL, "%d such lines in the kernel log", nr);
-	step_end(nr);
+	return nr < 0 || nr == number ? nr :
+	       problem(-EINVAL, "%d such lines in the kernel log", nr);
 }
 
 DEFINE_STEP_AS(log_clear, (void), klogctl(LOG_CLEAR, NULL, 0) ? -errno : 0,
@@ -202,40 +195,29 @@ DEFINE_STEP_AS(log_clear, (void), klogctl(LOG_CLEAR, NULL, 0) ? -errno : 0,
  */
 static int load_by(const char *program)
 {
-	char command[512];
-
-	snprintf(command, sizeof(command),
-		 "%s /share/$(cat /share/kernel%u) --initrd=/share/initrd "
-		 "--append=\"$(cat /share/append%u)$(cat /append 2>/dev/null)\"",
-		 program, hop_nr + 1, hop_nr + 1);
-
-	return shell(command);
-}
-
-void step_load(const char *program)
-{
-	step("load the next kernel (%s)", program);
 	loaded = true;
-	step_end(load_by(program));
+
+	return shell(textf("%s /share/$(cat /share/kernel%u) --initrd=/share/initrd "
+			   "--append=\"$(cat /share/append%u)$(cat /append 2>/dev/null)\"",
+			   program, hop_nr + 1, hop_nr + 1));
 }
+
+DEFINE_STEP_AS(load, (const char *program), load_by(program),
+	       "load the next kernel (%s)", program)
+DEFINE_STEP_AS(load_refused, (void),
+	       load_by("kexec -s -l") ? 0 : problem(-EINVAL, "it was loaded"),
+	       "the next kernel is refused")
 
 /* Tries again, because memory may become free or contiguous with a delay. */
-void step_load_in_time(unsigned int seconds)
+DEFINE_STEP(load_in_time, (unsigned int seconds), (seconds),
+	    "load the next kernel within %u s", seconds)
 {
 	int err;
 
-	step("load the next kernel within %u s", seconds);
-	loaded = true;
 	for (unsigned int i = 0; (err = load_by("kexec -s -l")) && i < 2 * seconds; i++)
 		usleep(500000);
-	step_end(err);
-}
 
-void step_load_refused(void)
-{
-	step("the next kernel is refused");
-	loaded = true;
-	step_end(load_by("kexec -s -l") ? 0 : problem(-EINVAL, "it was loaded"));
+	return err;
 }
 
 void step_leave_by(const char *command)

@@ -57,8 +57,7 @@
  * Retrieve a file in a process of a memory cgroup.  The file stays in its
  * session.
  */
-#define retrieve_in_group(procs, session, token, or_killed) \
-	STEP(step_retrieve_in_group(procs, session, token, or_killed))
+#define retrieve_in_group(...)	STEP(step_retrieve_in_group(__VA_ARGS__))
 /* Holders of a session that end after each step, or while they retrieve a file. */
 #define holder_sweep(session, files)	STEP(step_holder_sweep(session, files))
 #define holder_killed_in(session, token)	STEP(step_holder_killed_in(session, token))
@@ -70,9 +69,10 @@
 /* All properties but the contents; and the digest of the contents. */
 #define check_properties(...)	STEP(step_check_properties(__VA_ARGS__))
 #define sha256(name)		STEP(step_sha256(name))
-#define make_of_file(name, path, seals) \
-	STEP(step_make_of_file(name, path, seals))
+#define make_of_file(...)	STEP(step_make_of_file(__VA_ARGS__))
 
+/* An array of one file. */
+#define ONE(...)		((const struct memfd[]){ { __VA_ARGS__ } })
 /* Sessions with the files of an array under the tokens from 1 on. */
 #define keep(session, files)	STEP(step_keep(session, files, ARRAY_SIZE(files)))
 #define keep_one(session, file)	STEP(step_keep(session, file, 1))
@@ -108,8 +108,7 @@
  * Preserve @count files of one page each, whose page frames are multiples of
  * @every.
  */
-#define borders(session, every, count, token) \
-	STEP(step_borders(session, every, count, token))
+#define borders(...)		STEP(step_borders(__VA_ARGS__))
 
 /* Call each ioctl in each state, and with arguments that cannot be written. */
 #define table_new()		STEP(step_table_new())
@@ -117,15 +116,13 @@
 #define unwritable_new(session)	STEP(step_unwritable_new(session))
 #define unwritable_get(session)	STEP(step_unwritable_get(session))
 #define unwritable_name(session)	STEP(step_unwritable_name(session))
-#define unwritable_retrieve(session, token) \
-	STEP(step_unwritable_retrieve(session, token))
+#define unwritable_retrieve(...)	STEP(step_unwritable_retrieve(__VA_ARGS__))
 
 /*
  * Damage records of the previous kernel, and offer data of this kernel in other
  * versions.
  */
-#define damage_file(session, token, field, value) \
-	STEP(step_damage("file", session, token, field, value))
+#define damage_file(...)	STEP(step_damage("file", __VA_ARGS__))
 #define damage_flbs()		STEP(step_damage_flbs())
 #define offer_root(offer)	STEP(step_offer_root(offer, 0))
 #define offer_root_of(offer, length)	STEP(step_offer_root(offer, length))
@@ -137,10 +134,8 @@
 #define fail_create(session)	STEP(step_fail_create(session))
 #define fail_get(session)	STEP(step_fail_get(session))
 #define fail_preserve(session, name)	STEP(step_fail_preserve(session, name))
-#define fail_keep(session, nr, size, seed) \
-	STEP(step_fail_keep(session, nr, size, seed))
-#define fail_claim(session, nr, size, seed) \
-	STEP(step_fail_claim(session, nr, size, seed))
+#define fail_keep(...)		STEP(step_fail_keep(__VA_ARGS__))
+#define fail_claim(...)		STEP(step_fail_claim(__VA_ARGS__))
 
 /* Preserve files while they are modified in other ways. */
 #define storm(session, count, advice)	STEP(step_storm(session, count, advice))
@@ -176,7 +171,8 @@
 /* cases_luo.c */
 void flbs(const char *text, int number);
 
-#define HUGE_FOLIOS(when) \
-	run("echo " when " > /sys/kernel/mm/transparent_hugepage/shmem_enabled")
+#define use_huge_folios(on) \
+	run("echo %s > /sys/kernel/mm/transparent_hugepage/shmem_enabled", \
+	    (on) ? "always" : "never")
 
 #endif
