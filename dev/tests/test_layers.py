@@ -10,6 +10,8 @@ FOLDERS = ("kernel/liveupdate", "tools/kho", "tools/testing/kho", "tools/testing
 SKETCHES = ("kexec_handover_internal.h", "luo_internal.h")
 NOT_CODE = re.compile(r'/\*(?s:.*?)\*/|//.*|"(?:\\.|[^"\\\n])*"|^#(?:.*\\\n)*.*$', re.M)
 FUNCTION = re.compile(r"^([\w \t*\n]*?)\b(\w+)\([^;{}]*\)\n\{", re.M)
+STEP = re.compile(r"^DEFINE_(?:STEP|HARM)\((\w+),", re.M)        # of the selftest, with a body
+CALL = re.compile(r"^DEFINE_STEP_AS\((\w+),", re.M)            # without one
 VARIABLE = re.compile(r"^(?!static|extern|typedef)(?:[\w ]+ \**|LIST_HEAD\(|DE\w+_(?:RWSEM|MUTEX|SPINLOCK)\()"
                       r"((?!__)\w+)(?: __\w+)*(?:\[\w*\]|\))*(?: = |;)", re.M)
 
@@ -18,6 +20,8 @@ def uses(folder):
     """{file: names of the other files whose functions or variables it uses}."""
     places = [*(ROOT / folder).glob("*.c"), *(ROOT / folder / "custom").glob("*.c")]
     text = {p.name: NOT_CODE.sub(" ", p.read_text()) for p in places}
+    text = {file: CALL.sub(r"void step_\1(void)\n{\n};(", STEP.sub(r"void step_\1(", t))
+            for file, t in text.items()}
     own = {file: {m[2]: "static" in m[1] for m in FUNCTION.finditer(t)} for file, t in text.items()}
     owner = {f"{name}(": file for file, names in own.items() for name, static in names.items() if not static}
     owner.update((m[1], file) for file, t in text.items() for m in VARIABLE.finditer(t))
