@@ -146,55 +146,44 @@ KHO_TEST(stale_refused,
 	.allowed = { "sysrq triggered crash", "Call [Tt]race:" }
 #define KDUMP_SCRATCH	"kho_scratch=64M,1G,64M"
 
-/* Returns true if the crash kernel is not loaded yet. */
-static bool kdump(unsigned int hop)
+static void kdump(unsigned int hop, bool plain)
 {
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		keep("main", file);
-		break;
-	case 1:
+	} else if (hop == 1) {
 		claim("main", file);
-		return true;
-	case 2:
+		if (plain)
+			load_crash_plain();
+		else
+			load_crash();
+		leave_by_crash();
+	} else {
 		run("test \"$(head -c 4 /proc/vmcore | tail -c 3)\" = ELF");
 		logs("KHO: disabled in the kdump kernel");
 		run("test ! -e /dev/liveupdate");
 		cold_boot();
-		break;
 	}
-
-	return false;
 }
 
 KHO_TEST(kdump_after_handover,
 	 "A kernel with a handover crashes; the kdump kernel has the dump and no handover.",
 	 KDUMP(KDUMP_SCRATCH))
 {
-	if (!kdump(hop))
-		return;
-	load_crash();
-	leave_by_crash();
+	kdump(hop, false);
 }
 
 KHO_TEST(kdump_after_handover_plain,
 	 "After a handover, a kdump kernel that was loaded by kexec_load() has the dump.",
 	 KDUMP(KDUMP_SCRATCH))
 {
-	if (!kdump(hop))
-		return;
-	load_crash_plain();
-	leave_by_crash();
+	kdump(hop, true);
 }
 
 KHO_TEST(kdump_on_demand,
 	 "After a handover with scratch memory on demand, the kdump kernel has the dump.",
 	 KDUMP(""))
 {
-	if (!kdump(hop))
-		return;
-	load_crash();
-	leave_by_crash();
+	kdump(hop, false);
 }
 
 /* Extended scratch memory may share a region of memblock with other memory. */

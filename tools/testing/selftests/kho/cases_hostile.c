@@ -38,7 +38,6 @@ struct row {
 
 /* ---- handover data of each kernel: with new names, as old files stay open */
 
-static char file_names[5][8];
 static struct memfd files[5];
 
 /*
@@ -53,24 +52,19 @@ static void name_files(unsigned int hop)
 	};
 
 	for (int i = 0; i < 5; i++) {
-		snprintf(file_names[i], sizeof(file_names[i]), "%u%s", hop, made[i].name);
 		files[i] = made[i];
-		files[i].name = file_names[i];
+		files[i].name = textf("%u%s", hop, made[i].name);
 	}
 }
 
 static void hand_over(unsigned int hop, unsigned int there)
 {
-	char name[8];
-	const struct memfd page = { name, 4096, 4 };
-
-	snprintf(name, sizeof(name), "%up", hop);
 	name_files(hop);
 	if (there & REGION)
 		region_fill("khotest", 77);
 	STEP(step_keep("main", files, 2));
 	STEP(step_keep("other", files + 2, 1));
-	keep_one("page", &page);
+	keep("page", ONE(textf("%up", hop), 4096, 4));
 	use_huge_folios(true);
 	STEP(step_keep("huge", files + 3, 2));
 	use_huge_folios(false);
@@ -420,12 +414,10 @@ static void harm_is_seen(const struct chain *chain, unsigned int hop)
 static void harm_is_done(const struct chain *chain, unsigned int hop)
 {
 	unsigned int first = 0, nr = rows_of_hop(chain, hop, &first);
-	char at[8];
 
-	snprintf(at, sizeof(at), "%u", hop);
 	for (const struct row *row = &chain->rows[first]; nr--; row++) {
 		row_begins(row->name);
-		harm_all(row->harm, HARMS, at);
+		harm_all(row->harm, HARMS, textf("%u", hop));
 	}
 }
 

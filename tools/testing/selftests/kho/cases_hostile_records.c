@@ -130,33 +130,27 @@ static const struct record records[] = {
 	  "folio misplaced (index 1, order", .size = "4M" },
 };
 
-struct record_files {
-	char name[2][40];
-	struct memfd file[2];
-};
-
-static void files_of(const struct record *r, struct record_files *f)
+static void files_of(const struct record *r, struct memfd *files)
 {
 	unsigned int number = r - records + 1;
 	u64 size = 3 * page_size;
 
 	if (r->size)
 		parse_u64(r->size, &size);
-	for (int i = 0; i < 2; i++) {
-		snprintf(f->name[i], sizeof(f->name[i]), "%s.%d", r->name, i + 1);
-		f->file[i] = (struct memfd){ f->name[i], i ? size : 5000, 2 * number + i };
-	}
+	for (int i = 0; i < 2; i++)
+		files[i] = (struct memfd){ textf("%s.%d", r->name, i + 1), i ? size : 5000,
+					   2 * number + i };
 }
 
 static void keep_record(const struct record *r)
 {
-	struct record_files f;
+	struct memfd files[2];
 
-	files_of(r, &f);
+	files_of(r, files);
 	use_huge_folios(r->size && strchr(r->size, 'M'));
-	keep(r->name, f.file);
-	close_fd(f.name[0]);
-	close_fd(f.name[1]);
+	keep(r->name, files);
+	close_fd(files[0].name);
+	close_fd(files[1].name);
 }
 
 /* Twice, as the error is permanent. */
@@ -174,7 +168,7 @@ static void expect_file(const struct record *r, u64 token, int fate,
 
 static void expect_record(const struct record *r)
 {
-	struct record_files f;
+	struct memfd files[2];
 
 	row_begins(r->name);
 	if (r->fate[0] == GONE) {
@@ -182,12 +176,12 @@ static void expect_record(const struct record *r)
 		logs(r->log);
 		return;
 	}
-	files_of(r, &f);
+	files_of(r, files);
 	if (!r->fate[0] && r->fate[1])
 		log_clear();
 	session_get(r->name);
 	for (int i = 0; i < 2; i++)
-		expect_file(r, i + 1, r->fate[i], &f.file[i]);
+		expect_file(r, i + 1, r->fate[i], &files[i]);
 	if (r->fate[1] == EOPNOTSUPP)
 		finish_force(r->name);
 	else
@@ -201,20 +195,15 @@ static void expect_record(const struct record *r)
 
 static void records_each(kho_test_row_fn each)
 {
-	char must[80];
-
 	for (unsigned int i = 0; i < ARRAY_SIZE(records); i++) {
 		const struct record *r = &records[i];
 		const char *first = r->fate[0] ? strerrorname_np(r->fate[0]) : "fine";
 		const char *second = r->fate[1] ? strerrorname_np(r->fate[1]) : "fine";
 
-		if (r->fate[0] == GONE)
-			snprintf(must, sizeof(must), "session lost, the others kept");
-		else if (!r->fate[0] && !r->fate[1])
-			snprintf(must, sizeof(must), "all kept");
-		else
-			snprintf(must, sizeof(must), "%s %s, other sessions kept", first, second);
-		each(r->name, r->log, must);
+		each(r->name, r->log,
+		     r->fate[0] == GONE ? "session lost, the others kept" :
+		     !r->fate[0] && !r->fate[1] ? "all kept" :
+		     textf("%s %s, other sessions kept", first, second));
 	}
 }
 

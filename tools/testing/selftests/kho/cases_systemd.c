@@ -153,21 +153,18 @@ KHO_TEST(systemd_off,
 {
 	static const char *const gone[] = { "alpha", "beta", "script", "own" };
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		start_store();
 		keep_own();
 		total_keep();
-		break;
-	case 1:
+	} else if (hop == 1) {
 		listen_fds();
 		for (unsigned int i = 0; i < ARRAY_SIZE(gone); i++)
 			fails(ENOENT, close_fd(gone[i]));
 		total_check(6 * MIB);
 		churn_once();
 		run("grep -o ' kho_total=.*' /proc/cmdline >/append");
-		break;
-	case 2:
+	} else {
 		start_store();
 		total_check(MIB);
 		own_is_new();

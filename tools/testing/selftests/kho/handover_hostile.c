@@ -289,15 +289,14 @@ static int place_root(char *rest, u64 *value)
 static int place_sub(char *rest, u64 *value)
 {
 	char *more = strchr(rest, ':');
-	char path[WORDS];
 	int err;
 
 	if (more)
 		*more++ = '\0';
 	err = kho_fdt_u64(OUT_FDT, rest, "preserved-data", value);
-	snprintf(path, sizeof(path), KHO_DIR "out/sub_fdts/%s", rest);
 
-	return err ?: add_property(path, more ? more : "", value);
+	return err ?: add_property(textf(KHO_DIR "out/sub_fdts/%s", rest), more ? more : "",
+				   value);
 }
 
 /* @rest: LEVEL:ORDER:PLACE */

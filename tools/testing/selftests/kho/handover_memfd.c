@@ -389,15 +389,13 @@ DEFINE_STEP(enforce, (const char *name), (name), "enforce %s", name)
 DEFINE_STEP(sha256, (const char *name), (name), "sha256 %s", name)
 {
 	int fd = fd_find(name);
-	char command[64], line[128];
+	char line[128];
 	bool got;
 	FILE *pipe;
 
 	if (fd < 0)
 		return fd;
-	snprintf(command, sizeof(command), "sha256sum /proc/%d/fd/%d",
-		 getpid(), fd);
-	pipe = popen(command, "re");
+	pipe = popen(textf("sha256sum /proc/%d/fd/%d", getpid(), fd), "re");
 	if (!pipe)
 		return problem(-errno, "sha256sum: %m");
 	got = fgets(line, sizeof(line), pipe);

@@ -310,10 +310,9 @@ DEFINE_STEP(formats, (const char *direction), (direction), "compat %s", directio
 {
 	static struct blob blob;
 	const char *root = NULL, *luo = (const char *)blob.bytes;
-	char path[64];
+	const char *path = textf(KHO_DIR "%s/fdt", direction);
 	size_t len;
 
-	snprintf(path, sizeof(path), KHO_DIR "%s/fdt", direction);
 	if (!blob_read(&blob, path))
 		root = fdt_prop(&blob, "", "compatible", &len);
 	if (root)
@@ -321,9 +320,8 @@ DEFINE_STEP(formats, (const char *direction), (direction), "compat %s", directio
 	else if (!strcmp(direction, "in"))
 		return problem(-ENOENT, "no handover in %s", path);
 
-	snprintf(path, sizeof(path), KHO_DIR "%s/sub_fdts/LUO", direction);
-	if (!blob_read(&blob, path) && blob.len > 8 &&
-	    !strncmp(luo, "luo-v", 5))
+	path = textf(KHO_DIR "%s/sub_fdts/LUO", direction);
+	if (!blob_read(&blob, path) && blob.len > 8 && !strncmp(luo, "luo-v", 5))
 		note("compat %s luo %.64s", direction, luo);
 
 	return 0;

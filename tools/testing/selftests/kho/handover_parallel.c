@@ -20,11 +20,6 @@ struct worker {
 	int err;
 };
 
-static void session_name(char *name, size_t size, const struct worker *w)
-{
-	snprintf(name, size, "parallel-%u", w->number);
-}
-
 static u64 file_seed(const struct worker *w, unsigned int file)
 {
 	return case_seed() * 10000 + w->number * 100 + file;
@@ -64,11 +59,8 @@ static int keep_round(struct worker *w, const int *fds, unsigned int round)
 {
 	bool last = round + 1 == w->work->rounds;
 	u64 chosen = pattern_word(case_seed() + w->number, round);
-	char name[32];
-	int session, err = 0;
+	int session = luo_create(textf("parallel-%u", w->number)), err = 0;
 
-	session_name(name, sizeof(name), w);
-	session = luo_create(name);
 	if (session < 0)
 		return failed(w, "create", session);
 
@@ -110,11 +102,8 @@ static int claim_file(struct worker *w, int session, unsigned int file)
 static void *claim_thread(void *arg)
 {
 	struct worker *w = arg;
-	int session, err = 0;
-	char name[32];
+	int session = luo_get(textf("parallel-%u", w->number)), err = 0;
 
-	session_name(name, sizeof(name), w);
-	session = luo_get(name);
 	if (session < 0) {
 		failed(w, "get", session);
 		return NULL;

@@ -85,13 +85,8 @@ static int send_fd(const char *text, int fd)
 DEFINE_STEP(store, (const char *name), (name), "store %s", name)
 {
 	int fd = fd_find(name);
-	char text[128];
 
-	if (fd < 0)
-		return fd;
-	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
-
-	return send_fd(text, fd);
+	return fd < 0 ? fd : send_fd(textf("FDSTORE=1\nFDNAME=%s", name), fd);
 }
 
 /*

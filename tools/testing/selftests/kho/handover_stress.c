@@ -56,12 +56,7 @@ static u64 draw(struct model *m, u64 below)
 static const char *session_name(const struct model *m, const struct session *s,
 				unsigned int serial)
 {
-	static char name[32];
-
-	snprintf(name, sizeof(name), "s%u.%u", (unsigned int)(s - m->sessions),
-		 serial);
-
-	return name;
+	return textf("s%u.%u", (unsigned int)(s - m->sessions), serial);
 }
 
 static int want_error(const char *what, int seen, int want)

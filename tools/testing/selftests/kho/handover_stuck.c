@@ -117,15 +117,13 @@ static void *page_of_fuse(void)
 {
 	static int fuse;
 	pthread_t thread;
-	char options[80];
 	void *page;
 	int fd;
 
 	fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	snprintf(options, sizeof(options),
-		 "fd=%d,rootmode=40000,user_id=0,group_id=0", fuse);
 	if (fuse < 0 || (mkdir(FUSE_DIR, 0755) && errno != EEXIST) ||
-	    mount("stuck", FUSE_DIR, "fuse", 0, options) ||
+	    mount("stuck", FUSE_DIR, "fuse", 0,
+		  textf("fd=%d,rootmode=40000,user_id=0,group_id=0", fuse)) ||
 	    pthread_create(&thread, NULL, fuse_thread, &fuse))
 		return NULL;
 

@@ -75,7 +75,6 @@
 #define ONE(...)		((const struct memfd[]){ { __VA_ARGS__ } })
 /* Sessions with the files of an array under the tokens from 1 on. */
 #define keep(session, files)	STEP(step_keep(session, files, ARRAY_SIZE(files)))
-#define keep_one(session, file)	STEP(step_keep(session, file, 1))
 #define claim(session, files)	STEP(step_claim(session, files, ARRAY_SIZE(files), true))
 #define claim_none(session)	STEP(step_claim(session, NULL, 0, true))
 #define claim_open(session, files)	STEP(step_claim(session, files, ARRAY_SIZE(files), false))
