@@ -138,8 +138,8 @@ static void files_of(const struct record *r, struct memfd *files)
 	if (r->size)
 		parse_u64(r->size, &size);
 	for (int i = 0; i < 2; i++)
-		files[i] = (struct memfd){ textf("%s.%d", r->name, i + 1), i ? size : 5000,
-					   2 * number + i };
+		files[i] = (struct memfd){ textf("%s.%d", r->name, i + 1),
+					   i ? size : 5000, 2 * number + i };
 }
 
 static void keep_record(const struct record *r)

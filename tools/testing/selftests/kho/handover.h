@@ -181,7 +181,7 @@ struct memfd {
 	const char *name;
 	u64 size;
 	u64 seed;
-	u64 step;		/* bytes from one page of data to the next; holes between them */
+	u64 step;		/* from one page of data to the next; holes between */
 	u64 pos;		/* POS(n); not checked if 0 */
 	unsigned int flags;	/* of memfd_create() */
 	unsigned int seals;	/* checked if SEALED is set, too */

@@ -34,15 +34,14 @@ static const struct field {
 /* Reads a field of the root of LUO, in a copy from debugfs. */
 static int root_u64(const char *path, unsigned int offset, u64 *value)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len;
+	static struct blob blob;
+	int err = blob_read(&blob, path);
 
-	if (fd < 0)
-		return problem(-errno, "%s: %m", path);
-	len = pread(fd, value, sizeof(*value), offset);
-	close(fd);
+	if (!err && blob.len < offset + sizeof(*value))
+		err = problem(-EIO, "%s is short", path);
+	memcpy(value, blob.bytes + offset, sizeof(*value));
 
-	return len == sizeof(*value) ? 0 : problem(-EIO, "%s is short", path);
+	return err;
 }
 
 /*
@@ -128,8 +127,8 @@ int file_record(const char *session, u64 token, u64 *pa)
 /* Damages a session, its first record block of files, or one of its files. */
 DEFINE_STEP(damage, (const char *record, const char *session, u64 token,
 		     const char *field, const char *value),
-	    (record, session, token, field, value), "damage-%s %s%s %s %s", record, session,
-	    token ? textf(" %llu", token) : "", field, value)
+	    (record, session, token, field, value), "damage-%s %s%s %s %s", record,
+	    session, token ? textf(" %llu", token) : "", field, value)
 {
 	u64 pa;
 	int err = strcmp(record, "file") ? session_find(session, &pa) :

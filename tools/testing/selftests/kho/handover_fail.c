@@ -91,7 +91,8 @@ static int attempt_nth(struct attempt *attempt, unsigned int n)
 	if (ret < 0)
 		ret = attempt->call(attempt);
 	if (ret < 0)
-		return problem(ret, "%s after allocation %u failed: %m", attempt->what, n);
+		return problem(ret, "%s after allocation %u failed: %m",
+			       attempt->what, n);
 
 	return attempt->undo(attempt, ret) ?: !failed;
 }

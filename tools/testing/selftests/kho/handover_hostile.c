@@ -192,10 +192,9 @@ int map_count(u64 pa, u64 len, unsigned int *nr)
 	for (unsigned int order = 0; order < 64 - 2 * page_shift(); order++) {
 		u64 last = map_key(pa + len - 1, order);
 
-		for (u64 key = map_key(pa, order), end; !err && key <= last; key = end + 1) {
-			end = key | ((1 << leaf_bits()) - 1);
-			if (end > last)
-				end = last;
+		for (u64 key = map_key(pa, order), end; !err && key <= last;
+		     key = end + 1) {
+			end = min(key | ((1 << leaf_bits()) - 1), last);
 			err = map_count_leaf(root, key, end, nr);
 		}
 	}
@@ -295,8 +294,8 @@ static int place_sub(char *rest, u64 *value)
 		*more++ = '\0';
 	err = kho_fdt_u64(OUT_FDT, rest, "preserved-data", value);
 
-	return err ?: add_property(textf(KHO_DIR "out/sub_fdts/%s", rest), more ? more : "",
-				   value);
+	return err ?: add_property(textf(KHO_DIR "out/sub_fdts/%s", rest),
+				   more ? more : "", value);
 }
 
 /* @rest: LEVEL:ORDER:PLACE */
@@ -480,9 +479,9 @@ DEFINE_HARM(map_cover, "map-cover %d %s", number, what)
 }
 
 /*
- * Sets the size (@number is 1), or the start, of the last area.  The array is at the start of
- * a page, at an unknown address: search for it.  Copies of it are changed as
- * well, until this kernel reports the change.
+ * Sets the size (@number is 1), or the start, of the last area.  The array is at
+ * the start of a page, at an unknown address: search for it.  Copies of it are
+ * changed as well, until this kernel reports the change.
  */
 DEFINE_HARM(scratch_set, "scratch-set %s %s", number ? "size" : "start", what)
 {

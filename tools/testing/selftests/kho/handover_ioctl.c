@@ -485,5 +485,6 @@ DEFINE_STEP_AS(unwritable_name, (const char *session),
 	       unwritable_session(session, (struct call){ .nr = NAME }),
 	       "unwritable-name %s", session)
 DEFINE_STEP_AS(unwritable_retrieve, (const char *session, u64 token),
-	       unwritable_session(session, (struct call){ .nr = RETRIEVE, .number = token }),
+	       unwritable_session(session,
+				  (struct call){ .nr = RETRIEVE, .number = token }),
 	       "unwritable-retrieve %s %llu", session, token)

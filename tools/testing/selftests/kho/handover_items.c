@@ -115,7 +115,7 @@ static int check_items(FILE *in, FILE *out, u64 nr)
 	for (u64 from = 0, end; from < nr; from = end) {
 		int more;
 
-		end = from + BATCH < nr ? from + BATCH : nr;
+		end = min(from + BATCH, nr);
 		fprintf(out, "get");
 		for (u64 i = from; i < end; i++)
 			fprintf(out, " k%llu", i);

@@ -69,10 +69,8 @@ DEFINE_STEP(region_check, (const char *name, u64 seed), (name, seed),
 		return err;
 
 	for (u64 at = 0; at < region.size && !err; at += page_size) {
-		size_t len = region.size - at;
+		size_t len = min(region.size - at, page_size);
 
-		if (len > page_size)
-			len = page_size;
 		pattern_fill(want, len, seed, at);
 		if (!at)
 			memcpy(want, &region.start, sizeof(region.start));
@@ -197,7 +195,8 @@ DEFINE_STEP(churn, (unsigned int rounds, unsigned int percent), (rounds, percent
  * passed on the command line, which is built with /append.
  */
 DEFINE_STEP_AS(total_keep, (void),
-	       file_write(append_file(), textf(" kho_total=%llu", memory_info("MemTotal"))),
+	       file_write(append_file(),
+			  textf(" kho_total=%llu", memory_info("MemTotal"))),
 	       "total-keep")
 
 DEFINE_STEP(total_check, (u64 slack), (slack), "total-check slack=%llu", slack)

@@ -39,7 +39,7 @@ static int zeros(u64 begin, u64 end, u64 *nr)
 	int err = 0;
 
 	while (!err && begin < end) {
-		size_t size = end - begin < sizeof(buf) ? end - begin : sizeof(buf);
+		size_t size = min(end - begin, sizeof(buf));
 
 		err = memory_read(buf, size, begin);
 		if (!err && memcmp(buf, zero, size))

@@ -196,7 +196,7 @@ void pattern_fill(void *buf, size_t len, u64 seed, u64 offset)
 
 	while (len) {
 		u64 word = pattern_word(seed, index++);
-		size_t part = len < sizeof(word) ? len : sizeof(word);
+		size_t part = min(len, sizeof(word));
 
 		memcpy(out, &word, part);
 		out += part;
