@@ -49,7 +49,7 @@ void harm_flbs(const char *name, const char *what, int number);
 
 #define HARMS	10
 
-/* Does the damage of @nr entries; @at replaces each "@". */
+/* Does the damage of @nr entries; @at replaces the "@" of a text. */
 void harm_all(const struct harm *harm, unsigned int nr, const char *at);
 
 /*
