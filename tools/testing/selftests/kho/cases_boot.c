@@ -255,21 +255,15 @@ KHO_TEST(many_e820_entries,
 	/* Does not fit below 400 MiB. */
 	static const struct memfd a[] = { { "a", 400 * MIB, 1 } };
 
-	switch (hop) {
-	case 0:
+	if (!hop) {
 		run(MAP_SPLIT);
 		load_plain();
-		break;
-	case 1:
-		run("test $(ls " MAP " | wc -l) -gt 200");
-		keep("main", a);
-		break;
-	case 2:
-		run("test $(ls " MAP " | wc -l) -gt 200");
-		claim("main", a);
-		churn();
-		break;
+		return;
 	}
+	run("test $(ls " MAP " | wc -l) -gt 200");
+	carry(hop - 1, "main", a);
+	if (hop == 2)
+		churn();
 }
 
 /* Wait for the memory of the device, on node 1, and run on the CPU of that node. */
