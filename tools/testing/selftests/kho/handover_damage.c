@@ -37,11 +37,13 @@ static int root_u64(const char *path, unsigned int offset, u64 *value)
 	static struct blob blob;
 	int err = blob_read(&blob, path);
 
-	if (!err && blob.len < offset + sizeof(*value))
-		err = problem(-EIO, "%s is short", path);
+	if (err)
+		return err;
+	if (blob.len < offset + sizeof(*value))
+		return problem(-EIO, "%s is short", path);
 	memcpy(value, blob.bytes + offset, sizeof(*value));
 
-	return err;
+	return 0;
 }
 
 /*
