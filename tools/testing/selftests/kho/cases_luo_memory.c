@@ -137,7 +137,7 @@ KHO_TEST(luo_accounting,
 	    "FILENAME ~ /2/ && $2 - b[$1] != b[$1] - a[$1] { print; bad = 1 } END { exit bad }' "
 	    "/tmp/shmem.0 /tmp/shmem.1 /tmp/shmem.2");
 	for (unsigned int i = 0; i < 2; i++) {
-		huge_folios_for(i);
+		use_huge_folios(i);
 		blocks(counted[i].name);
 	}
 	finish("main");
