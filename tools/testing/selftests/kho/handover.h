@@ -59,7 +59,7 @@ void __printf(1, 2) note(const char *fmt, ...);
 int shell(const char *command);
 int file_write(const char *path, const char *text);
 /* A text that is never freed, such as a name. */
-const char * __printf(1, 2) textf(const char *fmt, ...);
+__printf(1, 2) const char *textf(const char *fmt, ...);
 
 /*
  * DEFINE_STEP() defines step_NAME(), which announces the step by a text and runs
