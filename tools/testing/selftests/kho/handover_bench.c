@@ -430,7 +430,7 @@ static int keep(const char *what, int *session)
 		return problem(*session, "create session: %m");
 	begin = now();
 	err = session_keep(*session);
-	note("bench %s %llu", what, (now() - begin));
+	note("bench %s %llu", what, now() - begin);
 
 	return err;
 }

@@ -76,7 +76,7 @@ DEFINE_STEP(region_check, (const char *name, u64 seed), (name, seed),
 			memcpy(want, &region.start, sizeof(region.start));
 		if (memcmp((u8 *)map + at, want, len))
 			err = problem(-EIO, "page at %#llx has changed",
-				      (region.start + at));
+				      region.start + at);
 	}
 	munmap(map, region.size);
 
