@@ -236,11 +236,12 @@ static unsigned long __init memblock_search_from(const struct memblock_type *typ
 }
 
 /**
- * memblock_free_range_from - start for_each_free_mem_range() at an address
+ * memblock_free_range_from - start of for_each_free_mem_range_from()
  * @addr: the address
  *
  * Context: Early boot, until memblock_discard().
- * Return: initial value of the iterator; the first range may start before @addr.
+ * Return: value of the iterator before its first step; the first range may start
+ * before @addr.
  */
 u64 __init memblock_free_range_from(phys_addr_t addr)
 {
