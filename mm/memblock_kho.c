@@ -216,7 +216,7 @@ int __init memblock_reserve_all_but_scratch(void)
 	return memblock_reserve_sequence(&ram.seq, memblock.memory.cnt);
 }
 
-/* Index of the first region in @type that ends after @addr. */
+/* Number of the first region in @type that ends after @addr. */
 static unsigned long __init memblock_search_from(const struct memblock_type *type,
 						 phys_addr_t addr)
 {
@@ -250,38 +250,47 @@ u64 __init memblock_free_range_from(phys_addr_t addr)
 }
 
 /**
- * memblock_next_preserved - find the next range of preserved memory
+ * memblock_preserved_from - start of for_each_preserved_pfn_range()
+ * @pfn: first page frame to search
+ *
+ * Context: Early boot, until memblock_discard().
+ * Return: value of the iterator before its first step.
+ */
+unsigned long __init memblock_preserved_from(unsigned long pfn)
+{
+	return memblock_search_from(&memblock.reserved, PFN_PHYS(pfn));
+}
+
+/**
+ * memblock_next_preserved - step of for_each_preserved_pfn_range()
+ * @i: the iterator
  * @nid: node of the memory
- * @start: first page frame to search; set to the first page frame of the range
- * @end: end of the search; set to the end of the range
+ * @limit: end of the search
+ * @start: set to the first page frame of the next range
+ * @end: set to the end of this range; both may be outside of the search
  *
  * Context: Early boot, when the node of each region is set, until
  * memblock_discard().
- * Return: false when no memory of the node in [*@start, *@end) is preserved.
+ * Return: false when no more memory of the node is preserved up to @limit.
  */
-bool __init memblock_next_preserved(int nid, unsigned long *start,
-				    unsigned long *end)
+bool __init memblock_next_preserved(unsigned long *i, int nid, unsigned long limit,
+				    unsigned long *start, unsigned long *end)
 {
 	const struct memblock_type *type = &memblock.reserved;
-	unsigned long i = memblock_search_from(type, PFN_PHYS(*start));
 
-	for (; i < type->cnt; i++) {
-		struct memblock_region *r = &type->regions[i];
-		unsigned long first = max(*start, PFN_UP(r->base));
-		unsigned long last = min(*end, PFN_DOWN(r->base + r->size));
+	while (*i < type->cnt) {
+		const struct memblock_region *r = &type->regions[(*i)++];
 
-		if (r->base >= PFN_PHYS(*end))
+		*start = PFN_UP(r->base);
+		*end = PFN_DOWN(r->base + r->size);
+		if (*start >= limit)
 			return false;
 		/*
 		 * RAM may end within a page, so a region may have no whole page.
 		 */
-		if (first >= last || !memblock_is_preserved(r) ||
-		    memblock_get_region_node(r) != nid)
-			continue;
-
-		*start = first;
-		*end = last;
-		return true;
+		if (*start < *end && memblock_is_preserved(r) &&
+		    memblock_get_region_node(r) == nid)
+			return true;
 	}
 
 	return false;

@@ -77,7 +77,9 @@ int memblock_reserved_grow(unsigned long nr);
 int memblock_reserve_sequence(struct memblock_sequence *seq, unsigned long nr);
 int memblock_reserve_all_but_scratch(void);
 u64 memblock_free_range_from(phys_addr_t addr);
-bool memblock_next_preserved(int nid, unsigned long *start, unsigned long *end);
+unsigned long memblock_preserved_from(unsigned long pfn);
+bool memblock_next_preserved(unsigned long *i, int nid, unsigned long limit,
+			     unsigned long *start, unsigned long *end);
 bool memblock_is_region_reserved(phys_addr_t base, phys_addr_t size);
 phys_addr_t memblock_phys_mem_size(void);
 phys_addr_t memblock_end_of_DRAM(void);
