@@ -250,48 +250,39 @@ u64 __init memblock_free_range_from(phys_addr_t addr)
 }
 
 /**
- * memblock_preserved_from - start of for_each_preserved_pfn_range()
- * @pfn: first page frame to search
+ * memblock_reserved_from - start of for_each_preserved_mem_region()
+ * @addr: the address
  *
  * Context: Early boot, until memblock_discard().
- * Return: value of the iterator before its first step.
+ * Return: the first reserved region that ends after @addr, or the end of the
+ * array.
  */
-unsigned long __init memblock_preserved_from(unsigned long pfn)
+const struct memblock_region *__init memblock_reserved_from(phys_addr_t addr)
 {
-	return memblock_search_from(&memblock.reserved, PFN_PHYS(pfn));
+	return memblock.reserved.regions +
+	       memblock_search_from(&memblock.reserved, addr);
 }
 
 /**
- * memblock_next_preserved - step of for_each_preserved_pfn_range()
- * @i: the iterator
- * @nid: node of the memory
+ * memblock_next_preserved - step of for_each_preserved_mem_region()
+ * @r: first reserved region to check
  * @limit: end of the search
- * @start: set to the first page frame of the next range
- * @end: set to the end of this range; both may be outside of the search
+ * @nid: node of the memory
  *
  * Context: Early boot, when the node of each region is set, until
  * memblock_discard().
- * Return: false when no more memory of the node is preserved up to @limit.
+ * Return: the next region of preserved memory of the node that starts before
+ * @limit, or NULL.
  */
-bool __init memblock_next_preserved(unsigned long *i, int nid, unsigned long limit,
-				    unsigned long *start, unsigned long *end)
+const struct memblock_region *__init
+memblock_next_preserved(const struct memblock_region *r, phys_addr_t limit, int nid)
 {
 	const struct memblock_type *type = &memblock.reserved;
 
-	while (*i < type->cnt) {
-		const struct memblock_region *r = &type->regions[(*i)++];
-
-		*start = PFN_UP(r->base);
-		*end = PFN_DOWN(r->base + r->size);
-		if (*start >= limit)
-			return false;
-		/*
-		 * RAM may end within a page, so a region may have no whole page.
-		 */
-		if (*start < *end && memblock_is_preserved(r) &&
-		    memblock_get_region_node(r) == nid)
-			return true;
+	for (; r < type->regions + type->cnt && r->base < limit; r++) {
+		if (memblock_is_preserved(r) && memblock_get_region_node(r) == nid)
+			return r;
 	}
 
-	return false;
+	return NULL;
 }

@@ -543,42 +543,22 @@ static void memblock_test_free_range_from(struct kunit *test)
 	}
 }
 
-/* Number of quarters of @page that are preserved on node @nid. */
-static unsigned int preserved_units(const struct world *w, unsigned int page, int nid)
-{
-	unsigned int nr = 0;
-
-	for (unsigned int u = 4 * page; u < 4 * page + 4; u++)
-		nr += w->reserved[u] && w->nid[u] == nid &&
-		      w->flags[u] == MEMBLOCK_PRESERVED_FLAGS;
-	return nr;
-}
-
-/*
- * The loop of deferred_init_preserved() finds each page once.
- */
+/* The search finds all preserved units of the node, and stays within its limits. */
 static void expect_preserved(struct kunit *test, const struct world *w, int nid,
-			     unsigned long first, unsigned long last)
+			     unsigned int first, unsigned int last)
 {
-	unsigned long i = memblock_preserved_from(first), start, end, done = 0;
-	bool found[NR_PAGES] = { };
+	const struct memblock_region *r;
+	bool found[NR_UNITS] = { };
 
-	while (memblock_next_preserved(&i, nid, last, &start, &end)) {
-		KUNIT_ASSERT_GE(test, start, done);
-		KUNIT_ASSERT_LT(test, start, last);
-		KUNIT_ASSERT_LT(test, start, end);
-		KUNIT_ASSERT_GE(test, end, first);
-		done = end;
-		for (; start < end; start++)
-			found[start] = true;
+	for_each_preserved_mem_region(r, first * UNIT, last * UNIT, nid) {
+		KUNIT_ASSERT_GT(test, r->base + r->size, first * UNIT);
+		KUNIT_ASSERT_LT(test, r->base, last * UNIT);
+		for (unsigned int u = r->base / UNIT; u < (r->base + r->size) / UNIT; u++)
+			found[u] = true;
 	}
-	for (unsigned long page = first; page < last; page++) {
-		unsigned int units = preserved_units(w, page, nid);
-
-		/* For partly preserved pages, both results are valid. */
-		if (units % 4 == 0)
-			KUNIT_ASSERT_EQ_MSG(test, found[page], units == 4, "page %lu", page);
-	}
+	for (unsigned int u = first; u < last; u++)
+		KUNIT_ASSERT_EQ_MSG(test, found[u], w->reserved[u] && w->nid[u] == nid &&
+				    w->flags[u] == MEMBLOCK_PRESERVED_FLAGS, "unit %u", u);
 }
 
 /* Sets the node of each region, as memblock_set_node() does. */
@@ -600,8 +580,8 @@ static void memblock_test_next_preserved(struct kunit *test)
 
 		set_nodes(w);
 		for (int i = 0; i < 20; i++) {
-			unsigned long first = rnd_below(&w->rnd, NR_PAGES);
-			unsigned long last = first + rnd_below(&w->rnd, NR_PAGES - first + 1);
+			unsigned int first = rnd_below(&w->rnd, NR_UNITS);
+			unsigned int last = first + rnd_below(&w->rnd, NR_UNITS - first + 1);
 
 			expect_preserved(test, w, rnd_below(&w->rnd, 2), first, last);
 		}

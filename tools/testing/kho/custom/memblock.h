@@ -77,9 +77,12 @@ int memblock_reserved_grow(unsigned long nr);
 int memblock_reserve_sequence(struct memblock_sequence *seq, unsigned long nr);
 int memblock_reserve_all_but_scratch(void);
 u64 memblock_free_range_from(phys_addr_t addr);
-unsigned long memblock_preserved_from(unsigned long pfn);
-bool memblock_next_preserved(unsigned long *i, int nid, unsigned long limit,
-			     unsigned long *start, unsigned long *end);
+const struct memblock_region *memblock_reserved_from(phys_addr_t addr);
+const struct memblock_region *
+memblock_next_preserved(const struct memblock_region *r, phys_addr_t limit, int nid);
+#define for_each_preserved_mem_region(r, addr, limit, nid)			\
+	for (r = memblock_next_preserved(memblock_reserved_from(addr), limit, nid); \
+	     r; r = memblock_next_preserved(r + 1, limit, nid))
 bool memblock_is_region_reserved(phys_addr_t base, phys_addr_t size);
 phys_addr_t memblock_phys_mem_size(void);
 phys_addr_t memblock_end_of_DRAM(void);
