@@ -101,7 +101,7 @@ def append(kernel, load, words, kho="on liveupdate=on"):
 
 def command(kernel, initrd, load, line):
     numa = "CONFIG_NUMA=y\n" in (kernel.build / ".config").read_text()
-    nodes = kho_guest.nodes(f"{load.memory // 2}M", ["0", ""]) if numa else []
+    nodes = kho_guest.nodes(f"{load.memory // 2}M", ["", "0"]) if numa else []
     return [*kho_guest.words(kernel.machine, "tcg,thread=single", load.memory, "1"),
             *kernel.machine.ports, *nodes, "-icount", "shift=0,sleep=off",
             "-rtc", "base=2026-01-01,clock=vm",
