@@ -139,13 +139,13 @@ KHO_TEST(stale_refused,
 /*
  * The crash memory of the crashing kernel is in the scratch areas of the
  * previous kernel.  The guest has enough memory for 1G of contiguous memory,
- * wherever KASLR places the kernel.  If that is above 4 GiB, the crash kernel
- * needs low memory, too.
+ * wherever KASLR places the kernel, and not above 4 GiB, where the crash kernel
+ * would need low memory, too.
  */
-#define KDUMP(scratch)	.hops = 3, .memory = 4096, .deadline = 40, .arch = "x86_64", \
+#define KDUMP(scratch)	.hops = 3, .memory = 3072, .deadline = 40, .arch = "x86_64", \
 	.append = { "crashkernel=256M " scratch, "crashkernel=256M " scratch, "nr_cpus=1" }, \
 	.allowed = { "sysrq triggered crash", "Call [Tt]race:" }
-#define KDUMP_SCRATCH	"kho_scratch=320M,1G,64M"
+#define KDUMP_SCRATCH	"kho_scratch=64M,1G,64M"
 
 static void kdump(unsigned int hop, bool plain)
 {

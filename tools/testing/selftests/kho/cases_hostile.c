@@ -461,8 +461,8 @@ static void chain_rows(const struct chain *chain, kho_test_row_fn each)
 		chain_rows(&id##_chain, each);					\
 	}									\
 	KHO_TEST(id, sentence, .hops = kernels, .deadline = 15 + 8 * (kernels),	\
-		 .append = { "reserve_mem=4M:4096:khotest kho_scratch=200%" },	\
-		 .memory = 512, .rows = id##_rows_each, ##__VA_ARGS__)		\
+		 .append = { "reserve_mem=4M:4096:khotest kho_scratch=64M,640M,128M" },	\
+		 .memory = 1536, .rows = id##_rows_each, ##__VA_ARGS__)		\
 	{									\
 		chain_hop(&id##_chain, hop);					\
 	}

@@ -62,6 +62,12 @@ KHO_TEST(scratch_unload,
 	load();
 }
 
+/* Size of a file that leaves too little memory for an image, in whole MiB. */
+static u64 nearly_all(void)
+{
+	return memory_info("MemFree") / MIB * MIB - 100 * MIB;
+}
+
 static void scratch_full(unsigned int hop)
 {
 	if (hop)
@@ -100,7 +106,7 @@ KHO_TEST(scratch_refused,
 		churn();
 		return;
 	}
-	keep("other", ONE("b", 400 * MIB, 4));
+	keep("other", ONE("b", nearly_all(), 4));
 	load_refused();
 	no_areas();
 	logged("scratch memory: failed to allocate for image", 1);
@@ -125,7 +131,7 @@ KHO_TEST(scratch_unused,
 		churn();
 		return;
 	}
-	memfd("a", 800 * MIB, 5);
+	memfd("a", nearly_all(), 5);
 	load();
 	no_areas();
 	logs("image: loaded without a handover, nothing");
@@ -140,8 +146,7 @@ KHO_TEST(scratch_reserved_full,
 	 "A memfd that is too large for the memory outside CMA is refused, and no task is killed.",
 	 .append = { "kho_scratch=64M,320M,64M" }, .deadline = 60)
 {
-	/* Guests with 64 KiB pages have 4 GiB, of which 1536 MiB are CMA. */
-	const struct memfd big = { "a", page_size == 64 * KIB ? 2800 * MIB : 700 * MIB, 11 };
+	const struct memfd big = { "a", memory_info("MemFree") / MIB * MIB / 8 * 7, 11 };
 	static const struct memfd small = { "b", 50 * MIB, 12 };
 
 	if (hop) {
