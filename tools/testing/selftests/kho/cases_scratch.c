@@ -202,11 +202,13 @@ KHO_TEST(scratch_used_memory, "An image is complete in memory that had other con
 /*
  * Areas that are reserved at boot are passed on from kernel to kernel.  A
  * kernel with scratch memory on demand frees them, and the kernel after it
- * reserves areas again.
+ * reserves areas again.  Without KASLR, the kernel does not divide the memory that
+ * the areas of a debug guest need.
  */
 KHO_TEST(scratch_modes,
 	 "Kernels reserve scratch memory at boot, allocate it on demand, and reserve it again.",
-	 .hops = 4, .append = { "kho_scratch=200%", "", "kho_scratch=300%", "kho_bootmem=300%" },
+	 .hops = 4, .append = { "nokaslr kho_scratch=200%", "nokaslr", "nokaslr kho_scratch=300%",
+		     "nokaslr kho_bootmem=300%" },
 	 .memory = 2048, .deadline = 60)
 {
 	static const struct memfd files[][1] = {
