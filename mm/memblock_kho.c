@@ -216,7 +216,7 @@ int __init memblock_reserve_all_but_scratch(void)
 	return memblock_reserve_sequence(&ram.seq, memblock.memory.cnt);
 }
 
-/* Number of the first region in @type that ends after @addr. */
+/* Index of the first region in @type that ends after @addr. */
 static unsigned long __init memblock_search_from(const struct memblock_type *type,
 						 phys_addr_t addr)
 {

@@ -12,7 +12,6 @@ module_param(seed, ulong, 0444);
 
 #define UNIT		(PAGE_SIZE / 4)
 #define NR_UNITS	480
-#define NR_PAGES	(NR_UNITS / 4)
 #define MAX_RANGES	60
 #define ROUNDS		400
 

@@ -146,6 +146,7 @@ KHO_TEST(scratch_reserved_full,
 	 "A memfd that is too large for the memory outside CMA is refused, and no task is killed.",
 	 .append = { "kho_scratch=64M,320M,64M" }, .deadline = 60)
 {
+	/* More than the free memory outside the areas, and less than all of it. */
 	const struct memfd big = { "a", memory_info("MemFree") / MIB * MIB / 8 * 7, 11 };
 	static const struct memfd small = { "b", 50 * MIB, 12 };
 
