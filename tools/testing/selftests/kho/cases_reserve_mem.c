@@ -66,15 +66,14 @@ static void not_revived(const char *name)
 
 /*
  * Regions are released before they are preserved, by the kernel that preserved
- * them, and by the next kernel.  The file, the region and scratch memory are
- * together larger than memory, so a part of the file must use memory of the
- * region.  With KASLR, the kernel might be in the middle of memory, without space
+ * them, and by the next kernel.  There is no other memory for most of the file than
+ * that of the region.  With KASLR, the kernel might be in the middle of memory, without space
  * for the large region on either side.
  */
 KHO_TEST(reserve_mem_released,
 	 "A released reserve_mem= region is not preserved, and a file in its memory is.",
-	 .hops = 3, .deadline = 40,
-	 .append = { RELEASED("520M") " nokaslr kho_scratch=32M,96M,32M test_kho.release=early",
+	 .hops = 3, .memory = 1536, .deadline = 40,
+	 .append = { RELEASED("520M") " nokaslr kho_scratch=64M,640M,128M test_kho.release=early",
 		     RELEASED("20M") })
 {
 	static const struct memfd a[] = { { "a", 480 * MIB, 3 } };
@@ -84,9 +83,11 @@ KHO_TEST(reserve_mem_released,
 		/* sizes with pages of 4 KiB and of 64 KiB */
 		run("dmesg | grep -E 'Freeing reserve_mem:early memory: (8|64)K'");
 		region_fill("khotest", 77);
+		memfd("other", most_of_memory(), 5);
 		region_release("gone");
 		keep("main", a);
 		region_reused();
+		close_fd("other");
 		region_check("khotest", 77);
 	} else if (hop == 1) {
 		no_faults();

@@ -62,12 +62,6 @@ KHO_TEST(scratch_unload,
 	load();
 }
 
-/* Size of a file that leaves too little memory for an image, in whole MiB. */
-static u64 nearly_all(void)
-{
-	return memory_info("MemFree") / MIB * MIB - 100 * MIB;
-}
-
 static void scratch_full(unsigned int hop)
 {
 	if (hop)
@@ -106,7 +100,7 @@ KHO_TEST(scratch_refused,
 		churn();
 		return;
 	}
-	keep("other", ONE("b", nearly_all(), 4));
+	keep("other", ONE("b", most_of_memory(), 4));
 	load_refused();
 	no_areas();
 	logged("scratch memory: failed to allocate for image", 1);
@@ -131,7 +125,7 @@ KHO_TEST(scratch_unused,
 		churn();
 		return;
 	}
-	memfd("a", nearly_all(), 5);
+	memfd("a", most_of_memory(), 5);
 	load();
 	no_areas();
 	logs("image: loaded without a handover, nothing");
@@ -309,7 +303,7 @@ static void load_both(void)
 /* A crash image has memory of its own, and loading an image frees the previous one. */
 KHO_TEST(scratch_two_images,
 	 "Images for a kexec and for a crash are loaded, replaced and unloaded together.",
-	 .hops = 3, .append = { "crashkernel=256M" }, .memory = 3072, .deadline = 60)
+	 .hops = 3, .append = { "crashkernel=96M" }, .memory = 3072, .deadline = 60)
 {
 	static const struct memfd file[] = { { "a", 16 * MIB, 14 } };
 

@@ -111,6 +111,11 @@ int luo_finish(int session);
 
 /* handover_memory.c: value of a key of /proc/meminfo, in bytes */
 u64 memory_info(const char *key);
+/*
+ * Size of a file that leaves a tenth of memory: enough for kexec, but too little for
+ * scratch memory.  In whole pages.
+ */
+u64 most_of_memory(void);
 
 /*
  * handover_memfd.c: create, write and check a memfd of seeded data, in any

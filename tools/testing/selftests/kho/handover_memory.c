@@ -145,6 +145,13 @@ u64 memory_info(const char *key)
 	return value;
 }
 
+u64 most_of_memory(void)
+{
+	u64 size = memory_info("MemFree") - memory_info("MemTotal") / 10;
+
+	return size / page_size * page_size;
+}
+
 static int churn_round(u8 *map, u64 pages, unsigned int round)
 {
 	static u8 want[PAGE_MAX];

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # vm_wait.sh N: wait until the virtual machine of vm_qemu.sh has printed N lines, and
-# print the last one.  Gives up after 30 seconds without a new line, or after 300 for
-# a virtual machine with Linux, which boots slowly: it is emulated in an emulated guest.
+# print line N.  Gives up after 100 seconds without a new line, or after 300 for
+# a virtual machine with Linux: it boots slowly, emulated in an emulated guest.
 
-patience=30
+patience=100
 [ -e /share/vm/linux ] && patience=300
 lines=0
 since=$(date +%s)
@@ -20,4 +20,4 @@ while [ "$lines" -lt "$1" ]; do
 	fi
 	sleep 0.02
 done
-grep '^count .* s$' /tmp/serial | tail -n 1
+grep '^count .* s$' /tmp/serial | sed -n "$1p"
