@@ -66,9 +66,9 @@ static void not_revived(const char *name)
 
 /*
  * Regions are released before they are preserved, by the kernel that preserved
- * them, and by the next kernel.  There is no other memory for most of the file than
- * that of the region.  With KASLR, the kernel might be in the middle of memory, without space
- * for the large region on either side.
+ * them, and by the next kernel.  Another file fills the rest of memory, so most of
+ * the file only fits into memory of the region.  With KASLR, the kernel might be in
+ * the middle of memory, without space for the large region on either side.
  */
 KHO_TEST(reserve_mem_released,
 	 "A released reserve_mem= region is not preserved, and a file in its memory is.",

@@ -18,7 +18,7 @@ from kho_report import Result, Skip, Stop, problem
 
 # An emulated processor may not run while the kernel tests its timer.
 APPEND = ("kho=on liveupdate=on panic=-1 oops=panic loglevel=7 mitigations=off "
-          "no_timer_check earlycon")
+          "no_timer_check")
 # Modules that put further files into the share of a guest; the key is a word in the names of the
 # cases that need these files.
 MORE = {"khoctl": kho_programs, "systemd": kho_programs, "vm": kho_vm}
@@ -94,7 +94,7 @@ def prepared(case):
 
 def command_line(machine, name, hop, *more):
     """The command line of a kernel that runs a hop of a case."""
-    words = [f"console={machine.console} {APPEND}", f"kho_results={machine.results}",
+    words = [f"{machine.console} {APPEND}", f"kho_results={machine.results}",
              f"kho_case={name} kho_hop={hop}", *more]
     return " ".join(filter(None, words))
 

@@ -34,7 +34,7 @@ class Machine:
     image: str          # of a kernel, in its build directory
     argv: tuple         # options of QEMU
     cpu: tuple          # options for an emulated CPU
-    console: str
+    console: str        # options for the console, and for the one of early boot
     results: str
     ports: tuple        # options that connect chardevs with ports
 
@@ -48,13 +48,14 @@ class Machine:
 
 
 MACHINES = {
-    "x86_64": Machine("x86_64", "arch/x86/boot/bzImage", ("-M", "pc"), (), "ttyS0", "ttyS1",
+    "x86_64": Machine("x86_64", "arch/x86/boot/bzImage", ("-M", "pc"), (),
+                      "console=ttyS0 earlycon=uart8250,io,0x3f8", "ttyS1",
                       ("-serial", "chardev:console", "-serial", "chardev:results")),
     # This machine only has one serial port.  The CPU 'max' would have pointer authentication, whose
     # emulation is slow.  A kernel without KASLR does not remove its seed from the device tree, and
     # kexec-tools then refuses to load an image with kexec_load().
     "arm64": Machine("aarch64", "arch/arm64/boot/Image", ("-M", "virt,dtb-randomness=off"),
-                     ("-cpu", "neoverse-n1"), "ttyAMA0", "ttyS0",
+                     ("-cpu", "neoverse-n1"), "console=ttyAMA0 earlycon", "ttyS0",
                      ("-serial", "chardev:console", "-device", "pci-serial,chardev=results")),
 }
 
